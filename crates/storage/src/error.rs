@@ -1,0 +1,45 @@
+use std::{io, path::Path};
+
+/// What a [`Store`](crate::Store) returns.
+pub type Result<T, E = StorageError> = std::result::Result<T, E>;
+
+/// Why a store could not do what it was asked. Paths are as the operating system or the store names them.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message is its documentation")]
+#[non_exhaustive]
+pub enum StorageError {
+    #[error("{path} does not exist")]
+    NotFound { path: String },
+    #[error("no permission to {action} {path}")]
+    Denied { action: &'static str, path: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("no space left while writing {path}")]
+    NoSpace { path: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("{path} is a symbolic link, and a dump is never written through one")]
+    Symlink { path: String },
+    #[error("{path} is not a folder")]
+    NotAFolder { path: String },
+    #[error("{path} has {actual_bytes} bytes, but byte {wanted_end} was asked for")]
+    TooShort { path: String, wanted_end: u64, actual_bytes: u64 },
+    #[error("object path {path:?} is not relative and plain")]
+    InvalidPath { path: String },
+    #[error("location {location:?} is not supported: {reason}")]
+    InvalidLocation { location: String, reason: &'static str },
+    #[error("could not {action} {path}")]
+    Io { action: &'static str, path: String, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl StorageError {
+    /// Sorts an error of the operating system by what a caller can do about it.
+    pub(crate) fn from_io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.display().to_string();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { path },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Denied { action, path, source: source.into() }
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, source: source.into() },
+            io::ErrorKind::NotADirectory => Self::NotAFolder { path },
+            _ => Self::Io { action, path, source: source.into() },
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! A folder on this machine as a store.
+//!
+//! An object is written to a temporary file beside its place, which is then renamed over it: a killed
+//! writer leaves the old object, the new one, or a leftover whose name starts with [`LEFTOVER_PREFIX`].
+//! The kernel is told to write back as the bytes come, so that [`Store::flush`] has little left to wait
+//! for and other programs keep their page cache. Writing never follows a symbolic link below the location; reading does, as
+//! mongorestore does.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use tokio::task::JoinHandle;
+
+use crate::{Location, ObjectInfo, Result, StorageError, Store, Upload};
+
+/// How the name of a file starts that is being written, or was when its writer died.
+const LEFTOVER_PREFIX: &str = ".rdump-";
+
+/// After how many bytes a file's dirty pages are written back, in the background.
+const WRITE_BACK_BYTES: u64 = 64 << 20;
+
+/// Objects as files below one folder.
+#[derive(Clone, Debug)]
+pub struct FolderStore {
+    root: PathBuf,
+}
+
+impl FolderStore {
+    /// Opens an existing folder.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::NotFound`], [`StorageError::NotAFolder`] or [`StorageError::Denied`].
+    pub fn open(root: &Path) -> Result<Self> {
+        let info = fs::metadata(root).map_err(|error| StorageError::from_io("open", root, error))?;
+        if !info.is_dir() {
+            return Err(StorageError::NotAFolder { path: root.display().to_string() });
+        }
+        fs::read_dir(root).map_err(|error| StorageError::from_io("list", root, error))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Opens a folder, and creates it and its parents if they do not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::NotAFolder`] or [`StorageError::Denied`].
+    pub fn create(root: &Path) -> Result<Self> {
+        match fs::create_dir_all(root) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(StorageError::NotAFolder { path: root.display().to_string() })
+            }
+            Err(error) => Err(StorageError::from_io("create", root, error)),
+            Ok(()) => Self::open(root),
+        }
+    }
+
+    /// The file of an object, after a look at the path itself.
+    fn file(&self, path: &str) -> Result<PathBuf> {
+        let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        if path.split('/').all(plain) {
+            Ok(self.root.join(path))
+        } else {
+            Err(StorageError::InvalidPath { path: path.to_owned() })
+        }
+    }
+
+    /// Creates the folders between the root and `path`, and refuses any that is a symbolic link.
+    fn create_parents(&self, path: &str) -> Result<()> {
+        let mut folder = self.root.clone();
+        let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
+        for part in parents.split('/').filter(|part| !part.is_empty()) {
+            folder.push(part);
+            match fs::create_dir(&folder) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let info = fs::symlink_metadata(&folder);
+                    let kind = info.map_err(|error| StorageError::from_io("open", &folder, error))?.file_type();
+                    let path = folder.display().to_string();
+                    if kind.is_symlink() {
+                        return Err(StorageError::Symlink { path });
+                    } else if !kind.is_dir() {
+                        return Err(StorageError::NotAFolder { path });
+                    }
+                }
+                Err(error) => return Err(StorageError::from_io("create", &folder, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `found` with every file below `folder`, links followed, in byte order of the names.
+    fn walk(&self, folder: &Path, prefix: &str, found: &mut dyn FnMut(String, &Path, u64)) -> Result<()> {
+        let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut entries = listed.map_err(|error| StorageError::from_io("list", folder, error))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let file = entry.path();
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            let path = format!("{prefix}{name}");
+            let info = match fs::metadata(&file) {
+                Ok(info) => info,
+                // Gone since, or a link to nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StorageError::from_io("open", &file, error)),
+            };
+            // A dump is two levels deep; a link that leads back up must not become a loop.
+            if info.is_dir() && prefix.matches('/').count() < 4 {
+                self.walk(&file, &format!("{path}/"), found)?;
+            } else if info.is_file() {
+                found(path, &file, info.len());
+            }
+        }
+        Ok(())
+    }
+
+    fn list_now(&self) -> Result<Vec<ObjectInfo>> {
+        let mut objects = Vec::new();
+        self.walk(&self.root, "", &mut |path, _, stored_bytes| {
+            if !is_leftover(&path) {
+                objects.push(ObjectInfo { path, stored_bytes });
+            }
+        })?;
+        objects.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(objects)
+    }
+
+    fn remove_leftovers_now(&self) -> Result<Vec<String>> {
+        let mut leftovers = Vec::new();
+        self.walk(&self.root, "", &mut |path, file, _| {
+            if is_leftover(&path) {
+                leftovers.push((path, file.to_owned()));
+            }
+        })?;
+        let mut removed = Vec::new();
+        for (path, file) in leftovers {
+            // Its writer holds a lock for as long as it lives.
+            let abandoned = File::open(&file).is_ok_and(|open| open.try_lock().is_ok());
+            if abandoned && fs::remove_file(&file).is_ok() {
+                removed.push(path);
+            }
+        }
+        Ok(removed)
+    }
+
+    fn upload_now(&self, path: &str) -> Result<FolderUpload> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let file = self.file(path)?;
+        self.create_parents(path)?;
+        if fs::symlink_metadata(&file).is_ok_and(|info| info.is_dir()) {
+            return Err(StorageError::Io {
+                action: "replace",
+                path: file.display().to_string(),
+                source: "it is a folder".into(),
+            });
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = file.with_file_name(format!("{LEFTOVER_PREFIX}{}-{number}.part", process::id()));
+        let failed = |error| StorageError::from_io("create", &temporary, error);
+        let open = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed)?;
+        open.lock().map_err(failed)?;
+        let upload = FolderUpload { path: path.to_owned(), file, temporary, open: Some(open), stored_bytes: 0, write_back: None, written_back_bytes: 0 };
+        Ok(upload)
+    }
+}
+
+impl Store for FolderStore {
+    fn location(&self) -> Location {
+        Location::Folder(self.root.clone())
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<ObjectInfo>>> {
+        let store = self.clone();
+        blocking("list", &self.root, move || store.list_now())
+    }
+
+    fn head<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>> {
+        let (store, path) = (self.clone(), path.to_owned());
+        blocking("open", &self.root, move || {
+            let file = store.file(&path)?;
+            match fs::metadata(&file) {
+                Ok(info) if info.is_file() => Ok(Some(ObjectInfo { path, stored_bytes: info.len() })),
+                Ok(_) => Ok(None),
+                Err(error) if is_absent(&error) => Ok(None),
+                Err(error) => Err(StorageError::from_io("open", &file, error)),
+            }
+        })
+    }
+
+    fn read<'a>(&'a self, path: &'a str, range: std::ops::Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
+        let (store, path) = (self.clone(), path.to_owned());
+        blocking("read", &self.root, move || {
+            let file = store.file(&path)?;
+            let failed = |error| StorageError::from_io("read", &file, error);
+            let open = File::open(&file).map_err(failed)?;
+            let actual_bytes = open.metadata().map_err(failed)?.len();
+            if range.end > actual_bytes {
+                let path = file.display().to_string();
+                return Err(StorageError::TooShort { path, wanted_end: range.end, actual_bytes });
+            }
+            let wanted = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; wanted];
+            open.read_exact_at(&mut bytes, range.start).map_err(failed)?;
+            Ok(bytes.into())
+        })
+    }
+
+    fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
+        let (store, path) = (self.clone(), path.to_owned());
+        blocking("create", &self.root, move || Ok(Box::new(store.upload_now(&path)?) as Box<dyn Upload>))
+    }
+
+    fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<()>> {
+        let (store, path) = (self.clone(), path.to_owned());
+        blocking("delete", &self.root, move || {
+            let file = store.file(&path)?;
+            match fs::remove_file(&file) {
+                Err(error) if !is_absent(&error) => Err(StorageError::from_io("delete", &file, error)),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<()>> {
+        let root = self.root.clone();
+        blocking("sync", &self.root, move || {
+            let failed = |error| StorageError::from_io("sync", &root, error);
+            // One call for all files: a sync of each would cost a millisecond a collection.
+            nix::unistd::syncfs(File::open(&root).map_err(failed)?).map_err(|error| failed(error.into()))
+        })
+    }
+
+    fn remove_leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        let store = self.clone();
+        blocking("list", &self.root, move || store.remove_leftovers_now())
+    }
+}
+
+/// A file being written under a temporary name, locked while its writer lives.
+#[derive(Debug)]
+struct FolderUpload {
+    path: String,
+    file: PathBuf,
+    temporary: PathBuf,
+    /// `None` while a write is under way, and after a write that was dropped or failed.
+    open: Option<File>,
+    stored_bytes: u64,
+    write_back: Option<JoinHandle<io::Result<()>>>,
+    written_back_bytes: u64,
+}
+
+impl Upload for FolderUpload {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let mut open = self.open.take().ok_or_else(|| abandoned(&self.file))?;
+            let written = bytes.len() as u64;
+            let temporary = self.temporary.clone();
+            let open = blocking("write", &self.file, move || {
+                open.write_all(&bytes).map_err(|error| StorageError::from_io("write", &temporary, error))?;
+                Ok(open)
+            });
+            let open = open.await?;
+            self.stored_bytes += written;
+            if self.stored_bytes - self.written_back_bytes >= WRITE_BACK_BYTES {
+                self.end_write_back().await?;
+                let same = open.try_clone().map_err(|error| StorageError::from_io("write", &self.temporary, error))?;
+                self.write_back = Some(tokio::task::spawn_blocking(move || same.sync_data()));
+                self.written_back_bytes = self.stored_bytes;
+            }
+            self.open = Some(open);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<ObjectInfo>> {
+        let file = self.file.clone();
+        let work = move |mut this: Box<Self>| {
+            let failed = |error| StorageError::from_io("write", &this.temporary, error);
+            let open = this.open.take().ok_or_else(|| abandoned(&this.file))?;
+            let stored_bytes = open.metadata().map_err(failed)?.len();
+            if stored_bytes != this.stored_bytes {
+                let source = format!("{} bytes were written, but it has {stored_bytes}", this.stored_bytes).into();
+                return Err(StorageError::Io { action: "write", path: this.file.display().to_string(), source });
+            }
+            fs::rename(&this.temporary, &this.file)
+                .map_err(|error| StorageError::from_io("rename into place", &this.file, error))?;
+            Ok(ObjectInfo { path: std::mem::take(&mut this.path), stored_bytes })
+        };
+        async move {
+            self.end_write_back().await?;
+            blocking("write", &file, move || work(self)).await
+        }
+        .boxed()
+    }
+}
+
+impl FolderUpload {
+    /// Waits for the write-back under way, whose failure is a failure to write.
+    async fn end_write_back(&mut self) -> Result<()> {
+        let Some(task) = self.write_back.take() else { return Ok(()) };
+        let written = task.await.map_err(io::Error::other).flatten();
+        written.map_err(|error| StorageError::from_io("write", &self.temporary, error))
+    }
+}
+
+impl Drop for FolderUpload {
+    fn drop(&mut self) {
+        // After a rename there is nothing of this name any more.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn abandoned(file: &Path) -> StorageError {
+    let source = "an earlier write to it failed or was dropped".into();
+    StorageError::Io { action: "write", path: file.display().to_string(), source }
+}
+
+fn is_leftover(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with(LEFTOVER_PREFIX) && name.ends_with(".part")
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Runs file work off the tasks that do network work.
+fn blocking<T: Send + 'static>(
+    action: &'static str,
+    place: &Path,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> BoxFuture<'static, Result<T>> {
+    let path = place.display().to_string();
+    let task = tokio::task::spawn_blocking(work);
+    async move { task.await.unwrap_or_else(|error| Err(StorageError::Io { action, path, source: error.into() })) }
+        .boxed()
+}
