@@ -1,1 +1,46 @@
-//! Under construction.
+//! Real servers, faults and data sets for tests.
+//!
+//! A test starts its own deployment ([`ReplicaSet`], [`Standalone`]), fills it with a [`dataset`], does
+//! something to it (perhaps through a [`Proxy`], under a [`FailPoint`] or beside a [`Workload`]) and
+//! compares what came out by [`Fingerprint`]. Nothing is shared between tests, so nothing has an order.
+//!
+//! The kit panics with a helpful text when something it needs is missing or fails: a test without its server
+//! fails, it never skips. Only what a program other than a test would want to report returns a `Result`.
+//! Nothing here depends on the crates under test.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use rdump_testkit::{Fingerprint, FingerprintOptions, ReplicaSet, dataset};
+//!
+//! let source = ReplicaSet::start().await;
+//! dataset::orders(1_000).seed(&source.client()).await;
+//! let fingerprint = Fingerprint::of(&source.client(), &FingerprintOptions::new()).await;
+//! assert_eq!(fingerprint.documents(), 1_000);
+//! # }
+//! ```
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a test kit panics with a helpful text whenever something it needs fails"
+)]
+
+pub mod binaries;
+pub mod dataset;
+pub mod deployment;
+pub mod fingerprint;
+pub mod measure;
+pub mod mongod;
+pub mod raw;
+pub mod replica_set;
+pub mod standalone;
+pub mod wait;
+
+pub use crate::{
+    dataset::Dataset,
+    deployment::Deployment,
+    fingerprint::{Fingerprint, FingerprintOptions},
+    mongod::Mongod,
+    replica_set::ReplicaSet,
+    standalone::Standalone,
+    wait::wait_for,
+};

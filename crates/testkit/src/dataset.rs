@@ -1,0 +1,73 @@
+//! Seeded data that covers what a deployment can hold.
+//!
+//! Every data set lives in databases of its own, so several can be seeded into one deployment, and has the same
+//! content every time. Documents go to the server as raw bytes: nothing is normalised on the way.
+
+mod bulk;
+mod orders;
+mod seeder;
+mod types;
+
+use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use mongodb::Client;
+
+pub use bulk::{Shape, seed_bulk};
+pub use orders::orders;
+pub use seeder::Seeder;
+pub use types::every_bson_type;
+
+type Fill = dyn Fn(Seeder) -> BoxFuture<'static, ()> + Send + Sync;
+
+/// A named set of databases and how to fill them.
+#[derive(Clone)]
+pub struct Dataset {
+    name: &'static str,
+    databases: Vec<String>,
+    fill: Arc<Fill>,
+}
+
+impl Dataset {
+    /// A data set that fills `databases` by calling `fill`.
+    pub fn new<F, R>(name: &'static str, databases: &[&str], fill: F) -> Self
+    where
+        F: Fn(Seeder) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        Self {
+            name,
+            databases: databases.iter().map(|&name| name.to_owned()).collect(),
+            fill: Arc::new(move |seeder| Box::pin(fill(seeder))),
+        }
+    }
+
+    /// What it is called, in words with hyphens.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The databases that it fills.
+    pub fn databases(&self) -> &[String] {
+        &self.databases
+    }
+
+    /// Fills the databases, which must not exist yet.
+    pub async fn seed(&self, client: &Client) {
+        (self.fill)(Seeder::new(self.name, client.clone())).await;
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataset")
+            .field("name", &self.name)
+            .field("databases", &self.databases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every data set but the bulk ones and those that need `admin`, in a small size.
+pub fn all() -> Vec<Dataset> {
+    vec![orders(1_000), every_bson_type()]
+}

@@ -1,0 +1,5 @@
+//! The kit tests itself: one binary, because linking counts.
+
+mod dataset;
+mod deployment;
+mod measure;
