@@ -1,0 +1,214 @@
+//! What exists in a deployment: databases, collections, their options and indexes, as raw as the server
+//! gives them.
+
+use bson::{Document, RawDocument, RawDocumentBuf, doc, rawdoc, spec::BinarySubtype};
+use futures::TryStreamExt;
+use mongodb::options::SelectionCriteria;
+use rdump_format::{BUCKETS_PREFIX, Namespace, check_database_name};
+
+use crate::{
+    Error, Result,
+    command::{self, code},
+    connect::Deployment,
+};
+
+/// One entry of [`listCollections`](https://www.mongodb.com/docs/manual/reference/command/listCollections/).
+#[derive(Clone, Debug)]
+pub(crate) struct CollectionEntry {
+    pub(crate) name: String,
+    pub(crate) kind: CollectionKind,
+    pub(crate) options: RawDocumentBuf,
+    pub(crate) uuid: Option<[u8; 16]>,
+}
+
+/// What kind of collection the server says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CollectionKind {
+    Collection,
+    View,
+    TimeSeries,
+}
+
+impl CollectionKind {
+    /// The server's word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Collection => "collection",
+            Self::View => "view",
+            Self::TimeSeries => "timeseries",
+        }
+    }
+}
+
+/// How large the server thinks a collection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Statistics {
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Reads the catalog of a deployment on members that fit a read preference.
+#[derive(Debug)]
+pub(crate) struct Catalog<'a> {
+    pub(crate) deployment: &'a Deployment,
+    pub(crate) from: &'a SelectionCriteria,
+}
+
+impl Catalog<'_> {
+    /// The names of all databases that this user may see.
+    pub(crate) async fn databases(&self) -> Result<Vec<String>> {
+        let admin = self.deployment.database("admin");
+        let command = doc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": true };
+        let reply = command::read(&admin, command, self.from).await?;
+        let databases = reply
+            .get_array("databases")
+            .map_err(|error| reply_error("listDatabases", error))?;
+        let names = databases.iter().map(|database| {
+            let name = database
+                .as_document()
+                .and_then(|database| database.get_str("name").ok())
+                .unwrap_or_default();
+            // The name becomes a folder's: one that leads elsewhere must not be followed.
+            check_database_name(name).map_err(|error| {
+                Error::data("the server named a database that cannot be one").caused_by(error)
+            })?;
+            Ok(name.to_owned())
+        });
+        names.collect()
+    }
+
+    /// The collections of one database, in the server's order; those that fit `filter`.
+    pub(crate) async fn collections(
+        &self,
+        db: &str,
+        filter: Document,
+    ) -> Result<Vec<CollectionEntry>> {
+        let command = rawdoc! { "listCollections": 1, "filter": RawDocumentBuf::try_from(&filter).map_err(Error::from_bson)? , "cursor": {} };
+        let entries = self.cursor(db, command).await.map_err(command::error)?;
+        entries
+            .iter()
+            .map(|entry| CollectionEntry::parse(entry))
+            .collect()
+    }
+
+    /// One collection, if it exists.
+    pub(crate) async fn collection(
+        &self,
+        namespace: &Namespace,
+    ) -> Result<Option<CollectionEntry>> {
+        let found = self
+            .collections(&namespace.db, doc! { "name": &namespace.collection })
+            .await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The indexes of one collection in the server's order; none if it is gone or a view.
+    pub(crate) async fn indexes(&self, namespace: &Namespace) -> Result<Vec<RawDocumentBuf>> {
+        let command = rawdoc! { "listIndexes": namespace.collection.as_str(), "cursor": {} };
+        match self.cursor(&namespace.db, command).await {
+            Ok(indexes) => Ok(indexes),
+            Err(error) => match command::server_code(&error) {
+                Some(code::NAMESPACE_NOT_FOUND | code::COMMAND_NOT_SUPPORTED_ON_VIEW) => {
+                    Ok(Vec::new())
+                }
+                _ => Err(command::error(error).for_namespace(namespace)),
+            },
+        }
+    }
+
+    /// How large the server thinks a collection is; zeros where it does not say.
+    pub(crate) async fn statistics(&self, namespace: &Namespace) -> Result<Statistics> {
+        let database = self.deployment.database(&namespace.db);
+        let name = namespace.collection.as_str();
+        let stats = database
+            .run_command(doc! { "collStats": name })
+            .selection_criteria(self.from.clone())
+            .await;
+        let number = |reply: &Document, field: &str| {
+            let value = reply.get(field).and_then(crate::connect::whole_number);
+            value
+                .and_then(|value| u64::try_from(value).ok())
+                .unwrap_or(0)
+        };
+        match stats {
+            Ok(reply) => Ok(Statistics {
+                documents: number(&reply, "count"),
+                bytes: number(&reply, "size"),
+            }),
+            Err(error) if command::is_transient(&error) => {
+                Err(command::error(error).for_namespace(namespace))
+            }
+            // A user who may read a collection may yet not be allowed its statistics.
+            Err(_) => {
+                let count = database
+                    .run_command(doc! { "count": name })
+                    .selection_criteria(self.from.clone())
+                    .await;
+                Ok(Statistics {
+                    documents: count.map(|reply| number(&reply, "n")).unwrap_or(0),
+                    bytes: 0,
+                })
+            }
+        }
+    }
+
+    async fn cursor(
+        &self,
+        db: &str,
+        command: RawDocumentBuf,
+    ) -> mongodb::error::Result<Vec<RawDocumentBuf>> {
+        let database = self.deployment.database(db);
+        let cursor = database
+            .run_raw_cursor_command(command)
+            .selection_criteria(self.from.clone())
+            .await?;
+        cursor.with_type::<RawDocumentBuf>().try_collect().await
+    }
+}
+
+impl CollectionEntry {
+    fn parse(entry: &RawDocument) -> Result<Self> {
+        let invalid = |error: bson::error::Error| reply_error("listCollections", error);
+        let name = entry
+            .get_str("name")
+            .map_err(|error| reply_error("listCollections", error))?
+            .to_owned();
+        let kind = match entry
+            .get("type")
+            .map_err(invalid)?
+            .and_then(|kind| kind.as_str())
+        {
+            Some("view") => CollectionKind::View,
+            Some("timeseries") => CollectionKind::TimeSeries,
+            _ => CollectionKind::Collection,
+        };
+        let options = entry
+            .get("options")
+            .map_err(invalid)?
+            .and_then(|options| options.as_document());
+        let info = entry
+            .get("info")
+            .map_err(invalid)?
+            .and_then(|info| info.as_document());
+        let uuid = info
+            .and_then(|info| info.get("uuid").ok().flatten())
+            .and_then(|uuid| uuid.as_binary());
+        let uuid = uuid.filter(|uuid| uuid.subtype == BinarySubtype::Uuid);
+        let uuid = uuid.and_then(|uuid| <[u8; 16]>::try_from(uuid.bytes).ok());
+        Ok(Self {
+            name,
+            kind,
+            options: options.map(ToOwned::to_owned).unwrap_or_default(),
+            uuid,
+        })
+    }
+
+    /// Whether the documents of a time-series collection are stored here.
+    pub(crate) fn is_buckets(&self) -> bool {
+        self.name.starts_with(BUCKETS_PREFIX)
+    }
+}
+
+fn reply_error(command: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::data(format!("the server's answer to {command} is malformed")).caused_by(error)
+}

@@ -1,0 +1,145 @@
+//! Commands to a server, and what their failures mean.
+
+use bson::{Document, RawDocumentBuf};
+use mongodb::{
+    Database,
+    error::{Error as DriverError, ErrorKind as DriverErrorKind},
+    options::SelectionCriteria,
+};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Runs one command, once.
+pub(crate) async fn run(database: &Database, command: Document) -> Result<Document> {
+    database.run_command(command).await.map_err(error)
+}
+
+/// Runs one command, once, on a member that fits the read preference.
+pub(crate) async fn read(
+    database: &Database,
+    command: Document,
+    from: &SelectionCriteria,
+) -> Result<Document> {
+    database
+        .run_command(command)
+        .selection_criteria(from.clone())
+        .await
+        .map_err(error)
+}
+
+/// Runs one raw command, once.
+pub(crate) async fn run_raw(
+    database: &Database,
+    command: RawDocumentBuf,
+) -> Result<Document, DriverError> {
+    database.run_raw_command(command).await
+}
+
+/// Server error codes that we act on, by the names of the
+/// [manual's list](https://www.mongodb.com/docs/manual/reference/error-codes/).
+pub(crate) mod code {
+    pub(crate) const UNAUTHORIZED: i32 = 13;
+    pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
+    pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
+    pub(crate) const NAMESPACE_EXISTS: i32 = 48;
+    pub(crate) const COMMAND_NOT_FOUND: i32 = 59;
+    pub(crate) const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
+    pub(crate) const QUERY_PLAN_KILLED: i32 = 175;
+    pub(crate) const MIXED_SCHEMA_BUCKET: i32 = 408;
+    pub(crate) const COMMAND_NOT_SUPPORTED_ON_VIEW: i32 = 166;
+    pub(crate) const DUPLICATE_KEY: i32 = 11000;
+}
+
+/// The server's code for an error, if a server sent it.
+pub(crate) fn server_code(error: &DriverError) -> Option<i32> {
+    match &*error.kind {
+        DriverErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}
+
+/// Whether the network or a change of primary is to blame, so that the same command may succeed later.
+pub(crate) fn is_transient(error: &DriverError) -> bool {
+    match &*error.kind {
+        DriverErrorKind::Io(_) | DriverErrorKind::ConnectionPoolCleared { .. } => true,
+        DriverErrorKind::ServerSelection { .. } => true,
+        DriverErrorKind::Command(command) => is_transient_code(command.code),
+        _ => error.contains_label("RetryableWriteError"),
+    }
+}
+
+/// Codes that end when a failover, a restart, or a cut network does.
+pub(crate) fn is_transient_code(code: i32) -> bool {
+    matches!(
+        code,
+        6       // HostUnreachable
+        | 7     // HostNotFound
+        | 89    // NetworkTimeout
+        | 91    // ShutdownInProgress
+        | 112   // WriteConflict
+        | 134   // ReadConcernMajorityNotAvailableYet
+        | 189   // PrimarySteppedDown
+        | 237   // CursorKilled
+        | 262   // ExceededTimeLimit
+        | 317   // ConnectionPoolExpired
+        | 9001  // SocketException
+        | 10107 // NotWritablePrimary
+        | 11600 // InterruptedAtShutdown
+        | 11602 // InterruptedDueToReplStateChange
+        | 13435 // NotPrimaryNoSecondaryOk
+        | 13436 // NotPrimaryOrSecondary
+    )
+}
+
+/// Says what a driver's error means for the caller.
+///
+/// The driver's own `Display` holds the whole server reply, which may hold documents: only the server's
+/// message is kept.
+pub(crate) fn error(error: DriverError) -> Error {
+    match &*error.kind {
+        DriverErrorKind::Command(command) => {
+            let kind = match command.code {
+                code::UNAUTHORIZED | code::AUTHENTICATION_FAILED => ErrorKind::Denied,
+                code::COMMAND_NOT_FOUND => ErrorKind::Unsupported,
+                code if is_transient_code(code) => ErrorKind::Unavailable,
+                _ => ErrorKind::Invalid,
+            };
+            let ours = Error::new(kind, format!("the server refused: {}", command.message));
+            let cause = format!("{} (code {})", command.code_name, command.code);
+            match command.code {
+                code::UNAUTHORIZED => ours
+                    .with_hint(
+                        "dumping needs the built-in role `backup`, restoring the role `restore`",
+                    )
+                    .caused_by(cause),
+                _ => ours.caused_by(cause),
+            }
+        }
+        DriverErrorKind::Authentication { message, .. } => Error::new(
+            ErrorKind::Denied,
+            format!("authentication failed: {message}"),
+        ),
+        DriverErrorKind::InvalidArgument { message, .. } => Error::invalid(message.clone()),
+        DriverErrorKind::InvalidTlsConfig { message, .. } => {
+            Error::invalid(format!("TLS: {message}"))
+        }
+        DriverErrorKind::DnsResolve { message, .. } => {
+            Error::new(ErrorKind::Unavailable, message.clone())
+        }
+        DriverErrorKind::ServerSelection { message, .. } => {
+            Error::new(ErrorKind::Unavailable, "no server could be reached")
+                .caused_by(message.clone())
+        }
+        DriverErrorKind::Io(io) => {
+            Error::new(ErrorKind::Unavailable, "the connection to the server broke")
+                .caused_by(io.to_string())
+        }
+        DriverErrorKind::ConnectionPoolCleared { message, .. } => Error::new(
+            ErrorKind::Unavailable,
+            "the connections to the server broke",
+        )
+        .caused_by(message.clone()),
+        other => Error::internal("the driver failed").caused_by(other.to_string()),
+    }
+}

@@ -1,0 +1,214 @@
+//! How a deployment is reached, and what it says it is.
+
+use std::fmt;
+
+use bson::{Document, doc};
+use mongodb::{Client, Database};
+
+use crate::{Error, ErrorKind, Result, command};
+
+mod options;
+
+pub use options::ConnectOptions;
+
+/// The deployment that a dump reads.
+#[derive(Clone, Debug)]
+pub struct Source(pub(crate) Deployment);
+
+/// The deployment that a restore writes to.
+#[derive(Clone, Debug)]
+pub struct Target(pub(crate) Deployment);
+
+impl Source {
+    /// Connects, authenticates, and asks the server what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if options contradict each other, [`ErrorKind::Unavailable`] if no server
+    /// answers in time, [`ErrorKind::Denied`] if the server refuses the credentials.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connections it opened.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+        Deployment::connect(options).await.map(Self)
+    }
+
+    /// What the server said of itself.
+    pub fn server(&self) -> &ServerInfo {
+        &self.0.server
+    }
+}
+
+impl Target {
+    /// Connects, authenticates, and asks the server what it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connections it opened.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+        Deployment::connect(options).await.map(Self)
+    }
+
+    /// What the server said of itself.
+    pub fn server(&self) -> &ServerInfo {
+        &self.0.server
+    }
+}
+
+/// A client and what is known of the servers behind it.
+#[derive(Clone)]
+pub(crate) struct Deployment {
+    pub(crate) client: Client,
+    pub(crate) server: ServerInfo,
+}
+
+impl fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployment")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deployment {
+    async fn connect(options: &ConnectOptions) -> Result<Self> {
+        let client = options.client().await?;
+        let admin = client.database("admin");
+        let hello = command::run(&admin, doc! { "hello": 1 }).await;
+        let hello = match hello {
+            // Servers before 4.4.2 know only the older word.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                command::run(&admin, doc! { "isMaster": 1 }).await?
+            }
+            other => other?,
+        };
+        let build = command::run(&admin, doc! { "buildInfo": 1 }).await?;
+        Ok(Self {
+            client,
+            server: ServerInfo::from_replies(&hello, &build),
+        })
+    }
+
+    pub(crate) fn database(&self, name: &str) -> Database {
+        self.client.database(name)
+    }
+}
+
+/// What a server says it is, by [`hello`](https://www.mongodb.com/docs/manual/reference/command/hello/) and
+/// [`buildInfo`](https://www.mongodb.com/docs/manual/reference/command/buildInfo/).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServerInfo {
+    /// Its version as text, `6.0.5` for instance.
+    pub version: String,
+    /// Its version as numbers, missing ones as 0.
+    pub version_numbers: [u32; 3],
+    /// Standalone, member of a replica set, or router.
+    pub topology: Topology,
+    /// The replica set's name.
+    pub set_name: Option<String>,
+    /// The members it names, or none for a standalone server.
+    pub hosts: Vec<String>,
+    /// The largest document that a client may insert, in bytes.
+    pub max_document_bytes: usize,
+    /// The most documents that one insert command may have.
+    pub max_batch_documents: usize,
+}
+
+/// What kind of deployment a server is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topology {
+    /// One server on its own.
+    Standalone,
+    /// A member of a replica set.
+    ReplicaSet,
+    /// A router of a sharded cluster.
+    Sharded,
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standalone => "standalone",
+            Self::ReplicaSet => "replica set",
+            Self::Sharded => "sharded cluster",
+        })
+    }
+}
+
+impl ServerInfo {
+    fn from_replies(hello: &Document, build: &Document) -> Self {
+        let version = build.get_str("version").unwrap_or("unknown").to_owned();
+        let numbers = build
+            .get_array("versionArray")
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let number = |at: usize| {
+            numbers
+                .get(at)
+                .and_then(whole_number)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(0)
+        };
+        let set_name = hello.get_str("setName").ok().map(str::to_owned);
+        let topology = match (hello.get_str("msg"), &set_name) {
+            (Ok("isdbgrid"), _) => Topology::Sharded,
+            (_, Some(_)) => Topology::ReplicaSet,
+            _ => Topology::Standalone,
+        };
+        let hosts = hello
+            .get_array("hosts")
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let hosts = hosts
+            .iter()
+            .filter_map(|host| host.as_str().map(str::to_owned))
+            .collect();
+        let size = |name: &str, default| {
+            hello
+                .get(name)
+                .and_then(whole_number)
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(default)
+        };
+        Self {
+            version_numbers: [number(0), number(1), number(2)],
+            version,
+            topology,
+            set_name,
+            hosts,
+            max_document_bytes: size("maxBsonObjectSize", 16 << 20),
+            max_batch_documents: size("maxWriteBatchSize", 100_000),
+        }
+    }
+
+    /// Whether the server's version is at least this.
+    pub fn is_at_least(&self, major: u32, minor: u32, patch: u32) -> bool {
+        self.version_numbers >= [major, minor, patch]
+    }
+}
+
+/// A number of any BSON type that has no fraction.
+pub(crate) fn whole_number(value: &bson::Bson) -> Option<i64> {
+    match value {
+        bson::Bson::Int32(number) => Some(i64::from(*number)),
+        bson::Bson::Int64(number) => Some(*number),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, and servers send small whole numbers"
+        )]
+        bson::Bson::Double(number) => Some(*number as i64),
+        _ => None,
+    }
+}
+
+/// Turns what `connect` could not do into our error.
+pub(crate) fn connect_error(error: mongodb::error::Error) -> Error {
+    command::error(error)
+}

@@ -1,0 +1,245 @@
+//! Dumping a deployment to a medium.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use rdump_format::{Namespace, RunRecord, SourceRecord};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Counters, Error, Observer, Problem, Result, Source,
+    context::RunContext,
+    media::{DumpHeader, DumpWriter},
+};
+
+mod cursor;
+mod limiter;
+mod namespace;
+mod options;
+mod pack;
+mod partition;
+mod plan;
+
+pub use options::DumpOptions;
+pub use plan::DumpPlan;
+
+/// One dump: what is read, where it goes, and who watches.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use rdump::{Compression, ConnectOptions, Dump, DumpOptions, FolderWriter, Source};
+///
+/// # async fn example() -> rdump::Result<()> {
+/// let source = Source::connect(&ConnectOptions::default().uri("mongodb://localhost:27017")).await?;
+/// let writer = FolderWriter::create(&"dump".parse()?)?;
+/// let options = DumpOptions::default().compression(Compression::Zstd { level: 1 });
+/// let dump = Dump::new(&source, Arc::new(writer)).options(options);
+/// let plan = dump.plan().await?;
+/// println!("{plan}");
+/// let report = dump.run(plan).await?;
+/// println!("{} documents in {} bytes", report.documents, report.stored_bytes);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Dump {
+    source: Source,
+    writer: Arc<dyn DumpWriter>,
+    options: DumpOptions,
+    cx: RunContext,
+}
+
+impl Dump {
+    /// A dump of `source` to `writer`, with default options, that nobody watches.
+    pub fn new(source: &Source, writer: Arc<dyn DumpWriter>) -> Self {
+        Self {
+            source: source.clone(),
+            writer,
+            options: DumpOptions::default(),
+            cx: RunContext::default(),
+        }
+    }
+
+    /// Sets what is dumped and how.
+    #[must_use]
+    pub fn options(mut self, options: DumpOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets who is told of events.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.cx.set_observer(observer);
+        self
+    }
+
+    /// Sets the token that stops the run.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cx.cancel = cancel;
+        self
+    }
+
+    /// Sets the counters that the run adds to.
+    #[must_use]
+    pub fn counters(mut self, counters: Arc<Counters>) -> Self {
+        self.cx.counters = counters;
+        self
+    }
+
+    /// Finds out what would be dumped. Only reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if options contradict each other or the source,
+    /// and as the source has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn plan(&self) -> Result<DumpPlan> {
+        self.cx
+            .unless_cancelled(plan::plan(&self.source, &self.options, &self.cx))
+            .await
+    }
+
+    /// Dumps what the plan says. A plan of nothing leaves no trace.
+    ///
+    /// Stops at the first failure that retries cannot cure: half a dump is no dump.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if a collection was dropped or renamed
+    /// meanwhile, [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and as source and medium have them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the run as cancelling does. What was written is not complete and is not
+    /// called so.
+    pub async fn run(&self, plan: DumpPlan) -> Result<DumpReport> {
+        let (clock, started_at) = (Instant::now(), self.cx.now());
+        let mut report = DumpReport::default();
+        if !plan.is_empty() {
+            self.cx.unless_cancelled(self.begin(&plan)).await?;
+            report.namespaces = self
+                .cx
+                .unless_cancelled(namespace::dump_all(self, &plan))
+                .await?;
+            report.documents = report
+                .namespaces
+                .iter()
+                .map(|namespace| namespace.documents)
+                .sum();
+            report.uncompressed_bytes = report
+                .namespaces
+                .iter()
+                .map(|namespace| namespace.uncompressed_bytes)
+                .sum();
+            report.stored_bytes = report
+                .namespaces
+                .iter()
+                .map(|namespace| namespace.stored_bytes)
+                .sum();
+            let run = self.run_record(started_at.to_string(), &report)?;
+            self.cx.unless_cancelled(self.writer.commit(run)).await?;
+        }
+        report.problems = self.cx.problems();
+        report.retries = self.cx.counters.retries.value();
+        report.duration_seconds = clock.elapsed().as_secs_f64();
+        Ok(report)
+    }
+
+    async fn begin(&self, plan: &DumpPlan) -> Result<()> {
+        let header = DumpHeader {
+            prelude: rdump_format::Prelude {
+                server_version: Some(self.source.server().version.clone()),
+                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            db: self.options.db.clone(),
+            single_collection: self.options.collection.is_some(),
+            namespaces: plan
+                .namespaces
+                .iter()
+                .map(|planned| planned.header.clone())
+                .collect(),
+        };
+        for notice in self.writer.begin(&header).await? {
+            self.cx.notice(None, notice);
+        }
+        Ok(())
+    }
+
+    fn run_record(&self, started_at: String, report: &DumpReport) -> Result<RunRecord> {
+        let server = self.source.server();
+        let mut source = SourceRecord::new(
+            server.hosts.clone(),
+            server.version.clone(),
+            server.topology.to_string(),
+        );
+        source.set_name = server.set_name.clone();
+        let options = serde_json::to_value(&self.options)
+            .map_err(|error| Error::internal("could not record the options").caused_by(error))?;
+        let finished_at = self.cx.now().to_string();
+        let mut run = RunRecord::new(source, env!("CARGO_PKG_VERSION"), started_at, finished_at);
+        run.options = options;
+        run.consistency = "none".to_owned();
+        run.documents = report.documents;
+        run.uncompressed_bytes = report.uncompressed_bytes;
+        run.problems = self.cx.problems().iter().map(Problem::to_string).collect();
+        Ok(run)
+    }
+}
+
+/// What a dump did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct DumpReport {
+    /// What was dumped, in no set order.
+    pub namespaces: Vec<DumpedNamespace>,
+    /// Documents, over all namespaces.
+    pub documents: u64,
+    /// Their bytes before compression.
+    pub uncompressed_bytes: u64,
+    /// Their bytes after compression.
+    pub stored_bytes: u64,
+    /// How often something had to be tried again.
+    pub retries: u64,
+    /// How long the run took, in seconds.
+    pub duration_seconds: f64,
+    /// What failed without ending the run.
+    pub problems: Vec<Problem>,
+}
+
+/// What a dump did for one namespace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct DumpedNamespace {
+    /// The namespace at the source.
+    pub namespace: Namespace,
+    /// Documents; those of a time-series collection are its buckets.
+    pub documents: u64,
+    /// Their bytes before compression.
+    pub uncompressed_bytes: u64,
+    /// Their bytes after compression.
+    pub stored_bytes: u64,
+}
+
+impl fmt::Display for DumpReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} documents of {} namespaces, {} bytes in {} stored bytes, {:.1} s",
+            self.documents,
+            self.namespaces.len(),
+            self.uncompressed_bytes,
+            self.stored_bytes,
+            self.duration_seconds
+        )
+    }
+}

@@ -1,0 +1,201 @@
+//! Reading a collection's documents, batch by batch, as the server sends them.
+
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf, raw::cstr, rawdoc};
+use futures::StreamExt;
+use mongodb::{
+    Database, error::Error as DriverError, options::SelectionCriteria, raw_batch_cursor::RawBatch,
+};
+use tokio::sync::mpsc;
+
+use super::partition::IdRange;
+use crate::{
+    Error, Result,
+    command::{self, code},
+    context::RunContext,
+    retry::Retries,
+};
+
+/// About how many bytes the server is asked to send at once.
+///
+/// The server's own 16 MiB would cost a hundred times the memory and save nothing.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// What is read, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    pub(super) database: Database,
+    pub(super) collection: String,
+    pub(super) filter: Option<RawDocumentBuf>,
+    pub(super) from: SelectionCriteria,
+    pub(super) batch_documents: u32,
+}
+
+/// Documents as they came, the first of which may be known already.
+#[derive(Debug)]
+pub(super) struct Batch {
+    raw: RawBatch,
+    skip: usize,
+}
+
+/// Why reading stopped before the end.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The network, the server or the cursor went away: reading may go on or start over.
+    Interrupted(DriverError),
+    /// Reading again would not help.
+    Fatal(Error),
+}
+
+/// How many documents of this size make a batch.
+pub(super) fn batch_documents(documents: u64, bytes: u64) -> u32 {
+    // Without statistics, a thousand small documents or sixteen megabytes of large ones.
+    let average = bytes.checked_div(documents).unwrap_or(1024).max(1);
+    u32::try_from((BATCH_BYTES / average).clamp(1, 100_000)).unwrap_or(1000)
+}
+
+impl Batch {
+    /// The documents.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the server's reply is malformed.
+    pub(super) fn documents(&self) -> impl Iterator<Item = Result<&[u8]>> {
+        let documents = self
+            .raw
+            .doc_slices()
+            .map(|array| array.into_iter().skip(self.skip));
+        let (documents, error) = match documents {
+            Ok(documents) => (Some(documents), None),
+            Err(error) => (None, Some(Err(malformed(error)))),
+        };
+        let documents = documents
+            .into_iter()
+            .flatten()
+            .map(|document| match document {
+                Ok(RawBsonRef::Document(document)) => Ok(document.as_bytes()),
+                Ok(other) => Err(malformed(format!(
+                    "a {:?} among the documents",
+                    other.element_type()
+                ))),
+                Err(error) => Err(malformed(error)),
+            });
+        error.into_iter().chain(documents)
+    }
+
+    /// Size of the reply, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.raw.as_raw_document().as_bytes().len() as u64
+    }
+}
+
+fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::data("the server's reply to find or getMore is malformed").caused_by(error)
+}
+
+impl Query {
+    /// Reads everything in the server's natural order, or what the filter lets through.
+    pub(super) async fn read_natural(
+        &self,
+        batches: &mpsc::Sender<Batch>,
+    ) -> Result<(), ReadError> {
+        let mut find = rawdoc! { "find": self.collection.as_str() };
+        match &self.filter {
+            Some(filter) => find.append(cstr!("filter"), filter.clone()),
+            // Keeps servers that limit how much a query may scan from refusing, and index scans away.
+            None => find.append(cstr!("hint"), rawdoc! { "$natural": 1 }),
+        }
+        self.read(find, batches, |_| 0).await.map(drop)
+    }
+
+    /// Reads a range of `_id` in order; after an interruption it goes on where it was.
+    pub(super) async fn read_range(
+        &self,
+        cx: &RunContext,
+        namespace: &rdump_format::Namespace,
+        mut range: IdRange,
+        retries: &mut Retries,
+        batches: &mpsc::Sender<Batch>,
+    ) -> Result<()> {
+        loop {
+            let find = range.find(&self.collection, self.filter.as_deref());
+            let mut resumed_at = range.last_id().map(RawDocument::to_owned);
+            let read = self.read(find, batches, |batch| {
+                let documents = || {
+                    batch
+                        .doc_slices()
+                        .ok()
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .filter_map(|d| d.as_document())
+                };
+                // `min` is inclusive: the document that was read last may come again.
+                let again = resumed_at.take().is_some_and(|last| {
+                    documents()
+                        .next()
+                        .is_some_and(|first| IdRange::id_of(first).as_deref() == Some(&*last))
+                });
+                if let Some(last) = documents().last() {
+                    range.advance(last);
+                    retries.progressed();
+                }
+                usize::from(again)
+            });
+            match read.await {
+                Ok(()) => return Ok(()),
+                Err(ReadError::Fatal(error)) => return Err(error),
+                Err(ReadError::Interrupted(error)) => {
+                    let error = command::error(error);
+                    retries
+                        .again_after(
+                            cx,
+                            Some(namespace),
+                            "reading on after the last document",
+                            error,
+                        )
+                        .await?;
+                }
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        mut find: RawDocumentBuf,
+        batches: &mpsc::Sender<Batch>,
+        mut seen: impl FnMut(&RawBatch) -> usize,
+    ) -> Result<(), ReadError> {
+        // getMore takes its batch size from the options, find from the command.
+        find.append(cstr!("batchSize"), i64::from(self.batch_documents));
+        let cursor = self.database.run_raw_cursor_command(find);
+        let cursor = cursor
+            .selection_criteria(self.from.clone())
+            .batch_size(self.batch_documents);
+        let mut cursor = cursor.batch().await.map_err(ReadError::of)?;
+        while let Some(raw) = cursor.next().await {
+            let raw = raw.map_err(ReadError::of)?;
+            let skip = seen(&raw);
+            if batches.send(Batch { raw, skip }).await.is_err() {
+                return Err(ReadError::Fatal(Error::internal(
+                    "the packer stopped before the reader",
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ReadError {
+    fn of(error: DriverError) -> Self {
+        match command::server_code(&error) {
+            Some(code::QUERY_PLAN_KILLED) => Self::Fatal(
+                Error::conflict("it was dropped, renamed or converted while it was dumped")
+                    .with_hint("start the dump again")
+                    .caused_by(command::error(error).to_string()),
+            ),
+            Some(code::CURSOR_NOT_FOUND) => Self::Interrupted(error),
+            _ if command::is_transient(&error) => Self::Interrupted(error),
+            _ => Self::Fatal(command::error(error)),
+        }
+    }
+}

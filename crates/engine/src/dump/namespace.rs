@@ -1,0 +1,363 @@
+//! Dumping the namespaces of a plan, several at once.
+
+use std::sync::Arc;
+
+use futures::future;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{
+    Dump, DumpOptions, DumpPlan, DumpedNamespace,
+    cursor::{Query, ReadError, batch_documents},
+    pack::{Job, Packers},
+    partition::{self, IdRange},
+    plan::PlannedNamespace,
+};
+use crate::{
+    Error, Event, Result,
+    catalog::Catalog,
+    command,
+    connect::Deployment,
+    context::RunContext,
+    media::{DumpWriter, NamespaceWriter, Written},
+    retry::Retries,
+};
+
+/// From how many documents on a collection is worth partitioning.
+const PARTITION_DOCUMENTS: u64 = 1000;
+
+/// What the tasks of a run share.
+#[derive(Debug)]
+struct Shared {
+    cx: RunContext,
+    deployment: Deployment,
+    writer: Arc<dyn DumpWriter>,
+    options: DumpOptions,
+    filter: Option<bson::RawDocumentBuf>,
+    from: mongodb::options::SelectionCriteria,
+    packers: Arc<Packers>,
+}
+
+/// Dumps the data of every namespace of the plan.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends all tasks; what they were writing is discarded.
+pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedNamespace>> {
+    let options = dump.options.clone();
+    let cursors = options
+        .parallel_collections
+        .get()
+        .saturating_mul(options.partitions.get());
+    // One more for each core, so that packing does not hold up reading.
+    let segments = cursors.saturating_add(crate::default_parallelism().get());
+    let shared = Arc::new(Shared {
+        cx: dump.cx.clone(),
+        deployment: dump.source.0.clone(),
+        writer: Arc::clone(&dump.writer),
+        filter: plan.filter.clone(),
+        from: plan.from.clone(),
+        packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
+        options,
+    });
+    let mut waiting = plan.namespaces.iter();
+    let mut tasks = JoinSet::new();
+    let mut done = Vec::new();
+    let result = loop {
+        while tasks.len() < shared.options.parallel_collections.get() {
+            let Some(planned) = waiting.next() else { break };
+            let (shared, planned) = (Arc::clone(&shared), planned.clone());
+            tasks.spawn(async move {
+                shared
+                    .dump(&planned)
+                    .await
+                    .map_err(|e| e.for_namespace(&planned.header.namespace))
+            });
+        }
+        let ended = tokio::select! {
+            ended = tasks.join_next() => ended,
+            () = shared.cx.cancel.cancelled() => break Err(Error::cancelled()),
+        };
+        match ended {
+            None => break Ok(done),
+            Some(Ok(Ok(namespace))) => done.push(namespace),
+            Some(Ok(Err(error))) => break Err(error),
+            Some(Err(error)) => break Err(Error::task("dump", error)),
+        }
+    };
+    // What is being written must be gone before the caller hears that it is not.
+    tasks.shutdown().await;
+    result
+}
+
+impl Shared {
+    async fn dump(&self, planned: &PlannedNamespace) -> Result<DumpedNamespace> {
+        let namespace = &planned.header.namespace;
+        let mut dumped = DumpedNamespace {
+            namespace: namespace.clone(),
+            documents: 0,
+            uncompressed_bytes: 0,
+            stored_bytes: 0,
+        };
+        if planned.header.data_namespace.is_some() {
+            self.cx.emit(Event::NamespaceStarted {
+                namespace: namespace.clone(),
+                estimated_documents: self
+                    .filter
+                    .is_none()
+                    .then_some(planned.statistics.documents),
+                estimated_bytes: self.filter.is_none().then_some(planned.statistics.bytes),
+            });
+            let written = self.copy_until_whole(planned).await?;
+            self.check_identity(planned).await?;
+            dumped.documents = written.documents;
+            dumped.uncompressed_bytes = written.uncompressed_bytes;
+            dumped.stored_bytes = written.stored_bytes;
+        }
+        self.cx.counters.namespaces_finished.add(1);
+        let documents = dumped.documents;
+        self.cx.emit(Event::NamespaceFinished {
+            namespace: namespace.clone(),
+            documents,
+            failed_documents: 0,
+        });
+        Ok(dumped)
+    }
+
+    /// Copies a namespace, and starts it over when its cursor dies and cannot be resumed.
+    async fn copy_until_whole(&self, planned: &PlannedNamespace) -> Result<Written> {
+        let namespace = &planned.header.namespace;
+        let query = self.query(planned);
+        let mut retries = Retries::new(self.options.max_retries);
+        let mut ranges = self.partitions(planned, &query).await?;
+        loop {
+            let mut progress = Written::default();
+            let error = match self.copy(planned, &query, &ranges, &mut progress).await {
+                Ok(written) => return Ok(written),
+                Err(ReadError::Fatal(error)) => return Err(error),
+                Err(ReadError::Interrupted(error)) => command::error(error),
+            };
+            self.cx
+                .counters
+                .documents_written
+                .take_back(progress.documents);
+            self.cx
+                .counters
+                .bytes_written
+                .take_back(progress.stored_bytes);
+            let what = if planned.ordered_by_id {
+                // This time in an order in which it can be resumed.
+                ranges = vec![IdRange::everything()];
+                "starting over in the order of _id"
+            } else {
+                "starting over"
+            };
+            retries
+                .again_after(&self.cx, Some(namespace), what, error)
+                .await?;
+        }
+    }
+
+    fn query(&self, planned: &PlannedNamespace) -> Query {
+        let header = &planned.header;
+        let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+        Query {
+            database: self.deployment.database(&data.db),
+            collection: data.collection.clone(),
+            filter: self.filter.clone(),
+            from: self.from.clone(),
+            batch_documents: batch_documents(
+                planned.statistics.documents,
+                planned.statistics.bytes,
+            ),
+        }
+    }
+
+    /// The ranges of `_id` to read at once; none to read in natural order.
+    async fn partitions(&self, planned: &PlannedNamespace, query: &Query) -> Result<Vec<IdRange>> {
+        let partitions = self.options.partitions.get();
+        let worth_it = planned.statistics.documents >= PARTITION_DOCUMENTS;
+        if partitions == 1 || !planned.ordered_by_id || !worth_it || self.filter.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut retries = Retries::new(self.options.max_retries);
+        loop {
+            match partition::split(query, partitions).await {
+                Err(error) if error.is_retryable() => {
+                    let namespace = Some(&planned.header.namespace);
+                    retries
+                        .again_after(&self.cx, namespace, "sampling _id", error)
+                        .await?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Copies a namespace once, from the first document to the last.
+    async fn copy(
+        &self,
+        planned: &PlannedNamespace,
+        query: &Query,
+        ranges: &[IdRange],
+        progress: &mut Written,
+    ) -> Result<Written, ReadError> {
+        let writer = self
+            .writer
+            .namespace(&planned.header)
+            .await
+            .map_err(ReadError::Fatal)?;
+        let (jobs, packed) = mpsc::channel(4);
+        let readers: Vec<_> = match ranges {
+            [] => vec![None],
+            ranges => ranges.iter().cloned().map(Some).collect(),
+        };
+        let mut tasks = JoinSet::new();
+        for range in readers {
+            let reader = Reader {
+                cx: self.cx.clone(),
+                query: query.clone(),
+                namespace: planned.header.namespace.clone(),
+                range,
+                retries: Retries::new(self.options.max_retries),
+            };
+            tasks.spawn(reader.run(Arc::clone(&self.packers), jobs.clone()));
+        }
+        drop(jobs);
+        let read = async {
+            let mut documents = 0;
+            while let Some(ended) = tasks.join_next().await {
+                documents +=
+                    ended.map_err(|error| ReadError::Fatal(Error::task("read", error)))??;
+            }
+            Ok(documents)
+        };
+        let written = async {
+            self.write(planned, writer, packed, progress)
+                .await
+                .map_err(ReadError::Fatal)
+        };
+        let (read, written) = future::try_join(read, written).await?;
+        if read == written.documents {
+            Ok(written)
+        } else {
+            let message = format!(
+                "{read} documents were read, but {} were written",
+                written.documents
+            );
+            Err(ReadError::Fatal(Error::internal(message)))
+        }
+    }
+
+    async fn write(
+        &self,
+        planned: &PlannedNamespace,
+        mut writer: Box<dyn NamespaceWriter>,
+        mut packed: mpsc::Receiver<Job>,
+        progress: &mut Written,
+    ) -> Result<Written> {
+        while let Some(job) = packed.recv().await {
+            let (segment, permit) = job.await.map_err(|error| Error::task("pack", error))??;
+            progress.add(&segment);
+            self.cx.counters.documents_written.add(segment.documents);
+            self.cx
+                .counters
+                .bytes_written
+                .add(segment.bytes.len() as u64);
+            writer.write(segment).await?;
+            drop(permit);
+            self.cx.emit(Event::NamespaceAdvanced {
+                namespace: planned.header.namespace.clone(),
+                documents: progress.documents,
+                uncompressed_bytes: progress.uncompressed_bytes,
+            });
+        }
+        writer.finish().await
+    }
+
+    /// Makes sure that what was read under a name is what had the name when the dump was planned.
+    async fn check_identity(&self, planned: &PlannedNamespace) -> Result<()> {
+        let Some(planned_uuid) = planned.data_uuid else {
+            return Ok(());
+        };
+        let header = &planned.header;
+        let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+        let catalog = Catalog {
+            deployment: &self.deployment,
+            from: &self.from,
+        };
+        let mut retries = Retries::new(self.options.max_retries);
+        let now = loop {
+            match catalog.collection(data).await {
+                Err(error) if error.is_retryable() => {
+                    retries
+                        .again_after(
+                            &self.cx,
+                            Some(&header.namespace),
+                            "looking at the catalog",
+                            error,
+                        )
+                        .await?;
+                }
+                other => break other?,
+            }
+        };
+        match now.and_then(|entry| entry.uuid) {
+            Some(uuid) if uuid == planned_uuid => Ok(()),
+            found => {
+                let what = if found.is_some() {
+                    "replaced by another collection"
+                } else {
+                    "dropped or renamed"
+                };
+                Err(
+                    Error::conflict(format!("it was {what} while it was dumped"))
+                        .with_hint("start the dump again"),
+                )
+            }
+        }
+    }
+}
+
+/// Reads one range of a namespace and packs what comes.
+struct Reader {
+    cx: RunContext,
+    query: Query,
+    namespace: rdump_format::Namespace,
+    range: Option<IdRange>,
+    retries: Retries,
+}
+
+impl Reader {
+    async fn run(
+        mut self,
+        packers: Arc<Packers>,
+        jobs: mpsc::Sender<Job>,
+    ) -> Result<u64, ReadError> {
+        let (batches, batch) = mpsc::channel(1);
+        let pack = async {
+            packers
+                .pack(self.cx.clone(), batch, jobs)
+                .await
+                .map_err(ReadError::Fatal)
+        };
+        let read = async {
+            // Dropped at the end, which tells the packer that there is no more.
+            let batches = batches;
+            match self.range.take() {
+                None => self.query.read_natural(&batches).await,
+                Some(range) => {
+                    let read = self.query.read_range(
+                        &self.cx,
+                        &self.namespace,
+                        range,
+                        &mut self.retries,
+                        &batches,
+                    );
+                    read.await.map_err(ReadError::Fatal)
+                }
+            }
+        };
+        let ((), documents) = future::try_join(read, pack).await?;
+        Ok(documents)
+    }
+}

@@ -1,0 +1,420 @@
+//! What would be dumped.
+
+use std::{collections::HashSet, fmt};
+
+use bson::{RawDocument, RawDocumentBuf, doc, raw::CString};
+use futures::{StreamExt, TryStreamExt, stream};
+use mongodb::options::SelectionCriteria;
+use rdump_format::{BUCKETS_PREFIX, Codec, CollectionMetadata, Namespace, ext_json};
+use serde::Serialize;
+
+use super::DumpOptions;
+use crate::{
+    Error, Result, Source,
+    catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
+    context::RunContext,
+    media::NamespaceHeader,
+};
+
+/// Commands about single collections that are under way at once.
+const CATALOG_COMMANDS: usize = 8;
+
+/// The collections of `config` that a dump of a whole deployment takes: what a sharded cluster is made of.
+const CONFIG_COLLECTIONS: [&str; 7] = [
+    "chunks",
+    "collections",
+    "databases",
+    "settings",
+    "shards",
+    "tags",
+    "version",
+];
+
+/// What a dump would take: made by [`Dump::plan`](crate::Dump::plan), used up by
+/// [`Dump::run`](crate::Dump::run).
+#[derive(Debug)]
+pub struct DumpPlan {
+    /// Those with data by falling size, then those without.
+    pub(super) namespaces: Vec<PlannedNamespace>,
+    pub(super) filter: Option<RawDocumentBuf>,
+    pub(super) from: SelectionCriteria,
+}
+
+/// One namespace that would be dumped.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedNamespace {
+    pub(super) header: NamespaceHeader,
+    pub(super) statistics: Statistics,
+    /// The UUID of the collection that has the data.
+    pub(super) data_uuid: Option<[u8; 16]>,
+    /// Whether its documents can be read in the order of `_id`.
+    pub(super) ordered_by_id: bool,
+}
+
+impl DumpPlan {
+    /// The namespaces that would be dumped.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.namespaces
+            .iter()
+            .map(|planned| &planned.header.namespace)
+    }
+
+    /// Whether there is nothing to dump.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    /// How many documents there may be.
+    pub fn estimated_documents(&self) -> u64 {
+        self.namespaces
+            .iter()
+            .map(|planned| planned.statistics.documents)
+            .sum()
+    }
+
+    /// How many bytes they may have before compression.
+    pub fn estimated_bytes(&self) -> u64 {
+        self.namespaces
+            .iter()
+            .map(|planned| planned.statistics.bytes)
+            .sum()
+    }
+}
+
+impl fmt::Display for DumpPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for planned in &self.namespaces {
+            let (namespace, statistics) = (&planned.header.namespace, planned.statistics);
+            match &planned.header.data_namespace {
+                Some(_) => writeln!(
+                    f,
+                    "dump {namespace}: about {} documents, {} bytes",
+                    statistics.documents, statistics.bytes
+                )?,
+                None => writeln!(f, "dump {namespace}: the definition only")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for DumpPlan {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        struct Row<'a> {
+            namespace: &'a Namespace,
+            data: bool,
+            estimated_documents: u64,
+            estimated_bytes: u64,
+        }
+        serializer.collect_seq(self.namespaces.iter().map(|planned| Row {
+            namespace: &planned.header.namespace,
+            data: planned.header.data_namespace.is_some(),
+            estimated_documents: planned.statistics.documents,
+            estimated_bytes: planned.statistics.bytes,
+        }))
+    }
+}
+
+/// Checks the options against each other and the source, and reads the source's catalog.
+pub(super) async fn plan(
+    source: &Source,
+    options: &DumpOptions,
+    cx: &RunContext,
+) -> Result<DumpPlan> {
+    check_options(options)?;
+    let filter = options
+        .query
+        .as_deref()
+        .map(parse_query)
+        .transpose()?
+        .filter(|filter| !filter.is_empty());
+    let from = match &options.read_preference {
+        Some(preference) => preference.criteria()?,
+        None => source
+            .0
+            .client
+            .selection_criteria()
+            .cloned()
+            .unwrap_or_else(|| {
+                SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary)
+            }),
+    };
+    let catalog = Catalog {
+        deployment: &source.0,
+        from: &from,
+    };
+    let mut found = Vec::new();
+    for db in databases(&catalog, options, cx).await? {
+        let mut wanted = doc! {};
+        if let Some(collection) = &options.collection {
+            // A time-series collection's buckets are listed beside it.
+            wanted.insert(
+                "name",
+                doc! { "$in": [collection, format!("{BUCKETS_PREFIX}{collection}")] },
+            );
+        }
+        let entries = catalog.collections(&db, wanted).await?;
+        found.extend(choose(&db, entries, options));
+    }
+    let codec = options.compression.codec();
+    let planned = stream::iter(found)
+        .map(|found| describe(&catalog, found, codec))
+        .buffered(CATALOG_COMMANDS);
+    let mut namespaces: Vec<PlannedNamespace> = planned.try_collect().await?;
+    let time_series = namespaces
+        .iter()
+        .find(|planned| planned.header.metadata.kind.as_deref() == Some("timeseries"));
+    let filter = match (filter, time_series) {
+        (Some(filter), Some(planned)) => Some(time_series_filter(&planned.header, &filter)?),
+        (filter, _) => filter,
+    };
+    namespaces.sort_by_key(|planned| {
+        let data = planned.header.data_namespace.is_some();
+        (!data, std::cmp::Reverse(planned.statistics.bytes))
+    });
+    Ok(DumpPlan {
+        namespaces,
+        filter,
+        from,
+    })
+}
+
+fn check_options(options: &DumpOptions) -> Result<()> {
+    let excludes = !options.exclude_collections.is_empty()
+        || !options.exclude_collections_with_prefix.is_empty();
+    let refuse = |message: &str| Err(Error::invalid(message));
+    match (&options.db, &options.collection) {
+        (None, Some(_)) => {
+            return refuse("cannot dump a collection without a specified database (--db)");
+        }
+        (None, None) if excludes => {
+            return refuse("--db is required when --excludeCollection is specified");
+        }
+        (Some(_), Some(_)) if excludes => {
+            return refuse("--collection is not allowed when --excludeCollection is specified");
+        }
+        (Some(_), Some(collection)) if collection.starts_with(BUCKETS_PREFIX) => {
+            return refuse(
+                "cannot dump a collection of buckets by itself: name the time-series collection",
+            );
+        }
+        (_, None) if options.query.is_some() => {
+            return refuse("cannot dump using a query without --collection");
+        }
+        _ => {}
+    }
+    if let Some(db) = &options.db {
+        rdump_format::check_database_name(db)
+            .map_err(|error| Error::invalid("bad value of --db").caused_by(error))?;
+    }
+    if options.segment_bytes < 64 << 10 || options.segment_bytes > 1 << 30 {
+        return refuse("segment-bytes must be at least 65536 and at most 1 GiB");
+    }
+    if options.limit_bytes_per_second == Some(0) {
+        return refuse("--limit-rate must be positive");
+    }
+    if options.partitions.get() > 256 {
+        return refuse("--partitions must be at most 256");
+    }
+    Ok(())
+}
+
+fn parse_query(text: &str) -> Result<RawDocumentBuf> {
+    ext_json::parse(text).map_err(|error| {
+        Error::invalid("query is not an Extended JSON document (--query)").caused_by(error)
+    })
+}
+
+async fn databases(
+    catalog: &Catalog<'_>,
+    options: &DumpOptions,
+    cx: &RunContext,
+) -> Result<Vec<String>> {
+    if let Some(db) = &options.db {
+        return Ok(vec![db.clone()]);
+    }
+    let mut names = catalog.databases().await?;
+    names.retain(|name| {
+        let internal = name.starts_with("__mdb_internal");
+        if internal {
+            cx.notice(
+                None,
+                format!("skipping the server's internal database {name}"),
+            );
+        }
+        name != "local" && !internal
+    });
+    Ok(names)
+}
+
+/// A collection that is to be dumped.
+struct Found {
+    namespace: Namespace,
+    entry: CollectionEntry,
+    as_data: bool,
+    /// The buckets of a time-series collection.
+    buckets: Option<CollectionEntry>,
+}
+
+/// Applies the options and the rules for system collections to one database's collections.
+fn choose(db: &str, entries: Vec<CollectionEntry>, options: &DumpOptions) -> Vec<Found> {
+    let time_series: HashSet<String> = entries
+        .iter()
+        .filter(|entry| entry.kind == CollectionKind::TimeSeries)
+        .map(|entry| format!("{BUCKETS_PREFIX}{}", entry.name))
+        .collect();
+    let (mut buckets, logical): (Vec<_>, Vec<_>) = entries
+        .into_iter()
+        .partition(|entry| time_series.contains(&entry.name));
+    let excluded = |name: &str| {
+        options
+            .exclude_collections
+            .iter()
+            .any(|excluded| excluded == name)
+            || options
+                .exclude_collections_with_prefix
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_str()))
+    };
+    let chosen = logical.into_iter().filter(|entry| {
+        let named = match &options.collection {
+            Some(collection) => *collection == entry.name,
+            None => !is_internal(db, &entry.name, options.db.is_some()) && !excluded(&entry.name),
+        };
+        let kind = !options.views_as_collections || entry.kind == CollectionKind::View;
+        named && kind && options.select.selects(&Namespace::new(db, &entry.name))
+    });
+    let found = chosen.map(|entry| {
+        let namespace = Namespace::new(db, &entry.name);
+        let at = match entry.kind {
+            CollectionKind::TimeSeries => buckets
+                .iter()
+                .position(|buckets| buckets.name == namespace.buckets().collection),
+            _ => None,
+        };
+        let as_data = entry.kind != CollectionKind::View || options.views_as_collections;
+        Found {
+            namespace,
+            buckets: at.map(|at| buckets.swap_remove(at)),
+            entry,
+            as_data,
+        }
+    });
+    found.collect()
+}
+
+/// Whether a collection is the server's own and not for dumping.
+fn is_internal(db: &str, name: &str, asked_for_db: bool) -> bool {
+    match db {
+        "admin" => {
+            name == "system.keys" || name == "system.views" || name.starts_with(BUCKETS_PREFIX)
+        }
+        "config" => !asked_for_db && !CONFIG_COLLECTIONS.contains(&name),
+        _ => name.starts_with("system.") && name != "system.js",
+    }
+}
+
+/// Reads what the server says of one collection.
+async fn describe(catalog: &Catalog<'_>, found: Found, codec: Codec) -> Result<PlannedNamespace> {
+    let Found {
+        namespace,
+        entry,
+        as_data,
+        buckets,
+    } = found;
+    let view = entry.kind == CollectionKind::View;
+    let data_namespace = match entry.kind {
+        CollectionKind::TimeSeries => namespace.buckets(),
+        _ => namespace.clone(),
+    };
+    let indexes = if view {
+        Vec::new()
+    } else {
+        catalog.indexes(&namespace).await?
+    };
+    let statistics = if view {
+        Statistics::default()
+    } else {
+        catalog.statistics(&data_namespace).await?
+    };
+    let options = if view && as_data {
+        without_view(&entry.options)?
+    } else {
+        entry.options
+    };
+    let flag = |name: &str| options.get(name).ok().flatten().is_some();
+    let capped = options.get_bool("capped").unwrap_or(false);
+    let ordered_by_id = entry.kind == CollectionKind::Collection
+        && !capped
+        && (flag("clusteredIndex")
+            || indexes
+                .iter()
+                .any(|index| index.get_str("name").is_ok_and(|name| name == "_id_")));
+    let metadata = CollectionMetadata {
+        options,
+        indexes,
+        uuid: entry.uuid,
+        collection: Some(namespace.collection.clone()),
+        kind: Some(entry.kind.as_str().to_owned()),
+    };
+    let data_uuid = buckets.map_or(entry.uuid, |buckets| buckets.uuid);
+    let header = NamespaceHeader {
+        namespace,
+        data_namespace: as_data.then_some(data_namespace),
+        metadata,
+        codec,
+    };
+    Ok(PlannedNamespace {
+        header,
+        statistics,
+        data_uuid,
+        ordered_by_id,
+    })
+}
+
+/// A view's options without what makes it a view.
+fn without_view(options: &RawDocument) -> Result<RawDocumentBuf> {
+    let mut kept = RawDocumentBuf::new();
+    for option in options {
+        let (name, value) = option.map_err(Error::from_bson)?;
+        if !matches!(name.as_str(), "viewOn" | "pipeline") {
+            kept.append(name, value);
+        }
+    }
+    Ok(kept)
+}
+
+/// Turns a filter on measurements into one on their buckets, which know only the meta field.
+fn time_series_filter(header: &NamespaceHeader, filter: &RawDocument) -> Result<RawDocumentBuf> {
+    let options = header
+        .metadata
+        .options
+        .get_document("timeseries")
+        .map_err(Error::from_bson)?;
+    let meta = options
+        .get("metaField")
+        .ok()
+        .flatten()
+        .and_then(|meta| meta.as_str());
+    let mut rewritten = RawDocumentBuf::new();
+    for condition in filter {
+        let (field, value) = condition.map_err(Error::from_bson)?;
+        let rest = meta.and_then(|meta| field.as_str().strip_prefix(meta));
+        match rest {
+            Some(rest) if rest.is_empty() || rest.starts_with('.') => {
+                let name = CString::try_from(format!("meta{rest}")).map_err(Error::from_bson)?;
+                rewritten.append(name, value);
+            }
+            _ => {
+                return Err(Error::invalid(format!(
+                    "cannot query {:?} of a time-series collection: only its metaField can be queried",
+                    field.as_str()
+                ))
+                .for_namespace(&header.namespace));
+            }
+        }
+    }
+    Ok(rewritten)
+}

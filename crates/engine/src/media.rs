@@ -1,0 +1,197 @@
+//! What a dump is written to and read from.
+//!
+//! A *medium* is a [`DumpWriter`] and a [`DumpReader`]. The pipelines of dump and restore know nothing else
+//! of it: they hand over and take whole documents of one namespace at a time, in segments.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::{future::BoxFuture, stream::BoxStream};
+use rdump_format::{Codec, CollectionMetadata, Digest, Namespace, Prelude, RunRecord};
+
+use crate::Result;
+
+mod discard;
+mod folder_reader;
+mod folder_writer;
+
+pub use discard::Discard;
+// ENABLE when written: pub use folder_reader::FolderReader;
+pub use folder_writer::FolderWriter;
+
+/// Takes a dump.
+///
+/// The order of calls: [`begin`](Self::begin), then for each namespace [`namespace`](Self::namespace), then
+/// [`commit`](Self::commit). Until `commit` returns, nothing of the dump may look complete.
+pub trait DumpWriter: fmt::Debug + Send + Sync {
+    /// How this medium wants its segments.
+    fn packing(&self) -> Packing;
+
+    /// Makes the place ready, and incomplete: what said that an older dump here was complete is removed.
+    ///
+    /// Returns things a person should know.
+    fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>>;
+
+    /// Starts a namespace. Called again for the same namespace, after its writer was dropped unfinished, it
+    /// starts that namespace over.
+    fn namespace<'a>(
+        &'a self,
+        header: &'a NamespaceHeader,
+    ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>>;
+
+    /// Makes the dump complete, after a look at everything that was stored.
+    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<()>>;
+}
+
+/// Takes one namespace's documents. Dropping it unfinished discards what it took.
+pub trait NamespaceWriter: fmt::Debug + Send {
+    /// Appends a segment.
+    fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>>;
+
+    /// Ends the namespace.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>>;
+}
+
+/// How a medium wants its segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Packing {
+    /// Compressed as the options say, with a digest of the stored bytes.
+    Sealed,
+    /// As they are, without a digest.
+    Plain,
+}
+
+/// Whole documents of one namespace, ready to be stored.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PackedSegment {
+    /// The bytes to store.
+    pub bytes: Bytes,
+    /// How many documents they hold.
+    pub documents: u64,
+    /// Their size before compression, in bytes.
+    pub uncompressed_bytes: u64,
+    /// The SHA-256 of [`bytes`](Self::bytes); `None` for [`Packing::Plain`].
+    pub digest: Option<Digest>,
+}
+
+/// What a dump is about, told to the medium before anything else.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DumpHeader {
+    /// Server and tool.
+    pub prelude: Prelude,
+    /// The only database that is dumped, if it is one.
+    pub db: Option<String>,
+    /// Whether only one collection of [`db`](Self::db) is dumped.
+    pub single_collection: bool,
+    /// The namespaces, those without data included.
+    pub namespaces: Vec<NamespaceHeader>,
+}
+
+/// One namespace of a dump.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NamespaceHeader {
+    /// The namespace as the user knows it; never that of time-series buckets.
+    pub namespace: Namespace,
+    /// The namespace that the documents are stored under: the buckets of a time-series collection, else
+    /// the same. `None` if there are no documents, as for a view.
+    pub data_namespace: Option<Namespace>,
+    /// Options, indexes and UUID.
+    pub metadata: CollectionMetadata,
+    /// How its segments are compressed.
+    pub codec: Codec,
+}
+
+/// What a [`NamespaceWriter`] stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Documents.
+    pub documents: u64,
+    /// Bytes before compression.
+    pub uncompressed_bytes: u64,
+    /// Bytes after compression.
+    pub stored_bytes: u64,
+}
+
+impl Written {
+    /// Counts one more segment.
+    pub(crate) fn add(&mut self, segment: &PackedSegment) {
+        self.documents += segment.documents;
+        self.uncompressed_bytes += segment.uncompressed_bytes;
+        self.stored_bytes += segment.bytes.len() as u64;
+    }
+}
+
+/// Gives a dump back.
+pub trait DumpReader: fmt::Debug + Send + Sync {
+    /// What the dump says of itself.
+    fn contents(&self) -> &DumpContents;
+
+    /// The documents of one namespace, in runs of whole documents, each checked before it is given.
+    ///
+    /// The stream ends after its first error.
+    fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>>;
+}
+
+/// What is in a dump.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DumpContents {
+    /// The server it was taken from, if the dump says so.
+    pub prelude: Option<Prelude>,
+    /// Whether everything can be checked against digests taken at the dump.
+    pub verified: bool,
+    /// The namespaces, in the order of the medium.
+    pub entries: Vec<DumpEntry>,
+    /// Things a person should know: files that were skipped and why.
+    pub notices: Vec<String>,
+}
+
+/// One namespace of a dump that is read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DumpEntry {
+    /// The namespace as the user knows it; never that of time-series buckets.
+    pub namespace: Namespace,
+    /// Options, indexes and UUID, if the dump has them.
+    pub metadata: Option<CollectionMetadata>,
+    /// The documents, or `None` if the dump has no data for it, as for a view.
+    pub data: Option<DumpData>,
+}
+
+/// The data of one namespace of a dump that is read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DumpData {
+    /// Where it is, as the medium names it.
+    pub place: String,
+    /// Whether the documents are time-series buckets.
+    pub buckets: bool,
+    /// Stored size, in bytes.
+    pub stored_bytes: u64,
+    /// Uncompressed size in bytes, if the dump says so.
+    pub uncompressed_bytes: Option<u64>,
+    /// How many documents, if the dump says so.
+    pub documents: Option<u64>,
+}
+
+/// A run of whole documents of one namespace.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Documents {
+    /// The documents, one after the other.
+    pub body: Vec<u8>,
+    /// How many.
+    pub documents: u64,
+}
+
+impl Documents {
+    /// `documents` whole documents, one after the other.
+    pub fn new(body: Vec<u8>, documents: u64) -> Self {
+        Self { body, documents }
+    }
+}

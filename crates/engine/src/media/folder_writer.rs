@@ -1,0 +1,415 @@
+//! The mongodump folder, written.
+//!
+//! `<db>/<collection>.bson[.gz|.zst]` and `.metadata.json[.gz]` beside it, `prelude.json`, and last
+//! `rdump.manifest.json`, without which nothing here is known to be complete. `docs/format.md` is the
+//! authority.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use rdump_format::{
+    Codec, Compression, Compressor, Digest, Digester, FileRecord, FileRole, FolderManifest,
+    MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, data_file,
+    metadata_file,
+};
+use rdump_storage::{Location, Store, Upload};
+
+use super::{
+    DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+};
+use crate::{Error, Result};
+
+/// Writes a mongodump folder with a manifest.
+///
+/// A folder may take several dumps, of one database each for instance. The manifest goes on vouching for
+/// the files of an earlier dump unless the new one covers their database.
+#[derive(Debug)]
+pub struct FolderWriter {
+    store: Arc<dyn Store>,
+    /// What the manifest will name, by path.
+    files: Arc<Mutex<BTreeMap<String, FileRecord>>>,
+    /// Runs and files of earlier dumps that this one leaves in place.
+    earlier: Mutex<Option<FolderManifest>>,
+}
+
+impl FolderWriter {
+    /// Prepares to write below `location`, which is created, if it does not exist, when the dump begins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not a folder,
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied) if it may not be written to.
+    pub fn create(location: &Location) -> Result<Self> {
+        Ok(Self::new(location.create()?))
+    }
+
+    /// Prepares to write to a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            files: Arc::default(),
+            earlier: Mutex::default(),
+        }
+    }
+
+    /// Writes a small file whole.
+    async fn put(&self, mut record: FileRecord, content: Vec<u8>) -> Result<()> {
+        record.uncompressed_bytes = content.len() as u64;
+        let stored = match record.codec {
+            Codec::None => content,
+            codec => {
+                let mut stored = Vec::new();
+                Compressor::new(default_compression(codec))
+                    .and_then(|mut compressor| compressor.compress(&content, &mut stored))
+                    .map_err(|error| {
+                        Error::internal(format!("could not compress {}", record.path))
+                            .caused_by(error)
+                    })?;
+                stored
+            }
+        };
+        record.stored_bytes = stored.len() as u64;
+        record.sha256 = Digest::of(&stored);
+        let mut upload = self.store.upload(&record.path).await?;
+        upload.write(Bytes::from(stored)).await?;
+        upload.finish().await?;
+        lock(&self.files).insert(record.path.clone(), record);
+        Ok(())
+    }
+
+    /// Takes the manifest of an earlier dump out of the way; returns what of it stays true.
+    async fn retire_manifest(&self, header: &DumpHeader, notices: &mut Vec<String>) -> Result<()> {
+        let Some(info) = self.store.head(MANIFEST_FILE).await? else {
+            return Ok(());
+        };
+        let bytes = self.store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
+        self.store.delete(MANIFEST_FILE).await?;
+        match FolderManifest::from_bytes(&bytes) {
+            Ok(earlier) => *lock(&self.earlier) = Some(outside_of(header, earlier)),
+            Err(error) => notices.push(format!(
+                "the manifest of an earlier dump in {} was damaged and is gone ({error})",
+                self.store.location()
+            )),
+        }
+        Ok(())
+    }
+
+    /// The manifest of this run and of what earlier runs left in place.
+    fn manifest(&self, run: RunRecord) -> FolderManifest {
+        let mut manifest = lock(&self.earlier)
+            .take()
+            .unwrap_or_else(FolderManifest::new);
+        let number = u32::try_from(manifest.runs.len()).unwrap_or(u32::MAX);
+        let files = std::mem::take(&mut *lock(&self.files));
+        manifest
+            .files
+            .retain(|file| !files.contains_key(&file.path));
+        let mut run = run;
+        run.stored_bytes = files.values().map(|file| file.stored_bytes).sum();
+        manifest.runs.push(run);
+        manifest.files.extend(files.into_values().map(|mut file| {
+            file.run = number;
+            file
+        }));
+        manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
+        manifest
+    }
+}
+
+impl DumpWriter for FolderWriter {
+    fn packing(&self) -> Packing {
+        Packing::Sealed
+    }
+
+    fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let mut notices = Vec::new();
+            self.retire_manifest(header, &mut notices).await?;
+            for path in self.store.remove_leftovers().await? {
+                notices.push(format!("removed {path}, which a killed dump left behind"));
+            }
+            check_paths(header)?;
+            for namespace in &header.namespaces {
+                let path = metadata_path(namespace);
+                let text = namespace.metadata.to_json().map_err(|error| {
+                    Error::data(
+                        "its options or indexes cannot be written so that they come back the same",
+                    )
+                    .for_namespace(&namespace.namespace)
+                    .caused_by(error)
+                })?;
+                let mut record = FileRecord::new(path, FileRole::Metadata, Digest::of(&[]));
+                record.namespace = Some(namespace.namespace.clone());
+                record.codec = metadata_codec(namespace.codec);
+                self.put(record, text.into_bytes())
+                    .await
+                    .map_err(|error| error.for_namespace(&namespace.namespace))?;
+            }
+            let codec = header
+                .namespaces
+                .first()
+                .map_or(Codec::None, |namespace| metadata_codec(namespace.codec));
+            let folder = header
+                .db
+                .as_ref()
+                .map(|db| format!("{db}/"))
+                .unwrap_or_default();
+            let path = format!("{folder}{PRELUDE_FILE}{}", codec.extension());
+            let mut record = FileRecord::new(path, FileRole::Prelude, Digest::of(&[]));
+            record.codec = codec;
+            self.put(record, header.prelude.to_json().into_bytes())
+                .await?;
+            Ok(notices)
+        }
+        .boxed()
+    }
+
+    fn namespace<'a>(
+        &'a self,
+        header: &'a NamespaceHeader,
+    ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
+        async move {
+            let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+            let path = data_path(data, header.codec);
+            let upload = self.store.upload(&path).await?;
+            let mut record = FileRecord::new(path, FileRole::Data, Digest::of(&[]));
+            record.namespace = Some(data.clone());
+            record.codec = header.codec;
+            let digester = Digester::new();
+            let files = Arc::clone(&self.files);
+            Ok(Box::new(FolderNamespace {
+                upload,
+                record,
+                digester,
+                files,
+            }) as Box<dyn NamespaceWriter>)
+        }
+        .boxed()
+    }
+
+    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let manifest = self.manifest(run);
+            let stored = self.store.list().await?;
+            let stored: BTreeMap<_, _> = stored
+                .into_iter()
+                .map(|object| (object.path, object.stored_bytes))
+                .collect();
+            for file in &manifest.files {
+                let ours = file.run as usize + 1 == manifest.runs.len();
+                if ours && stored.get(&file.path) != Some(&file.stored_bytes) {
+                    return Err(Error::data(format!(
+                        "{} was stored with {} bytes, and now has {}",
+                        file.path,
+                        file.stored_bytes,
+                        stored
+                            .get(&file.path)
+                            .map_or("gone".to_owned(), u64::to_string),
+                    )));
+                }
+            }
+            let bytes = manifest.to_bytes();
+            let bytes = bytes.map_err(|error| {
+                Error::internal("could not write the manifest").caused_by(error)
+            })?;
+            self.store.flush().await?;
+            let mut upload = self.store.upload(MANIFEST_FILE).await?;
+            upload.write(bytes.into()).await?;
+            upload.finish().await?;
+            self.store.flush().await?;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// One data file being written.
+#[derive(Debug)]
+struct FolderNamespace {
+    upload: Box<dyn Upload>,
+    record: FileRecord,
+    digester: Digester,
+    files: Arc<Mutex<BTreeMap<String, FileRecord>>>,
+}
+
+impl NamespaceWriter for FolderNamespace {
+    fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let stored_bytes = segment.bytes.len() as u64;
+            let (mut digester, bytes) = (std::mem::take(&mut self.digester), segment.bytes.clone());
+            let digested = tokio::task::spawn_blocking(move || {
+                digester.update(&bytes);
+                digester
+            });
+            self.record.documents += segment.documents;
+            self.record.uncompressed_bytes += segment.uncompressed_bytes;
+            self.record.stored_bytes += stored_bytes;
+            self.record.segments.push(SegmentRecord {
+                documents: segment.documents,
+                uncompressed_bytes: segment.uncompressed_bytes,
+                stored_bytes,
+                sha256: segment.digest.unwrap_or_else(|| Digest::of(&segment.bytes)),
+            });
+            self.upload.write(segment.bytes).await?;
+            self.digester = digested
+                .await
+                .map_err(|error| Error::task("digest", error))?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
+        let mut this = self;
+        async move {
+            if this.record.segments.is_empty() && this.record.codec != Codec::None {
+                this.write(empty_segment(this.record.codec)?).await?;
+            }
+            let Self {
+                upload,
+                mut record,
+                digester,
+                files,
+            } = *this;
+            let info = upload.finish().await?;
+            if info.stored_bytes != record.stored_bytes {
+                let wanted = record.stored_bytes;
+                return Err(Error::data(format!(
+                    "{} has {} bytes instead of {wanted}",
+                    info.path, info.stored_bytes
+                )));
+            }
+            record.sha256 = digester.finish();
+            let written = Written {
+                documents: record.documents,
+                uncompressed_bytes: record.uncompressed_bytes,
+                stored_bytes: record.stored_bytes,
+            };
+            lock(&files).insert(record.path.clone(), record);
+            Ok(written)
+        }
+        .boxed()
+    }
+}
+
+/// What a compressed file without documents holds, so that plain tools can read it.
+fn empty_segment(codec: Codec) -> Result<PackedSegment> {
+    let failed = |error| Error::internal("could not compress an empty segment").caused_by(error);
+    let mut compressor = Compressor::new(default_compression(codec)).map_err(failed)?;
+    let sealed = Segment::default()
+        .seal(&mut compressor, Vec::new())
+        .map_err(failed)?;
+    let digest = Some(sealed.record.sha256);
+    Ok(PackedSegment {
+        bytes: sealed.stored.into(),
+        documents: 0,
+        uncompressed_bytes: 0,
+        digest,
+    })
+}
+
+/// The earlier dump without what the new one covers: whole databases, or one collection.
+fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifest {
+    match &header.db {
+        None => earlier.files.clear(),
+        Some(db) => {
+            let folder = format!("{db}/");
+            let covered: HashSet<&Namespace> = header
+                .namespaces
+                .iter()
+                .map(|namespace| &namespace.namespace)
+                .collect();
+            let whole = !header.single_collection;
+            earlier.files.retain(|file| {
+                let logical = file
+                    .namespace
+                    .as_ref()
+                    .map(Namespace::without_buckets_prefix);
+                match logical {
+                    _ if !file.path.starts_with(&folder) => true,
+                    Some(namespace) => !whole && !covered.contains(&namespace),
+                    None => false,
+                }
+            });
+        }
+    }
+    // Runs of which nothing is left say nothing any more.
+    let mut kept: BTreeMap<u32, u32> = BTreeMap::new();
+    for file in &earlier.files {
+        kept.insert(file.run, 0);
+    }
+    for (new, old) in (0_u32..).zip(kept.values_mut()) {
+        *old = new;
+    }
+    let runs = std::mem::take(&mut earlier.runs);
+    earlier.runs = (0_u32..)
+        .zip(runs)
+        .filter(|(old, _)| kept.contains_key(old))
+        .map(|(_, run)| run)
+        .collect();
+    for file in &mut earlier.files {
+        file.run = kept.get(&file.run).copied().unwrap_or(0);
+    }
+    earlier
+}
+
+/// Two namespaces must not share a file, as they could on a server that tells cases or forms apart.
+fn check_paths(header: &DumpHeader) -> Result<()> {
+    let mut seen = HashSet::new();
+    for namespace in &header.namespaces {
+        let data = namespace
+            .data_namespace
+            .iter()
+            .map(|data| data_path(data, namespace.codec));
+        for path in data.chain([metadata_path(namespace)]) {
+            if !seen.insert(path.clone()) {
+                return Err(
+                    Error::data(format!("another namespace needs the file {path} too"))
+                        .for_namespace(&namespace.namespace),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn data_path(namespace: &Namespace, codec: Codec) -> String {
+    format!(
+        "{}/{}",
+        namespace.db,
+        data_file(&namespace.collection, codec)
+    )
+}
+
+fn metadata_path(header: &NamespaceHeader) -> String {
+    let namespace = &header.namespace;
+    format!(
+        "{}/{}",
+        namespace.db,
+        metadata_file(&namespace.collection, metadata_codec(header.codec))
+    )
+}
+
+/// mongodump compresses metadata too when it compresses with gzip; beside zstd it stays readable.
+fn metadata_codec(codec: Codec) -> Codec {
+    match codec {
+        Codec::Gzip => Codec::Gzip,
+        _ => Codec::None,
+    }
+}
+
+fn default_compression(codec: Codec) -> Compression {
+    match codec {
+        Codec::Gzip => Compression::Gzip { level: 6 },
+        Codec::Zstd => Compression::Zstd { level: 1 },
+        _ => Compression::None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

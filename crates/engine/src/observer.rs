@@ -1,0 +1,189 @@
+//! Events and counters: how a run is watched.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rdump_format::Namespace;
+use serde::Serialize;
+
+/// Receives the events of a run. Default: ignore them (`()`).
+///
+/// Any `Fn(&Event) + Send + Sync` is an observer.
+pub trait Observer: Send + Sync {
+    /// Called in order, one call at a time, on the run's own tasks: return at once and never block.
+    fn on_event(&self, event: &Event);
+}
+
+impl Observer for () {
+    fn on_event(&self, _: &Event) {}
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn on_event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Something worth telling a person about: a few per collection, never one per document.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(
+    tag = "event",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+#[non_exhaustive]
+pub enum Event {
+    /// A namespace's data is about to be read or restored.
+    #[non_exhaustive]
+    NamespaceStarted {
+        /// The namespace at the source (dump) or target (restore).
+        namespace: Namespace,
+        /// How many documents it may have, if the source or the dump says so.
+        estimated_documents: Option<u64>,
+        /// How many uncompressed bytes it may have, if the source or the dump says so.
+        estimated_bytes: Option<u64>,
+    },
+    /// Documents of a namespace went through; at most one event a segment.
+    #[non_exhaustive]
+    NamespaceAdvanced {
+        /// The namespace.
+        namespace: Namespace,
+        /// Documents so far.
+        documents: u64,
+        /// Uncompressed bytes so far.
+        uncompressed_bytes: u64,
+    },
+    /// A namespace's data is completely stored or inserted.
+    #[non_exhaustive]
+    NamespaceFinished {
+        /// The namespace.
+        namespace: Namespace,
+        /// Documents stored or inserted.
+        documents: u64,
+        /// Documents that could not be inserted.
+        failed_documents: u64,
+    },
+    /// A collection's indexes are about to be built.
+    #[non_exhaustive]
+    IndexesStarted {
+        /// The namespace.
+        namespace: Namespace,
+        /// How many indexes.
+        indexes: u64,
+    },
+    /// Something failed and is tried again.
+    #[non_exhaustive]
+    Retrying {
+        /// The namespace, if it is about one.
+        namespace: Option<Namespace>,
+        /// What is done again and how: `resuming after the last document read`, for instance.
+        what: String,
+        /// Why.
+        reason: String,
+        /// The attempt that comes now; the first retry is 2.
+        attempt: u32,
+    },
+    /// Something a person should know that is no failure.
+    #[non_exhaustive]
+    Notice {
+        /// The namespace, if it is about one.
+        namespace: Option<Namespace>,
+        /// A sentence.
+        message: String,
+    },
+    /// Something failed, but not the run. It is in the report too.
+    Problem(Problem),
+}
+
+/// A failure that did not end the run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Problem {
+    /// The namespace, if it is about one.
+    pub namespace: Option<Namespace>,
+    /// What is wrong, as one line.
+    pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(namespace: Option<&Namespace>, message: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.cloned(),
+            message: message.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Keeps every event, for tests.
+#[derive(Debug, Default)]
+pub struct RecordingObserver(Mutex<Vec<Event>>);
+
+impl RecordingObserver {
+    /// The events so far, in order.
+    pub fn events(&self) -> Vec<Event> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Observer for RecordingObserver {
+    fn on_event(&self, event: &Event) {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(event.clone());
+    }
+}
+
+/// Numbers of a run that may be read at any time, from any thread.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Documents read from the source or the dump.
+    pub documents_read: Counter,
+    /// Uncompressed bytes read from the source or the dump.
+    pub bytes_read: Counter,
+    /// Documents stored in the dump or inserted into the target.
+    pub documents_written: Counter,
+    /// Bytes stored in the dump, after compression; or uncompressed bytes inserted into the target.
+    pub bytes_written: Counter,
+    /// Documents that the target refused.
+    pub documents_failed: Counter,
+    /// Namespaces whose data is complete.
+    pub namespaces_finished: Counter,
+    /// Commands that were tried again.
+    pub retries: Counter,
+}
+
+/// One number that only grows, except when a collection is started over.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// The number now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_back(&self, some: u64) {
+        self.0.fetch_sub(some, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,5 @@
+//! Restoring a dump into a deployment.
+
+mod options;
+
+pub use options::RestoreOptions;

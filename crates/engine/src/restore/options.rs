@@ -1,0 +1,254 @@
+use std::num::NonZeroUsize;
+
+use rdump_format::Selector;
+use serde::{Deserialize, Serialize};
+
+use crate::WriteConcern;
+
+/// How a restore selects, renames and writes documents. Plain data: services go to
+/// [`Restore`](crate::Restore).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RestoreOptions {
+    /// The dump is the folder of one database, and goes into this database. Default: a whole dump.
+    pub db: Option<String>,
+    /// The dump is one file of documents, and goes into this collection of [`db`](Self::db).
+    pub collection: Option<String>,
+    /// Namespaces of the dump to restore, by pattern. Default: all.
+    pub select: Selector,
+    /// Patterns of namespaces to rename; as many as [`rename_to`](Self::rename_to). Default: none.
+    pub rename_from: Vec<String>,
+    /// What each pattern of [`rename_from`](Self::rename_from) becomes.
+    pub rename_to: Vec<String>,
+    /// Drop each collection before it is restored. Default: false.
+    pub drop: bool,
+    /// Walk every document in depth before it is inserted. Default: false.
+    pub validate_documents: bool,
+    /// Acknowledgement asked for each write. Default: `majority`, journal as the server does.
+    pub write_concern: WriteConcern,
+    /// Build no indexes but `_id`. Default: false.
+    pub no_index_restore: bool,
+    /// Create collections without the options they had. Default: false.
+    pub no_options_restore: bool,
+    /// Keep the version of each index instead of taking the server's newest. Default: false.
+    pub keep_index_version: bool,
+    /// Turn index key values that old servers took into what today's servers take. Default: false.
+    pub convert_legacy_indexes: bool,
+    /// Build hashed indexes on dotted fields as ascending ones. Default: false.
+    pub fix_dotted_hashed_indexes: bool,
+    /// Create collections with the UUIDs they had; needs [`drop`](Self::drop). Default: false.
+    pub preserve_uuid: bool,
+    /// Insert documents although they violate the collection's validator. Default: false.
+    pub bypass_document_validation: bool,
+    /// Insert in the order of the dump, one batch at a time, and stop at the first failure. Default: false.
+    pub maintain_insertion_order: bool,
+    /// Stop at the first document that cannot be inserted. Default: false.
+    pub stop_on_error: bool,
+    /// Collections restored at once, and indexes of how many collections built at once. Default: as many as
+    /// there are cores, at most 4.
+    pub parallel_collections: NonZeroUsize,
+    /// Insert commands under way at once for one collection. Default: 4.
+    ///
+    /// Each costs about 3 MiB of memory.
+    pub insertion_workers: NonZeroUsize,
+    /// The most documents of one insert command. Default: 1000.
+    pub batch_documents: NonZeroUsize,
+    /// The size at which an insert command is sent, in bytes. Default: 1 MiB; at least 64 KiB.
+    pub batch_bytes: u64,
+    /// How many problems end the run. Default: 10,000.
+    ///
+    /// A document that the server refuses is counted, but is not a problem by itself: its collection is one.
+    pub max_problems: u64,
+    /// How often a failing command is tried again. Default: 5.
+    pub max_retries: u32,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        const WORKERS: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+        const DOCUMENTS: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
+        Self {
+            db: None,
+            collection: None,
+            select: Selector::default(),
+            rename_from: Vec::new(),
+            rename_to: Vec::new(),
+            drop: false,
+            validate_documents: false,
+            write_concern: WriteConcern::default(),
+            no_index_restore: false,
+            no_options_restore: false,
+            keep_index_version: false,
+            convert_legacy_indexes: false,
+            fix_dotted_hashed_indexes: false,
+            preserve_uuid: false,
+            bypass_document_validation: false,
+            maintain_insertion_order: false,
+            stop_on_error: false,
+            parallel_collections: crate::default_parallelism(),
+            insertion_workers: WORKERS,
+            batch_documents: DOCUMENTS,
+            batch_bytes: 1 << 20,
+            max_problems: 10_000,
+            max_retries: 5,
+        }
+    }
+}
+
+impl RestoreOptions {
+    /// Sets the database that one database's folder goes into.
+    #[must_use]
+    pub fn db(mut self, db: impl Into<String>) -> Self {
+        self.db = Some(db.into());
+        self
+    }
+
+    /// Sets the collection that one file goes into.
+    #[must_use]
+    pub fn collection(mut self, collection: impl Into<String>) -> Self {
+        self.collection = Some(collection.into());
+        self
+    }
+
+    /// Sets the namespaces to restore.
+    #[must_use]
+    pub fn select(mut self, select: Selector) -> Self {
+        self.select = select;
+        self
+    }
+
+    /// Sets whether each collection is dropped before it is restored.
+    #[must_use]
+    pub fn drop(mut self, yes: bool) -> Self {
+        self.drop = yes;
+        self
+    }
+
+    /// Sets whether every document is walked in depth.
+    #[must_use]
+    pub fn validate_documents(mut self, yes: bool) -> Self {
+        self.validate_documents = yes;
+        self
+    }
+
+    /// Sets the acknowledgement asked for each write.
+    #[must_use]
+    pub fn write_concern(mut self, concern: WriteConcern) -> Self {
+        self.write_concern = concern;
+        self
+    }
+
+    /// Sets whether no indexes but `_id` are built.
+    #[must_use]
+    pub fn no_index_restore(mut self, yes: bool) -> Self {
+        self.no_index_restore = yes;
+        self
+    }
+
+    /// Sets whether collections are created without options.
+    #[must_use]
+    pub fn no_options_restore(mut self, yes: bool) -> Self {
+        self.no_options_restore = yes;
+        self
+    }
+
+    /// Sets whether index versions are kept.
+    #[must_use]
+    pub fn keep_index_version(mut self, yes: bool) -> Self {
+        self.keep_index_version = yes;
+        self
+    }
+
+    /// Sets whether old index key values are converted.
+    #[must_use]
+    pub fn convert_legacy_indexes(mut self, yes: bool) -> Self {
+        self.convert_legacy_indexes = yes;
+        self
+    }
+
+    /// Sets whether hashed indexes on dotted fields become ascending.
+    #[must_use]
+    pub fn fix_dotted_hashed_indexes(mut self, yes: bool) -> Self {
+        self.fix_dotted_hashed_indexes = yes;
+        self
+    }
+
+    /// Sets whether collections keep their UUIDs.
+    #[must_use]
+    pub fn preserve_uuid(mut self, yes: bool) -> Self {
+        self.preserve_uuid = yes;
+        self
+    }
+
+    /// Sets whether validators are bypassed.
+    #[must_use]
+    pub fn bypass_document_validation(mut self, yes: bool) -> Self {
+        self.bypass_document_validation = yes;
+        self
+    }
+
+    /// Sets whether the order of the dump is kept.
+    #[must_use]
+    pub fn maintain_insertion_order(mut self, yes: bool) -> Self {
+        self.maintain_insertion_order = yes;
+        self
+    }
+
+    /// Sets whether the first refused document ends the run.
+    #[must_use]
+    pub fn stop_on_error(mut self, yes: bool) -> Self {
+        self.stop_on_error = yes;
+        self
+    }
+
+    /// Sets how many collections are restored at once.
+    #[must_use]
+    pub fn parallel_collections(mut self, collections: NonZeroUsize) -> Self {
+        self.parallel_collections = collections;
+        self
+    }
+
+    /// Sets how many insert commands of one collection are under way at once.
+    #[must_use]
+    pub fn insertion_workers(mut self, workers: NonZeroUsize) -> Self {
+        self.insertion_workers = workers;
+        self
+    }
+
+    /// Sets the most documents of one insert command.
+    #[must_use]
+    pub fn batch_documents(mut self, documents: NonZeroUsize) -> Self {
+        self.batch_documents = documents;
+        self
+    }
+
+    /// Sets the size at which an insert command is sent, in bytes.
+    #[must_use]
+    pub fn batch_bytes(mut self, bytes: u64) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// Sets how many problems end the run.
+    #[must_use]
+    pub fn max_problems(mut self, problems: u64) -> Self {
+        self.max_problems = problems;
+        self
+    }
+
+    /// Sets how often a failing command is tried again.
+    #[must_use]
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
+    /// Renames namespaces that fit `from` to what `to` makes of them; may be called several times.
+    #[must_use]
+    pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.rename_from.push(from.into());
+        self.rename_to.push(to.into());
+        self
+    }
+}
