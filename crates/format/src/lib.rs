@@ -1,1 +1,56 @@
-//! Under construction.
+//! What the bytes of a MongoDB dump mean: names, documents, segments, metadata, manifest.
+//!
+//! Everything here is pure: no files, no network, no clock, no driver. The same bytes give the same values, and no
+//! input makes it panic, overflow its stack or allocate more than the input accounts for. The byte layouts are
+//! specified in `docs/format.md`; each module points at its section.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`namespace`] | databases, collections and which of their names are legal |
+//! | [`file_name`] | which file of a dump folder holds which collection |
+//! | [`framing`], [`validate`](mod@validate) | where a document ends, and whether its inside is sound |
+//! | [`codec`], [`digest`], [`segment`] | how documents are packed, compressed and checked |
+//! | [`ext_json`], [`metadata`], [`prelude`](mod@prelude) | the JSON files beside the data |
+//! | [`manifest`] | the list of everything in a folder, with sizes, counts and digests |
+//! | [`select`], [`remap`] | which namespaces are meant, and what they are called after a restore |
+
+#![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+pub mod codec;
+pub mod digest;
+mod element;
+pub mod ext_json;
+pub mod file_name;
+pub mod framing;
+pub mod manifest;
+pub mod metadata;
+pub mod namespace;
+pub mod prelude;
+pub mod remap;
+pub mod segment;
+pub mod select;
+pub mod validate;
+
+pub use codec::{Codec, CodecError, Compression, Compressor, decoder, decompress};
+pub use digest::{Digest, DigestError, Digester};
+pub use ext_json::ExtJsonError;
+pub use file_name::{
+    FileKind, FileName, FileNameError, data_file, escape, metadata_file, stem, unescape,
+};
+pub use framing::{
+    DocumentReader, Documents, FrameError, MAX_DOCUMENT_BYTES, check_document, documents,
+};
+pub use manifest::{
+    FileRecord, FileRole, FolderManifest, FormatVersion, MANIFEST_FILE, ManifestError, RunRecord,
+    SourceRecord, VersionError,
+};
+pub use metadata::{CollectionMetadata, MetadataError};
+pub use namespace::{
+    BUCKETS_PREFIX, NameError, Namespace, check_collection_argument, check_collection_name,
+    check_database_name,
+};
+pub use prelude::{PRELUDE_FILE, Prelude, PreludeError};
+pub use remap::Remap;
+pub use segment::{SealedSegment, Segment, SegmentBuilder, SegmentError, SegmentRecord};
+pub use select::{Pattern, PatternError, Selector};
+pub use validate::{InvalidBson, validate};

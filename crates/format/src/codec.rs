@@ -1,0 +1,98 @@
+//! How data files are compressed: not at all, as gzip members, or as zstd frames.
+//!
+//! Data is compressed in *pieces*, one per segment, each of which can be decompressed by itself: gzip members and zstd
+//! frames. Their concatenation is an ordinary `.gz` or `.zst` file. See `docs/format.md`, *Compression*.
+
+mod compression;
+mod compressor;
+mod decompress;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+pub use compression::Compression;
+pub use compressor::Compressor;
+pub use decompress::{decoder, decompress};
+
+/// The compressed form of a file, as its name shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new codec is a new format version, and no match may overlook it"
+)]
+pub enum Codec {
+    /// Plain bytes.
+    #[default]
+    None,
+    /// Gzip members, [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
+    Gzip,
+    /// Zstandard frames, [RFC 8878](https://www.rfc-editor.org/rfc/rfc8878).
+    Zstd,
+}
+
+impl Codec {
+    /// What it adds to the name of a file: nothing, `.gz` or `.zst`.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "plain",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// Why bytes could not be compressed or decompressed. The caller knows which file they belong to.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message is its documentation")]
+#[non_exhaustive]
+pub enum CodecError {
+    #[error(
+        "unknown compression {text:?}: use none, gzip, gzip:1 to gzip:9, zstd, or zstd:1 to zstd:19"
+    )]
+    UnknownCompression { text: String },
+    #[error("{codec} has no level {level}: use 1 to {highest}")]
+    Level {
+        codec: Codec,
+        level: u8,
+        highest: u8,
+    },
+    #[error("cannot set up {codec}")]
+    Setup { codec: Codec, source: io::Error },
+    #[error("cannot compress {bytes} bytes as {codec}")]
+    Compress {
+        codec: Codec,
+        bytes: usize,
+        source: io::Error,
+    },
+    #[error("{stored_bytes} bytes are not sound {codec} data")]
+    Damaged {
+        codec: Codec,
+        stored_bytes: usize,
+        source: io::Error,
+    },
+    #[error("{stored_bytes} bytes of {codec} data do not hold {expected} bytes: {found}")]
+    Length {
+        codec: Codec,
+        stored_bytes: usize,
+        expected: u64,
+        found: &'static str,
+    },
+    #[error("no memory for {bytes} decompressed bytes")]
+    OutOfMemory { bytes: u64 },
+}

@@ -1,0 +1,94 @@
+//! `rdump.manifest.json`: what a dump folder holds, with sizes, counts and digests.
+//!
+//! The file is one line that protects itself:
+//!
+//! ```text
+//! {"sha256":"<64 lower-case hexadecimal digits>","manifest":<compact JSON>}
+//! ```
+//!
+//! The digest is over the exact bytes of the value of `manifest`, and everything around that value is fixed to the
+//! byte, so a change of any bit of the file is noticed. See `docs/format.md`, *Manifest*.
+
+mod check;
+mod error;
+mod frame;
+mod record;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ManifestError;
+pub use record::{FileRecord, FileRole, RunRecord, SourceRecord};
+pub use version::{FormatVersion, VersionError};
+
+/// The name of the manifest, in the folder that it describes.
+pub const MANIFEST_FILE: &str = "rdump.manifest.json";
+
+/// What a dump folder holds and how it came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FolderManifest {
+    /// The version of this format.
+    pub version: FormatVersion,
+    /// The runs that wrote into the folder, oldest first. Each file names the one that wrote it.
+    pub runs: Vec<RunRecord>,
+    /// Every file of the dump but the manifest itself.
+    pub files: Vec<FileRecord>,
+}
+
+impl FolderManifest {
+    /// A manifest of the current version that lists nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            version: FormatVersion::CURRENT,
+            runs: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] when [`from_bytes`](Self::from_bytes) would refuse them.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
+        self.version.check_readable()?;
+        check::invariants(self)?;
+        let text = serde_json::to_string(self)
+            .map_err(|source| ManifestError::json(source, frame::VALUE_OFFSET))?;
+        Ok(frame::wrap(&text))
+    }
+
+    /// Reads the bytes of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`]: anything around the value is not as it must be, the digest differs, the version is not
+    /// readable by this build (found out before anything else is looked at), the JSON is not a manifest, or what it
+    /// says contradicts itself.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        /// The part of every version, past and future, that says which version it is.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: FormatVersion,
+        }
+
+        let value = frame::unwrap(bytes)?;
+        let json = |source| ManifestError::json(source, frame::VALUE_OFFSET);
+        let versioned: Versioned = serde_json::from_slice(value).map_err(json)?;
+        versioned.version.check_readable()?;
+        let manifest: Self = serde_json::from_slice(value).map_err(json)?;
+        check::invariants(&manifest)?;
+        Ok(manifest)
+    }
+}
+
+impl Default for FolderManifest {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,246 @@
+//! Segments: runs of whole documents, compressed and checked together.
+//!
+//! A data file is a sequence of segments with nothing between them. Each is one gzip member, one zstd frame or plain
+//! documents, so it can be found, checked and decompressed by itself. See `docs/format.md`, *Segments*.
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Codec, CodecError, Compressor, decompress};
+use crate::digest::Digest;
+use crate::framing::{FrameError, check_document, documents};
+
+/// Gathers the documents of one namespace into segments. No I/O and no clock: the same documents give the same segments.
+///
+/// Buffers can go round: hand the `body` of a segment that is done with back by [`replace_buffer`](Self::replace_buffer),
+/// and no memory is allocated once as many buffers as are in flight have grown to their size.
+#[derive(Debug)]
+pub struct SegmentBuilder {
+    limit_bytes: usize,
+    body: Vec<u8>,
+    documents: u64,
+    spare: Vec<u8>,
+}
+
+impl SegmentBuilder {
+    /// Seals segments at `limit_bytes` of uncompressed documents.
+    ///
+    /// A document is never split, so a segment may be longer by less than one document.
+    #[must_use]
+    pub fn new(limit_bytes: usize) -> Self {
+        Self::with_buffer(limit_bytes, Vec::new())
+    }
+
+    /// As [`new`](Self::new), gathering into `buffer`, whose content is dropped.
+    #[must_use]
+    pub fn with_buffer(limit_bytes: usize, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self {
+            limit_bytes,
+            body: buffer,
+            documents: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Adds `doc`; returns the segment if `doc` filled it.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] when `doc` is not one whole document; nothing is added then.
+    pub fn push(&mut self, doc: &[u8]) -> Result<Option<Segment>, FrameError> {
+        check_document(doc)?;
+        self.body.extend_from_slice(doc);
+        self.documents = self.documents.saturating_add(1);
+        if self.body.len() < self.limit_bytes {
+            Ok(None)
+        } else {
+            Ok(Some(self.take()))
+        }
+    }
+
+    /// Whether no document waits to be sealed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.documents == 0
+    }
+
+    /// Gives `buffer` to the next segment that has none; its content is dropped. At most one is kept.
+    pub fn replace_buffer(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if self.body.capacity() == 0 {
+            self.body = buffer;
+        } else {
+            self.spare = buffer;
+        }
+    }
+
+    /// The segment of the documents that are left, if any.
+    #[must_use]
+    pub fn finish(mut self) -> Option<Segment> {
+        if self.is_empty() {
+            None
+        } else {
+            Some(self.take())
+        }
+    }
+
+    fn take(&mut self) -> Segment {
+        let body = std::mem::replace(&mut self.body, std::mem::take(&mut self.spare));
+        Segment {
+            body,
+            documents: std::mem::take(&mut self.documents),
+        }
+    }
+}
+
+/// Whole documents of one namespace, not yet compressed.
+///
+/// The default is the segment without documents: the one segment of a compressed data file that holds none.
+#[derive(Debug, Default)]
+pub struct Segment {
+    /// The documents, one after another.
+    pub body: Vec<u8>,
+    /// How many they are.
+    pub documents: u64,
+}
+
+impl Segment {
+    /// Compresses the documents into `out`, whose content is dropped, and takes the digest of what is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] from the compressor.
+    pub fn seal(
+        &self,
+        compressor: &mut Compressor,
+        mut out: Vec<u8>,
+    ) -> Result<SealedSegment, CodecError> {
+        out.clear();
+        compressor.compress(&self.body, &mut out)?;
+        let record = SegmentRecord {
+            documents: self.documents,
+            uncompressed_bytes: self.body.len() as u64,
+            stored_bytes: out.len() as u64,
+            sha256: Digest::of(&out),
+        };
+        Ok(SealedSegment {
+            stored: out,
+            record,
+        })
+    }
+}
+
+/// A segment that is ready to be stored.
+#[derive(Debug)]
+pub struct SealedSegment {
+    /// The bytes to store.
+    pub stored: Vec<u8>,
+    /// What the manifest says about them.
+    pub record: SegmentRecord,
+}
+
+/// What a manifest says about one segment.
+///
+/// Serialized as an array, since a manifest holds many: `[documents, uncompressed_bytes, stored_bytes, "sha256"]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "(u64, u64, u64, Digest)", from = "(u64, u64, u64, Digest)")]
+pub struct SegmentRecord {
+    /// Number of documents.
+    pub documents: u64,
+    /// Length of the documents, in bytes.
+    pub uncompressed_bytes: u64,
+    /// Length as stored, in bytes.
+    pub stored_bytes: u64,
+    /// Digest of the stored bytes.
+    pub sha256: Digest,
+}
+
+impl SegmentRecord {
+    /// Appends the documents that `stored` holds to `out`, if `stored` is what this record describes.
+    ///
+    /// Length and digest are compared before anything is decompressed; then the decompressed length, the framing of
+    /// every document and their number.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`]; `out` is then as it was before.
+    pub fn open(&self, codec: Codec, stored: &[u8], out: &mut Vec<u8>) -> Result<(), SegmentError> {
+        if stored.len() as u64 != self.stored_bytes {
+            return Err(SegmentError::StoredLength {
+                recorded: self.stored_bytes,
+                actual: stored.len() as u64,
+            });
+        }
+        if Digest::of(stored) != self.sha256 {
+            return Err(SegmentError::Digest {
+                recorded: self.sha256,
+            });
+        }
+        let start = out.len();
+        decompress(codec, stored, self.uncompressed_bytes, out)
+            .map_err(|source| SegmentError::Codec { source })?;
+        let counted = count(out.get(start..).unwrap_or_default());
+        let outcome = match counted {
+            Err(source) => Err(SegmentError::Framing { source }),
+            Ok(actual) if actual != self.documents => Err(SegmentError::Documents {
+                recorded: self.documents,
+                actual,
+            }),
+            Ok(_) => Ok(()),
+        };
+        if outcome.is_err() {
+            out.truncate(start);
+        }
+        outcome
+    }
+}
+
+fn count(body: &[u8]) -> Result<u64, FrameError> {
+    documents(body).try_fold(0_u64, |count, document| {
+        document.map(|_| count.saturating_add(1))
+    })
+}
+
+impl From<(u64, u64, u64, Digest)> for SegmentRecord {
+    fn from(
+        (documents, uncompressed_bytes, stored_bytes, sha256): (u64, u64, u64, Digest),
+    ) -> Self {
+        Self {
+            documents,
+            uncompressed_bytes,
+            stored_bytes,
+            sha256,
+        }
+    }
+}
+
+impl From<SegmentRecord> for (u64, u64, u64, Digest) {
+    fn from(record: SegmentRecord) -> Self {
+        (
+            record.documents,
+            record.uncompressed_bytes,
+            record.stored_bytes,
+            record.sha256,
+        )
+    }
+}
+
+/// Why stored bytes are not the segment that a manifest describes. The caller knows which file and segment it is.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message is its documentation")]
+#[non_exhaustive]
+pub enum SegmentError {
+    #[error("segment is {actual} bytes long, but the manifest recorded {recorded}")]
+    StoredLength { recorded: u64, actual: u64 },
+    #[error("SHA-256 of the segment is not {recorded}, which the manifest recorded")]
+    Digest { recorded: Digest },
+    #[error("cannot decompress the segment")]
+    Codec { source: CodecError },
+    #[error("segment does not hold whole documents")]
+    Framing { source: FrameError },
+    #[error("segment holds {actual} documents, but the manifest recorded {recorded}")]
+    Documents { recorded: u64, actual: u64 },
+}

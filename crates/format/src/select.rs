@@ -1,0 +1,152 @@
+//! Which namespaces are meant: patterns to include and to exclude.
+
+pub(crate) mod glob;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::namespace::Namespace;
+use glob::Glob;
+
+/// A pattern over whole namespaces.
+///
+/// `*` stands for any text, dots and newlines included. `\*`, `\\` and `\$` stand for themselves; a backslash before
+/// anything else is dropped. Everything else is literal. A `$` without a backslash is refused, as mongorestore does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Pattern {
+    text: String,
+    glob: Glob,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    ///
+    /// [`PatternError::Dollar`].
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        match Glob::parse(text) {
+            Some(glob) => Ok(Self {
+                text: text.to_owned(),
+                glob,
+            }),
+            None => Err(PatternError::Dollar {
+                pattern: text.to_owned(),
+            }),
+        }
+    }
+
+    /// The pattern that matches `name` and nothing else.
+    #[must_use]
+    pub fn literal(name: &str) -> Self {
+        Self {
+            text: Self::escape(name),
+            glob: Glob::literal(name),
+        }
+    }
+
+    /// `name` with a backslash before each `*`, `\` and `$`.
+    #[must_use]
+    pub fn escape(name: &str) -> String {
+        let mut escaped = String::with_capacity(name.len());
+        for character in name.chars() {
+            if matches!(character, '*' | '\\' | '$') {
+                escaped.push('\\');
+            }
+            escaped.push(character);
+        }
+        escaped
+    }
+
+    /// Whether the pattern matches all of `text`.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.glob.captures(text).is_some()
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.text
+    }
+}
+
+/// Patterns of what to include and what to leave out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Selector {
+    /// Namespaces to include. Default: all.
+    pub include: Vec<Pattern>,
+    /// Namespaces to leave out, also of those included. Default: none.
+    pub exclude: Vec<Pattern>,
+}
+
+impl Selector {
+    /// Whether `ns` is meant: some pattern includes it, or there is none, and no pattern excludes it.
+    ///
+    /// The buckets of a time-series collection are looked up under the name of the collection, so that both are
+    /// selected or neither.
+    #[must_use]
+    pub fn selects(&self, ns: &Namespace) -> bool {
+        let name = ns.without_buckets_prefix().to_string();
+        let matched_by =
+            |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&name));
+        (self.include.is_empty() || matched_by(&self.include)) && !matched_by(&self.exclude)
+    }
+}
+
+/// Why a pattern, or a pair of patterns to rename by, cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message is its documentation")]
+#[non_exhaustive]
+pub enum PatternError {
+    #[error("pattern {pattern:?} contains a `$`: write `\\$` for a literal one")]
+    Dollar { pattern: String },
+    #[error("there are {from} patterns to rename from, but {to} to rename to")]
+    RuleCount { from: usize, to: usize },
+    #[error("{from:?} and {to:?} have different numbers of `*`")]
+    StarCount { from: String, to: String },
+    #[error("{pattern:?} has an odd number of `$`")]
+    OddDollars { pattern: String },
+    #[error("{from:?} has the variable `${name}$` more than once")]
+    RepeatedVariable { from: String, name: String },
+    #[error("{to:?} has the variable `${name}$`, which the pattern to rename from has not")]
+    UnknownVariable { to: String, name: String },
+    #[error("{to:?} has variables, but {from:?} has none")]
+    NoVariables { from: String, to: String },
+    #[error("{from:?} would be renamed to {to:?}, which has no database or no collection")]
+    NotANamespace { from: String, to: String },
+}
