@@ -55,19 +55,18 @@ impl Shape {
 
 fn small(rng: &mut ChaCha8Rng, number: u64) -> RawDocumentBuf {
     let sku = format!(
-        "{:06}-{:03}",
-        rng.random_range(0..1_000_000),
+        "{:015x}-{:03}",
+        rng.next_u64() >> 4,
         rng.random_range(0..40)
     );
     RawBuilder::with_capacity(160)
         .element(0x07, "_id", &id(number))
-        .int64("account", rng.random_range(0..2_000_000))
+        .int64("account", rng.random_range(0..i64::MAX))
         .string("sku", &sku)
         .int32("quantity", rng.random_range(1..10))
-        .double("price", cents(rng, 20_000))
+        .double("weight", rng.random())
         .date("at", date(number, rng))
         .string("state", STATES[rng.random_range(0..STATES.len())])
-        .bool("gift", rng.random_ratio(1, 8))
         .build()
 }
 
@@ -85,7 +84,7 @@ fn medium(rng: &mut ChaCha8Rng, number: u64) -> RawDocumentBuf {
         .string("postcode", &rng.random_range(10_000..99_999).to_string())
         .build();
     let lines: Vec<RawDocumentBuf> = (0..rng.random_range(5..10)).map(|_| line(rng)).collect();
-    let note_bytes = rng.random_range(180..560);
+    let note_bytes = rng.random_range(280..720);
     RawBuilder::with_capacity(2_048)
         .element(0x07, "_id", &id(number))
         .int64("number", i64::try_from(number).unwrap_or(i64::MAX))
@@ -96,6 +95,7 @@ fn medium(rng: &mut ChaCha8Rng, number: u64) -> RawDocumentBuf {
         .documents("lines", lines)
         .string("note", text::piece(rng, note_bytes))
         .binary("session", 4, &random(rng, 16))
+        .binary("digest", 0, &random(rng, 32))
         .build()
 }
 
