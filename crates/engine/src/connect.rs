@@ -5,11 +5,24 @@ use std::fmt;
 use bson::{Document, doc};
 use mongodb::{Client, Database};
 
-use crate::{Error, ErrorKind, Result, command};
+use crate::{Result, command};
 
+mod client;
+mod failure;
+mod hosts;
+mod login;
+mod merge;
 mod options;
+mod percent;
+mod plan;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod uri;
 
 pub use options::ConnectOptions;
+pub use plan::ConnectPlan;
+pub use secret::Secret;
 
 /// The deployment that a dump reads.
 #[derive(Clone, Debug)]
@@ -24,8 +37,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] if options contradict each other, [`ErrorKind::Unavailable`] if no server
-    /// answers in time, [`ErrorKind::Denied`] if the server refuses the credentials.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if options contradict each other, [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if no server
+    /// answers in time, [`ErrorKind::Denied`](crate::ErrorKind::Denied) if the server refuses the credentials.
     ///
     /// # Cancel safety
     ///
@@ -77,17 +90,26 @@ impl fmt::Debug for Deployment {
 
 impl Deployment {
     async fn connect(options: &ConnectOptions) -> Result<Self> {
-        let client = options.client().await?;
+        let plan = options.plan()?;
+        let client = plan.client().await?;
         let admin = client.database("admin");
-        let hello = command::run(&admin, doc! { "hello": 1 }).await;
-        let hello = match hello {
+        let failed = |error| failure::of(&plan, error);
+        let hello = match admin.run_command(doc! { "hello": 1 }).await {
             // Servers before 4.4.2 know only the older word.
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                command::run(&admin, doc! { "isMaster": 1 }).await?
+            Err(error)
+                if command::server_code(&error) == Some(command::code::COMMAND_NOT_FOUND) =>
+            {
+                admin
+                    .run_command(doc! { "isMaster": 1 })
+                    .await
+                    .map_err(failed)?
             }
-            other => other?,
+            other => other.map_err(failed)?,
         };
-        let build = command::run(&admin, doc! { "buildInfo": 1 }).await?;
+        let build = admin
+            .run_command(doc! { "buildInfo": 1 })
+            .await
+            .map_err(failed)?;
         Ok(Self {
             client,
             server: ServerInfo::from_replies(&hello, &build),
@@ -206,9 +228,4 @@ pub(crate) fn whole_number(value: &bson::Bson) -> Option<i64> {
         bson::Bson::Double(number) => Some(*number as i64),
         _ => None,
     }
-}
-
-/// Turns what `connect` could not do into our error.
-pub(crate) fn connect_error(error: mongodb::error::Error) -> Error {
-    command::error(error)
 }

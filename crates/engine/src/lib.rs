@@ -16,7 +16,7 @@ mod verify;
 use std::num::NonZeroUsize;
 
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
-pub use connect::{ConnectOptions, ServerInfo, Source, Target, Topology};
+pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
 pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace};
 pub use error::{Error, ErrorKind, Result};
 pub use media::{Discard, FolderWriter}; // ENABLE when written: FolderReader

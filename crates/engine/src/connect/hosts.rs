@@ -70,7 +70,8 @@ fn parse(text: &str) -> Result<Host, &'static str> {
     let (name, port) = match text.strip_prefix('[') {
         Some(literal) => {
             let (name, rest) = literal.split_once(']').ok_or("an address in [ has no ]")?;
-            name.parse::<std::net::Ipv6Addr>().map_err(|_error| "what is in [ ] is no IPv6 address")?;
+            name.parse::<std::net::Ipv6Addr>()
+                .map_err(|_error| "what is in [ ] is no IPv6 address")?;
             match rest.strip_prefix(':') {
                 Some(port) => (name, Some(port)),
                 None if rest.is_empty() => (name, None),
@@ -92,7 +93,10 @@ fn parse(text: &str) -> Result<Host, &'static str> {
         Some(Ok(port)) if port > 0 => Some(port),
         Some(_) => return Err("the port of a host is no number from 1 to 65535"),
     };
-    Ok(Host { name: name.to_lowercase(), port })
+    Ok(Host {
+        name: name.to_lowercase(),
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -110,7 +114,11 @@ mod tests {
             ("%2Ftmp%2Fmongodb-27017.sock", "/tmp/mongodb-27017.sock"),
         ] {
             let hosts = parse_list(text).unwrap();
-            assert_eq!(hosts.iter().map(Host::to_string).collect::<Vec<_>>(), [shown], "{text}");
+            assert_eq!(
+                hosts.iter().map(Host::to_string).collect::<Vec<_>>(),
+                [shown],
+                "{text}"
+            );
         }
     }
 
@@ -124,7 +132,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused_without_quoting_it() {
-        for text in ["", ":1", "a:0", "a:65536", "a:canary", "[::1", "[canary]", "[::1]x", "a,,b", "a:1:2"] {
+        for text in [
+            "", ":1", "a:0", "a:65536", "a:canary", "[::1", "[canary]", "[::1]x", "a,,b", "a:1:2",
+        ] {
             let reason = parse_list(text).unwrap_err();
             assert!(!reason.contains("canary"), "{text}: {reason}");
         }

@@ -45,11 +45,16 @@ impl ConnectionUri {
     /// [specification](https://github.com/mongodb/specifications/blob/master/source/connection-string/connection-string-spec.md).
     pub(super) fn parse(uri: &Secret) -> Result<Self> {
         let uri = uri.reveal();
-        let (srv, rest) = match (uri.strip_prefix("mongodb://"), uri.strip_prefix("mongodb+srv://")) {
+        let (srv, rest) = match (
+            uri.strip_prefix("mongodb://"),
+            uri.strip_prefix("mongodb+srv://"),
+        ) {
             (Some(rest), _) => (false, rest),
             (_, Some(rest)) => (true, rest),
             _ => {
-                return Err(Error::invalid("a connection string starts with mongodb:// or mongodb+srv://"));
+                return Err(Error::invalid(
+                    "a connection string starts with mongodb:// or mongodb+srv://",
+                ));
             }
         };
         let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -59,7 +64,10 @@ impl ConnectionUri {
             None if query.contains('@') => return Err(Error::invalid(NOT_ENCODED)),
             None => (None, before),
         };
-        let mut parsed = Self { parameters: parameters(query)?, ..Self::default() };
+        let mut parsed = Self {
+            parameters: parameters(query)?,
+            ..Self::default()
+        };
         if let Some(user_info) = user_info {
             let (username, password) = credentials(user_info)?;
             parsed.username = Some(username);
@@ -73,7 +81,8 @@ impl ConnectionUri {
 
     /// Takes the last value of a parameter out of the list, and every earlier one with it.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
-        self.take_secret(name).map(|value| value.reveal().to_owned())
+        self.take_secret(name)
+            .map(|value| value.reveal().to_owned())
     }
 
     /// As [`take`](Self::take), for what must not be seen.
@@ -91,7 +100,9 @@ impl ConnectionUri {
 
     /// The first of several spellings of a parameter that is there.
     pub(super) fn take_any(&mut self, names: &[&str]) -> Option<String> {
-        names.iter().fold(None, |found, name| found.or(self.take(name)))
+        names
+            .iter()
+            .fold(None, |found, name| found.or(self.take(name)))
     }
 
     /// Takes a parameter that is `true` or `false`.
@@ -100,17 +111,22 @@ impl ConnectionUri {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(Error::invalid(format!("{name} in the connection string must be true or false"))),
+            Some(_) => Err(Error::invalid(format!(
+                "{name} in the connection string must be true or false"
+            ))),
         }
     }
 
     /// Takes a parameter that is a number of milliseconds.
     pub(super) fn take_milliseconds(&mut self, name: &str) -> Result<Option<std::time::Duration>> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
         match value.parse() {
             Ok(milliseconds) => Ok(Some(std::time::Duration::from_millis(milliseconds))),
             Err(error) => {
-                let message = format!("{name} in the connection string must be a number of milliseconds");
+                let message =
+                    format!("{name} in the connection string must be a number of milliseconds");
                 Err(Error::invalid(message).caused_by(error))
             }
         }
@@ -129,14 +145,19 @@ fn credentials(user_info: &str) -> Result<(String, Option<Secret>)> {
     };
     let username = decode(username).ok_or_else(not_encoded)?;
     if username.is_empty() {
-        return Err(Error::invalid("malformed connection string: there is an @, but no user name before it"));
+        return Err(Error::invalid(
+            "malformed connection string: there is an @, but no user name before it",
+        ));
     }
-    let password = password.map(|password| decode(password).ok_or_else(not_encoded)).transpose()?;
+    let password = password
+        .map(|password| decode(password).ok_or_else(not_encoded))
+        .transpose()?;
     Ok((username, password.map(Secret::from)))
 }
 
 fn database(text: &str) -> Result<Option<String>> {
-    let malformed = || Error::invalid("malformed connection string: its path is no name of a database");
+    let malformed =
+        || Error::invalid("malformed connection string: its path is no name of a database");
     let name = percent::decode(text).ok_or_else(malformed)?;
     if name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
         return Err(malformed());
@@ -152,8 +173,12 @@ fn seeds(srv: bool, text: &str) -> Result<Seeds> {
     }
     match &hosts[..] {
         [Host { name, port: None }] => Ok(Seeds::Srv(name.clone())),
-        [Host { port: Some(_), .. }] => Err(Error::invalid("a mongodb+srv:// connection string takes no port")),
-        _ => Err(Error::invalid("a mongodb+srv:// connection string takes one host name")),
+        [Host { port: Some(_), .. }] => Err(Error::invalid(
+            "a mongodb+srv:// connection string takes no port",
+        )),
+        _ => Err(Error::invalid(
+            "a mongodb+srv:// connection string takes one host name",
+        )),
     }
 }
 
@@ -161,11 +186,12 @@ fn parameters(query: &str) -> Result<Vec<(String, Secret)>> {
     let pairs = query.split(['&', ';']).filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
-            let (name, value) = pair
-                .split_once('=')
-                .ok_or_else(|| Error::invalid("malformed connection string: an option has no value"))?;
-            let value = percent::decode(value)
-                .ok_or_else(|| Error::invalid("malformed connection string: an option has a stray %"))?;
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                Error::invalid("malformed connection string: an option has no value")
+            })?;
+            let value = percent::decode(value).ok_or_else(|| {
+                Error::invalid("malformed connection string: an option has a stray %")
+            })?;
             Ok((name.to_lowercase(), Secret::from(value)))
         })
         .collect()
