@@ -1,0 +1,97 @@
+use std::{fmt, str::FromStr};
+
+use bson::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A moment in the history of a replica set: seconds since 1970 and an ordinal within the second.
+///
+/// It is the server's [timestamp](https://www.mongodb.com/docs/manual/reference/bson-types/#timestamps) of
+/// an oplog entry. `Display` and `FromStr` use `seconds:ordinal`; `FromStr` takes `seconds` alone as
+/// ordinal 0, as mongorestore's `--oplogLimit` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OpTime {
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub seconds: u32,
+    /// The ordinal within the second, from 1.
+    pub ordinal: u32,
+}
+
+impl From<Timestamp> for OpTime {
+    fn from(timestamp: Timestamp) -> Self {
+        Self { seconds: timestamp.time, ordinal: timestamp.increment }
+    }
+}
+
+impl fmt::Display for OpTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seconds, self.ordinal)
+    }
+}
+
+impl FromStr for OpTime {
+    type Err = OpTimeError;
+
+    fn from_str(text: &str) -> Result<Self, OpTimeError> {
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten().ok_or_else(|| OpTimeError { text: text.to_owned() })
+        };
+        match text.split_once(':') {
+            Some((seconds, "")) => Ok(Self { seconds: number(seconds)?, ordinal: 0 }),
+            Some((seconds, ordinal)) => Ok(Self { seconds: number(seconds)?, ordinal: number(ordinal)? }),
+            None => Ok(Self { seconds: number(text)?, ordinal: 0 }),
+        }
+    }
+}
+
+impl TryFrom<String> for OpTime {
+    type Error = OpTimeError;
+
+    fn try_from(text: String) -> Result<Self, OpTimeError> {
+        text.parse()
+    }
+}
+
+impl From<OpTime> for String {
+    fn from(time: OpTime) -> Self {
+        time.to_string()
+    }
+}
+
+/// Text that is no [`OpTime`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a moment of the form SECONDS or SECONDS:ORDINAL")]
+pub struct OpTimeError {
+    text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_and_written() {
+        let time = OpTime { seconds: 123, ordinal: 456 };
+        assert_eq!("123:456".parse(), Ok(time));
+        assert_eq!(time.to_string(), "123:456");
+        assert_eq!(OpTime::from(Timestamp { time: 123, increment: 456 }), time);
+        assert_eq!("123".parse(), Ok(OpTime { seconds: 123, ordinal: 0 }));
+        assert_eq!("123:".parse(), Ok(OpTime { seconds: 123, ordinal: 0 }));
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused_by_name() {
+        for text in ["", ":", ":1", "1:2:3", "+1", "-1", "4294967296", "1:4294967296", "a"] {
+            let error = text.parse::<OpTime>().unwrap_err();
+            assert!(error.to_string().contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_ordered_by_second_then_ordinal() {
+        let mut times = ["2:1", "1:9", "1:10"].map(|text| text.parse::<OpTime>().unwrap());
+        times.sort();
+        assert_eq!(times.map(|time| time.to_string()), ["1:9", "1:10", "2:1"]);
+    }
+}
