@@ -19,7 +19,7 @@ pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
 pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace};
 pub use error::{Error, ErrorKind, Result};
-pub use media::{Discard, FolderWriter}; // ENABLE when written: FolderReader
+pub use media::{Discard, FolderReader, FolderReaderOptions, FolderWriter};
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use restore::RestoreOptions; // ENABLE when written: Restore, RestorePlan, RestoreReport, RestoredNamespace
 // ENABLE when written: pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};

@@ -16,7 +16,7 @@ mod folder_reader;
 mod folder_writer;
 
 pub use discard::Discard;
-// ENABLE when written: pub use folder_reader::FolderReader;
+pub use folder_reader::{FolderReader, FolderReaderOptions};
 pub use folder_writer::FolderWriter;
 
 /// Takes a dump.

@@ -1,1 +1,127 @@
+//! The mongodump folder, read.
+//!
+//! Whatever wrote it: mongodump of any version, or this library. If the folder has a manifest, every byte is checked
+//! against it before it is used; a folder without one can be restored, but nothing in it can be verified.
+//! `docs/format.md` is the authority.
 
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use rdump_format::{Codec, SegmentRecord};
+use rdump_storage::{Location, Store};
+
+use super::{Documents, DumpContents, DumpEntry, DumpReader};
+use crate::{Error, Result};
+
+mod entries;
+mod names;
+mod place;
+mod segments;
+mod small_file;
+mod survey;
+mod system_indexes;
+mod unverified;
+
+/// Reads a mongodump folder, one database's folder, or one file of documents.
+#[derive(Debug)]
+pub struct FolderReader {
+    store: Arc<dyn Store>,
+    contents: DumpContents,
+    /// By path, which is what a [`DumpData`](super::DumpData) calls its place.
+    files: HashMap<String, DataFile>,
+}
+
+/// How a [`FolderReader`] understands what it finds. Plain data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FolderReaderOptions {
+    /// The location is the folder of one database, and this is the database. Default: the location is a whole dump,
+    /// or one file, whose folder names the database.
+    pub db: Option<String>,
+    /// The location is one file, and this is the collection. Default: the file names it.
+    pub collection: Option<String>,
+    /// If there is a plain and a gzip file for the same collection, take the gzip one. Default: false, which makes
+    /// that an error.
+    pub gzip: bool,
+}
+
+impl FolderReaderOptions {
+    /// Sets the database whose folder the location is.
+    #[must_use]
+    pub fn db(mut self, db: impl Into<String>) -> Self {
+        self.db = Some(db.into());
+        self
+    }
+
+    /// Sets the collection whose file the location is.
+    #[must_use]
+    pub fn collection(mut self, collection: impl Into<String>) -> Self {
+        self.collection = Some(collection.into());
+        self
+    }
+
+    /// Sets whether the gzip file is taken of two for the same collection.
+    #[must_use]
+    pub fn gzip(mut self, yes: bool) -> Self {
+        self.gzip = yes;
+        self
+    }
+}
+
+/// A file of documents.
+#[derive(Clone, Debug)]
+pub(super) struct DataFile {
+    pub(super) codec: Codec,
+    pub(super) stored_bytes: u64,
+    /// From the manifest, if it names the file.
+    pub(super) segments: Option<Arc<[SegmentRecord]>>,
+}
+
+impl FolderReader {
+    /// Looks at what is there, and reads the manifest and all metadata.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is no dump, or an option does not fit it;
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the manifest is damaged, or a file that it names is missing, of
+    /// another size, or damaged; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if two files are of one namespace;
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied) if something may not be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the reading.
+    pub async fn open(location: &Location, options: FolderReaderOptions) -> Result<Self> {
+        let place = place::Place::find(location, &options).await?;
+        let survey = survey::Survey::of(&place).await?;
+        let (contents, files) = entries::build(&place, survey, &options).await?;
+        Ok(Self {
+            store: place.store,
+            contents,
+            files,
+        })
+    }
+}
+
+impl DumpReader for FolderReader {
+    fn contents(&self) -> &DumpContents {
+        &self.contents
+    }
+
+    fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>> {
+        let Some(data) = &entry.data else {
+            return futures::stream::empty().boxed();
+        };
+        let Some(file) = self.files.get(&data.place) else {
+            let error = Error::internal(format!("{} is no file of this dump", data.place));
+            return async move { Err(error) }.into_stream().boxed();
+        };
+        let path = data.place.as_str();
+        let documents = match &file.segments {
+            Some(records) => segments::read(&self.store, path, file.codec, records),
+            None => unverified::read(&self.store, path, file),
+        };
+        documents
+            .map(move |run| run.map_err(|error| error.for_namespace(&entry.namespace).at(path)))
+            .boxed()
+    }
+}

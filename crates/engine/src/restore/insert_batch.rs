@@ -18,8 +18,9 @@ pub(crate) struct InsertHead(Vec<u8>);
 impl InsertHead {
     /// `fields` are the fields of the command, its name first, `documents` left out.
     pub(crate) fn new(fields: &Document) -> Result<Self> {
-        let raw = RawDocumentBuf::try_from(fields)
-            .map_err(|error| Error::internal("an insert command cannot be built").caused_by(error))?;
+        let raw = RawDocumentBuf::try_from(fields).map_err(|error| {
+            Error::internal("an insert command cannot be built").caused_by(error)
+        })?;
         let mut bytes = raw.into_bytes();
         bytes.pop();
         Ok(Self(bytes))
@@ -50,7 +51,11 @@ impl CommandBytes {
         bytes.extend_from_slice(b"\x04documents\0");
         let array_start = bytes.len();
         bytes.extend_from_slice(&[0; 4]);
-        Self { bytes, array_start, documents: 0 }
+        Self {
+            bytes,
+            array_start,
+            documents: 0,
+        }
     }
 
     /// Appends the document that `append` appends, and says where it is.
@@ -69,7 +74,9 @@ impl CommandBytes {
         let total = self.bytes.len();
         let array = total - 1 - self.array_start;
         for (at, length) in [(self.array_start, array), (0, total)] {
-            if let (Some(field), Ok(length)) = (self.bytes.get_mut(at..at + 4), i32::try_from(length)) {
+            if let (Some(field), Ok(length)) =
+                (self.bytes.get_mut(at..at + 4), i32::try_from(length))
+            {
                 field.copy_from_slice(&length.to_le_bytes());
             }
         }
@@ -93,7 +100,10 @@ impl InsertBatch {
 
     /// The document of this index, as the server will store it.
     pub(crate) fn document(&self, index: usize) -> &[u8] {
-        self.places.get(index).and_then(|place| self.command.get(place.clone())).unwrap_or_default()
+        self.places
+            .get(index)
+            .and_then(|place| self.command.get(place.clone()))
+            .unwrap_or_default()
     }
 
     /// The indexes of documents with a timestamp that the server would overwrite, ascending.
@@ -140,13 +150,19 @@ struct OpenBatch {
 
 impl BatchBuilder {
     pub(crate) fn new(head: InsertHead, limits: BatchLimits, watch_timestamps: bool) -> Self {
-        Self { head, limits, watch_timestamps, open: None }
+        Self {
+            head,
+            limits,
+            watch_timestamps,
+            open: None,
+        }
     }
 
     /// Whether `document` must wait for the next batch, so that [`finish`](Self::finish) is due before it is pushed.
     pub(crate) fn is_full_for(&self, document: &[u8]) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            open.places.len() >= self.limits.documents || open.bytes + document.len() > self.limits.bytes
+            open.places.len() >= self.limits.documents
+                || open.bytes + document.len() > self.limits.bytes
         })
     }
 
@@ -166,7 +182,15 @@ impl BatchBuilder {
         }
         let place = open.command.push(|out| match seen.id {
             Some(id) if id.element.start == 4 => out.extend_from_slice(document),
-            Some(id) => append_parts(out, document, &[id.element.clone(), 4..id.element.start, id.element.end..document.len()]),
+            Some(id) => append_parts(
+                out,
+                document,
+                &[
+                    id.element.clone(),
+                    4..id.element.start,
+                    id.element.end..document.len(),
+                ],
+            ),
             None => append_with_id(out, document, ObjectId::new()),
         });
         open.bytes += place.len();
@@ -214,14 +238,18 @@ mod tests {
     }
 
     fn builder(documents: usize, bytes: usize) -> BatchBuilder {
-        let head = InsertHead::new(&doc! { "insert": "c", "ordered": false, "writeConcern": { "w": "majority" } });
+        let head = InsertHead::new(
+            &doc! { "insert": "c", "ordered": false, "writeConcern": { "w": "majority" } },
+        );
         BatchBuilder::new(head.unwrap(), BatchLimits { documents, bytes }, true)
     }
 
     #[test]
     fn a_command_is_what_an_encoder_would_have_made() {
         let mut builder = builder(1000, 1 << 20);
-        let documents: Vec<Document> = (0..12).map(|number| doc! { "_id": number, "text": "x".repeat(9) }).collect();
+        let documents: Vec<Document> = (0..12)
+            .map(|number| doc! { "_id": number, "text": "x".repeat(9) })
+            .collect();
         for document in &documents {
             builder.push(&raw(document.clone()), Vec::new);
         }
@@ -232,7 +260,9 @@ mod tests {
         assert_eq!(batch.command(), raw(expected));
         assert_eq!(batch.document(11), raw(documents[11].clone()));
         assert!(builder.finish().is_none());
-        let again = builder.head.command([3, 5].iter().map(|index| batch.document(*index)));
+        let again = builder
+            .head
+            .command([3, 5].iter().map(|index| batch.document(*index)));
         assert_eq!(decoded(&again).get_array("documents").unwrap().len(), 2);
     }
 
@@ -250,7 +280,13 @@ mod tests {
             assert_eq!(document.keys().next().unwrap(), "_id");
             assert_eq!(document.get("a"), rest.as_ref());
         }
-        assert_eq!(decoded(batch.command()).get_array("documents").unwrap().len(), 3);
+        assert_eq!(
+            decoded(batch.command())
+                .get_array("documents")
+                .unwrap()
+                .len(),
+            3
+        );
     }
 
     #[test]
@@ -272,7 +308,10 @@ mod tests {
 
     #[test]
     fn documents_with_timestamps_to_keep_are_remembered() {
-        let zero = Bson::Timestamp(Timestamp { time: 0, increment: 0 });
+        let zero = Bson::Timestamp(Timestamp {
+            time: 0,
+            increment: 0,
+        });
         let mut builder = builder(1000, 1 << 20);
         builder.push(&raw(doc! { "_id": 1 }), Vec::new);
         builder.push(&raw(doc! { "_id": 2, "t": zero }), Vec::new);

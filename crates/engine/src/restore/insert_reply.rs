@@ -45,10 +45,19 @@ const MESSAGE_CHARACTERS: usize = 300;
 
 impl WriteReply {
     pub(crate) fn of(reply: &Document) -> Self {
-        let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+        let errors = reply
+            .get_array("writeErrors")
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         Self {
-            documents: number(reply, "n").and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-            errors: errors.iter().filter_map(Bson::as_document).map(WriteError::of).collect(),
+            documents: number(reply, "n")
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or(0),
+            errors: errors
+                .iter()
+                .filter_map(Bson::as_document)
+                .map(WriteError::of)
+                .collect(),
             concern_error: concern_error(reply),
         }
     }
@@ -56,26 +65,42 @@ impl WriteReply {
 
 /// The `writeConcernError` of any reply.
 pub(crate) fn concern_error(reply: &Document) -> Option<ServerError> {
-    reply.get_document("writeConcernError").ok().map(ServerError::of)
+    reply
+        .get_document("writeConcernError")
+        .ok()
+        .map(ServerError::of)
 }
 
 impl WriteError {
     fn of(error: &Document) -> Self {
         let is_about_id = match error.get_document("keyPattern") {
             Ok(pattern) => pattern.len() == 1 && pattern.contains_key("_id"),
-            Err(_) => error.get_str("errmsg").is_ok_and(|message| message.contains("index: _id_ ")),
+            Err(_) => error
+                .get_str("errmsg")
+                .is_ok_and(|message| message.contains("index: _id_ ")),
         };
         // An index that is missing or no number matches no document and so ends the run.
-        let index = number(error, "index").and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
-        Self { index, error: ServerError::of(error), is_about_id }
+        let index = number(error, "index")
+            .and_then(|index| usize::try_from(index).ok())
+            .unwrap_or(usize::MAX);
+        Self {
+            index,
+            error: ServerError::of(error),
+            is_about_id,
+        }
     }
 }
 
 impl ServerError {
     fn of(error: &Document) -> Self {
         let message = error.get_str("errmsg").unwrap_or("no message");
-        let code = number(error, "code").and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
-        Self { code, message: message.chars().take(MESSAGE_CHARACTERS).collect() }
+        let code = number(error, "code")
+            .and_then(|code| i32::try_from(code).ok())
+            .unwrap_or(0);
+        Self {
+            code,
+            message: message.chars().take(MESSAGE_CHARACTERS).collect(),
+        }
     }
 }
 
@@ -100,9 +125,19 @@ mod tests {
             "writeConcernError": { "code": 91, "errmsg": "shutting down" },
         });
         assert_eq!(reply.documents, 2);
-        let seen: Vec<_> = reply.errors.iter().map(|error| (error.index, error.error.code, error.is_about_id)).collect();
+        let seen: Vec<_> = reply
+            .errors
+            .iter()
+            .map(|error| (error.index, error.error.code, error.is_about_id))
+            .collect();
         assert_eq!(seen, [(1, 11000, true), (3, 11000, false)]);
-        assert_eq!(reply.concern_error, Some(ServerError { code: 91, message: "shutting down".into() }));
+        assert_eq!(
+            reply.concern_error,
+            Some(ServerError {
+                code: 91,
+                message: "shutting down".into()
+            })
+        );
     }
 
     #[test]

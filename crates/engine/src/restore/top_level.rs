@@ -47,12 +47,20 @@ fn field_at(document: &[u8], start: usize, end: usize) -> Option<Field> {
     let value_start = name.end + 1;
     let value_bytes = value_bytes(kind, document.get(value_start..end)?)?;
     let value = value_start..value_start.checked_add(value_bytes)?;
-    (value.end <= end).then(|| Field { kind, element: start..value.end, name, value })
+    (value.end <= end).then(|| Field {
+        kind,
+        element: start..value.end,
+        name,
+        value,
+    })
 }
 
 /// How long the value at the beginning of `rest` is.
 fn value_bytes(kind: u8, rest: &[u8]) -> Option<usize> {
-    let length = || rest.first_chunk().and_then(|field| usize::try_from(i32::from_le_bytes(*field)).ok());
+    let length = || {
+        rest.first_chunk()
+            .and_then(|field| usize::try_from(i32::from_le_bytes(*field)).ok())
+    };
     Some(match kind {
         0x06 | 0x0a | 0x7f | 0xff => 0,
         0x08 => 1,
@@ -126,8 +134,14 @@ mod tests {
 
     use super::*;
 
-    const ZERO: Bson = Bson::Timestamp(Timestamp { time: 0, increment: 0 });
-    const SOME: Bson = Bson::Timestamp(Timestamp { time: 1, increment: 2 });
+    const ZERO: Bson = Bson::Timestamp(Timestamp {
+        time: 0,
+        increment: 0,
+    });
+    const SOME: Bson = Bson::Timestamp(Timestamp {
+        time: 1,
+        increment: 2,
+    });
 
     fn raw(document: bson::Document) -> Vec<u8> {
         RawDocumentBuf::try_from(&document).unwrap().into_bytes()
@@ -159,13 +173,21 @@ mod tests {
     #[test]
     fn only_zero_timestamps_at_the_top_and_outside_the_id_count() {
         assert!(TopLevel::of(&raw(doc! { "_id": 1, "": ZERO })).has_zero_timestamp);
-        assert!(!TopLevel::of(&raw(doc! { "_id": ZERO, "a": SOME, "b": { "c": ZERO }, "d": [ZERO] })).has_zero_timestamp);
+        assert!(
+            !TopLevel::of(&raw(
+                doc! { "_id": ZERO, "a": SOME, "b": { "c": ZERO }, "d": [ZERO] }
+            ))
+            .has_zero_timestamp
+        );
     }
 
     #[test]
     fn overwritten_timestamps_are_no_difference_and_all_else_is() {
         let ours = raw(doc! { "_id": 1, "t": ZERO, "n": { "t": ZERO } });
-        assert!(is_same_but_for_timestamps(&ours, &raw(doc! { "_id": 1, "t": SOME, "n": { "t": ZERO } })));
+        assert!(is_same_but_for_timestamps(
+            &ours,
+            &raw(doc! { "_id": 1, "t": SOME, "n": { "t": ZERO } })
+        ));
         assert!(is_same_but_for_timestamps(&ours, &ours));
         for other in [
             doc! { "_id": 2, "t": SOME, "n": { "t": ZERO } },
@@ -174,7 +196,10 @@ mod tests {
             doc! { "_id": 1, "t": 1_i64, "n": { "t": ZERO } },
             doc! { "_id": 1, "t": SOME },
         ] {
-            assert!(!is_same_but_for_timestamps(&ours, &raw(other.clone())), "{other}");
+            assert!(
+                !is_same_but_for_timestamps(&ours, &raw(other.clone())),
+                "{other}"
+            );
         }
     }
 

@@ -1,0 +1,358 @@
+//! From files to namespaces.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use bson::RawDocumentBuf;
+use futures::{StreamExt, TryStreamExt, stream};
+use rdump_format::{CollectionMetadata, FileKind, Namespace};
+
+use super::{
+    DataFile, FolderReaderOptions, names,
+    place::{Place, Scope},
+    small_file,
+    survey::{Found, Survey},
+    system_indexes, unverified,
+};
+use crate::{
+    Error, Result,
+    media::{DumpContents, DumpData, DumpEntry},
+};
+
+/// Metadata files read at once.
+const PARALLEL_READS: usize = 8;
+
+/// The files of one namespace.
+#[derive(Debug, Default)]
+struct Parts {
+    data: Vec<(Found, bool)>,
+    metadata: Vec<(Found, CollectionMetadata)>,
+}
+
+impl Parts {
+    fn files(&self) -> impl Iterator<Item = &Found> {
+        self.data
+            .iter()
+            .map(|(file, _)| file)
+            .chain(self.metadata.iter().map(|(file, _)| file))
+    }
+}
+
+pub(super) async fn build(
+    place: &Place,
+    mut survey: Survey,
+    options: &FolderReaderOptions,
+) -> Result<(DumpContents, HashMap<String, DataFile>)> {
+    let mut contents = DumpContents {
+        prelude: survey.prelude.take(),
+        verified: place.manifest.is_some(),
+        ..DumpContents::default()
+    };
+    let (mut metadata, mut data): (Vec<_>, Vec<_>) = std::mem::take(&mut survey.files)
+        .into_iter()
+        .partition(|file| file.name.kind == FileKind::Metadata);
+    let legacy = take_system_indexes(place, &metadata, &mut data, &mut survey.notices).await?;
+    if options.gzip {
+        prefer_gzip(&mut metadata);
+        prefer_gzip(&mut data);
+    }
+    let metadata = read_metadata(place, metadata).await?;
+    let mut parts = group(place, data, metadata)?;
+    keep_verified(place, &mut parts, &mut contents, &mut survey.notices);
+
+    let mut files = HashMap::new();
+    let mut entries = Vec::new();
+    for (namespace, parts) in parts {
+        let (order, entry) = entry(namespace, parts, &legacy, &mut files)?;
+        entries.push((order, entry));
+    }
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    contents.entries = entries.into_iter().map(|(_, entry)| entry).collect();
+    if let Scope::File {
+        name, collection, ..
+    } = &place.scope
+    {
+        only_file(
+            &mut contents.entries,
+            &format!("{}{name}", place.prefix),
+            collection.as_deref(),
+        )?;
+    }
+    if place.manifest.is_none() {
+        survey.notices.push(format!(
+            "{} has no manifest: what is restored cannot be verified",
+            place.shown
+        ));
+    }
+    contents.notices = survey.notices;
+    Ok((contents, files))
+}
+
+/// Leaves the gzip file of two that differ only in how they are compressed.
+fn prefer_gzip(files: &mut Vec<Found>) {
+    let gzip: Vec<_> = files
+        .iter()
+        .filter(|file| file.name.codec == rdump_format::Codec::Gzip)
+        .map(|file| (file.db.clone(), file.name.stem.clone()))
+        .collect();
+    files.retain(|file| {
+        file.name.codec == rdump_format::Codec::Gzip
+            || file.record.is_some()
+            || !gzip.contains(&(file.db.clone(), file.name.stem.clone()))
+    });
+}
+
+/// The indexes of databases that have them in `system.indexes` and no metadata; its file is no data then or ever.
+async fn take_system_indexes(
+    place: &Place,
+    metadata: &[Found],
+    data: &mut Vec<Found>,
+    notices: &mut Vec<String>,
+) -> Result<BTreeMap<Namespace, Vec<RawDocumentBuf>>> {
+    let (system, rest) = std::mem::take(data)
+        .into_iter()
+        .partition::<Vec<_>, _>(|file| file.name.stem == "system.indexes");
+    *data = rest;
+    let mut indexes = BTreeMap::new();
+    for file in system {
+        if metadata.iter().any(|metadata| metadata.db == file.db) {
+            notices.push(format!(
+                "{} is skipped: metadata files have the indexes",
+                file.path
+            ));
+            continue;
+        }
+        let stored = DataFile {
+            codec: file.name.codec,
+            stored_bytes: file.stored_bytes,
+            segments: None,
+        };
+        let runs = unverified::read(&place.store, &file.path, &stored);
+        for (collection, specs) in system_indexes::read(&file.path, runs).await? {
+            indexes.insert(Namespace::new(&file.db, collection), specs);
+        }
+    }
+    Ok(indexes)
+}
+
+async fn read_metadata(
+    place: &Place,
+    files: Vec<Found>,
+) -> Result<Vec<(Found, CollectionMetadata)>> {
+    let read = files.into_iter().map(|file| async move {
+        let codec = file
+            .record
+            .as_ref()
+            .map_or(file.name.codec, |record| record.codec);
+        let text = small_file::read(
+            &place.store,
+            &file.path,
+            codec,
+            file.stored_bytes,
+            file.record.as_ref(),
+        )
+        .await?;
+        let metadata = CollectionMetadata::from_json(&text).map_err(|error| {
+            Error::data(format!("{} does not hold options and indexes", file.path))
+                .at(file.path.as_str())
+                .caused_by(error)
+        })?;
+        Ok((file, metadata))
+    });
+    stream::iter(read)
+        .buffered(PARALLEL_READS)
+        .try_collect()
+        .await
+}
+
+fn group(
+    place: &Place,
+    data: Vec<Found>,
+    metadata: Vec<(Found, CollectionMetadata)>,
+) -> Result<BTreeMap<Namespace, Parts>> {
+    let unnamed = |file: &Found, error: rdump_format::FileNameError| {
+        Error::data(format!("{} names no collection", file.path))
+            .at(file.path.as_str())
+            .caused_by(error)
+    };
+    let collection = |file: &Found, recorded: &[&str]| match file
+        .record
+        .as_ref()
+        .and_then(|record| record.namespace.as_ref())
+    {
+        Some(namespace) => Ok(namespace.collection.clone()),
+        None => {
+            names::collection(file, recorded.iter().copied()).map_err(|error| unnamed(file, error))
+        }
+    };
+    let mut parts: BTreeMap<Namespace, Parts> = BTreeMap::new();
+    let mut recorded: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, metadata) in metadata {
+        let own = metadata.collection.as_deref();
+        // Beside one file asked for, metadata of other collections may lie that cannot be told apart by its name.
+        let name = match (collection(&file, own.as_slice()), &place.scope) {
+            (Err(_), Scope::File { .. }) => continue,
+            (name, _) => name?,
+        };
+        recorded
+            .entry(file.db.clone())
+            .or_default()
+            .push(name.clone());
+        let (namespace, _) = names::logical(&file.db, &name);
+        parts
+            .entry(namespace)
+            .or_default()
+            .metadata
+            .push((file, metadata));
+    }
+    for file in data {
+        let beside: Vec<&str> = recorded
+            .get(&file.db)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let (namespace, is_buckets) = names::logical(&file.db, &collection(&file, &beside)?);
+        parts
+            .entry(namespace)
+            .or_default()
+            .data
+            .push((file, is_buckets));
+    }
+    Ok(parts)
+}
+
+/// Beside files that the manifest vouches for, others of the same namespace do not count.
+fn keep_verified(
+    place: &Place,
+    parts: &mut BTreeMap<Namespace, Parts>,
+    contents: &mut DumpContents,
+    notices: &mut Vec<String>,
+) {
+    if place.manifest.is_none() {
+        return;
+    }
+    for (namespace, parts) in parts {
+        let vouched_for = parts.files().any(|file| file.record.is_some());
+        for file in parts.files().filter(|file| file.record.is_none()) {
+            notices.push(match vouched_for {
+                true => format!(
+                    "{} is skipped: the manifest has other files for {namespace}",
+                    file.path
+                ),
+                false => format!(
+                    "{} is not in the manifest: {namespace} cannot be verified",
+                    file.path
+                ),
+            });
+        }
+        if vouched_for {
+            parts.data.retain(|(file, _)| file.record.is_some());
+            parts.metadata.retain(|(file, _)| file.record.is_some());
+        } else {
+            contents.verified = false;
+        }
+    }
+}
+
+fn entry(
+    namespace: Namespace,
+    parts: Parts,
+    legacy: &BTreeMap<Namespace, Vec<RawDocumentBuf>>,
+    files: &mut HashMap<String, DataFile>,
+) -> Result<(String, DumpEntry)> {
+    let order = parts
+        .files()
+        .map(|file| file.path.clone())
+        .min()
+        .unwrap_or_default();
+    let metadata = only(&namespace, parts.metadata, |(file, _)| &file.path)?;
+    // An empty file says nothing, not even that there are no options.
+    let metadata =
+        metadata.and_then(|(file, metadata)| (file.stored_bytes > 0).then_some(metadata));
+    let metadata = metadata.or_else(|| {
+        let indexes = legacy.get(&namespace)?.clone();
+        Some(CollectionMetadata {
+            indexes,
+            ..CollectionMetadata::default()
+        })
+    });
+    let is_time_series = metadata.as_ref().is_some_and(|metadata| {
+        metadata.options.get_document("timeseries").is_ok()
+            || metadata.kind.as_deref() == Some("timeseries")
+    });
+    let data = only(&namespace, parts.data, |(file, _)| &file.path)?;
+    if let Some((file, true)) = &data
+        && !is_time_series
+    {
+        return Err(Error::data(format!(
+            "{} holds time-series buckets, and no metadata says of what kind",
+            file.path
+        ))
+        .for_namespace(&namespace)
+        .at(file.path.as_str()));
+    }
+    let data = data.map(|(file, is_buckets)| {
+        let record = file.record.as_ref();
+        let codec = record.map_or(file.name.codec, |record| record.codec);
+        let stored = DataFile {
+            codec,
+            stored_bytes: file.stored_bytes,
+            segments: record.map(|record| Arc::from(record.segments.as_slice())),
+        };
+        let plain_bytes = (codec == rdump_format::Codec::None).then_some(file.stored_bytes);
+        files.insert(file.path.clone(), stored);
+        DumpData {
+            buckets: is_buckets || is_time_series,
+            stored_bytes: file.stored_bytes,
+            uncompressed_bytes: record
+                .map(|record| record.uncompressed_bytes)
+                .or(plain_bytes),
+            documents: record.map(|record| record.documents),
+            place: file.path,
+        }
+    });
+    Ok((
+        order,
+        DumpEntry {
+            namespace,
+            metadata,
+            data,
+        },
+    ))
+}
+
+fn only<T>(
+    namespace: &Namespace,
+    mut files: Vec<T>,
+    path: impl Fn(&T) -> &String,
+) -> Result<Option<T>> {
+    if let [first, second, ..] = files.as_slice() {
+        return Err(Error::conflict(format!(
+            "both {} and {} are for this collection",
+            path(first),
+            path(second)
+        ))
+        .for_namespace(namespace)
+        .with_hint("remove one of them; of a plain and a gzip file, --gzip takes the gzip one"));
+    }
+    Ok(files.pop())
+}
+
+/// Leaves the collection of the one file that was asked for, under the name that was asked for.
+fn only_file(entries: &mut Vec<DumpEntry>, path: &str, collection: Option<&str>) -> Result<()> {
+    entries.retain(|entry| entry.data.as_ref().is_some_and(|data| data.place == path));
+    let Some(entry) = entries.first_mut() else {
+        return Err(Error::conflict(format!(
+            "{path} is not restored: the manifest has another file for its collection"
+        )));
+    };
+    if let Some(collection) = collection {
+        let db = entry.namespace.db.clone();
+        let (namespace, _) = names::logical(&db, collection);
+        entry.namespace = namespace;
+    }
+    Ok(())
+}

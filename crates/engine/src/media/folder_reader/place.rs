@@ -1,0 +1,216 @@
+//! Where a dump begins: which folder is opened, what of it is meant, and which manifest covers it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rdump_format::{
+    FileKind, FileName, FolderManifest, MANIFEST_FILE, check_collection_argument,
+    check_database_name,
+};
+use rdump_storage::{Location, StorageError, Store};
+
+use super::FolderReaderOptions;
+use crate::{Error, Result};
+
+/// A dump that was found, but not looked into.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Every path of the dump is relative to this.
+    pub(super) store: Arc<dyn Store>,
+    /// What the paths of the dump start with: nothing, or the name of a folder and a slash.
+    pub(super) prefix: String,
+    pub(super) scope: Scope,
+    pub(super) manifest: Option<FolderManifest>,
+    /// The location as it was given, for messages.
+    pub(super) shown: String,
+    /// The folder above, if the location is no whole dump: `prelude.json` may be there.
+    pub(super) above: Option<Arc<dyn Store>>,
+}
+
+/// How much of a folder is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// A folder of databases' folders.
+    Dump,
+    /// The folder of this database, whatever it is called.
+    Database(String),
+    /// One file for this database, and perhaps for another collection than its name says.
+    File {
+        name: String,
+        db: String,
+        collection: Option<String>,
+    },
+}
+
+impl Place {
+    pub(super) async fn find(location: &Location, options: &FolderReaderOptions) -> Result<Self> {
+        if let Some(db) = &options.db {
+            check_database_name(db).map_err(|error| {
+                Error::invalid("the database cannot be restored").caused_by(error)
+            })?;
+        }
+        if let Some(collection) = &options.collection {
+            check_collection_argument(collection).map_err(|error| {
+                Error::invalid("the collection cannot be restored").caused_by(error)
+            })?;
+        }
+        let shown = location.to_string();
+        match location.open() {
+            Ok(_) if options.collection.is_some() => Err(Error::invalid(format!(
+                "a collection is restored from a file of documents, and {shown} is a folder"
+            ))),
+            Ok(store) => {
+                let scope = options.db.clone().map_or(Scope::Dump, Scope::Database);
+                let above = if scope == Scope::Dump {
+                    None
+                } else {
+                    above(location)
+                };
+                Self::covered(shown, store, scope, above).await
+            }
+            Err(StorageError::NotAFolder { .. }) => Self::of_file(location, options, shown).await,
+            Err(StorageError::NotFound { path }) => {
+                Err(Error::invalid(format!("{path} does not exist")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn of_file(
+        location: &Location,
+        options: &FolderReaderOptions,
+        shown: String,
+    ) -> Result<Self> {
+        let not_a_file = || {
+            Error::invalid(format!(
+                "{shown} is neither a folder nor a file of documents"
+            ))
+        };
+        let Some((folder, name)) = split(location) else {
+            return Err(not_a_file());
+        };
+        if !FileName::parse(&name).is_some_and(|name| name.kind == FileKind::Data) {
+            return Err(Error::invalid(format!(
+                "{shown} does not have a .bson extension"
+            )));
+        }
+        let folder_location = Location::from(folder.as_path());
+        let store = folder_location.open()?;
+        if store.head(&name).await?.is_none() {
+            return Err(not_a_file());
+        }
+        let db = match (
+            &options.db,
+            folder.file_name().and_then(|name| name.to_str()),
+        ) {
+            (Some(db), _) => db.clone(),
+            (None, Some(name)) if name != "." && name != ".." => name.to_owned(),
+            (None, _) => "test".to_owned(),
+        };
+        check_database_name(&db).map_err(|error| {
+            Error::invalid(format!("the folder of {shown} names no database: give one"))
+                .caused_by(error)
+        })?;
+        let scope = Scope::File {
+            name,
+            db,
+            collection: options.collection.clone(),
+        };
+        let above = above(&folder_location);
+        Self::covered(shown, store, scope, above).await
+    }
+
+    /// Looks for a manifest in the folder, and in the one above if the folder may be part of a dump.
+    async fn covered(
+        shown: String,
+        store: Arc<dyn Store>,
+        scope: Scope,
+        above: Option<(Arc<dyn Store>, String)>,
+    ) -> Result<Self> {
+        let here = read_manifest(&store).await?;
+        if let (None, Some((parent, name))) = (&here, &above)
+            && let Some(manifest) = read_manifest(parent).await?
+        {
+            let prefix = format!("{name}/");
+            if manifest
+                .files
+                .iter()
+                .any(|file| file.path.starts_with(&prefix))
+            {
+                return Ok(Self {
+                    store: Arc::clone(parent),
+                    prefix,
+                    scope,
+                    manifest: Some(manifest),
+                    shown,
+                    above: None,
+                });
+            }
+        }
+        let above = above.map(|(parent, _)| parent);
+        Ok(Self {
+            store,
+            prefix: String::new(),
+            scope,
+            manifest: here,
+            shown,
+            above,
+        })
+    }
+}
+
+async fn read_manifest(store: &Arc<dyn Store>) -> Result<Option<FolderManifest>> {
+    let Some(info) = store.head(MANIFEST_FILE).await? else {
+        return Ok(None);
+    };
+    let bytes = store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
+    let parsed = tokio::task::spawn_blocking(move || FolderManifest::from_bytes(&bytes));
+    let parsed = parsed
+        .await
+        .map_err(|error| Error::task("read manifest", error))?;
+    parsed.map(Some).map_err(|error| {
+        Error::data(format!(
+            "the manifest {MANIFEST_FILE} in {} cannot be used",
+            store.location()
+        ))
+        .at(MANIFEST_FILE)
+        .with_hint(format!(
+            "run verify; to restore the folder anyway, unverified, move {MANIFEST_FILE} away"
+        ))
+        .caused_by(error)
+    })
+}
+
+/// The folder above a folder, opened, and the folder's name in it.
+fn above(location: &Location) -> Option<(Arc<dyn Store>, String)> {
+    let (parent, name) = split(location)?;
+    Some((Location::from(parent.as_path()).open().ok()?, name))
+}
+
+/// The folder that holds a location, and the location's name in it.
+fn split(location: &Location) -> Option<(PathBuf, String)> {
+    let Location::Folder(path) = location else {
+        return None;
+    };
+    let whole;
+    let path: &Path = match path.file_name() {
+        Some(_) => path,
+        // `.` and `..` have no name of their own.
+        None => {
+            whole = path.canonicalize().ok()?;
+            &whole
+        }
+    };
+    let name = path.file_name()?.to_str()?.to_owned();
+    let parent = path.parent()?;
+    Some((
+        if parent.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            parent.to_owned()
+        },
+        name,
+    ))
+}

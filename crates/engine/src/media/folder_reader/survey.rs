@@ -1,0 +1,267 @@
+//! What lies in a folder: files of collections, by database, and everything that is passed over, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rdump_format::{
+    BUCKETS_PREFIX, Codec, FileKind, FileName, FileRecord, FileRole, MANIFEST_FILE, PRELUDE_FILE,
+    Prelude, check_database_name, escape, unescape,
+};
+use rdump_storage::ObjectInfo;
+
+use super::{
+    place::{Place, Scope},
+    small_file,
+};
+use crate::{Error, Result};
+
+/// A file of a collection.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) path: String,
+    pub(super) db: String,
+    pub(super) name: FileName,
+    pub(super) stored_bytes: u64,
+    /// What the manifest says of it.
+    pub(super) record: Option<FileRecord>,
+}
+
+/// Everything of a dump, in byte order of the paths.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) files: Vec<Found>,
+    pub(super) notices: Vec<String>,
+    pub(super) prelude: Option<Prelude>,
+}
+
+/// What a path is, seen from where the dump begins.
+enum Sort<'a> {
+    /// In the folder of a database.
+    Of {
+        db: String,
+        file: &'a str,
+    },
+    /// One of the dump's own files.
+    Own,
+    Skipped(String),
+}
+
+impl Survey {
+    pub(super) async fn of(place: &Place) -> Result<Self> {
+        let objects: BTreeMap<String, u64> = place
+            .store
+            .list()
+            .await?
+            .into_iter()
+            .filter(|object| object.path.starts_with(&place.prefix))
+            .map(
+                |ObjectInfo {
+                     path, stored_bytes, ..
+                 }| (path, stored_bytes),
+            )
+            .collect();
+        let records = records(place, &objects)?;
+        let mut survey = Self {
+            prelude: prelude(place, &objects, &records).await?,
+            ..Self::default()
+        };
+        let mut skipped = BTreeSet::new();
+        for (path, stored_bytes) in &objects {
+            let relative = path.strip_prefix(&place.prefix).unwrap_or(path);
+            match sort(&place.scope, relative) {
+                Sort::Own => {}
+                Sort::Skipped(notice) => {
+                    skipped.insert(notice);
+                }
+                Sort::Of { db, file } => match FileName::parse(file) {
+                    Some(name) => survey.files.push(Found {
+                        path: path.clone(),
+                        db,
+                        name,
+                        stored_bytes: *stored_bytes,
+                        record: records.get(path.as_str()).map(|record| (*record).clone()),
+                    }),
+                    None => {
+                        skipped.insert(format!(
+                            "{path} is skipped: it is no file of documents or metadata"
+                        ));
+                    }
+                },
+            }
+        }
+        survey.notices.extend(skipped);
+        survey.check_not_empty(place)?;
+        Ok(survey)
+    }
+
+    /// An empty place is most likely a mistake in the path; an empty dump says that it is one.
+    fn check_not_empty(&mut self, place: &Place) -> Result<()> {
+        if !self.files.is_empty() || place.manifest.is_some() || self.prelude.is_some() {
+            return Ok(());
+        }
+        let shown = &place.shown;
+        if self
+            .notices
+            .iter()
+            .any(|notice| notice.ends_with(ASK_FOR_DATABASE))
+        {
+            return Err(Error::invalid(format!("{shown} holds no folders of databases, but files of one"))
+                .with_hint("this looks like one database's folder: name the database (--db) or give the folder above"));
+        }
+        if self
+            .notices
+            .iter()
+            .any(|notice| notice.ends_with(ASK_FOR_FOLDER))
+        {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{shown} holds no dump: no .bson or .metadata.json file below it"
+        )))
+    }
+}
+
+const ASK_FOR_DATABASE: &str = "beside the folders of databases and belongs to none";
+const ASK_FOR_FOLDER: &str = "to restore one database of a whole dump, give that database's folder, or select by pattern (--nsInclude)";
+
+/// Says what `relative`, a path below the beginning of the dump, is.
+fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
+    let (folder, file) = match relative.rsplit_once('/') {
+        Some((folder, file)) => (Some(folder), file),
+        None => (None, relative),
+    };
+    if file == MANIFEST_FILE || is_prelude(file) {
+        return Sort::Own;
+    }
+    if file.starts_with("$admin.system.") {
+        return Sort::Skipped(format!(
+            "{relative} is skipped: users and roles are not restored by this version"
+        ));
+    }
+    match (scope, folder) {
+        (Scope::Dump, None) if file == "oplog.bson" => Sort::Skipped(
+            "oplog.bson is skipped: the oplog is not replayed by this version".to_owned(),
+        ),
+        (Scope::Dump, None) if FileName::parse(file).is_some() => {
+            Sort::Skipped(format!("{relative} is skipped: it lies {ASK_FOR_DATABASE}"))
+        }
+        (Scope::Dump, None) => {
+            Sort::Skipped(format!("{relative} is skipped: it is no part of a dump"))
+        }
+        (Scope::Dump, Some(folder)) => match folder.split_once('/') {
+            Some(_) => Sort::Skipped(format!(
+                "{folder}/ is skipped: a database's folder has no folders"
+            )),
+            None => match check_database_name(folder) {
+                Ok(()) => Sort::Of {
+                    db: folder.to_owned(),
+                    file,
+                },
+                Err(error) => Sort::Skipped(format!("{folder}/ is skipped: {error}")),
+            },
+        },
+        (Scope::Database(db), None) => Sort::Of {
+            db: db.clone(),
+            file,
+        },
+        (Scope::Database(_), Some(folder)) => {
+            let folder = folder.split('/').next().unwrap_or(folder);
+            Sort::Skipped(format!("{folder}/ is skipped: {ASK_FOR_FOLDER}"))
+        }
+        (Scope::File { name, db, .. }, None) if may_belong_to(file, name) => Sort::Of {
+            db: db.clone(),
+            file,
+        },
+        (Scope::File { .. }, _) => Sort::Own,
+    }
+}
+
+fn is_prelude(file: &str) -> bool {
+    file.strip_prefix(PRELUDE_FILE)
+        .is_some_and(|codec| codec.is_empty() || codec == Codec::Gzip.extension())
+}
+
+/// Whether `file` is the file of documents asked for, or may be the metadata of its collection.
+fn may_belong_to(file: &str, wanted: &str) -> bool {
+    if file == wanted {
+        return true;
+    }
+    let (Some(file), Some(wanted)) = (FileName::parse(file), FileName::parse(wanted)) else {
+        return false;
+    };
+    let logical = unescape(&wanted.stem)
+        .ok()
+        .and_then(|name| name.strip_prefix(BUCKETS_PREFIX).map(escape));
+    file.kind == FileKind::Metadata
+        && (wanted.is_shortened() || file.stem == wanted.stem || Some(file.stem) == logical)
+}
+
+/// The manifest's records of what is meant, after a look at whether each file is there.
+fn records<'a>(
+    place: &'a Place,
+    objects: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<&'a str, &'a FileRecord>> {
+    let mut records = BTreeMap::new();
+    for record in place.manifest.iter().flat_map(|manifest| &manifest.files) {
+        let Some(relative) = record.path.strip_prefix(&place.prefix) else {
+            continue;
+        };
+        if record.kind != FileRole::Prelude
+            && !matches!(sort(&place.scope, relative), Sort::Of { .. })
+        {
+            continue;
+        }
+        let problem = match objects.get(&record.path) {
+            Some(stored_bytes) if *stored_bytes == record.stored_bytes => {
+                records.insert(record.path.as_str(), record);
+                continue;
+            }
+            Some(stored_bytes) => {
+                format!(
+                    "{} has {stored_bytes} bytes, but the manifest recorded {}",
+                    record.path, record.stored_bytes
+                )
+            }
+            None => format!("{} is missing, but the manifest lists it", record.path),
+        };
+        let error = Error::data(problem)
+            .at(record.path.as_str())
+            .with_hint("run verify to see what else is damaged");
+        return Err(match &record.namespace {
+            Some(namespace) => error.for_namespace(&namespace.without_buckets_prefix()),
+            None => error,
+        });
+    }
+    Ok(records)
+}
+
+/// The `prelude.json` of the dump, here or in the folder above.
+async fn prelude(
+    place: &Place,
+    objects: &BTreeMap<String, u64>,
+    records: &BTreeMap<&str, &FileRecord>,
+) -> Result<Option<Prelude>> {
+    for codec in [Codec::None, Codec::Gzip] {
+        let name = format!("{PRELUDE_FILE}{}", codec.extension());
+        let here = format!("{}{name}", place.prefix);
+        let (store, path, stored_bytes) = match (objects.get(&here), &place.above) {
+            (Some(stored_bytes), _) => (&place.store, here, *stored_bytes),
+            (None, None) if place.prefix.is_empty() => continue,
+            (None, above) => {
+                let store = above.as_ref().unwrap_or(&place.store);
+                let Some(info) = store.head(&name).await? else {
+                    continue;
+                };
+                (store, name, info.stored_bytes)
+            }
+        };
+        let record = records.get(path.as_str()).copied();
+        let content = small_file::read(store, &path, codec, stored_bytes, record).await?;
+        let prelude = Prelude::from_json(&content).map_err(|error| {
+            Error::data(format!("{path} does not say which server was dumped"))
+                .at(path.as_str())
+                .caused_by(error)
+        })?;
+        return Ok(Some(prelude));
+    }
+    Ok(None)
+}
