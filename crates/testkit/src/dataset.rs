@@ -4,9 +4,19 @@
 //! content every time. Documents go to the server as raw bytes: nothing is normalised on the way.
 
 mod bulk;
+mod collections;
+mod gridfs;
+mod ids;
+mod indexes;
+mod large;
+mod names;
 mod orders;
+mod rules;
 mod seeder;
+mod time_series;
 mod types;
+mod users;
+mod views;
 
 use std::{fmt, sync::Arc};
 
@@ -14,9 +24,19 @@ use futures::future::BoxFuture;
 use mongodb::Client;
 
 pub use bulk::{Shape, seed_bulk};
+pub use collections::{capped, clustered, empty_collections, options};
+pub use gridfs::gridfs;
+pub use ids::ids_of_every_type;
+pub use indexes::indexes;
+pub use large::large_documents;
+pub use names::odd_names;
 pub use orders::orders;
+pub use rules::{collations, validators};
 pub use seeder::Seeder;
+pub use time_series::time_series;
 pub use types::every_bson_type;
+pub use users::{PASSWORD, users_and_roles};
+pub use views::views;
 
 type Fill = dyn Fn(Seeder) -> BoxFuture<'static, ()> + Send + Sync;
 
@@ -69,5 +89,21 @@ impl fmt::Debug for Dataset {
 
 /// Every data set but the bulk ones and those that need `admin`, in a small size.
 pub fn all() -> Vec<Dataset> {
-    vec![orders(1_000), every_bson_type()]
+    vec![
+        orders(1_000),
+        every_bson_type(),
+        large_documents(),
+        empty_collections(),
+        odd_names(),
+        views(),
+        capped(),
+        clustered(),
+        time_series(),
+        collations(),
+        validators(),
+        indexes(),
+        ids_of_every_type(3_000),
+        gridfs(),
+        options(),
+    ]
 }

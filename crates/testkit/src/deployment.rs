@@ -14,7 +14,10 @@ use futures::future::join_all;
 use mongodb::Client;
 use tempfile::TempDir;
 
-use crate::mongod::Mongod;
+use crate::{
+    mongod::Mongod,
+    wait::{PATIENCE, wait_for},
+};
 use address::{Addresses, escape};
 use certificates::Certificates;
 use client::Clients;
@@ -101,6 +104,11 @@ impl Deployment {
         self.addresses.direct_uri(address, self.security.root())
     }
 
+    /// Like [`Deployment::direct_uri`], for clients that give up after a second.
+    pub(crate) fn impatient_uri(&self, member: usize) -> String {
+        self.direct_uri(member) + client::IMPATIENT
+    }
+
     /// The addresses of the members as `127.0.0.1:PORT`.
     pub fn hosts(&self) -> Vec<String> {
         self.addresses.hosts.clone()
@@ -180,6 +188,20 @@ impl Deployment {
             .ok()
     }
 
+    /// Index of the member that takes writes now, if there is one; a standalone server does.
+    pub async fn primary_index(&self) -> Option<usize> {
+        let hellos = (0..self.members.len()).map(|member| self.hello(member));
+        let hellos = join_all(hellos).await;
+        hellos
+            .iter()
+            .position(|hello| hello.as_ref().is_some_and(is_primary))
+    }
+
+    /// Waits until there is a primary and gives its index.
+    pub async fn await_primary(&self) -> usize {
+        wait_for("a primary", PATIENCE, async || self.primary_index().await).await
+    }
+
     /// Creates the root user through the localhost exception of `primary`, then reconnects as this user.
     pub(crate) async fn create_root(&mut self, primary: usize) {
         let Some((user, password)) = self.security.root() else {
@@ -208,4 +230,12 @@ fn roles_as_bson(roles: &[(&str, &str)]) -> Bson {
         .iter()
         .map(|(role, db)| Bson::Document(doc! { "role": *role, "db": *db }));
     Bson::Array(roles.collect())
+}
+
+pub(crate) fn is_primary(hello: &Document) -> bool {
+    hello.get_bool("isWritablePrimary").unwrap_or(false)
+}
+
+pub(crate) fn is_secondary(hello: &Document) -> bool {
+    hello.get_bool("secondary").unwrap_or(false)
 }

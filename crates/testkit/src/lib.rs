@@ -1,7 +1,7 @@
 //! Real servers, faults and data sets for tests.
 //!
 //! A test starts its own deployment ([`ReplicaSet`], [`Standalone`]), fills it with a [`dataset`], does
-//! something to it (perhaps through a [`Proxy`], under a [`FailPoint`] or beside a [`Workload`]) and
+//! something to it (perhaps through a [`Proxy`], under a [`FailPoint`] or beside a `Workload`) and
 //! compares what came out by [`Fingerprint`]. Nothing is shared between tests, so nothing has an order.
 //!
 //! The kit panics with a helpful text when something it needs is missing or fails: a test without its server
@@ -27,9 +27,11 @@
 pub mod binaries;
 pub mod dataset;
 pub mod deployment;
+pub mod failpoint;
 pub mod fingerprint;
 pub mod measure;
 pub mod mongod;
+pub mod proxy;
 pub mod raw;
 pub mod replica_set;
 pub mod standalone;
@@ -38,8 +40,10 @@ pub mod wait;
 pub use crate::{
     dataset::Dataset,
     deployment::Deployment,
+    failpoint::FailPoint,
     fingerprint::{Fingerprint, FingerprintOptions},
     mongod::Mongod,
+    proxy::Proxy,
     replica_set::ReplicaSet,
     standalone::Standalone,
     wait::wait_for,

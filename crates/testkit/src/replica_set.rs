@@ -6,7 +6,7 @@ use bson::{Document, doc};
 use futures::future::join_all;
 
 use crate::{
-    deployment::{Deployment, Setup},
+    deployment::{Deployment, Setup, is_primary, is_secondary},
     wait::{PATIENCE, wait_for},
 };
 
@@ -38,20 +38,6 @@ impl ReplicaSet {
             members: 1,
             setup: Setup::default(),
         }
-    }
-
-    /// Index of the member that is primary now, if there is one.
-    pub async fn primary_index(&self) -> Option<usize> {
-        let hellos = (0..self.members().len()).map(|member| self.hello(member));
-        let hellos = join_all(hellos).await;
-        hellos
-            .iter()
-            .position(|hello| hello.as_ref().is_some_and(is_primary))
-    }
-
-    /// Waits until there is a primary and gives its index.
-    pub async fn await_primary(&self) -> usize {
-        wait_for("a primary", PATIENCE, async || self.primary_index().await).await
     }
 
     /// Waits until every running member is primary or secondary, one of them primary, and gives its index.
@@ -195,12 +181,4 @@ impl Deref for ReplicaSet {
     fn deref(&self) -> &Deployment {
         &self.deployment
     }
-}
-
-fn is_primary(hello: &Document) -> bool {
-    hello.get_bool("isWritablePrimary").unwrap_or(false)
-}
-
-fn is_secondary(hello: &Document) -> bool {
-    hello.get_bool("secondary").unwrap_or(false)
 }

@@ -101,15 +101,13 @@ impl Seeder {
     }
 }
 
-/// The start of a command, for messages.
+/// A command, or its name if it is long, for messages.
 fn abridged(command: &RawDocument) -> String {
-    if command.as_bytes().len() > 2_000 {
-        let name = command
-            .iter()
-            .flatten()
-            .next()
-            .map(|(name, _)| name.to_string());
-        return name.unwrap_or_default();
+    match Document::try_from(command) {
+        Ok(document) if command.as_bytes().len() < 2_000 => document.to_string(),
+        _ => {
+            let name = command.iter().flatten().next();
+            name.map_or_else(String::new, |(name, _)| name.to_string())
+        }
     }
-    format!("{command:?}")
 }

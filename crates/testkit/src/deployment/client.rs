@@ -6,7 +6,7 @@ use mongodb::{Client, options::ClientOptions};
 use super::address::{Addresses, Credentials};
 
 /// Limits for clients of single members, which are asked whether they live.
-const IMPATIENT: &str =
+pub(super) const IMPATIENT: &str =
     "&connectTimeoutMS=1000&serverSelectionTimeoutMS=1000&heartbeatFrequencyMS=500";
 
 /// One client for the deployment and one for each member.

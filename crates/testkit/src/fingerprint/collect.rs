@@ -102,7 +102,7 @@ async fn read(
             let buckets = format!("system.buckets.{}", listed.name);
             list_indexes(client, options, listed, &listed.name, "", &mut indexes).await?;
             list_indexes(client, options, listed, &buckets, "buckets: ", &mut indexes).await?;
-            let measurements = read_set(client, options, listed, &listed.name).await?;
+            let measurements = read_measurements(client, options, listed).await?;
             let count = measurements.count;
             let stored = match options.time_series {
                 TimeSeriesBy::Buckets => read_set(client, options, listed, &buckets).await?,
@@ -137,6 +137,27 @@ async fn read_set(
     let command = rawdoc! { "find": collection };
     each(client, &listed.db, command, |document| {
         set.add(document);
+    })
+    .await?;
+    Ok(set)
+}
+
+/// Reads a time-series as it is seen: the server puts the fields of measurements in any order.
+async fn read_measurements(
+    client: &Client,
+    options: &FingerprintOptions,
+    listed: &Listed,
+) -> Result<DocumentSet> {
+    let mut set = DocumentSet::new(options.documents_by_id);
+    let command = rawdoc! { "find": listed.name.as_str() };
+    each(client, &listed.db, command, |document| {
+        let mut fields: Vec<_> = document.iter().flatten().collect();
+        fields.sort_by_key(|(name, _)| *name);
+        let mut sorted = RawDocumentBuf::new();
+        for (name, value) in fields {
+            sorted.append(name, value);
+        }
+        set.add(&sorted);
     })
     .await?;
     Ok(set)
