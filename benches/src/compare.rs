@@ -1,0 +1,95 @@
+//! The side-by-side runner: rdump and rrestore in turn with mongodump and mongorestore.
+//!
+//! What is compared is data ([`rows`]); each side of a row is a command line. A row runs `A B A B …` on the same
+//! servers after one unmeasured run of each, every run in a folder or target that is new, after the servers and the
+//! disk have come to rest. Medians are compared.
+
+mod bench;
+mod discard;
+mod machine;
+mod options;
+mod report;
+mod rows;
+mod servers;
+mod table;
+
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+
+use self::{
+    bench::Bench,
+    machine::{Machine, Versions},
+    options::Options,
+    report::Report,
+    servers::Servers,
+};
+use crate::{
+    programs::{Programs, ReferenceTools},
+    screen,
+};
+
+/// Runs the comparison; the exit code is 0 if every program did its work, whatever the ratios.
+pub fn main() -> ExitCode {
+    if let Some(code) = discard::maybe_run() {
+        return code;
+    }
+    let options = Options::parse();
+    if options.list {
+        for row in rows::ROWS {
+            screen::line(format!("{:<16} {}", row.name, row.title));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let outcome = tokio::runtime::Runtime::new()
+        .context("could not start the runtime")
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(async {
+                tokio::select! {
+                    outcome = Box::pin(run(&options)) => outcome.map(|()| ExitCode::SUCCESS),
+                    _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+                }
+            });
+            runtime.shutdown_background();
+            outcome
+        });
+    outcome.unwrap_or_else(|error| screen::failure(&error))
+}
+
+async fn run(options: &Options) -> Result<()> {
+    let rows = options.selected()?;
+    let reference = if options.smoke {
+        None
+    } else {
+        Some(ReferenceTools::find()?)
+    };
+    screen::note("building rdump and rrestore for release");
+    let programs = tokio::task::spawn_blocking(Programs::build).await??;
+    let servers = Servers::start(options.scale(), options.cache_mebibytes()).await?;
+    let versions = Versions::find(&programs, reference.as_ref(), servers.version().await?);
+    let bench = Bench::new(programs, reference, servers)?;
+    let mut report = Report::new(
+        Machine::find(bench.folder()),
+        versions,
+        options.runs(),
+        bench.data(),
+    );
+    for row in rows {
+        report.rows.push(bench.row(row, options.runs()).await?);
+    }
+    screen::line(table::text(&report));
+    if let Some(file) = &options.json {
+        let json = serde_json::to_string_pretty(&report).context("the report is no JSON")?;
+        write(file, &(json + "\n"))?;
+    }
+    if let Some(file) = &options.markdown {
+        let old = fs::read_to_string(file).unwrap_or_default();
+        write(file, &table::placed(&old, &table::markdown(&report)))?;
+    }
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("could not write {}", file.display()))
+}
