@@ -48,8 +48,9 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
         .parallel_collections
         .get()
         .saturating_mul(options.partitions.get());
-    // One more for each core, so that packing does not hold up reading.
-    let segments = cursors.saturating_add(crate::default_parallelism().get());
+    // At least one more, and as many as there are cores, so that packing does not hold up reading.
+    let idle = crate::default_parallelism().get().saturating_sub(cursors);
+    let segments = cursors.saturating_add(idle.max(1));
     let shared = Arc::new(Shared {
         cx: dump.cx.clone(),
         deployment: dump.source.0.clone(),
@@ -263,7 +264,9 @@ impl Shared {
                 .counters
                 .bytes_written
                 .add(segment.bytes.len() as u64);
+            let bytes = segment.bytes.clone();
             writer.write(segment).await?;
+            self.packers.recycle(bytes);
             drop(permit);
             self.cx.emit(Event::NamespaceAdvanced {
                 namespace: planned.header.namespace.clone(),

@@ -30,7 +30,8 @@ pub struct DumpOptions {
     pub read_preference: Option<ReadPreference>,
     /// How stored segments are compressed. Default: none, as mongodump does.
     pub compression: Compression,
-    /// Uncompressed size at which a segment is sealed, in bytes. Default: 8 MiB; at least 64 KiB.
+    /// Uncompressed size at which a segment is sealed, in bytes. Default: 8 MiB; at least 64 KiB, and
+    /// at most 2 MiB where nothing is compressed.
     ///
     /// A document is never split, so a segment may exceed this by one document (16 MiB at most).
     pub segment_bytes: u64,

@@ -16,6 +16,9 @@ use crate::{
     media::{PackedSegment, Packing},
 };
 
+/// The largest segment that is not compressed, in bytes: more would cost memory and gain nothing.
+const LARGEST_PLAIN_SEGMENT_BYTES: u64 = 2 << 20;
+
 /// A segment being packed off the network tasks, and the permit that bounds how many there are.
 pub(super) type Job = JoinHandle<Result<(PackedSegment, OwnedSemaphorePermit)>>;
 
@@ -27,25 +30,32 @@ pub(super) struct Packers {
     segment_bytes: usize,
     /// One permit for each segment between its first document and its being stored.
     segments: Arc<Semaphore>,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    /// Buffers of segments that were packed or stored, to be filled again. Without them the allocator would
+    /// keep a few for each thread that ever had one.
+    bodies: Mutex<Vec<Vec<u8>>>,
+    stored: Mutex<Vec<Vec<u8>>>,
     compressors: Mutex<Vec<Compressor>>,
     limiter: Limiter,
 }
 
 impl Packers {
     pub(super) fn new(packing: Packing, options: &DumpOptions, segments: usize) -> Self {
-        let segment_bytes = usize::try_from(options.segment_bytes).unwrap_or(usize::MAX);
+        let segment_bytes = match options.compression {
+            Compression::None => options.segment_bytes.min(LARGEST_PLAIN_SEGMENT_BYTES),
+            _ => options.segment_bytes,
+        };
+        let segment_bytes = usize::try_from(segment_bytes).unwrap_or(usize::MAX);
         let limiter = Limiter::new(options.limit_bytes_per_second);
         let compression = options.compression;
         let segments = Arc::new(Semaphore::new(segments));
-        let (buffers, compressors) = (Mutex::default(), Mutex::default());
         Self {
             packing,
             compression,
             segment_bytes,
             segments,
-            buffers,
-            compressors,
+            bodies: Mutex::default(),
+            stored: Mutex::default(),
+            compressors: Mutex::default(),
             limiter,
         }
     }
@@ -68,7 +78,7 @@ impl Packers {
                 let document = document?;
                 if permit.is_none() {
                     permit = Some(self.permit().await?);
-                    builder.replace_buffer(self.buffer());
+                    builder.replace_buffer(self.body());
                 }
                 bytes += document.len() as u64;
                 count += 1;
@@ -131,18 +141,29 @@ impl Packers {
                 let mut compressor = idle
                     .map_or_else(|| Compressor::new(compression), Ok)
                     .map_err(failed)?;
-                let sealed = segment.seal(&mut compressor, Vec::new()).map_err(failed)?;
+                let out = lock(&self.stored).pop().unwrap_or_default();
+                let sealed = segment.seal(&mut compressor, out).map_err(failed)?;
                 lock(&self.compressors).push(compressor);
-                lock(&self.buffers).push(segment.body);
+                lock(&self.bodies).push(segment.body);
                 Ok(packed(sealed.stored.into(), Some(sealed.record.sha256)))
             }
         }
     }
 
-    fn buffer(&self) -> Vec<u8> {
-        let mut buffer = lock(&self.buffers).pop().unwrap_or_default();
-        buffer.clear();
-        buffer
+    fn body(&self) -> Vec<u8> {
+        let pooled = lock(&self.bodies).pop();
+        // Whole from the start: growing by doubling would leave holes as large as itself.
+        pooled.unwrap_or_else(|| Vec::with_capacity(self.segment_bytes.saturating_add(1 << 20)))
+    }
+
+    /// Takes back the buffer of a segment that was stored, if the medium has let go of it.
+    pub(super) fn recycle(&self, bytes: Bytes) {
+        if let Ok(buffer) = bytes.try_into_mut() {
+            let as_packed =
+                self.packing == Packing::Plain || self.compression == Compression::None;
+            let pool = if as_packed { &self.bodies } else { &self.stored };
+            lock(pool).push(buffer.into());
+        }
     }
 }
 
