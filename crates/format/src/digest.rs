@@ -1,5 +1,8 @@
 //! SHA-256, which proves that stored bytes are the bytes that were written.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -47,7 +47,7 @@ pub enum ExtJsonError {
     },
     #[error("text is JSON, but no object")]
     NotAnObject,
-    #[error("not Extended JSON at `{path}`: {reason}")]
+    #[error("not Extended JSON at {path:?}: {reason}")]
     Value { path: String, reason: &'static str },
 }
 

@@ -192,7 +192,7 @@ pub enum MetadataError {
     },
     #[error("metadata written as JSON could not be read back")]
     Unreadable { source: Box<MetadataError> },
-    #[error("metadata written as JSON would not come back the same: `{path}` differs")]
+    #[error("metadata written as JSON would not come back the same: {path:?} differs")]
     Discrepancy { path: String },
     #[error("metadata is not UTF-8 at byte {offset}")]
     NotUtf8 { offset: usize },

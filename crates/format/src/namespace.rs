@@ -1,5 +1,8 @@
 //! The names of databases and collections.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -2,6 +2,9 @@
 //!
 //! See `docs/format.md`, *Prelude*.
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error;
 
 use serde::Deserialize;

@@ -101,7 +101,7 @@ fn gzip(context: &mut Compress, body: &[u8], out: &mut Vec<u8>) -> io::Result<()
     context.reset();
     let mut rest = body;
     loop {
-        // Enough for incompressible data in one turn: deflate adds 5 bytes per stored block, gzip 18 in all.
+        // Enough in one turn, but for incompressible data at level 1.
         out.reserve(
             rest.len()
                 .saturating_add(rest.len() / 1000)

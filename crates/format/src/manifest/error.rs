@@ -36,7 +36,7 @@ pub enum ManifestError {
         recorded: u64,
         segments: u64,
     },
-    #[error("manifest lists {path:?} as written by run {run}, but has {runs} runs")]
+    #[error("manifest lists {path:?} as written by run {run}, but the number of runs is {runs}")]
     Run { path: String, run: u32, runs: usize },
     #[error("manifest lists more {what} than can be counted, up to {path:?}")]
     Overflow { path: String, what: &'static str },
