@@ -21,10 +21,12 @@ pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace};
 pub use error::{Error, ErrorKind, Result};
 pub use media::{Discard, FolderReader, FolderReaderOptions, FolderWriter};
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
-pub use restore::RestoreOptions; // ENABLE when written: Restore, RestorePlan, RestoreReport, RestoredNamespace
+pub use restore::{
+    NamespaceKind, PlannedNamespace, Restore, RestoreOptions, RestorePlan, RestoreReport, RestoredNamespace,
+};
 // ENABLE when written: pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
-pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector};
+pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file};
 pub use rdump_storage::{Location, Store};
 pub use tokio_util::sync::CancellationToken;
 

@@ -1,10 +1,246 @@
 //! Restoring a dump into a deployment.
 
+use std::{fmt, sync::Arc, time::Instant};
+
+use rdump_format::Namespace;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Counters, Observer, Problem, Result, Target, context::RunContext, media::DumpReader};
+
 mod create_command;
+mod definitions;
 mod index_spec;
 mod insert_batch;
 mod insert_reply;
+mod inserter;
+mod loader;
 mod options;
+mod plan;
+mod planner;
+mod read_back;
+mod run;
+mod selection;
 mod top_level;
+mod zero_timestamps;
 
 pub use options::RestoreOptions;
+pub use plan::{NamespaceKind, PlannedNamespace, RestorePlan};
+
+/// One restore: what is read, where it goes, and who watches.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use rdump::{ConnectOptions, FolderReader, FolderReaderOptions, Restore, RestoreOptions, Target};
+///
+/// # async fn example() -> rdump::Result<()> {
+/// let target = Target::connect(&ConnectOptions::default().uri("mongodb://localhost:27017")).await?;
+/// let reader = FolderReader::open(&"dump".parse()?, FolderReaderOptions::default()).await?;
+/// let options = RestoreOptions::default().rename("shop.*", "shop_copy.*");
+/// let restore = Restore::new(&target, Arc::new(reader)).options(options);
+/// let plan = restore.plan().await?;
+/// println!("{plan}");
+/// let report = restore.run(plan).await?;
+/// println!("{} documents, {} problems", report.documents, report.problems.len());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Restore {
+    target: Target,
+    reader: Arc<dyn DumpReader>,
+    options: RestoreOptions,
+    cx: RunContext,
+}
+
+impl Restore {
+    /// A restore of the dump behind `reader` into `target`, with default options, that nobody watches.
+    pub fn new(target: &Target, reader: Arc<dyn DumpReader>) -> Self {
+        Self {
+            target: target.clone(),
+            reader,
+            options: RestoreOptions::default(),
+            cx: RunContext::default(),
+        }
+    }
+
+    /// Sets what is restored and how.
+    #[must_use]
+    pub fn options(mut self, options: RestoreOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets who is told of events.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.cx.set_observer(observer);
+        self
+    }
+
+    /// Sets the token that stops the run.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cx.cancel = cancel;
+        self
+    }
+
+    /// Sets the counters that the run adds to.
+    #[must_use]
+    pub fn counters(mut self, counters: Arc<Counters>) -> Self {
+        self.cx.counters = counters;
+        self
+    }
+
+    /// Finds out what would be done. Only reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if options contradict each other, the dump or the target, or
+    /// the target is no primary; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if two namespaces would become
+    /// one, or what exists cannot take what is restored; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
+    /// for indexes that the target does not have; [`ErrorKind::Data`](crate::ErrorKind::Data) for metadata that
+    /// makes no sense; and as the target has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn plan(&self) -> Result<RestorePlan> {
+        let planning = planner::plan(
+            &self.target.0,
+            self.reader.contents(),
+            &self.options,
+            &self.cx,
+        );
+        self.cx.unless_cancelled(planning).await
+    }
+
+    /// Does what the plan says.
+    ///
+    /// Documents that the target refuses as duplicates or by a validator do not end the run unless the options say
+    /// so: they are counted, and their collection is a problem in the report. So is everything that differs, when it
+    /// is read back at the end, from what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the dump is damaged: nothing of a damaged segment is inserted;
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if a collection was created meanwhile, at the first refused
+    /// document if the options say so, and when there are too many problems;
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when retries are used up;
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); and as the target has them. What was restored until
+    /// then stays; notices say what is complete, partly restored and untouched.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the run as cancelling does, without the notices.
+    pub async fn run(&self, plan: RestorePlan) -> Result<RestoreReport> {
+        let clock = Instant::now();
+        for notice in &plan.notices {
+            self.cx.notice(None, notice);
+        }
+        let (verified, names) = (
+            plan.verified,
+            plan.namespaces
+                .iter()
+                .map(|planned| planned.namespace.clone()),
+        );
+        let names: Vec<Namespace> = names.collect();
+        let options = self.options.clone();
+        let shared = run::Shared::new(
+            self.cx.clone(),
+            self.target.0.clone(),
+            Arc::clone(&self.reader),
+            options,
+        );
+        let shared = Arc::new(shared);
+        let restored = self
+            .cx
+            .unless_cancelled(run::restore_all(&shared, plan))
+            .await;
+        let namespaces = restored.inspect_err(|_| shared.say_how_far(&names))?;
+        Ok(RestoreReport {
+            documents: namespaces.iter().map(|namespace| namespace.documents).sum(),
+            failed_documents: namespaces
+                .iter()
+                .map(|namespace| namespace.failed_documents)
+                .sum(),
+            namespaces,
+            verified,
+            problems: self.cx.problems(),
+            retries: self.cx.counters.retries.value(),
+            duration_seconds: clock.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// The namespaces, in the order of the plan.
+    pub namespaces: Vec<RestoredNamespace>,
+    /// Documents inserted.
+    pub documents: u64,
+    /// Documents that the target refused.
+    pub failed_documents: u64,
+    /// Whether everything was checked against digests taken when the dump was made.
+    pub verified: bool,
+    /// What went wrong without ending the run.
+    pub problems: Vec<Problem>,
+    /// Commands that were tried again.
+    pub retries: u64,
+    /// How long it took.
+    pub duration_seconds: f64,
+}
+
+/// What a restore did with one namespace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RestoredNamespace {
+    /// The namespace at the target.
+    pub namespace: Namespace,
+    /// The namespace in the dump.
+    pub from: Namespace,
+    /// Documents inserted; for a time-series collection these are buckets.
+    pub documents: u64,
+    /// Documents that the target refused.
+    pub failed_documents: u64,
+    /// Indexes built, that on `_id` left out.
+    pub indexes: u64,
+    /// Whether it was created.
+    pub created: bool,
+    /// Whether something of this name was dropped before.
+    pub dropped: bool,
+}
+
+impl RestoredNamespace {
+    fn of(planned: &PlannedNamespace) -> Self {
+        Self {
+            namespace: planned.namespace.clone(),
+            from: planned.from.clone(),
+            documents: 0,
+            failed_documents: 0,
+            indexes: planned.indexes.len() as u64,
+            created: planned.create,
+            dropped: planned.drop,
+        }
+    }
+}
+
+impl fmt::Display for RestoreReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} documents restored in {} namespaces, {} refused, {} problems",
+            self.documents,
+            self.namespaces.len(),
+            self.failed_documents,
+            self.problems.len()
+        )
+    }
+}

@@ -1,0 +1,284 @@
+//! Dropping and creating collections, and building their indexes.
+
+use bson::{Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
+use mongodb::options::{ReadPreference, SelectionCriteria};
+use rdump_format::Namespace;
+
+use super::{
+    create_command, insert_reply, plan::PlannedNamespace, planner::patiently, read_back,
+    run::Shared,
+};
+use crate::{
+    Error, Event, Result, Topology,
+    catalog::{Catalog, CollectionEntry},
+    command::{self, code},
+    retry::Retries,
+};
+
+/// What a command that changes the catalog came to.
+enum Done {
+    Yes,
+    /// The server refused it with this code; `retried` says whether an earlier attempt may have worked.
+    Refused {
+        code: i32,
+        retried: bool,
+        error: Error,
+    },
+}
+
+impl Shared {
+    /// Drops and creates what the plan says.
+    pub(super) async fn prepare(&self, planned: &PlannedNamespace) -> Result<()> {
+        if planned.drop {
+            self.drop_collection(&planned.namespace).await?;
+        }
+        if planned.create {
+            self.create(planned).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_collection(&self, namespace: &Namespace) -> Result<()> {
+        let command = rawdoc! { "drop": namespace.collection.as_str() };
+        match self
+            .change(&namespace.db, namespace, "dropping it again", command)
+            .await?
+        {
+            Done::Yes
+            | Done::Refused {
+                code: code::NAMESPACE_NOT_FOUND,
+                ..
+            } => Ok(()),
+            Done::Refused { error, .. } => Err(error),
+        }
+    }
+
+    async fn create(&self, planned: &PlannedNamespace) -> Result<()> {
+        let (namespace, options) = (&planned.namespace, &planned.steps.options);
+        let (db, command) = match planned.steps.uuid {
+            Some(uuid) => (
+                "admin",
+                create_command::create_with_uuid(namespace, options, uuid),
+            ),
+            None => (
+                namespace.db.as_str(),
+                create_command::create(&namespace.collection, options),
+            ),
+        };
+        let command =
+            command.map_err(|error| Error::data("its options are not sound").caused_by(error))?;
+        match self
+            .change(db, namespace, "creating it again", command)
+            .await?
+        {
+            Done::Yes => Ok(()),
+            Done::Refused {
+                code: code::NAMESPACE_EXISTS,
+                retried: true,
+                ..
+            } => {
+                // An attempt of ours whose reply got lost, if it is what we asked for.
+                let exists = self.listed(namespace).await?;
+                let differences =
+                    exists.map(|exists| read_back::option_differences(options, &exists.options));
+                match differences.as_deref() {
+                    Some([]) => Ok(()),
+                    _ => Err(exists_meanwhile()),
+                }
+            }
+            Done::Refused {
+                code: code::NAMESPACE_EXISTS,
+                ..
+            } => Err(exists_meanwhile()),
+            Done::Refused { error, .. } => Err(error),
+        }
+    }
+
+    /// Builds the indexes of one collection, all by one command, which reads the collection once.
+    pub(super) async fn build_indexes(&self, planned: &PlannedNamespace) -> Result<()> {
+        let (namespace, specs) = (&planned.namespace, &planned.steps.indexes);
+        if specs.is_empty() {
+            return Ok(());
+        }
+        self.cx.emit(Event::IndexesStarted {
+            namespace: namespace.clone(),
+            indexes: specs.len() as u64,
+        });
+        let mut indexes = RawArrayBuf::new();
+        for spec in specs {
+            indexes.push(spec.clone());
+        }
+        let mut command = rawdoc! {
+            "createIndexes": namespace.collection.as_str(), "indexes": indexes, "ignoreUnknownIndexOptions": true,
+        };
+        if self.deployment.server.topology != Topology::Standalone
+            && self.deployment.server.is_at_least(4, 4, 0)
+        {
+            // The default waits for every voting member, and so for ever while one is down.
+            command.append(cstr!("commitQuorum"), "majority");
+        }
+        match self
+            .change(&namespace.db, namespace, "building indexes again", command)
+            .await?
+        {
+            Done::Yes => Ok(()),
+            Done::Refused { error, code, .. } => {
+                let cause = std::error::Error::source(&error)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let ours = Error::new(
+                    error.kind(),
+                    format!("its indexes could not be built: {error}"),
+                )
+                .caused_by(cause);
+                Err(match code {
+                    code::CANNOT_CREATE_INDEX => ours.with_hint(
+                        "key values of old servers are converted by --convertLegacyIndexes",
+                    ),
+                    _ => ours.with_hint(
+                        "its documents are restored; --noIndexRestore leaves indexes out",
+                    ),
+                })
+            }
+        }
+    }
+
+    /// The collection as the target lists it now.
+    pub(super) async fn listed(&self, namespace: &Namespace) -> Result<Option<CollectionEntry>> {
+        let from = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        let catalog = Catalog {
+            deployment: &self.deployment,
+            from: &from,
+        };
+        patiently(&self.cx, &self.options, "reading options", || {
+            catalog.collection(namespace)
+        })
+        .await
+    }
+
+    /// The indexes of the collection as the target lists them now.
+    pub(super) async fn listed_indexes(
+        &self,
+        namespace: &Namespace,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        let from = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        let catalog = Catalog {
+            deployment: &self.deployment,
+            from: &from,
+        };
+        patiently(&self.cx, &self.options, "reading indexes", || {
+            catalog.indexes(namespace)
+        })
+        .await
+    }
+
+    /// Runs a command that changes the catalog, with the write concern, until it is done or refused for good.
+    async fn change(
+        &self,
+        db: &str,
+        namespace: &Namespace,
+        what: &str,
+        mut command: RawDocumentBuf,
+    ) -> Result<Done> {
+        let internal = |error: bson::error::Error| {
+            Error::internal("a command cannot be built").caused_by(error)
+        };
+        let concern = RawDocumentBuf::try_from(&self.write_concern).map_err(internal)?;
+        command.append(cstr!("writeConcern"), concern);
+        let database = self.deployment.database(db);
+        let mut retries = Retries::new(self.options.max_retries);
+        let mut retried = false;
+        loop {
+            let error = match command::run_raw(&database, command.clone()).await {
+                Ok(reply) => match insert_reply::concern_error(&reply) {
+                    None => return Ok(Done::Yes),
+                    Some(error) => {
+                        let unsure = Error::new(
+                            crate::ErrorKind::Unavailable,
+                            format!("a change was made, but not acknowledged as asked: {error}"),
+                        );
+                        if !command::is_transient_code(error.code) {
+                            return Err(unsure);
+                        }
+                        unsure
+                    }
+                },
+                Err(error) => {
+                    let passes = command::is_transient(&error)
+                        || command::server_code(&error) == Some(code::INDEX_BUILD_ABORTED);
+                    match command::server_code(&error) {
+                        Some(code) if !passes => {
+                            return Ok(Done::Refused {
+                                code,
+                                retried,
+                                error: command::error(error),
+                            });
+                        }
+                        _ if !passes => return Err(command::error(error)),
+                        _ => command::error(error),
+                    }
+                }
+            };
+            retries
+                .again_after(&self.cx, Some(namespace), what, error)
+                .await?;
+            retried = true;
+        }
+    }
+
+    /// How many documents the target has: quickly, and if `expected` is something else, exactly.
+    pub(super) async fn count(&self, planned: &PlannedNamespace, expected: u64) -> Result<u64> {
+        let into = planned
+            .steps
+            .insert_into
+            .as_ref()
+            .unwrap_or(&planned.namespace);
+        let database = self.deployment.database(&into.db);
+        let raw_data =
+            planned.steps.insert_into.is_some() && self.deployment.server.is_at_least(8, 3, 0);
+        let with_raw_data = |mut command: Document| {
+            if raw_data {
+                command.insert("rawData", true);
+            }
+            command
+        };
+        let fast = with_raw_data(doc! { "count": &into.collection });
+        let reply = patiently(&self.cx, &self.options, "counting", || {
+            command::run(&database, fast.clone())
+        })
+        .await?;
+        let counted = whole(reply.get("n"));
+        if counted == expected {
+            return Ok(counted);
+        }
+        // Quick counts may be off after a server was killed, and on sharded clusters.
+        let exact = with_raw_data(doc! {
+            "aggregate": &into.collection, "cursor": {}, "hint": { "$natural": 1 },
+            "pipeline": [{ "$group": { "_id": bson::Bson::Null, "n": { "$sum": 1_i64 } } }],
+        });
+        let reply = patiently(&self.cx, &self.options, "counting", || {
+            command::run(&database, exact.clone())
+        })
+        .await?;
+        let batch = reply
+            .get_document("cursor")
+            .and_then(|cursor| cursor.get_array("firstBatch"));
+        let first = batch
+            .ok()
+            .and_then(|batch| batch.first())
+            .and_then(bson::Bson::as_document);
+        Ok(whole(first.and_then(|first| first.get("n"))))
+    }
+}
+
+fn whole(number: Option<&bson::Bson>) -> u64 {
+    number
+        .and_then(crate::connect::whole_number)
+        .and_then(|number| u64::try_from(number).ok())
+        .unwrap_or(0)
+}
+
+fn exists_meanwhile() -> Error {
+    Error::conflict("something else created it after the plan was made")
+        .with_hint("plan and restore again")
+}

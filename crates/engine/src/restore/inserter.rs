@@ -1,0 +1,347 @@
+//! Sending one batch until the fate of each of its documents is known.
+//!
+//! A batch whose reply got lost is sent again as it was. What an earlier attempt inserted then shows up as a duplicate
+//! of itself: the stored document is read, and if it is ours it counts as inserted. So no document is lost, and none is
+//! counted twice.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bson::{RawDocument, RawDocumentBuf, doc, rawdoc};
+use futures::TryStreamExt;
+use mongodb::Database;
+use rdump_format::Namespace;
+
+use super::{
+    insert_batch::{InsertBatch, InsertHead},
+    insert_reply::{ServerError, WriteReply},
+    top_level::is_same_but_for_timestamps,
+    zero_timestamps,
+};
+use crate::{
+    Error, ErrorKind, Result,
+    command::{self, code},
+    context::RunContext,
+    retry::Retries,
+};
+
+/// Messages about refused documents that are kept of one batch.
+const KEPT_MESSAGES: usize = 3;
+
+/// Inserts batches into one collection.
+#[derive(Debug)]
+pub(super) struct Inserter {
+    pub(super) cx: RunContext,
+    pub(super) database: Database,
+    /// The namespace as the user knows it.
+    pub(super) namespace: Namespace,
+    /// The collection that is inserted into.
+    pub(super) collection: String,
+    pub(super) head: InsertHead,
+    pub(super) ordered: bool,
+    /// Whether the server has to be told that buckets are meant, and not measurements.
+    pub(super) raw_data: bool,
+    pub(super) write_concern: bson::Document,
+    pub(super) max_retries: u32,
+    /// Whether the server was told that buckets may have mixed schemas.
+    pub(super) mixed_schema: AtomicBool,
+}
+
+/// What became of the documents of a batch.
+#[derive(Debug, Default)]
+pub(super) struct BatchOutcome {
+    pub(super) documents: u64,
+    pub(super) uncompressed_bytes: u64,
+    pub(super) failed_documents: u64,
+    /// Why the first few failed.
+    pub(super) messages: Vec<String>,
+}
+
+/// The documents of a batch, by what is known of them. Indexes are ascending.
+struct Fate {
+    pending: Vec<usize>,
+    inserted: Vec<usize>,
+    failed_documents: u64,
+    messages: Vec<String>,
+    /// Whether an attempt may have inserted what is pending.
+    uncertain: bool,
+}
+
+impl Inserter {
+    /// Inserts a batch; `Err` means that it is not known to be inserted in full.
+    pub(super) async fn insert(&self, batch: &InsertBatch) -> Result<BatchOutcome> {
+        let mut retries = Retries::new(self.max_retries);
+        let mut fate = Fate {
+            pending: (0..batch.len()).collect(),
+            inserted: Vec::new(),
+            failed_documents: 0,
+            messages: Vec::new(),
+            uncertain: false,
+        };
+        while !fate.pending.is_empty() {
+            let reply = command::run_raw(&self.database, self.command(batch, &fate.pending)?).await;
+            match reply {
+                Ok(reply) => {
+                    self.judge(batch, &mut fate, WriteReply::of(&reply), &mut retries)
+                        .await?
+                }
+                Err(error) => {
+                    fate.uncertain = true;
+                    retries
+                        .again(&self.cx, Some(&self.namespace), WHAT, error)
+                        .await?;
+                }
+            }
+        }
+        fate.inserted.sort_unstable();
+        self.keep_timestamps(batch, &fate.inserted, &mut retries)
+            .await?;
+        let bytes = |index: &usize| batch.document(*index).len() as u64;
+        Ok(BatchOutcome {
+            documents: fate.inserted.len() as u64,
+            uncompressed_bytes: fate.inserted.iter().map(bytes).sum(),
+            failed_documents: fate.failed_documents,
+            messages: fate.messages,
+        })
+    }
+
+    fn command(&self, batch: &InsertBatch, pending: &[usize]) -> Result<RawDocumentBuf> {
+        let bytes = match pending.len() == batch.len() {
+            true => batch.command().to_vec(),
+            false => self
+                .head
+                .command(pending.iter().map(|index| batch.document(*index))),
+        };
+        raw(bytes)
+    }
+
+    /// Sorts the documents that were sent by what the server said of them.
+    async fn judge(
+        &self,
+        batch: &InsertBatch,
+        fate: &mut Fate,
+        reply: WriteReply,
+        retries: &mut Retries,
+    ) -> Result<()> {
+        let sent = std::mem::take(&mut fate.pending);
+        // After an error in an ordered batch the server tries no further.
+        let attempted = match reply.errors.first() {
+            Some(error) if self.ordered => sent.len().min(error.index.saturating_add(1)),
+            _ => sent.len(),
+        };
+        let counted = u64::try_from(attempted)
+            .unwrap_or(u64::MAX)
+            .checked_sub(reply.errors.len() as u64);
+        if counted != Some(reply.documents)
+            || reply.errors.iter().any(|error| error.index >= attempted)
+        {
+            return Err(Error::internal(format!(
+                "the server says that it inserted {} of {attempted} documents, and refused {}",
+                reply.documents,
+                reply.errors.len()
+            ))
+            .for_namespace(&self.namespace));
+        }
+        let (mut inserted, mut again, mut passing, mut mixed) =
+            (Vec::new(), Vec::new(), None, false);
+        let mut errors = reply.errors.into_iter().peekable();
+        for (position, document) in sent.iter().copied().enumerate() {
+            if position >= attempted {
+                again.push(document);
+                continue;
+            }
+            let Some(error) = errors.next_if(|error| error.index == position) else {
+                inserted.push(document);
+                continue;
+            };
+            match error.error.code {
+                code::DUPLICATE_KEY
+                    if fate.uncertain
+                        && error.is_about_id
+                        && self.is_stored(batch.document(document), retries).await? =>
+                {
+                    inserted.push(document);
+                }
+                code::DUPLICATE_KEY | code::DOCUMENT_VALIDATION_FAILURE => {
+                    fate.failed_documents += 1;
+                    if fate.messages.len() < KEPT_MESSAGES {
+                        fate.messages.push(error.error.to_string());
+                    }
+                }
+                code::MIXED_SCHEMA_BUCKET if !self.mixed_schema.load(Ordering::Relaxed) => {
+                    mixed = true;
+                    again.push(document);
+                }
+                code if command::is_transient_code(code) => {
+                    again.push(document);
+                    passing = Some(error.error);
+                }
+                _ => return Err(self.refused(&error.error)),
+            }
+        }
+        match reply.concern_error {
+            // What was inserted may be rolled back, so it is sent once more.
+            Some(error) if command::is_transient_code(error.code) => {
+                again.append(&mut inserted);
+                again.sort_unstable();
+                fate.uncertain = true;
+                passing = Some(error);
+            }
+            Some(error) => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("documents were inserted, but not acknowledged as asked: {error}"),
+                )
+                .for_namespace(&self.namespace));
+            }
+            None => {}
+        }
+        if !inserted.is_empty() {
+            retries.progressed();
+        }
+        fate.inserted.append(&mut inserted);
+        fate.pending = again;
+        if mixed {
+            self.allow_mixed_schema(retries).await?;
+        }
+        match passing {
+            Some(error) => {
+                retries
+                    .again_after(&self.cx, Some(&self.namespace), WHAT, self.passing(&error))
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn passing(&self, error: &ServerError) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the server could not insert: {error}"),
+        )
+        .for_namespace(&self.namespace)
+    }
+
+    fn refused(&self, error: &ServerError) -> Error {
+        Error::invalid(format!("the server refused a document: {error}"))
+            .for_namespace(&self.namespace)
+    }
+
+    /// Whether the document of the same `_id` at the target is this one.
+    async fn is_stored(&self, document: &[u8], retries: &mut Retries) -> Result<bool> {
+        let id = RawDocument::from_bytes(document).and_then(|document| document.get("_id"));
+        let Ok(Some(id)) = id else { return Ok(false) };
+        let mut find = rawdoc! {
+            "find": self.collection.as_str(), "filter": { "_id": { "$eq": id } }, "limit": 1, "singleBatch": true,
+        };
+        if self.raw_data {
+            find.append(bson::cstr!("rawData"), true);
+        }
+        loop {
+            let found = async {
+                let cursor = self.database.run_raw_cursor_command(find.clone()).await?;
+                cursor.with_type::<RawDocumentBuf>().try_next().await
+            };
+            match found.await {
+                Ok(found) => {
+                    return Ok(found.is_some_and(|found| {
+                        is_same_but_for_timestamps(document, found.as_bytes())
+                    }));
+                }
+                Err(error) => {
+                    retries
+                        .again(
+                            &self.cx,
+                            Some(&self.namespace),
+                            "looking for a document",
+                            error,
+                        )
+                        .await?
+                }
+            }
+        }
+    }
+
+    /// Old buckets may hold what a server does not expect of new ones.
+    async fn allow_mixed_schema(&self, retries: &mut Retries) -> Result<()> {
+        let collection = self.namespace.collection.as_str();
+        let command =
+            doc! { "collMod": collection, "timeseriesBucketsMayHaveMixedSchemaData": true };
+        loop {
+            match self.database.run_command(command.clone()).await {
+                Ok(_) => break,
+                Err(error) => {
+                    retries
+                        .again(
+                            &self.cx,
+                            Some(&self.namespace),
+                            "allowing mixed schemas",
+                            error,
+                        )
+                        .await?
+                }
+            }
+        }
+        self.mixed_schema.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes back the zero timestamps that the server replaced in documents that were inserted.
+    async fn keep_timestamps(
+        &self,
+        batch: &InsertBatch,
+        inserted: &[usize],
+        retries: &mut Retries,
+    ) -> Result<()> {
+        let documents = batch
+            .zero_timestamps()
+            .iter()
+            .filter(|index| inserted.binary_search(index).is_ok());
+        let documents: Vec<&[u8]> = documents.map(|index| batch.document(*index)).collect();
+        for (command, updates) in
+            zero_timestamps::updates(&self.collection, &self.write_concern, &documents)?
+        {
+            let command = raw(command)?;
+            loop {
+                let reply = match command::run_raw(&self.database, command.clone()).await {
+                    Ok(reply) => WriteReply::of(&reply),
+                    Err(error) => {
+                        retries
+                            .again(&self.cx, Some(&self.namespace), WHAT_TIMESTAMPS, error)
+                            .await?;
+                        continue;
+                    }
+                };
+                let error = reply
+                    .errors
+                    .first()
+                    .map(|error| &error.error)
+                    .or(reply.concern_error.as_ref());
+                match error {
+                    None if reply.documents == updates => break,
+                    None => {
+                        return Err(Error::conflict(
+                            "documents went away before their timestamps could be restored",
+                        )
+                        .for_namespace(&self.namespace));
+                    }
+                    Some(error) if command::is_transient_code(error.code) => {
+                        let error = self.passing(error);
+                        retries
+                            .again_after(&self.cx, Some(&self.namespace), WHAT_TIMESTAMPS, error)
+                            .await?;
+                    }
+                    Some(error) => return Err(self.refused(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const WHAT: &str = "inserting a batch again";
+const WHAT_TIMESTAMPS: &str = "restoring zero timestamps again";
+
+fn raw(command: Vec<u8>) -> Result<RawDocumentBuf> {
+    RawDocumentBuf::from_bytes(command)
+        .map_err(|error| Error::internal("a command is not sound").caused_by(error))
+}

@@ -1,0 +1,281 @@
+//! The documents of one namespace, from the dump to the target.
+//!
+//! ```text
+//! dump ─► runs of documents ─► batches (a blocking thread) ─► queue of 2 ─► workers ─► target
+//! ```
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use bson::doc;
+use futures::{StreamExt, future};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use super::{
+    insert_batch::{BatchBuilder, BatchLimits, InsertBatch, InsertHead},
+    inserter::{BatchOutcome, Inserter},
+    plan::PlannedNamespace,
+    run::Shared,
+    zero_timestamps,
+};
+use crate::{
+    Error, Event, Result,
+    media::{Documents, DumpEntry},
+};
+
+/// Batches that wait for a worker.
+const QUEUED_BATCHES: usize = 2;
+/// After how many inserted bytes an event says how far it is.
+const EVENT_BYTES: u64 = 8 << 20;
+/// Messages about refused documents that are kept of one namespace.
+const KEPT_MESSAGES: usize = 3;
+
+/// What became of the documents of a namespace.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) documents: u64,
+    pub(super) failed_documents: u64,
+    pub(super) messages: Vec<String>,
+}
+
+/// Inserts the documents of a namespace.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the connections whose replies are awaited; their batches may or may not be inserted.
+pub(super) async fn load(
+    shared: &Shared,
+    planned: &PlannedNamespace,
+    entry: &DumpEntry,
+) -> Result<Loaded> {
+    let loader = Loader::new(shared, planned)?;
+    let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
+    let receiver = AsyncMutex::new(receiver);
+    let ordered = loader.inserter.ordered || planned.steps.capped;
+    let workers = if ordered {
+        1
+    } else {
+        shared.options.insertion_workers.get()
+    };
+    let workers = future::try_join_all((0..workers).map(|_| loader.work(&receiver)));
+    let (read, _) = future::try_join(loader.read(entry, sender), workers).await?;
+    let loaded = std::mem::take(&mut *lock(&loader.loaded));
+    if read != loaded.documents + loaded.failed_documents
+        || planned.documents.is_some_and(|documents| documents != read)
+    {
+        return Err(Error::internal(format!(
+            "{read} documents were read, but {} inserted and {} refused",
+            loaded.documents, loaded.failed_documents
+        )));
+    }
+    Ok(loaded)
+}
+
+struct Loader<'a> {
+    shared: &'a Shared,
+    planned: &'a PlannedNamespace,
+    inserter: Inserter,
+    limits: BatchLimits,
+    watch_timestamps: bool,
+    loaded: Mutex<Loaded>,
+    inserted_bytes: AtomicU64,
+    /// Buffers of batches that are done.
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(shared: &'a Shared, planned: &'a PlannedNamespace) -> Result<Self> {
+        let (options, server) = (&shared.options, &shared.deployment.server);
+        let into = planned
+            .steps
+            .insert_into
+            .as_ref()
+            .unwrap_or(&planned.namespace);
+        let ordered = options.maintain_insertion_order;
+        let can_bypass = zero_timestamps::can_be_bypassed(server);
+        let raw_data = planned.steps.insert_into.is_some() && server.is_at_least(8, 3, 0);
+        let mut head = doc! {
+            "insert": &into.collection, "ordered": ordered, "writeConcern": shared.write_concern.clone(),
+        };
+        if options.bypass_document_validation && planned.steps.insert_into.is_none() {
+            head.insert("bypassDocumentValidation", true);
+        }
+        if can_bypass {
+            head.insert("bypassEmptyTsReplacement", true);
+        }
+        if raw_data {
+            head.insert("rawData", true);
+        }
+        let inserter = Inserter {
+            cx: shared.cx.clone(),
+            database: shared.deployment.database(&into.db),
+            namespace: planned.namespace.clone(),
+            collection: into.collection.clone(),
+            head: InsertHead::new(&head)?,
+            ordered,
+            raw_data,
+            write_concern: shared.write_concern.clone(),
+            max_retries: options.max_retries,
+            mixed_schema: AtomicBool::new(false),
+        };
+        let limits = BatchLimits {
+            documents: options
+                .batch_documents
+                .get()
+                .min(server.max_batch_documents),
+            bytes: usize::try_from(options.batch_bytes).unwrap_or(usize::MAX),
+        };
+        Ok(Self {
+            shared,
+            planned,
+            inserter,
+            limits,
+            watch_timestamps: !can_bypass,
+            loaded: Mutex::default(),
+            inserted_bytes: AtomicU64::new(0),
+            spare: Arc::default(),
+        })
+    }
+
+    /// Makes batches of the documents, and returns how many documents there were.
+    async fn read(&self, entry: &DumpEntry, batches: mpsc::Sender<InsertBatch>) -> Result<u64> {
+        let builder = BatchBuilder::new(
+            self.inserter.head.clone(),
+            self.limits,
+            self.watch_timestamps,
+        );
+        let spare = Arc::clone(&self.spare);
+        let validate = self.shared.options.validate_documents;
+        let mut packing = Some(Packing {
+            builder,
+            batches,
+            spare,
+            validate,
+            offset: 0,
+        });
+        let mut runs = self.shared.reader.documents(entry);
+        let mut documents = 0;
+        while let (Some(run), Some(mut packer)) = (runs.next().await.transpose()?, packing.take()) {
+            self.shared.cx.counters.documents_read.add(run.documents);
+            self.shared
+                .cx
+                .counters
+                .bytes_read
+                .add(run.body.len() as u64);
+            documents += run.documents;
+            let packed = tokio::task::spawn_blocking(move || {
+                packer.push_all(&run).map(|open| open.then_some(packer))
+            });
+            packing = packed
+                .await
+                .map_err(|error| Error::task("build batches", error))??;
+        }
+        if let Some(mut packing) = packing
+            && let Some(batch) = packing.builder.finish()
+        {
+            // Workers that are gone have said why.
+            let _ = packing.batches.send(batch).await;
+        }
+        Ok(documents)
+    }
+
+    /// Inserts batches until there are no more.
+    async fn work(&self, batches: &AsyncMutex<mpsc::Receiver<InsertBatch>>) -> Result<()> {
+        loop {
+            let Some(batch) = batches.lock().await.recv().await else {
+                return Ok(());
+            };
+            let outcome = self.inserter.insert(&batch).await?;
+            lock(&self.spare).push(batch.into_buffer());
+            self.take_in(outcome)?;
+        }
+    }
+
+    fn take_in(&self, outcome: BatchOutcome) -> Result<()> {
+        let counters = &self.shared.cx.counters;
+        counters.documents_written.add(outcome.documents);
+        counters.bytes_written.add(outcome.uncompressed_bytes);
+        counters.documents_failed.add(outcome.failed_documents);
+        let mut loaded = lock(&self.loaded);
+        loaded.documents += outcome.documents;
+        loaded.failed_documents += outcome.failed_documents;
+        let room = KEPT_MESSAGES.saturating_sub(loaded.messages.len());
+        loaded
+            .messages
+            .extend(outcome.messages.iter().take(room).cloned());
+        let documents = loaded.documents;
+        drop(loaded);
+
+        let before = self
+            .inserted_bytes
+            .fetch_add(outcome.uncompressed_bytes, Ordering::Relaxed);
+        let uncompressed_bytes = before + outcome.uncompressed_bytes;
+        if before / EVENT_BYTES != uncompressed_bytes / EVENT_BYTES {
+            let namespace = self.planned.namespace.clone();
+            self.shared.cx.emit(Event::NamespaceAdvanced {
+                namespace,
+                documents,
+                uncompressed_bytes,
+            });
+        }
+        let options = &self.shared.options;
+        if outcome.failed_documents > 0
+            && (options.stop_on_error || options.maintain_insertion_order)
+        {
+            let message = outcome.messages.first().cloned().unwrap_or_default();
+            return Err(
+                Error::conflict(format!("the server refused a document: {message}"))
+                    .with_hint("the run stopped at this error as asked; what was inserted stays"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What turns runs of documents into batches, on a thread that may block.
+struct Packing {
+    builder: BatchBuilder,
+    batches: mpsc::Sender<InsertBatch>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    validate: bool,
+    /// Where the run begins in the uncompressed data.
+    offset: u64,
+}
+
+impl Packing {
+    /// Hands over every batch that gets full; false if nobody takes them any more.
+    fn push_all(&mut self, run: &Documents) -> Result<bool> {
+        let mut offset = self.offset;
+        for document in rdump_format::documents(&run.body) {
+            let document = document.map_err(|error| {
+                Error::data("the dump does not hold whole documents").caused_by(error)
+            })?;
+            if self.validate {
+                rdump_format::validate(document).map_err(|error| {
+                    Error::data(format!(
+                        "the document at byte {offset} of the uncompressed data is not sound"
+                    ))
+                    .caused_by(error)
+                })?;
+            }
+            if self.builder.is_full_for(document)
+                && let Some(batch) = self.builder.finish()
+                && self.batches.blocking_send(batch).is_err()
+            {
+                return Ok(false);
+            }
+            let spare = &self.spare;
+            self.builder
+                .push(document, || lock(spare).pop().unwrap_or_default());
+            offset += document.len() as u64;
+        }
+        self.offset = offset;
+        Ok(true)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,162 @@
+//! What a restore would do.
+
+use std::fmt;
+
+use bson::RawDocumentBuf;
+use rdump_format::Namespace;
+use serde::Serialize;
+
+/// What a restore would do: made by [`Restore::plan`](crate::Restore::plan), used up by
+/// [`Restore::run`](crate::Restore::run).
+///
+/// `Display` tells a person, one paragraph a namespace.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RestorePlan {
+    /// The namespaces, in the order of the dump.
+    pub namespaces: Vec<PlannedNamespace>,
+    /// Whether the dump can be checked against digests taken when it was made.
+    pub verified: bool,
+    /// Things a person should know: what of the dump is left out and why.
+    pub notices: Vec<String>,
+}
+
+/// What a restore would do with one namespace.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct PlannedNamespace {
+    /// The namespace at the target.
+    pub namespace: Namespace,
+    /// The namespace in the dump.
+    pub from: Namespace,
+    /// What it is.
+    pub kind: NamespaceKind,
+    /// Whether what is there is dropped first.
+    pub drop: bool,
+    /// Whether it is created; if not, it exists, and is inserted into as it is.
+    pub create: bool,
+    /// Whether there are documents to insert.
+    pub data: bool,
+    /// How many, if the dump says so.
+    pub documents: Option<u64>,
+    /// Their length before compression, in bytes, if the dump says so.
+    pub uncompressed_bytes: Option<u64>,
+    /// Their length as stored, in bytes.
+    pub stored_bytes: u64,
+    /// The names of the indexes to build, that on `_id` left out.
+    pub indexes: Vec<String>,
+    #[serde(skip)]
+    pub(super) steps: Steps,
+}
+
+/// What kind of namespace is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NamespaceKind {
+    /// A collection.
+    Collection,
+    /// A view.
+    View,
+    /// A time-series collection.
+    TimeSeries,
+}
+
+impl fmt::Display for NamespaceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Collection => "collection",
+            Self::View => "view",
+            Self::TimeSeries => "time-series collection",
+        })
+    }
+}
+
+/// Everything that is sent to the target, made ready.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps {
+    /// The entry of the dump.
+    pub(super) entry: usize,
+    /// What to create it with.
+    pub(super) options: RawDocumentBuf,
+    /// The UUID to create it with.
+    pub(super) uuid: Option<[u8; 16]>,
+    /// The collection that a view reads.
+    pub(super) view_on: Option<String>,
+    /// Whether insertion order is part of the collection.
+    pub(super) capped: bool,
+    /// Whether documents go away by themselves.
+    pub(super) expires: bool,
+    /// Where documents are inserted: the buckets behind a time-series collection, else the namespace itself.
+    pub(super) insert_into: Option<Namespace>,
+    pub(super) indexes: Vec<RawDocumentBuf>,
+}
+
+impl RestorePlan {
+    /// Whether there is nothing to restore.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    /// How many uncompressed bytes of documents there are, as far as the dump says so, else as they are stored.
+    pub fn estimated_bytes(&self) -> u64 {
+        self.namespaces
+            .iter()
+            .map(|planned| planned.uncompressed_bytes.unwrap_or(planned.stored_bytes))
+            .sum()
+    }
+
+    /// How many documents there are, if the dump says so of every namespace.
+    pub fn estimated_documents(&self) -> Option<u64> {
+        self.namespaces
+            .iter()
+            .filter(|planned| planned.data)
+            .map(|planned| planned.documents)
+            .sum()
+    }
+}
+
+impl fmt::Display for RestorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for planned in &self.namespaces {
+            writeln!(f, "{planned}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PlannedNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut steps = Vec::new();
+        if self.drop {
+            steps.push("drop what is there".to_owned());
+        }
+        steps.push(match self.create {
+            true => format!("create the {}", self.kind),
+            false => format!("keep the {} that is there", self.kind),
+        });
+        if self.data {
+            steps.push(match self.documents {
+                Some(documents) => format!(
+                    "insert {documents} documents ({} bytes)",
+                    self.uncompressed_bytes.unwrap_or(self.stored_bytes)
+                ),
+                None => format!("insert documents ({} bytes as stored)", self.stored_bytes),
+            });
+        }
+        if !self.indexes.is_empty() {
+            steps.push(format!(
+                "build {} indexes ({})",
+                self.indexes.len(),
+                self.indexes.join(", ")
+            ));
+        }
+        write!(f, "restore {}", self.namespace)?;
+        if self.from != self.namespace {
+            write!(f, " from {}", self.from)?;
+        }
+        write!(f, ": {}", steps.join(", "))
+    }
+}

@@ -1,0 +1,402 @@
+//! Making a plan: everything that can be found out before the first write.
+
+use std::collections::HashMap;
+
+use bson::{RawBsonRef, RawDocumentBuf, doc};
+use mongodb::options::{ReadPreference, SelectionCriteria};
+use rdump_format::{CollectionMetadata, Namespace};
+
+use super::{
+    create_command::{self, AutoIndexId, CreateRules},
+    index_spec::{self, IndexRules},
+    plan::{NamespaceKind, PlannedNamespace, RestorePlan, Steps},
+    selection::{self, Selected},
+};
+use crate::{
+    Error, ErrorKind, RestoreOptions, Result, ServerInfo, Topology,
+    catalog::{Catalog, CollectionEntry, CollectionKind},
+    command,
+    connect::Deployment,
+    context::RunContext,
+    media::{DumpContents, DumpEntry},
+    retry::Retries,
+};
+
+/// The smallest and largest batch, in bytes: what a command may be long at most, less its own fields.
+const BATCH_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(12 << 20);
+
+pub(super) async fn plan(
+    deployment: &Deployment,
+    contents: &DumpContents,
+    options: &RestoreOptions,
+    cx: &RunContext,
+) -> Result<RestorePlan> {
+    check_options(options, &deployment.server)?;
+    check_writable(deployment, cx, options).await?;
+    let (selected, skipped) = selection::select(&contents.entries, options)?;
+    check_config(&selected, options, &deployment.server)?;
+    let existing = existing(deployment, &selected, options, cx).await?;
+    let planning = Planning {
+        server: &deployment.server,
+        options,
+        existing: &existing,
+    };
+    let mut notices = contents.notices.clone();
+    notices.extend(skipped);
+    let mut namespaces = Vec::new();
+    for selected in selected {
+        let Some(entry) = contents.entries.get(selected.entry) else {
+            continue;
+        };
+        let planned = planning.namespace(entry, selected, &mut notices);
+        namespaces.push(planned.map_err(|error| error.for_namespace(&entry.namespace))?);
+    }
+    Ok(RestorePlan {
+        namespaces,
+        verified: contents.verified,
+        notices,
+    })
+}
+
+fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
+    if options.preserve_uuid && !options.drop {
+        return Err(Error::invalid(
+            "keeping UUIDs (--preserveUUID) needs collections to be dropped first (--drop)",
+        ));
+    }
+    if options.preserve_uuid && server.topology == Topology::Sharded {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a router of a sharded cluster cannot keep UUIDs (--preserveUUID)",
+        ));
+    }
+    if options.collection.is_some() && options.db.is_none() {
+        return Err(Error::invalid(
+            "a collection (--collection) needs a database (--db)",
+        ));
+    }
+    if !BATCH_BYTES.contains(&options.batch_bytes) {
+        return Err(Error::invalid(format!(
+            "batch-bytes is {}, and {} to {} are possible",
+            options.batch_bytes,
+            BATCH_BYTES.start(),
+            BATCH_BYTES.end()
+        )));
+    }
+    Ok(())
+}
+
+/// Only a primary takes writes; a router and a standalone server say that they are one.
+async fn check_writable(
+    deployment: &Deployment,
+    cx: &RunContext,
+    options: &RestoreOptions,
+) -> Result<()> {
+    let admin = deployment.database("admin");
+    let name = if deployment.server.is_at_least(4, 4, 2) {
+        "hello"
+    } else {
+        "isMaster"
+    };
+    let hello = patiently(cx, options, "asking for the primary", || {
+        command::run(&admin, doc! { name: 1 })
+    })
+    .await?;
+    if hello
+        .get_bool("isWritablePrimary")
+        .or_else(|_| hello.get_bool("ismaster"))
+        .unwrap_or(false)
+    {
+        return Ok(());
+    }
+    let me = hello.get_str("me").unwrap_or("the server");
+    let error = Error::invalid(format!(
+        "{me} is not the primary, and only the primary takes writes"
+    ));
+    Err(match hello.get_str("primary") {
+        Ok(primary) => error.with_hint(format!(
+            "restore to {primary}, or name the replica set in the connection string"
+        )),
+        Err(_) => error.with_hint(
+            "name the replica set in the connection string, so that its primary is found",
+        ),
+    })
+}
+
+fn check_config(
+    selected: &[Selected],
+    options: &RestoreOptions,
+    server: &ServerInfo,
+) -> Result<()> {
+    let config = selected
+        .iter()
+        .find(|selected| selected.target.db == "config");
+    match config {
+        Some(selected) if server.topology == Topology::Sharded && options.db.is_none() => Err(Error::invalid(
+            "a whole dump with `config` cannot be restored through a router of a sharded cluster",
+        )
+        .for_namespace(&selected.target)
+        .with_hint("exclude it: --nsExclude 'config.*'")),
+        _ => Ok(()),
+    }
+}
+
+async fn existing(
+    deployment: &Deployment,
+    selected: &[Selected],
+    options: &RestoreOptions,
+    cx: &RunContext,
+) -> Result<HashMap<Namespace, CollectionEntry>> {
+    let from = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+    let catalog = Catalog {
+        deployment,
+        from: &from,
+    };
+    let mut dbs: Vec<&str> = selected
+        .iter()
+        .map(|selected| selected.target.db.as_str())
+        .collect();
+    dbs.sort_unstable();
+    dbs.dedup();
+    let mut existing = HashMap::new();
+    for db in dbs {
+        let entries = patiently(cx, options, "listing collections", || {
+            catalog.collections(db, doc! {})
+        })
+        .await?;
+        existing.extend(
+            entries
+                .into_iter()
+                .map(|entry| (Namespace::new(db, &entry.name), entry)),
+        );
+    }
+    Ok(existing)
+}
+
+/// Tries a read again while it fails for reasons that pass.
+pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
+    cx: &RunContext,
+    options: &RestoreOptions,
+    what: &str,
+    work: impl Fn() -> F,
+) -> Result<T> {
+    let mut retries = Retries::new(options.max_retries);
+    loop {
+        match work().await {
+            Err(error) if error.is_retryable() => {
+                retries.again_after(cx, None, what, error).await?
+            }
+            done => return done,
+        }
+    }
+}
+
+struct Planning<'a> {
+    server: &'a ServerInfo,
+    options: &'a RestoreOptions,
+    existing: &'a HashMap<Namespace, CollectionEntry>,
+}
+
+impl Planning<'_> {
+    fn namespace(
+        &self,
+        entry: &DumpEntry,
+        selected: Selected,
+        notices: &mut Vec<String>,
+    ) -> Result<PlannedNamespace> {
+        let Selected {
+            entry: number,
+            target,
+        } = selected;
+        let (options, metadata) = (self.options, entry.metadata.as_ref());
+        let kind = kind(metadata);
+        let existing = self.existing.get(&target);
+        let is_system = target.collection.starts_with("system.");
+        if options.drop && is_system && existing.is_some() {
+            notices.push(format!(
+                "{target} is not dropped: it is a system collection"
+            ));
+        }
+        let drop = options.drop && existing.is_some() && !is_system;
+        let kept = existing.filter(|_| !drop);
+        if let Some(kept) = kept {
+            check_kept(&target, kept, kind)?;
+        }
+        if kind == NamespaceKind::View
+            && entry
+                .data
+                .as_ref()
+                .is_some_and(|data| data.stored_bytes > 0)
+        {
+            return Err(Error::data(
+                "the dump has documents for it, although it is a view",
+            ));
+        }
+        if kind == NamespaceKind::TimeSeries && options.no_options_restore {
+            return Err(Error::invalid(
+                "a time-series collection cannot be restored without its options (--noOptionsRestore)",
+            ));
+        }
+        let uuid = self.uuid(&target, kind, metadata, kept, notices);
+        let create_options = self.create_options(&target, metadata)?;
+        let indexes = self.indexes(&target, metadata, kept, notices)?;
+        let buckets = entry.data.as_ref().is_some_and(|data| data.buckets);
+        let effective = kept.map_or(&create_options, |kept| &kept.options);
+        let steps = Steps {
+            entry: number,
+            uuid,
+            view_on: metadata
+                .and_then(|metadata| metadata.options.get_str("viewOn").ok().map(str::to_owned)),
+            capped: effective.get("capped").ok().flatten().is_some_and(is_set),
+            expires: effective.get("expireAfterSeconds").ok().flatten().is_some(),
+            insert_into: buckets.then(|| match self.server.is_at_least(8, 3, 0) {
+                true => target.clone(),
+                false => target.buckets(),
+            }),
+            options: create_options,
+            indexes,
+        };
+        let data = entry.data.as_ref().filter(|_| kind != NamespaceKind::View);
+        Ok(PlannedNamespace {
+            from: entry.namespace.clone(),
+            namespace: target,
+            kind,
+            drop,
+            create: kept.is_none(),
+            data: data.is_some(),
+            documents: data.and_then(|data| data.documents),
+            uncompressed_bytes: data.and_then(|data| data.uncompressed_bytes),
+            stored_bytes: data.map_or(0, |data| data.stored_bytes),
+            indexes: steps
+                .indexes
+                .iter()
+                .filter_map(|spec| spec.get_str("name").ok().map(str::to_owned))
+                .collect(),
+            steps,
+        })
+    }
+
+    fn uuid(
+        &self,
+        target: &Namespace,
+        kind: NamespaceKind,
+        metadata: Option<&CollectionMetadata>,
+        kept: Option<&CollectionEntry>,
+        notices: &mut Vec<String>,
+    ) -> Option<[u8; 16]> {
+        // A view has none; that of a time-series collection is its buckets'.
+        if !self.options.preserve_uuid || kind != NamespaceKind::Collection || kept.is_some() {
+            return None;
+        }
+        let uuid = metadata.and_then(|metadata| metadata.uuid);
+        if uuid.is_none() {
+            notices.push(format!(
+                "{target} gets a new UUID: the dump has none for it"
+            ));
+        }
+        uuid
+    }
+
+    fn create_options(
+        &self,
+        target: &Namespace,
+        metadata: Option<&CollectionMetadata>,
+    ) -> Result<RawDocumentBuf> {
+        let rules = CreateRules {
+            without_options: self.options.no_options_restore,
+            keep_index_version: self.options.keep_index_version || self.options.preserve_uuid,
+            auto_index_id: AutoIndexId::of(self.server, &target.db),
+        };
+        create_command::options(metadata, rules)
+            .map_err(|error| Error::data("its options are not sound").caused_by(error))
+    }
+
+    fn indexes(
+        &self,
+        target: &Namespace,
+        metadata: Option<&CollectionMetadata>,
+        kept: Option<&CollectionEntry>,
+        notices: &mut Vec<String>,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        let Some(metadata) = metadata.filter(|_| !self.options.no_index_restore) else {
+            return Ok(Vec::new());
+        };
+        if self.server.is_at_least(4, 9, 0)
+            && let Some(index) = metadata
+                .indexes
+                .iter()
+                .find(|index| index_spec::is_geo_haystack(index))
+        {
+            let name = index.get_str("name").unwrap_or("without a name");
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("index {name:?} is a geoHaystack index, which servers since 5.0 do not have (this one is {})", self.server.version),
+            )
+            .with_hint("exclude the collection, or restore without indexes (--noIndexRestore)"));
+        }
+        let has_collation = |options: &RawDocumentBuf| {
+            options
+                .get("collation")
+                .ok()
+                .flatten()
+                .is_some_and(|collation| !index_spec::is_simple(collation))
+        };
+        let rules = IndexRules {
+            keep_version: self.options.keep_index_version,
+            convert_legacy: self.options.convert_legacy_indexes,
+            fix_dotted_hashed: self.options.fix_dotted_hashed_indexes,
+            say_simple_collation: has_collation(&metadata.options)
+                || kept.is_some_and(|kept| has_collation(&kept.options)),
+        };
+        let converted = index_spec::convert(&metadata.indexes, rules)
+            .map_err(|error| Error::data("its indexes cannot be built").caused_by(error))?;
+        notices.extend(
+            converted
+                .notices
+                .into_iter()
+                .map(|notice| format!("{target}: {notice}")),
+        );
+        Ok(converted.specs)
+    }
+}
+
+fn kind(metadata: Option<&CollectionMetadata>) -> NamespaceKind {
+    let has = |name: &str| {
+        metadata.is_some_and(|metadata| metadata.options.get(name).ok().flatten().is_some())
+    };
+    if has("viewOn") {
+        NamespaceKind::View
+    } else if has("timeseries") {
+        NamespaceKind::TimeSeries
+    } else {
+        NamespaceKind::Collection
+    }
+}
+
+/// What exists and stays must be of the same kind, and able to take what is restored.
+fn check_kept(target: &Namespace, kept: &CollectionEntry, kind: NamespaceKind) -> Result<()> {
+    let is = match kept.kind {
+        CollectionKind::Collection => NamespaceKind::Collection,
+        CollectionKind::View => NamespaceKind::View,
+        CollectionKind::TimeSeries => NamespaceKind::TimeSeries,
+    };
+    if is != kind {
+        return Err(Error::conflict(format!(
+            "{target} exists and is a {is}, and the dump has a {kind}"
+        ))
+        .with_hint("drop it first (--drop), or restore under another name"));
+    }
+    if kind == NamespaceKind::TimeSeries {
+        return Err(Error::conflict(format!(
+            "{target} exists, and the buckets of two time-series collections do not mix"
+        ))
+        .with_hint("drop it first (--drop), or restore under another name"));
+    }
+    Ok(())
+}
+
+fn is_set(value: RawBsonRef<'_>) -> bool {
+    value
+        .as_bool()
+        .unwrap_or_else(|| index_spec::as_number(value).is_some_and(|number| number != 0.0))
+}

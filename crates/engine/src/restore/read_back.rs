@@ -1,0 +1,271 @@
+//! Whether what the target lists is what was asked for. Pure.
+
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+
+use super::{
+    index_spec::{as_number, is_default_id, is_simple},
+    plan::NamespaceKind,
+};
+
+/// Options that a server does not list, or decides about by itself.
+const UNLISTED_OPTIONS: [&str; 6] = [
+    "autoIndexId",
+    "idIndex",
+    "flags",
+    "recordIdsReplicated",
+    "temp",
+    "writeConcern",
+];
+/// Options that a server may list although nobody asked for them.
+const DEFAULT_OPTIONS: [&str; 4] = [
+    "validationLevel",
+    "validationAction",
+    "autoIndexId",
+    "recordIdsReplicated",
+];
+/// Options whose own fields a server completes.
+const COMPLETED: [&str; 6] = [
+    "collation",
+    "timeseries",
+    "clusteredIndex",
+    "storageEngine",
+    "weights",
+    "changeStreamPreAndPostImages",
+];
+/// Fields of an index that say nothing, or nothing any more.
+const UNLISTED_INDEX_FIELDS: [&str; 7] =
+    ["v", "ns", "key", "name", "background", "dropDups", "safe"];
+/// How much a server rounds up the size of a capped collection, in bytes.
+const CAPPED_ROUNDING: f64 = 256.0;
+
+/// How `listed` options differ from those `asked` for, one line each.
+pub(super) fn option_differences(asked: &RawDocument, listed: &RawDocument) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (name, value) in fields(asked).filter(|(name, _)| !UNLISTED_OPTIONS.contains(name)) {
+        let same = match listed.get(name).ok().flatten() {
+            None => says_nothing(value) || (name == "collation" && is_simple(value)),
+            Some(actual) if name == "size" => as_number(value)
+                .zip(as_number(actual))
+                .is_some_and(|(asked, actual)| (asked..=asked + CAPPED_ROUNDING).contains(&actual)),
+            Some(actual) => is_same(value, actual, COMPLETED.contains(&name)),
+        };
+        if !same {
+            differences.push(format!("option `{name}` is not what was asked for"));
+        }
+    }
+    for (name, _) in fields(listed) {
+        if asked.get(name).ok().flatten().is_none() && !DEFAULT_OPTIONS.contains(&name) {
+            differences.push(format!("option `{name}` was not asked for"));
+        }
+    }
+    differences
+}
+
+/// How the `listed` indexes of a collection that we created differ from those `asked` for, one line each.
+pub(super) fn index_differences(
+    asked: &[RawDocumentBuf],
+    listed: &[RawDocumentBuf],
+    kind: NamespaceKind,
+) -> Vec<String> {
+    let name = |index: &RawDocumentBuf| index.get_str("name").unwrap_or_default().to_owned();
+    let mut differences = Vec::new();
+    for index in asked {
+        match listed.iter().find(|listed| name(listed) == name(index)) {
+            None => differences.push(format!("index {:?} is missing", name(index))),
+            Some(listed) => differences.extend(index_difference(index, listed).map(|field| {
+                format!(
+                    "`{field}` of index {:?} is not what was asked for",
+                    name(index)
+                )
+            })),
+        }
+    }
+    for index in listed {
+        let is_own = is_default_id(index).unwrap_or(false) || kind == NamespaceKind::TimeSeries;
+        if !is_own && !asked.iter().any(|asked| name(asked) == name(index)) {
+            differences.push(format!("index {:?} was not asked for", name(index)));
+        }
+    }
+    differences
+}
+
+/// The first field in which two indexes differ.
+fn index_difference<'a>(asked: &'a RawDocument, listed: &RawDocument) -> Option<&'a str> {
+    let key = |index: &RawDocument| {
+        index
+            .get_document("key")
+            .map(ToOwned::to_owned)
+            .unwrap_or_default()
+    };
+    let (asked_key, listed_key) = (key(asked), key(listed));
+    let same_key = fields(&asked_key).count() == fields(&listed_key).count()
+        && fields(&asked_key)
+            .zip(fields(&listed_key))
+            .all(|(asked, listed)| asked.0 == listed.0 && is_same(asked.1, listed.1, false));
+    if !same_key {
+        return Some("key");
+    }
+    let differs = |(name, value): &(&str, RawBsonRef<'_>)| match listed.get(name).ok().flatten() {
+        None => !says_nothing(*value) && !(*name == "collation" && is_simple(*value)),
+        // Servers make a number of seconds of what is none.
+        Some(_) if *name == "expireAfterSeconds" && as_number(*value).is_none_or(f64::is_nan) => {
+            false
+        }
+        Some(actual) => !is_same(*value, actual, COMPLETED.contains(name)),
+    };
+    fields(asked)
+        .filter(|(name, _)| !UNLISTED_INDEX_FIELDS.contains(name))
+        .find(differs)
+        .map(|(name, _)| name)
+}
+
+fn fields(document: &RawDocument) -> impl Iterator<Item = (&str, RawBsonRef<'_>)> {
+    document
+        .iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str(), value))
+}
+
+/// Whether a server may leave this value out of its list.
+fn says_nothing(value: RawBsonRef<'_>) -> bool {
+    match value {
+        RawBsonRef::Boolean(value) => !value,
+        RawBsonRef::Null => true,
+        RawBsonRef::Document(document) => document.is_empty(),
+        value => as_number(value) == Some(0.0),
+    }
+}
+
+/// Whether two values are the same but for the types of numbers; with `completed`, `actual` may have more fields.
+fn is_same(asked: RawBsonRef<'_>, actual: RawBsonRef<'_>, completed: bool) -> bool {
+    match (asked, actual) {
+        (RawBsonRef::Document(asked), RawBsonRef::Document(actual)) if completed => {
+            // The version of a collation is that of the server's library.
+            fields(asked)
+                .filter(|(name, _)| *name != "version")
+                .all(|(name, asked)| {
+                    actual.get(name).ok().flatten().map_or_else(
+                        || says_nothing(asked),
+                        |actual| is_same(asked, actual, true),
+                    )
+                })
+        }
+        (RawBsonRef::Document(asked), RawBsonRef::Document(actual)) => {
+            fields(asked).count() == fields(actual).count()
+                && fields(asked)
+                    .zip(fields(actual))
+                    .all(|(asked, actual)| asked.0 == actual.0 && is_same(asked.1, actual.1, false))
+        }
+        (RawBsonRef::Array(asked), RawBsonRef::Array(actual)) => {
+            let count = |array: &bson::RawArray| array.into_iter().count();
+            count(asked) == count(actual)
+                && asked
+                    .into_iter()
+                    .flatten()
+                    .zip(actual.into_iter().flatten())
+                    .all(|(asked, actual)| is_same(asked, actual, completed))
+        }
+        (RawBsonRef::Boolean(value), other) | (other, RawBsonRef::Boolean(value)) => {
+            other
+                .as_bool()
+                .or_else(|| as_number(other).map(|number| number != 0.0))
+                == Some(value)
+        }
+        (asked, actual) => match (as_number(asked), as_number(actual)) {
+            (Some(asked), Some(actual)) => asked == actual || (asked.is_nan() && actual.is_nan()),
+            (None, None) => bytes_of(asked) == bytes_of(actual),
+            _ => false,
+        },
+    }
+}
+
+fn bytes_of(value: RawBsonRef<'_>) -> Vec<u8> {
+    let mut document = RawDocumentBuf::new();
+    document.append(bson::cstr!(""), value);
+    document.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Document, doc};
+
+    use super::*;
+
+    fn raw(document: Document) -> RawDocumentBuf {
+        RawDocumentBuf::try_from(&document).unwrap()
+    }
+
+    #[test]
+    fn what_a_server_completes_is_no_difference() {
+        let asked = doc! {
+            "capped": true, "size": 1000_i64, "max": 5.0, "collation": { "locale": "fr", "version": "57.1" },
+            "autoIndexId": true, "idIndex": { "key": { "_id": 1 } }, "validator": { "b": 1, "a": { "$gt": 2 } },
+        };
+        let listed = doc! {
+            "capped": true, "size": 1024, "max": 5, "validator": { "b": 1, "a": { "$gt": 2 } },
+            "validationLevel": "strict", "collation": { "locale": "fr", "strength": 3, "version": "153.14" },
+        };
+        assert_eq!(
+            option_differences(&raw(asked), &raw(listed)),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn options_that_changed_got_lost_or_came_are_differences() {
+        let asked = doc! { "validator": { "b": 1, "a": 2 }, "capped": true, "size": 1024 };
+        let listed =
+            doc! { "validator": { "a": 2, "b": 1 }, "size": 2048, "expireAfterSeconds": 5 };
+        assert_eq!(
+            option_differences(&raw(asked), &raw(listed)),
+            [
+                "option `validator` is not what was asked for",
+                "option `capped` is not what was asked for",
+                "option `size` is not what was asked for",
+                "option `expireAfterSeconds` was not asked for",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_index_listed_with_defaults_is_the_one_asked_for() {
+        let asked = [raw(doc! {
+            "key": { "a": 1.0, "b": "text" }, "name": "i", "v": 1, "sparse": false, "unique": 1, "background": true,
+            "weights": { "z": 1 }, "partialFilterExpression": {}, "collation": { "locale": "simple" },
+        })];
+        let listed = [
+            raw(doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }),
+            raw(doc! {
+                "v": 2, "key": { "a": 1, "b": "text" }, "name": "i", "unique": true, "weights": { "z": 1, "q": 1 },
+                "default_language": "english", "partialFilterExpression": {},
+            }),
+        ];
+        assert_eq!(
+            index_differences(&asked, &listed, NamespaceKind::Collection),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn indexes_that_changed_are_missing_or_too_many_are_differences() {
+        let asked = [
+            raw(doc! { "key": { "a": 1, "b": 1 }, "name": "order" }),
+            raw(doc! { "key": { "c": 1 }, "name": "unique", "unique": true }),
+            raw(doc! { "key": { "d": 1 }, "name": "gone" }),
+        ];
+        let listed = [
+            raw(doc! { "v": 2, "key": { "b": 1, "a": 1 }, "name": "order" }),
+            raw(doc! { "v": 2, "key": { "c": 1 }, "name": "unique" }),
+            raw(doc! { "v": 2, "key": { "e": 1 }, "name": "more" }),
+        ];
+        assert_eq!(
+            index_differences(&asked, &listed, NamespaceKind::Collection),
+            [
+                "`key` of index \"order\" is not what was asked for",
+                "`unique` of index \"unique\" is not what was asked for",
+                "index \"gone\" is missing",
+                "index \"more\" was not asked for",
+            ]
+        );
+    }
+}

@@ -1,0 +1,353 @@
+//! Carrying a plan out: definitions, data, indexes, and a look at what came of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bson::Document;
+use futures::{StreamExt, TryStreamExt, stream};
+use rdump_format::Namespace;
+use tokio::task::JoinSet;
+
+use super::{
+    RestoredNamespace, loader,
+    plan::{NamespaceKind, PlannedNamespace, RestorePlan},
+    read_back,
+};
+use crate::{
+    Error, Event, Problem, RestoreOptions, Result, connect::Deployment, context::RunContext,
+    media::DumpReader,
+};
+
+/// What the tasks of a run share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) cx: RunContext,
+    pub(super) deployment: Deployment,
+    pub(super) reader: Arc<dyn DumpReader>,
+    pub(super) options: RestoreOptions,
+    /// As it goes into commands.
+    pub(super) write_concern: Document,
+    progress: Mutex<HashMap<Namespace, Progress>>,
+}
+
+/// How far a namespace is; for those that are not here, nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Partial,
+    Complete,
+}
+
+impl Shared {
+    pub(super) fn new(
+        cx: RunContext,
+        deployment: Deployment,
+        reader: Arc<dyn DumpReader>,
+        options: RestoreOptions,
+    ) -> Self {
+        let mut write_concern = options.write_concern.to_document();
+        // Without an acknowledgement nobody knows what was inserted; one member's costs next to nothing.
+        if write_concern.get_i64("w").is_ok_and(|members| members == 0) {
+            write_concern.insert("w", 1_i64);
+        }
+        Self {
+            cx,
+            deployment,
+            reader,
+            options,
+            write_concern,
+            progress: Mutex::default(),
+        }
+    }
+
+    /// Records a failure that does not end the run, unless there are too many.
+    fn problem(&self, namespace: &Namespace, message: impl Into<String>) -> Result<()> {
+        self.cx.problem(Problem::new(Some(namespace), message));
+        match self.cx.problems().len() as u64 >= self.options.max_problems {
+            true => Err(Error::conflict(format!(
+                "there are {} problems, as many as end the run",
+                self.options.max_problems
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn set_progress(&self, namespace: &Namespace, progress: Progress) {
+        self.progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(namespace.clone(), progress);
+    }
+
+    /// Says what is complete, partial and untouched, after a run that did not get to its end.
+    pub(super) fn say_how_far(&self, namespaces: &[Namespace]) {
+        let progress = self
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for (wanted, what) in [
+            (Some(Progress::Complete), "complete"),
+            (Some(Progress::Partial), "partly restored"),
+            (None, "untouched"),
+        ] {
+            let names: Vec<String> = namespaces
+                .iter()
+                .filter(|namespace| progress.get(namespace).copied() == wanted)
+                .map(Namespace::to_string)
+                .collect();
+            if !names.is_empty() {
+                self.cx
+                    .notice(None, format!("{what}: {}", names.join(", ")));
+            }
+        }
+    }
+
+    /// Restores one collection's documents and counts them at the target.
+    async fn load(&self, planned: &PlannedNamespace) -> Result<RestoredNamespace> {
+        let namespace = &planned.namespace;
+        let mut restored = RestoredNamespace::of(planned);
+        let entry = self
+            .reader
+            .contents()
+            .entries
+            .get(planned.steps.entry)
+            .filter(|_| planned.data);
+        let Some(entry) = entry else {
+            return Ok(restored);
+        };
+        self.cx.emit(Event::NamespaceStarted {
+            namespace: namespace.clone(),
+            estimated_documents: planned.documents,
+            estimated_bytes: planned.uncompressed_bytes,
+        });
+        let loaded = loader::load(self, planned, entry).await?;
+        restored.documents = loaded.documents;
+        restored.failed_documents = loaded.failed_documents;
+        self.cx.counters.namespaces_finished.add(1);
+        self.cx.emit(Event::NamespaceFinished {
+            namespace: namespace.clone(),
+            documents: loaded.documents,
+            failed_documents: loaded.failed_documents,
+        });
+        if loaded.failed_documents > 0 {
+            let some = loaded.messages.join("; ");
+            self.problem(
+                namespace,
+                format!(
+                    "the target refused {} documents: {some}",
+                    loaded.failed_documents
+                ),
+            )?;
+        }
+        // Before indexes are built, one of which may make documents expire.
+        if planned.create && !planned.steps.expires {
+            let counted = self.count(planned, loaded.documents).await?;
+            if counted != loaded.documents {
+                self.problem(
+                    namespace,
+                    format!(
+                        "{} documents were inserted, but the target has {counted}",
+                        loaded.documents
+                    ),
+                )?;
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Compares what the target lists with what was asked for.
+    async fn compare(&self, planned: &PlannedNamespace) -> Result<()> {
+        if !planned.create {
+            return Ok(());
+        }
+        let namespace = &planned.namespace;
+        let Some(listed) = self.listed(namespace).await? else {
+            return self.problem(namespace, "it is gone");
+        };
+        let mut differences =
+            read_back::option_differences(&planned.steps.options, &listed.options);
+        if planned
+            .steps
+            .uuid
+            .is_some_and(|uuid| listed.uuid != Some(uuid))
+        {
+            differences.push("its UUID is not what was asked for".to_owned());
+        }
+        if planned.kind != NamespaceKind::View {
+            let indexes = self.listed_indexes(namespace).await?;
+            differences.extend(read_back::index_differences(
+                &planned.steps.indexes,
+                &indexes,
+                planned.kind,
+            ));
+        }
+        differences
+            .into_iter()
+            .try_for_each(|difference| self.problem(namespace, difference))
+    }
+}
+
+/// Does what the plan says, and returns what became of each namespace, in the order of the plan.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends all tasks; what was written stays.
+pub(super) async fn restore_all(
+    shared: &Arc<Shared>,
+    plan: RestorePlan,
+) -> Result<Vec<RestoredNamespace>> {
+    let namespaces: Vec<Arc<PlannedNamespace>> =
+        plan.namespaces.into_iter().map(Arc::new).collect();
+    let at_once = shared.options.parallel_collections.get();
+    let (views, others) = namespaces
+        .iter()
+        .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
+    let define = async |planned: &Arc<PlannedNamespace>| {
+        shared.set_progress(&planned.namespace, Progress::Partial);
+        shared
+            .prepare(planned)
+            .await
+            .map_err(|error| error.for_namespace(&planned.namespace))
+    };
+    for_each(others.into_iter().map(define), at_once).await?;
+    for planned in sources_first(views) {
+        define(planned).await?;
+    }
+
+    let mut restored = load_all(shared, &namespaces, at_once).await?;
+
+    let finish = async |planned: &Arc<PlannedNamespace>| {
+        let done = async {
+            shared.build_indexes(planned).await?;
+            shared.compare(planned).await
+        };
+        done.await
+            .map_err(|error| error.for_namespace(&planned.namespace))?;
+        shared.set_progress(&planned.namespace, Progress::Complete);
+        Ok(())
+    };
+    for_each(namespaces.iter().map(finish), at_once).await?;
+    Ok(namespaces
+        .iter()
+        .filter_map(|planned| restored.remove(&planned.namespace))
+        .collect())
+}
+
+/// Awaits all, `at_once` at a time, up to the first that fails.
+async fn for_each(
+    work: impl Iterator<Item = impl Future<Output = Result<()>>>,
+    at_once: usize,
+) -> Result<()> {
+    stream::iter(work)
+        .buffer_unordered(at_once)
+        .try_collect::<()>()
+        .await
+}
+
+/// Loads the data of all namespaces, the largest first, each by a task of its own.
+async fn load_all(
+    shared: &Arc<Shared>,
+    namespaces: &[Arc<PlannedNamespace>],
+    at_once: usize,
+) -> Result<HashMap<Namespace, RestoredNamespace>> {
+    let mut waiting: Vec<_> = namespaces.iter().map(Arc::clone).collect();
+    if at_once > 1 {
+        // The sort is stable: those of the same size keep their order.
+        waiting.sort_by_key(|planned| {
+            std::cmp::Reverse(planned.uncompressed_bytes.unwrap_or(planned.stored_bytes))
+        });
+    }
+    let mut waiting = waiting.into_iter();
+    let mut tasks = JoinSet::new();
+    let mut restored = HashMap::new();
+    loop {
+        while tasks.len() < at_once {
+            let Some(planned) = waiting.next() else { break };
+            let shared = Arc::clone(shared);
+            tasks.spawn(async move {
+                let loaded = shared.load(&planned).await;
+                loaded.map_err(|error| error.for_namespace(&planned.namespace))
+            });
+        }
+        match tasks.join_next().await {
+            Some(loaded) => {
+                let loaded = loaded.map_err(|error| Error::task("restore namespace", error))??;
+                restored.insert(loaded.namespace.clone(), loaded);
+            }
+            None => return Ok(restored),
+        }
+    }
+}
+
+/// Puts each view after the view that it reads.
+fn sources_first<'a>(mut views: Vec<&'a Arc<PlannedNamespace>>) -> Vec<&'a Arc<PlannedNamespace>> {
+    let mut ordered = Vec::with_capacity(views.len());
+    while !views.is_empty() {
+        let reads_another = |view: &PlannedNamespace| {
+            views.iter().any(|other| {
+                other.namespace != view.namespace
+                    && other.namespace.db == view.namespace.db
+                    && Some(&other.namespace.collection) == view.steps.view_on.as_ref()
+            })
+        };
+        let (later, now): (Vec<_>, Vec<_>) =
+            views.iter().copied().partition(|view| reads_another(view));
+        if now.is_empty() {
+            // A circle, which the server will refuse by name.
+            ordered.extend(later);
+            break;
+        }
+        ordered.extend(now);
+        views = later;
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::restore::plan::Steps;
+
+    fn view(name: &str, on: &str) -> Arc<PlannedNamespace> {
+        Arc::new(PlannedNamespace {
+            namespace: Namespace::new("db", name),
+            from: Namespace::new("db", name),
+            kind: NamespaceKind::View,
+            drop: false,
+            create: true,
+            data: false,
+            documents: None,
+            uncompressed_bytes: None,
+            stored_bytes: 0,
+            indexes: Vec::new(),
+            steps: Steps {
+                view_on: Some(on.to_owned()),
+                ..Steps::default()
+            },
+        })
+    }
+
+    #[test]
+    fn a_view_comes_after_the_view_that_it_reads() {
+        let views = [
+            view("a", "b"),
+            view("b", "c"),
+            view("c", "orders"),
+            view("d", "d"),
+        ];
+        let ordered = sources_first(views.iter().collect());
+        let names: Vec<_> = ordered
+            .iter()
+            .map(|view| view.namespace.collection.as_str())
+            .collect();
+        assert_eq!(names, ["c", "d", "b", "a"]);
+    }
+
+    #[test]
+    fn a_circle_of_views_is_left_to_the_server() {
+        let views = [view("a", "b"), view("b", "a")];
+        assert_eq!(sources_first(views.iter().collect()).len(), 2);
+    }
+}
