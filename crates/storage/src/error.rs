@@ -11,21 +11,39 @@ pub enum StorageError {
     #[error("{path} does not exist")]
     NotFound { path: String },
     #[error("no permission to {action} {path}")]
-    Denied { action: &'static str, path: String, source: Box<dyn std::error::Error + Send + Sync> },
+    Denied {
+        action: &'static str,
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("no space left while writing {path}")]
-    NoSpace { path: String, source: Box<dyn std::error::Error + Send + Sync> },
+    NoSpace {
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("{path} is a symbolic link, and a dump is never written through one")]
     Symlink { path: String },
     #[error("{path} is not a folder")]
     NotAFolder { path: String },
     #[error("{path} has {actual_bytes} bytes, but byte {wanted_end} was asked for")]
-    TooShort { path: String, wanted_end: u64, actual_bytes: u64 },
+    TooShort {
+        path: String,
+        wanted_end: u64,
+        actual_bytes: u64,
+    },
     #[error("object path {path:?} is not relative and plain")]
     InvalidPath { path: String },
     #[error("location {location:?} is not supported: {reason}")]
-    InvalidLocation { location: String, reason: &'static str },
+    InvalidLocation {
+        location: String,
+        reason: &'static str,
+    },
     #[error("could not {action} {path}")]
-    Io { action: &'static str, path: String, source: Box<dyn std::error::Error + Send + Sync> },
+    Io {
+        action: &'static str,
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl StorageError {
@@ -34,12 +52,21 @@ impl StorageError {
         let path = path.display().to_string();
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { path },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::Denied { action, path, source: source.into() }
-            }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, source: source.into() },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied {
+                action,
+                path,
+                source: source.into(),
+            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace {
+                path,
+                source: source.into(),
+            },
             io::ErrorKind::NotADirectory => Self::NotAFolder { path },
-            _ => Self::Io { action, path, source: source.into() },
+            _ => Self::Io {
+                action,
+                path,
+                source: source.into(),
+            },
         }
     }
 }

@@ -40,42 +40,55 @@ impl FolderStore {
     ///
     /// [`StorageError::NotFound`], [`StorageError::NotAFolder`] or [`StorageError::Denied`].
     pub fn open(root: &Path) -> Result<Self> {
-        let info = fs::metadata(root).map_err(|error| StorageError::from_io("open", root, error))?;
+        let info =
+            fs::metadata(root).map_err(|error| StorageError::from_io("open", root, error))?;
         if !info.is_dir() {
-            return Err(StorageError::NotAFolder { path: root.display().to_string() });
+            return Err(StorageError::NotAFolder {
+                path: root.display().to_string(),
+            });
         }
         fs::read_dir(root).map_err(|error| StorageError::from_io("list", root, error))?;
-        Ok(Self { root: root.to_owned() })
+        Ok(Self {
+            root: root.to_owned(),
+        })
     }
 
-    /// Opens a folder, and creates it and its parents if they do not exist.
+    /// Prepares to write to a folder, which is created with its parents when the first object is.
     ///
     /// # Errors
     ///
     /// [`StorageError::NotAFolder`] or [`StorageError::Denied`].
     pub fn create(root: &Path) -> Result<Self> {
-        match fs::create_dir_all(root) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(StorageError::NotAFolder { path: root.display().to_string() })
-            }
-            Err(error) => Err(StorageError::from_io("create", root, error)),
-            Ok(()) => Self::open(root),
+        match Self::open(root) {
+            Err(StorageError::NotFound { .. }) => Ok(Self {
+                root: root.to_owned(),
+            }),
+            other => other,
         }
     }
 
     /// The file of an object, after a look at the path itself.
     fn file(&self, path: &str) -> Result<PathBuf> {
-        let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        let plain =
+            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
         if path.split('/').all(plain) {
             Ok(self.root.join(path))
         } else {
-            Err(StorageError::InvalidPath { path: path.to_owned() })
+            Err(StorageError::InvalidPath {
+                path: path.to_owned(),
+            })
         }
     }
 
     /// Creates the folders between the root and `path`, and refuses any that is a symbolic link.
     fn create_parents(&self, path: &str) -> Result<()> {
         let mut folder = self.root.clone();
+        fs::create_dir_all(&folder).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StorageError::NotAFolder {
+                path: folder.display().to_string(),
+            },
+            _ => StorageError::from_io("create", &folder, error),
+        })?;
         let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
         for part in parents.split('/').filter(|part| !part.is_empty()) {
             folder.push(part);
@@ -83,7 +96,9 @@ impl FolderStore {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let info = fs::symlink_metadata(&folder);
-                    let kind = info.map_err(|error| StorageError::from_io("open", &folder, error))?.file_type();
+                    let kind = info
+                        .map_err(|error| StorageError::from_io("open", &folder, error))?
+                        .file_type();
                     let path = folder.display().to_string();
                     if kind.is_symlink() {
                         return Err(StorageError::Symlink { path });
@@ -98,13 +113,23 @@ impl FolderStore {
     }
 
     /// Calls `found` with every file below `folder`, links followed, in byte order of the names.
-    fn walk(&self, folder: &Path, prefix: &str, found: &mut dyn FnMut(String, &Path, u64)) -> Result<()> {
+    fn walk(
+        &self,
+        folder: &Path,
+        prefix: &str,
+        found: &mut dyn FnMut(String, &Path, u64),
+    ) -> Result<()> {
         let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        if prefix.is_empty() && listed.as_ref().is_err_and(is_absent) {
+            return Ok(());
+        }
         let mut entries = listed.map_err(|error| StorageError::from_io("list", folder, error))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let file = entry.path();
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                continue;
+            };
             let path = format!("{prefix}{name}");
             let info = match fs::metadata(&file) {
                 Ok(info) => info,
@@ -163,11 +188,24 @@ impl FolderStore {
             });
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let temporary = file.with_file_name(format!("{LEFTOVER_PREFIX}{}-{number}.part", process::id()));
+        let temporary =
+            file.with_file_name(format!("{LEFTOVER_PREFIX}{}-{number}.part", process::id()));
         let failed = |error| StorageError::from_io("create", &temporary, error);
-        let open = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed)?;
+        let open = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(failed)?;
         open.lock().map_err(failed)?;
-        let upload = FolderUpload { path: path.to_owned(), file, temporary, open: Some(open), stored_bytes: 0, write_back: None, written_back_bytes: 0 };
+        let upload = FolderUpload {
+            path: path.to_owned(),
+            file,
+            temporary,
+            open: Some(open),
+            stored_bytes: 0,
+            write_back: None,
+            written_back_bytes: 0,
+        };
         Ok(upload)
     }
 }
@@ -187,7 +225,10 @@ impl Store for FolderStore {
         blocking("open", &self.root, move || {
             let file = store.file(&path)?;
             match fs::metadata(&file) {
-                Ok(info) if info.is_file() => Ok(Some(ObjectInfo { path, stored_bytes: info.len() })),
+                Ok(info) if info.is_file() => Ok(Some(ObjectInfo {
+                    path,
+                    stored_bytes: info.len(),
+                })),
                 Ok(_) => Ok(None),
                 Err(error) if is_absent(&error) => Ok(None),
                 Err(error) => Err(StorageError::from_io("open", &file, error)),
@@ -195,7 +236,11 @@ impl Store for FolderStore {
         })
     }
 
-    fn read<'a>(&'a self, path: &'a str, range: std::ops::Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
+    fn read<'a>(
+        &'a self,
+        path: &'a str,
+        range: std::ops::Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes>> {
         let (store, path) = (self.clone(), path.to_owned());
         blocking("read", &self.root, move || {
             let file = store.file(&path)?;
@@ -204,18 +249,26 @@ impl Store for FolderStore {
             let actual_bytes = open.metadata().map_err(failed)?.len();
             if range.end > actual_bytes {
                 let path = file.display().to_string();
-                return Err(StorageError::TooShort { path, wanted_end: range.end, actual_bytes });
+                return Err(StorageError::TooShort {
+                    path,
+                    wanted_end: range.end,
+                    actual_bytes,
+                });
             }
-            let wanted = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+            let wanted =
+                usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
             let mut bytes = vec![0; wanted];
-            open.read_exact_at(&mut bytes, range.start).map_err(failed)?;
+            open.read_exact_at(&mut bytes, range.start)
+                .map_err(failed)?;
             Ok(bytes.into())
         })
     }
 
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
         let (store, path) = (self.clone(), path.to_owned());
-        blocking("create", &self.root, move || Ok(Box::new(store.upload_now(&path)?) as Box<dyn Upload>))
+        blocking("create", &self.root, move || {
+            Ok(Box::new(store.upload_now(&path)?) as Box<dyn Upload>)
+        })
     }
 
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<()>> {
@@ -223,7 +276,9 @@ impl Store for FolderStore {
         blocking("delete", &self.root, move || {
             let file = store.file(&path)?;
             match fs::remove_file(&file) {
-                Err(error) if !is_absent(&error) => Err(StorageError::from_io("delete", &file, error)),
+                Err(error) if !is_absent(&error) => {
+                    Err(StorageError::from_io("delete", &file, error))
+                }
                 _ => Ok(()),
             }
         })
@@ -232,9 +287,13 @@ impl Store for FolderStore {
     fn flush(&self) -> BoxFuture<'_, Result<()>> {
         let root = self.root.clone();
         blocking("sync", &self.root, move || {
+            if !root.exists() {
+                return Ok(());
+            }
             let failed = |error| StorageError::from_io("sync", &root, error);
             // One call for all files: a sync of each would cost a millisecond a collection.
-            nix::unistd::syncfs(File::open(&root).map_err(failed)?).map_err(|error| failed(error.into()))
+            nix::unistd::syncfs(File::open(&root).map_err(failed)?)
+                .map_err(|error| failed(error.into()))
         })
     }
 
@@ -264,14 +323,17 @@ impl Upload for FolderUpload {
             let written = bytes.len() as u64;
             let temporary = self.temporary.clone();
             let open = blocking("write", &self.file, move || {
-                open.write_all(&bytes).map_err(|error| StorageError::from_io("write", &temporary, error))?;
+                open.write_all(&bytes)
+                    .map_err(|error| StorageError::from_io("write", &temporary, error))?;
                 Ok(open)
             });
             let open = open.await?;
             self.stored_bytes += written;
             if self.stored_bytes - self.written_back_bytes >= WRITE_BACK_BYTES {
                 self.end_write_back().await?;
-                let same = open.try_clone().map_err(|error| StorageError::from_io("write", &self.temporary, error))?;
+                let same = open
+                    .try_clone()
+                    .map_err(|error| StorageError::from_io("write", &self.temporary, error))?;
                 self.write_back = Some(tokio::task::spawn_blocking(move || same.sync_data()));
                 self.written_back_bytes = self.stored_bytes;
             }
@@ -288,12 +350,23 @@ impl Upload for FolderUpload {
             let open = this.open.take().ok_or_else(|| abandoned(&this.file))?;
             let stored_bytes = open.metadata().map_err(failed)?.len();
             if stored_bytes != this.stored_bytes {
-                let source = format!("{} bytes were written, but it has {stored_bytes}", this.stored_bytes).into();
-                return Err(StorageError::Io { action: "write", path: this.file.display().to_string(), source });
+                let source = format!(
+                    "{} bytes were written, but it has {stored_bytes}",
+                    this.stored_bytes
+                )
+                .into();
+                return Err(StorageError::Io {
+                    action: "write",
+                    path: this.file.display().to_string(),
+                    source,
+                });
             }
             fs::rename(&this.temporary, &this.file)
                 .map_err(|error| StorageError::from_io("rename into place", &this.file, error))?;
-            Ok(ObjectInfo { path: std::mem::take(&mut this.path), stored_bytes })
+            Ok(ObjectInfo {
+                path: std::mem::take(&mut this.path),
+                stored_bytes,
+            })
         };
         async move {
             self.end_write_back().await?;
@@ -306,7 +379,9 @@ impl Upload for FolderUpload {
 impl FolderUpload {
     /// Waits for the write-back under way, whose failure is a failure to write.
     async fn end_write_back(&mut self) -> Result<()> {
-        let Some(task) = self.write_back.take() else { return Ok(()) };
+        let Some(task) = self.write_back.take() else {
+            return Ok(());
+        };
         let written = task.await.map_err(io::Error::other).flatten();
         written.map_err(|error| StorageError::from_io("write", &self.temporary, error))
     }
@@ -321,7 +396,11 @@ impl Drop for FolderUpload {
 
 fn abandoned(file: &Path) -> StorageError {
     let source = "an earlier write to it failed or was dropped".into();
-    StorageError::Io { action: "write", path: file.display().to_string(), source }
+    StorageError::Io {
+        action: "write",
+        path: file.display().to_string(),
+        source,
+    }
 }
 
 fn is_leftover(path: &str) -> bool {
@@ -330,7 +409,10 @@ fn is_leftover(path: &str) -> bool {
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Runs file work off the tasks that do network work.
@@ -341,6 +423,17 @@ fn blocking<T: Send + 'static>(
 ) -> BoxFuture<'static, Result<T>> {
     let path = place.display().to_string();
     let task = tokio::task::spawn_blocking(work);
-    async move { task.await.unwrap_or_else(|error| Err(StorageError::Io { action, path, source: error.into() })) }
-        .boxed()
+    async move {
+        task.await.unwrap_or_else(|error| {
+            Err(StorageError::Io {
+                action,
+                path,
+                source: error.into(),
+            })
+        })
+    }
+    .boxed()
 }
+
+#[cfg(test)]
+mod tests;

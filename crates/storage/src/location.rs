@@ -29,7 +29,7 @@ impl Location {
         }
     }
 
-    /// Opens this location for writing and creates it if it does not exist, parents included.
+    /// Opens this location for writing. If it does not exist, it is created when the first object is.
     ///
     /// # Errors
     ///
@@ -51,7 +51,12 @@ impl FromStr for Location {
     type Err = StorageError;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = |reason| Err(StorageError::InvalidLocation { location: text.to_owned(), reason });
+        let invalid = |reason| {
+            Err(StorageError::InvalidLocation {
+                location: text.to_owned(),
+                reason,
+            })
+        };
         if text.is_empty() {
             return invalid("it is empty");
         }
@@ -80,14 +85,26 @@ mod tests {
 
     #[test]
     fn paths_and_file_urls_name_folders() {
-        assert_eq!("dump".parse::<Location>().unwrap(), Location::Folder("dump".into()));
-        assert_eq!("file:///a/b".parse::<Location>().unwrap(), Location::Folder("/a/b".into()));
+        assert_eq!(
+            "dump".parse::<Location>().unwrap(),
+            Location::Folder("dump".into())
+        );
+        assert_eq!(
+            "file:///a/b".parse::<Location>().unwrap(),
+            Location::Folder("/a/b".into())
+        );
     }
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for text in ["", "file://relative", "s3://bucket/prefix"] {
-            assert!(matches!(text.parse::<Location>(), Err(StorageError::InvalidLocation { .. })), "{text}");
+            assert!(
+                matches!(
+                    text.parse::<Location>(),
+                    Err(StorageError::InvalidLocation { .. })
+                ),
+                "{text}"
+            );
         }
     }
 }

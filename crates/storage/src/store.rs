@@ -98,6 +98,9 @@ pub struct ObjectInfo {
 impl ObjectInfo {
     /// Says that `path` holds `stored_bytes` bytes.
     pub fn new(path: impl Into<String>, stored_bytes: u64) -> Self {
-        Self { path: path.into(), stored_bytes }
+        Self {
+            path: path.into(),
+            stored_bytes,
+        }
     }
 }

@@ -1,0 +1,156 @@
+use std::os::unix::fs::symlink;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn setup() -> (TempDir, FolderStore) {
+    let folder = TempDir::new().unwrap();
+    let store = FolderStore::create(&folder.path().join("dump")).unwrap();
+    (folder, store)
+}
+
+async fn put(store: &FolderStore, path: &str, content: &'static [u8]) -> Result<ObjectInfo> {
+    let mut upload = store.upload(path).await?;
+    upload.write(Bytes::from_static(content)).await?;
+    upload.finish().await
+}
+
+#[tokio::test]
+async fn an_object_is_visible_when_it_is_finished_and_not_before() {
+    let (_folder, store) = setup();
+    let mut upload = store.upload("a/b.bson").await.unwrap();
+    upload.write(Bytes::from_static(b"hello ")).await.unwrap();
+    assert_eq!(store.head("a/b.bson").await.unwrap(), None);
+    assert_eq!(store.list().await.unwrap(), []);
+    upload.write(Bytes::from_static(b"world")).await.unwrap();
+    let info = upload.finish().await.unwrap();
+    assert_eq!(info, ObjectInfo::new("a/b.bson", 11));
+    store.flush().await.unwrap();
+    assert_eq!(store.list().await.unwrap(), [info]);
+    assert_eq!(store.read("a/b.bson", 6..11).await.unwrap(), "world");
+}
+
+#[tokio::test]
+async fn nothing_is_created_before_there_is_something_to_write() {
+    let (folder, store) = setup();
+    assert_eq!(store.list().await.unwrap(), []);
+    assert_eq!(
+        store.remove_leftovers().await.unwrap(),
+        Vec::<String>::new()
+    );
+    store.flush().await.unwrap();
+    assert!(!folder.path().join("dump").exists());
+}
+
+#[tokio::test]
+async fn a_dropped_upload_leaves_nothing_and_an_older_object_in_place() {
+    let (folder, store) = setup();
+    put(&store, "a", b"old").await.unwrap();
+    let mut upload = store.upload("a").await.unwrap();
+    upload.write(Bytes::from_static(b"new")).await.unwrap();
+    drop(upload);
+    assert_eq!(store.read("a", 0..3).await.unwrap(), "old");
+    assert_eq!(fs::read_dir(folder.path().join("dump")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not() {
+    let (folder, store) = setup();
+    put(&store, "db/a", b"x").await.unwrap();
+    fs::write(folder.path().join("dump/db/.rdump-1-0.part"), b"left").unwrap();
+    let upload = store.upload("db/b").await.unwrap();
+    assert_eq!(
+        store.remove_leftovers().await.unwrap(),
+        ["db/.rdump-1-0.part"]
+    );
+    upload.finish().await.unwrap();
+    let paths: Vec<_> = store
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|object| object.path)
+        .collect();
+    assert_eq!(paths, ["db/a", "db/b"]);
+}
+
+#[tokio::test]
+async fn writing_never_follows_a_link_out_of_the_folder() {
+    let (folder, store) = setup();
+    let outside = folder.path().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    fs::write(outside.join("precious"), b"keep").unwrap();
+    fs::create_dir_all(folder.path().join("dump")).unwrap();
+    symlink(&outside, folder.path().join("dump/db")).unwrap();
+    symlink(outside.join("precious"), folder.path().join("dump/file")).unwrap();
+
+    let error = put(&store, "db/a.bson", b"x").await.unwrap_err();
+    assert!(matches!(error, StorageError::Symlink { .. }), "{error}");
+    put(&store, "file", b"x").await.unwrap();
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"keep");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn paths_that_lead_elsewhere_are_refused() {
+    let (_folder, store) = setup();
+    for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/"] {
+        let error = put(&store, path, b"x").await.unwrap_err();
+        assert!(
+            matches!(error, StorageError::InvalidPath { .. }),
+            "{path}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    let (folder, store) = setup();
+    put(&store, "a", b"abc").await.unwrap();
+    assert!(matches!(
+        store.read("b", 0..1).await,
+        Err(StorageError::NotFound { .. })
+    ));
+    assert!(matches!(
+        store.read("a", 1..9).await,
+        Err(StorageError::TooShort {
+            wanted_end: 9,
+            actual_bytes: 3,
+            ..
+        })
+    ));
+    assert!(matches!(
+        put(&store, "a/b", b"x").await,
+        Err(StorageError::NotAFolder { .. })
+    ));
+    let file = folder.path().join("file");
+    fs::write(&file, b"").unwrap();
+    assert!(matches!(
+        FolderStore::open(&file),
+        Err(StorageError::NotAFolder { .. })
+    ));
+    assert!(matches!(
+        FolderStore::create(&file),
+        Err(StorageError::NotAFolder { .. })
+    ));
+    assert!(matches!(
+        FolderStore::open(&folder.path().join("no")),
+        Err(StorageError::NotFound { .. })
+    ));
+    store.delete("a").await.unwrap();
+    store.delete("a").await.unwrap();
+    assert_eq!(store.head("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn large_objects_are_written_back_as_they_grow() {
+    let (_folder, store) = setup();
+    let piece = Bytes::from(vec![7; 16 << 20]);
+    let mut upload = store.upload("large").await.unwrap();
+    for _ in 0..9 {
+        upload.write(piece.clone()).await.unwrap();
+    }
+    let info = upload.finish().await.unwrap();
+    assert_eq!(info.stored_bytes, 9 * (16 << 20));
+}
