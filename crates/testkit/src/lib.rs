@@ -1,7 +1,7 @@
 //! Real servers, faults and data sets for tests.
 //!
 //! A test starts its own deployment ([`ReplicaSet`], [`Standalone`]), fills it with a [`dataset`], does
-//! something to it (perhaps through a [`Proxy`], under a [`FailPoint`] or beside a `Workload`) and
+//! something to it (perhaps through a [`Proxy`], under a [`FailPoint`] or beside a [`Workload`]) and
 //! compares what came out by [`Fingerprint`]. Nothing is shared between tests, so nothing has an order.
 //!
 //! The kit panics with a helpful text when something it needs is missing or fails: a test without its server
@@ -25,6 +25,7 @@
 )]
 
 pub mod binaries;
+pub mod damage;
 pub mod dataset;
 pub mod deployment;
 pub mod failpoint;
@@ -33,9 +34,11 @@ pub mod measure;
 pub mod mongod;
 pub mod proxy;
 pub mod raw;
+pub mod reference;
 pub mod replica_set;
 pub mod standalone;
 pub mod wait;
+pub mod workload;
 
 pub use crate::{
     dataset::Dataset,
@@ -47,4 +50,5 @@ pub use crate::{
     replica_set::ReplicaSet,
     standalone::Standalone,
     wait::wait_for,
+    workload::{Workload, WorkloadOptions},
 };

@@ -10,6 +10,7 @@ mod wrapper;
 
 use std::{
     io,
+    os::unix::process::ExitStatusExt as _,
     process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -92,6 +93,13 @@ impl Measured {
     /// Processor time altogether.
     pub fn cpu(&self) -> Duration {
         self.user + self.system
+    }
+
+    /// Exit code as shells give it: 128 plus the signal's number if a signal ended the command.
+    pub fn exit_code(&self) -> u8 {
+        let signal = self.status.signal().map(|signal| 128 + signal);
+        let code = self.status.code().or(signal).unwrap_or(1);
+        u8::try_from(code).unwrap_or(1)
     }
 
     /// Standard error as text.

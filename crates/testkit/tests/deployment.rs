@@ -3,7 +3,13 @@
 use bson::doc;
 use mongodb::options::WriteConcern;
 use rdump_testkit::{ReplicaSet, Standalone, deployment::connect, wait_for};
-use std::time::Duration;
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 async fn count(client: &mongodb::Client) -> mongodb::error::Result<u64> {
     let collection = client.database("a").collection::<bson::Document>("b");
@@ -109,4 +115,42 @@ async fn tls_works_between_members() {
     let replica_set = ReplicaSet::builder().members(2).auth().tls().start().await;
     insert(&replica_set.client()).await;
     assert_eq!(count(&replica_set.client()).await.unwrap(), 1);
+}
+
+/// Set in the process that is to be killed.
+const VICTIM: &str = "RDUMP_TESTKIT_VICTIM";
+
+#[tokio::test]
+async fn a_server_dies_with_a_test_that_is_killed() {
+    if env::var_os(VICTIM).is_some() {
+        let standalone = Standalone::start().await;
+        println!("server {}", standalone.members()[0].id().unwrap());
+        // Until we are killed.
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        return;
+    }
+    let mut victim = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--nocapture",
+            "deployment::a_server_dies_with_a_test_that_is_killed",
+        ])
+        .env(VICTIM, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    let server: u32 = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("server ")?.1.parse().ok())
+        .expect("the victim starts a server");
+    let process = format!("/proc/{server}/exe");
+    assert!(Path::new(&process).read_link().is_ok());
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    wait_for("the server to die", Duration::from_secs(10), async || {
+        Path::new(&process).read_link().is_err().then_some(())
+    })
+    .await;
 }

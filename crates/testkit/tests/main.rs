@@ -1,5 +1,11 @@
 //! The kit tests itself: one binary, because linking counts.
 
+mod binaries;
+mod damage;
 mod dataset;
 mod deployment;
+mod failpoint;
+mod fingerprint;
 mod measure;
+mod proxy;
+mod workload;

@@ -85,7 +85,9 @@ pub fn options() -> Dataset {
         };
         seeder.create("options", "engine", &engine).await;
         let defaults = rawdoc! {
-            "indexOptionDefaults": { "storageEngine": { "wiredTiger": { "configString": "prefix_compression=false" } } },
+            "indexOptionDefaults": {
+                "storageEngine": { "wiredTiger": { "configString": "prefix_compression=false" } },
+            },
         };
         seeder.create("options", "index_defaults", &defaults).await;
         for collection in ["images", "engine", "index_defaults"] {

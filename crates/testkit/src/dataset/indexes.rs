@@ -57,7 +57,9 @@ fn ordinary() -> Vec<RawDocumentBuf> {
         rawdoc! { "key": { "name": 1 }, "name": "unique", "unique": true },
         rawdoc! {
             "key": { "b": 1 }, "name": "partial",
-            "partialFilterExpression": { "b": { "$gt": 0 }, "a": { "$exists": true }, "$and": [{ "name": "x" }, { "at": null }] },
+            "partialFilterExpression": {
+                "b": { "$gt": 0 }, "a": { "$exists": true }, "$and": [{ "name": "x" }, { "at": null }],
+            },
         },
         rawdoc! { "key": { "b": 1, "a": 1 }, "name": "partial of all", "partialFilterExpression": {} },
         rawdoc! { "key": { "missing": 1 }, "name": "sparse", "sparse": true, "unique": true },
@@ -116,7 +118,10 @@ fn special() -> Vec<RawDocumentBuf> {
         rawdoc! { "key": { "a": "hashed" }, "name": "hashed" },
         rawdoc! { "key": { "b": 1, "a": "hashed" }, "name": "compound hashed" },
         rawdoc! { "key": { "$**": 1 }, "name": "wildcard", "wildcardProjection": { "c": 0, "b": 0 } },
-        rawdoc! { "key": { "$**": 2 }, "name": "wildcard with id", "wildcardProjection": { "_id": 1, "c.d": 1, "a": 1 } },
+        rawdoc! {
+            "key": { "$**": 2 }, "name": "wildcard with id",
+            "wildcardProjection": { "_id": 1, "c.d": 1, "a": 1 },
+        },
         rawdoc! { "key": { "c.$**": 1 }, "name": "wildcard below" },
     ]
 }

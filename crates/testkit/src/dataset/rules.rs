@@ -66,7 +66,9 @@ pub fn validators() -> Dataset {
         let expression = rawdoc! {
             "$expr": { "$and": [
                 { "$gt": ["$total", { "$add": ["$net", { "$multiply": ["$net", 0.19] }] }] },
-                { "$cond": { "if": { "$eq": ["$a", "$$ROOT.b"] }, "then": true, "else": { "$in": ["$c", [1, 2.0, 3_i64]] } } },
+                { "$cond": {
+                    "if": { "$eq": ["$a", "$$ROOT.b"] }, "then": true, "else": { "$in": ["$c", [1, 2.0, 3_i64]] },
+                } },
             ] },
             "name": regex,
             "$or": [{ "z": 1, "a": 2 }, { "a": { "$type": "string" }, "z": { "$exists": false } }],
@@ -85,7 +87,9 @@ pub fn validators() -> Dataset {
             };
             seeder.command("validators", change).await;
         }
-        let created = rawdoc! { "validator": { "n": { "$lt": 3 } }, "validationLevel": "off", "validationAction": "error" };
+        let created = rawdoc! {
+            "validator": { "n": { "$lt": 3 } }, "validationLevel": "off", "validationAction": "error",
+        };
         seeder.create("validators", "off", &created).await;
         let documents = (0..5).map(|id| rawdoc! { "_id": id, "n": id });
         seeder.insert("validators", "off", documents).await;

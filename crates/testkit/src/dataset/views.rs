@@ -24,7 +24,8 @@ pub fn views() -> Dataset {
             { "$lookup": { "from": "numbers", "localField": "_id", "foreignField": "group", "as": "numbers" } },
         ] };
         let collated = rawdoc! {
-            "viewOn": "numbers", "pipeline": [{ "$match": { "name": "N1" } }], "collation": { "locale": "en", "strength": 2 },
+            "viewOn": "numbers", "pipeline": [{ "$match": { "name": "N1" } }],
+            "collation": { "locale": "en", "strength": 2 },
         };
         // Listed before what they are built on.
         let early = rawdoc! { "viewOn": "zz", "pipeline": [{ "$limit": 3 }] };
