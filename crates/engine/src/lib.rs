@@ -24,7 +24,7 @@ pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserve
 pub use restore::{
     NamespaceKind, PlannedNamespace, Restore, RestoreOptions, RestorePlan, RestoreReport, RestoredNamespace,
 };
-// ENABLE when written: pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
+pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file};
 pub use rdump_storage::{Location, Store};

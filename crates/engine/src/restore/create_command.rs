@@ -1,10 +1,9 @@
 //! The command that creates a collection as it was.
 
-use bson::error::Result as BsonResult;
 use bson::{Binary, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc, spec::BinarySubtype};
 use rdump_format::{CollectionMetadata, Namespace};
 
-use super::index_spec::{is_default_id, is_simple};
+use super::index_spec::{BsonResult, is_default_id, is_simple};
 use crate::ServerInfo;
 
 /// How options are changed on their way.

@@ -260,11 +260,9 @@ impl Shared {
             command::run(&database, exact.clone())
         })
         .await?;
-        let batch = reply
-            .get_document("cursor")
-            .and_then(|cursor| cursor.get_array("firstBatch"));
+        let cursor = reply.get_document("cursor").ok();
+        let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok());
         let first = batch
-            .ok()
             .and_then(|batch| batch.first())
             .and_then(bson::Bson::as_document);
         Ok(whole(first.and_then(|first| first.get("n"))))

@@ -4,8 +4,10 @@
 
 use std::collections::HashSet;
 
-use bson::error::Result as BsonResult;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
+
+/// What reading raw BSON returns; the driver's own error is large.
+pub(crate) type BsonResult<T> = Result<T, Box<bson::error::Error>>;
 
 /// How index specifications are changed on their way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +40,7 @@ pub(crate) enum IndexError {
     #[error("the collection has two indexes on `_id` alone, {first:?} and {second:?}")]
     TwoIds { first: String, second: String },
     #[error("the indexes are no sound BSON")]
-    Bson(#[from] bson::error::Error),
+    Bson(#[from] Box<bson::error::Error>),
 }
 
 /// The indexes to build for `indexes`, in their order; the one on `_id` comes with the collection.
@@ -50,12 +52,14 @@ pub(crate) fn convert(
     let mut id: Option<&str> = None;
     let mut identities = HashSet::new();
     for (number, index) in indexes.iter().enumerate() {
-        let name = index
-            .get_str("name")
-            .map_err(|_| IndexError::Nameless { index: number })?;
-        let key = index.get_document("key").map_err(|_| IndexError::Keyless {
-            name: name.to_owned(),
-        })?;
+        let Ok(name) = index.get_str("name") else {
+            return Err(IndexError::Nameless { index: number });
+        };
+        let Ok(key) = index.get_document("key") else {
+            return Err(IndexError::Keyless {
+                name: name.to_owned(),
+            });
+        };
         if is_default_id(index)? {
             if let Some(first) = id.replace(name) {
                 return Err(IndexError::TwoIds {
@@ -197,10 +201,9 @@ pub(crate) fn is_simple(collation: RawBsonRef<'_>) -> bool {
 }
 
 /// By what a server tells indexes apart: key, collation and partial filter.
-fn identity(
-    key: &RawDocument,
-    index: &RawDocument,
-) -> BsonResult<(Vec<(String, String)>, Vec<u8>, Vec<u8>)> {
+type Identity = (Vec<(String, String)>, Vec<u8>, Vec<u8>);
+
+fn identity(key: &RawDocument, index: &RawDocument) -> BsonResult<Identity> {
     let fields = key.iter().map(|field| {
         let (name, value) = field?;
         let value =

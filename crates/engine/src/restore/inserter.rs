@@ -82,7 +82,7 @@ impl Inserter {
             match reply {
                 Ok(reply) => {
                     self.judge(batch, &mut fate, WriteReply::of(&reply), &mut retries)
-                        .await?
+                        .await?;
                 }
                 Err(error) => {
                     fate.uncertain = true;
@@ -228,8 +228,9 @@ impl Inserter {
 
     /// Whether the document of the same `_id` at the target is this one.
     async fn is_stored(&self, document: &[u8], retries: &mut Retries) -> Result<bool> {
-        let id = RawDocument::from_bytes(document).and_then(|document| document.get("_id"));
-        let Ok(Some(id)) = id else { return Ok(false) };
+        let document_fields = RawDocument::from_bytes(document).ok();
+        let id = document_fields.and_then(|document| document.get("_id").ok().flatten());
+        let Some(id) = id else { return Ok(false) };
         let mut find = rawdoc! {
             "find": self.collection.as_str(), "filter": { "_id": { "$eq": id } }, "limit": 1, "singleBatch": true,
         };
@@ -255,7 +256,7 @@ impl Inserter {
                             "looking for a document",
                             error,
                         )
-                        .await?
+                        .await?;
                 }
             }
         }
@@ -277,7 +278,7 @@ impl Inserter {
                             "allowing mixed schemas",
                             error,
                         )
-                        .await?
+                        .await?;
                 }
             }
         }

@@ -102,11 +102,8 @@ async fn check_writable(
         command::run(&admin, doc! { name: 1 })
     })
     .await?;
-    if hello
-        .get_bool("isWritablePrimary")
-        .or_else(|_| hello.get_bool("ismaster"))
-        .unwrap_or(false)
-    {
+    let is_primary = |field: &str| hello.get_bool(field).unwrap_or(false);
+    if is_primary("isWritablePrimary") || is_primary("ismaster") {
         return Ok(());
     }
     let me = hello.get_str("me").unwrap_or("the server");
@@ -184,7 +181,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
     loop {
         match work().await {
             Err(error) if error.is_retryable() => {
-                retries.again_after(cx, None, what, error).await?
+                retries.again_after(cx, None, what, error).await?;
             }
             done => return done,
         }

@@ -106,7 +106,7 @@ fn index_difference<'a>(asked: &'a RawDocument, listed: &RawDocument) -> Option<
         return Some("key");
     }
     let differs = |(name, value): &(&str, RawBsonRef<'_>)| match listed.get(name).ok().flatten() {
-        None => !says_nothing(*value) && !(*name == "collation" && is_simple(*value)),
+        None => !(says_nothing(*value) || (*name == "collation" && is_simple(*value))),
         // Servers make a number of seconds of what is none.
         Some(_) if *name == "expireAfterSeconds" && as_number(*value).is_none_or(f64::is_nan) => {
             false

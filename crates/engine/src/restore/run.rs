@@ -282,7 +282,7 @@ async fn load_all(
 }
 
 /// Puts each view after the view that it reads.
-fn sources_first<'a>(mut views: Vec<&'a Arc<PlannedNamespace>>) -> Vec<&'a Arc<PlannedNamespace>> {
+fn sources_first(mut views: Vec<&Arc<PlannedNamespace>>) -> Vec<&Arc<PlannedNamespace>> {
     let mut ordered = Vec::with_capacity(views.len());
     while !views.is_empty() {
         let reads_another = |view: &PlannedNamespace| {

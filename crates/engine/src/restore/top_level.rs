@@ -47,7 +47,7 @@ fn field_at(document: &[u8], start: usize, end: usize) -> Option<Field> {
     let value_start = name.end + 1;
     let value_bytes = value_bytes(kind, document.get(value_start..end)?)?;
     let value = value_start..value_start.checked_add(value_bytes)?;
-    (value.end <= end).then(|| Field {
+    (value.end <= end).then_some(Field {
         kind,
         element: start..value.end,
         name,

@@ -83,10 +83,10 @@ fn read_runs(
             }
         };
         run.documents += u64::from(!is_end);
-        if run.body.len() >= RUN_BYTES || is_end {
-            if !send(runs, &mut run) || is_end {
-                return Ok(());
-            }
+        let is_due = is_end || run.body.len() >= RUN_BYTES;
+        let is_wanted = !is_due || send(runs, &mut run);
+        if is_end || !is_wanted {
+            return Ok(());
         }
     }
 }

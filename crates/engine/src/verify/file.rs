@@ -1,0 +1,214 @@
+//! One file.
+
+use std::{error::Error as StdError, sync::Arc};
+
+use bytes::Bytes;
+use rdump_format::{
+    CollectionMetadata, Digester, FileRecord, FileRole, Prelude, SegmentError, SegmentRecord,
+    decompress,
+};
+use rdump_storage::{StorageError, Store};
+
+use super::{Damage, DamageKind};
+use crate::{Error, Event, Result, context::RunContext};
+
+/// How much of a file without segments is read at once, in bytes.
+const READ_BYTES: u64 = 8 << 20;
+/// Faults that are told of one file; a file of zeros would have one in every segment.
+const MOST_FAULTS: usize = 10;
+
+/// What was found in a file.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) documents: u64,
+    pub(super) stored_bytes: u64,
+    pub(super) damage: Vec<Damage>,
+}
+
+impl From<Damage> for Checked {
+    fn from(damage: Damage) -> Self {
+        Self {
+            damage: vec![damage],
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads a file of the recorded size from front to end.
+pub(super) async fn check(
+    store: &Arc<dyn Store>,
+    record: &FileRecord,
+    cx: &RunContext,
+) -> Result<Checked> {
+    let mut checked = Checked::default();
+    let digested = match record.kind {
+        FileRole::Data => segments(store, record, cx, &mut checked).await?,
+        _ => small(store, record, &mut checked).await?,
+    };
+    match digested {
+        Some(digester) if checked.damage.is_empty() => {
+            let actual = digester.finish();
+            if actual != record.sha256 {
+                let message = format!(
+                    "its SHA-256 is {actual}, but the manifest recorded {}",
+                    record.sha256
+                );
+                checked
+                    .damage
+                    .push(Damage::new(&record.path, DamageKind::Digest, message));
+            }
+        }
+        _ => {}
+    }
+    Ok(checked)
+}
+
+/// Checks every segment by itself; the digest of the whole file goes along.
+async fn segments(
+    store: &Arc<dyn Store>,
+    record: &FileRecord,
+    cx: &RunContext,
+    checked: &mut Checked,
+) -> Result<Option<Digester>> {
+    let mut digester = Digester::new();
+    let mut body = Vec::new();
+    let (mut start, mut uncompressed_bytes) = (0, 0);
+    for (number, segment) in record.segments.iter().enumerate() {
+        let end = start + segment.stored_bytes;
+        let Some(stored) = read(store, record, start..end, checked).await? else {
+            return Ok(None);
+        };
+        let (codec, described) = (record.codec, segment.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            digester.update(&stored);
+            body.clear();
+            let opened = described.open(codec, &stored, &mut body);
+            (digester, body, opened)
+        });
+        let opened;
+        (digester, body, opened) = work
+            .await
+            .map_err(|error| Error::task("verify segment", error))?;
+        match opened {
+            Ok(()) => {
+                checked.documents += segment.documents;
+                uncompressed_bytes += segment.uncompressed_bytes;
+                advanced(cx, record, checked.documents, uncompressed_bytes);
+            }
+            Err(error) if checked.damage.len() < MOST_FAULTS => {
+                let place = format!(
+                    "segment {} of {} (bytes {start} to {end})",
+                    number + 1,
+                    record.segments.len()
+                );
+                checked.damage.push(fault(record, segment, &place, &error));
+            }
+            Err(_) => {}
+        }
+        start = end;
+    }
+    Ok(Some(digester))
+}
+
+fn advanced(cx: &RunContext, record: &FileRecord, documents: u64, uncompressed_bytes: u64) {
+    if let Some(namespace) = record.namespace.clone() {
+        cx.emit(Event::NamespaceAdvanced {
+            namespace,
+            documents,
+            uncompressed_bytes,
+        });
+    }
+}
+
+fn fault(
+    record: &FileRecord,
+    segment: &SegmentRecord,
+    place: &str,
+    error: &SegmentError,
+) -> Damage {
+    let kind = match error {
+        SegmentError::StoredLength { .. } | SegmentError::Digest { .. } => DamageKind::Digest,
+        _ => DamageKind::Format,
+    };
+    let documents = segment.documents;
+    Damage::new(
+        &record.path,
+        kind,
+        format!("{place}, {documents} documents: {}", chain(error)),
+    )
+}
+
+/// Checks a file of metadata or the prelude: its digest, and whether it can be read.
+async fn small(
+    store: &Arc<dyn Store>,
+    record: &FileRecord,
+    checked: &mut Checked,
+) -> Result<Option<Digester>> {
+    let mut digester = Digester::new();
+    let mut stored = Vec::new();
+    let mut start = 0;
+    while start < record.stored_bytes {
+        let end = record.stored_bytes.min(start + READ_BYTES);
+        let Some(bytes) = read(store, record, start..end, checked).await? else {
+            return Ok(None);
+        };
+        digester.update(&bytes);
+        stored.extend_from_slice(&bytes);
+        start = end;
+    }
+    if digester.clone().finish() == record.sha256
+        && let Err(error) = meaning(record, &stored)
+    {
+        let message = format!("it cannot be read: {}", chain(&*error));
+        checked
+            .damage
+            .push(Damage::new(&record.path, DamageKind::Format, message));
+    }
+    Ok(Some(digester))
+}
+
+fn meaning(record: &FileRecord, stored: &[u8]) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    let mut content = Vec::new();
+    decompress(
+        record.codec,
+        stored,
+        record.uncompressed_bytes,
+        &mut content,
+    )?;
+    match record.kind {
+        FileRole::Metadata => drop(CollectionMetadata::from_json(&content)?),
+        FileRole::Prelude => drop(Prelude::from_json(&content)?),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A part of the file; damage, and not an error, if the file went away or got shorter meanwhile.
+async fn read(
+    store: &Arc<dyn Store>,
+    record: &FileRecord,
+    range: std::ops::Range<u64>,
+    checked: &mut Checked,
+) -> Result<Option<Bytes>> {
+    let kind = match store.read(&record.path, range).await {
+        Ok(bytes) => {
+            checked.stored_bytes += bytes.len() as u64;
+            return Ok(Some(bytes));
+        }
+        Err(StorageError::NotFound { .. }) => DamageKind::Missing,
+        Err(StorageError::TooShort { .. }) => DamageKind::Size,
+        Err(error) => return Err(error.into()),
+    };
+    checked.damage.push(Damage::new(
+        &record.path,
+        kind,
+        "it was changed while it was being read",
+    ));
+    Ok(None)
+}
+
+/// An error and its causes as one line.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}

@@ -1,0 +1,140 @@
+//! All files of a folder.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use rdump_format::{FileRecord, FileRole, FolderManifest, MANIFEST_FILE};
+use rdump_storage::Store;
+
+use super::{Damage, DamageKind, VerifyReport, file};
+use crate::{Error, Event, Result, context::RunContext};
+
+/// Compares everything with the manifest; `None` if there is none.
+pub(super) async fn verify(
+    store: &Arc<dyn Store>,
+    cx: &RunContext,
+) -> Result<Option<VerifyReport>> {
+    let Some(info) = store.head(MANIFEST_FILE).await? else {
+        return Ok(None);
+    };
+    let bytes = store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
+    let parsed = tokio::task::spawn_blocking(move || FolderManifest::from_bytes(&bytes));
+    let mut report = VerifyReport {
+        stored_bytes: info.stored_bytes,
+        ..VerifyReport::default()
+    };
+    let manifest = match parsed
+        .await
+        .map_err(|error| Error::task("read manifest", error))?
+    {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            let message = format!(
+                "it cannot be used, and without it nothing can be checked: {}",
+                file::chain(&error)
+            );
+            report
+                .damage
+                .push(Damage::new(MANIFEST_FILE, DamageKind::Manifest, message));
+            return Ok(Some(report));
+        }
+    };
+    let present: BTreeMap<String, u64> = store
+        .list()
+        .await?
+        .into_iter()
+        .map(|object| (object.path, object.stored_bytes))
+        .collect();
+    report.files = manifest.files.len() as u64;
+    unexpected(store, &manifest, &present, &mut report).await?;
+    let at_once = crate::default_parallelism().get().max(2);
+    let checks = manifest
+        .files
+        .iter()
+        .map(|record| check(store, record, present.get(&record.path).copied(), cx));
+    let mut checks = stream::iter(checks).buffer_unordered(at_once);
+    while let Some(checked) = checks.try_next().await? {
+        report.documents += checked.documents;
+        report.stored_bytes += checked.stored_bytes;
+        report.damage.extend(checked.damage);
+    }
+    // The sort is stable: several faults of one file stay in the order of the file.
+    report.damage.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Some(report))
+}
+
+/// Files that the manifest does not list, what killed writers left behind included.
+async fn unexpected(
+    store: &Arc<dyn Store>,
+    manifest: &FolderManifest,
+    present: &BTreeMap<String, u64>,
+    report: &mut VerifyReport,
+) -> Result<()> {
+    let listed: BTreeSet<&str> = manifest
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
+    let strays = present
+        .keys()
+        .filter(|path| !listed.contains(path.as_str()) && path.as_str() != MANIFEST_FILE);
+    for path in strays {
+        report.damage.push(Damage::new(
+            path,
+            DamageKind::Unexpected,
+            "the manifest does not list it",
+        ));
+    }
+    for path in store.leftovers().await? {
+        let message = "a dump that was killed, or is still running, left it behind";
+        report
+            .damage
+            .push(Damage::new(&path, DamageKind::Unexpected, message));
+    }
+    Ok(())
+}
+
+async fn check(
+    store: &Arc<dyn Store>,
+    record: &FileRecord,
+    present_bytes: Option<u64>,
+    cx: &RunContext,
+) -> Result<file::Checked> {
+    let Some(present_bytes) = present_bytes else {
+        return Ok(Damage::new(&record.path, DamageKind::Missing, "it is missing").into());
+    };
+    let namespace = record
+        .namespace
+        .as_ref()
+        .filter(|_| record.kind == FileRole::Data);
+    if let Some(namespace) = namespace {
+        cx.emit(Event::NamespaceStarted {
+            namespace: namespace.clone(),
+            estimated_documents: Some(record.documents),
+            estimated_bytes: Some(record.uncompressed_bytes),
+        });
+    }
+    let checked = match present_bytes == record.stored_bytes {
+        true => file::check(store, record, cx).await?,
+        false => Damage::new(
+            &record.path,
+            DamageKind::Size,
+            format!(
+                "it has {present_bytes} bytes, but the manifest recorded {}",
+                record.stored_bytes
+            ),
+        )
+        .into(),
+    };
+    if let Some(namespace) = namespace {
+        cx.emit(Event::NamespaceFinished {
+            namespace: namespace.clone(),
+            documents: checked.documents,
+            failed_documents: record.documents.saturating_sub(checked.documents),
+        });
+    }
+    Ok(checked)
+}
