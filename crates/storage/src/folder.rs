@@ -158,15 +158,19 @@ impl FolderStore {
         Ok(objects)
     }
 
-    fn remove_leftovers_now(&self) -> Result<Vec<String>> {
+    fn leftovers_now(&self) -> Result<Vec<(String, PathBuf)>> {
         let mut leftovers = Vec::new();
         self.walk(&self.root, "", &mut |path, file, _| {
             if is_leftover(&path) {
                 leftovers.push((path, file.to_owned()));
             }
         })?;
+        Ok(leftovers)
+    }
+
+    fn remove_leftovers_now(&self) -> Result<Vec<String>> {
         let mut removed = Vec::new();
-        for (path, file) in leftovers {
+        for (path, file) in self.leftovers_now()? {
             // Its writer holds a lock for as long as it lives.
             let abandoned = File::open(&file).is_ok_and(|open| open.try_lock().is_ok());
             if abandoned && fs::remove_file(&file).is_ok() {
@@ -294,6 +298,14 @@ impl Store for FolderStore {
             // One call for all files: a sync of each would cost a millisecond a collection.
             nix::unistd::syncfs(File::open(&root).map_err(failed)?)
                 .map_err(|error| failed(error.into()))
+        })
+    }
+
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        let store = self.clone();
+        blocking("list", &self.root, move || {
+            let found = store.leftovers_now()?;
+            Ok(found.into_iter().map(|(path, _)| path).collect())
         })
     }
 

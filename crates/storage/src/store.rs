@@ -57,6 +57,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// As [`Upload::write`]; what was finished may then be lost.
     fn flush(&self) -> BoxFuture<'_, Result<()>>;
 
+    /// What writers left behind that were killed, or write now: paths of what is no object, and may never be.
+    ///
+    /// # Errors
+    ///
+    /// As the store has them.
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>>;
+
     /// Removes what earlier, killed writers left behind; returns what was removed.
     ///
     /// What a living writer works on is left alone.
