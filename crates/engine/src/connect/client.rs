@@ -21,7 +21,7 @@ impl ConnectPlan {
         Client::with_options(options).map_err(|error| failure::of(self, error))
     }
 
-    async fn client_options(&self) -> Result<ClientOptions> {
+    pub(super) async fn client_options(&self) -> Result<ClientOptions> {
         let mut parameters = self.parameters.clone();
         parameters.replica_set.clone_from(&self.replica_set);
         parameters.server_selection_timeout = self.server_selection_timeout;

@@ -1,0 +1,97 @@
+//! The command lines of both binaries, as they are typed.
+//!
+//! The habits are those of go-flags, which mongodump and mongorestore use: the last of a repeated option counts,
+//! `-h` is the host, optional values follow only an `=`, and a connection string may stand anywhere.
+
+mod connection;
+mod dump;
+mod general;
+mod rate;
+mod restore;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+
+use clap::{
+    CommandFactory, Parser,
+    error::{ContextKind, ErrorKind},
+};
+
+pub(crate) use connection::ConnectionArgs;
+pub(crate) use dump::{DumpArgs, DumpCommand, VerifyArgs};
+pub(crate) use general::{GeneralArgs, GenerateArgs, VerbosityArgs};
+pub(crate) use restore::RestoreArgs;
+
+const AFTER_HELP_DUMP: &str = "\
+Environment:
+  RDUMP_URI  connection string, where neither --uri, --host nor --port is given
+
+Exit codes: 0 done, 1 failed. With --strict: 3 done with problems, 130 stopped by a signal.";
+
+const AFTER_HELP_RESTORE: &str = "\
+Environment:
+  RDUMP_URI  connection string, where neither --uri, --host nor --port is given
+
+Exit codes: 0 done, even if the server refused documents; 1 failed. With --strict: 3 if it refused
+any or there were other problems, 130 stopped by a signal.";
+
+const AFTER_HELP_VERIFY: &str = "\
+Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 4 damaged,
+130 stopped by a signal.";
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Parsed<A> {
+    /// To do the work.
+    Run(A),
+    /// To print this on stdout: help or version.
+    Print(String),
+}
+
+/// Reads a command line, or says in one line why it cannot.
+pub(crate) fn parse<A: Parser + CommandFactory>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Parsed<A>, String> {
+    match A::try_parse_from(arguments) {
+        Ok(parsed) => Ok(Parsed::Run(parsed)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            Ok(Parsed::Print(error.to_string()))
+        }
+        Err(error) => Err(reason(&error)),
+    }
+}
+
+/// clap's reason in one line, without its tips on usage.
+fn reason(error: &clap::Error) -> String {
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    match (error.kind(), argument) {
+        (ErrorKind::UnknownArgument, Some(argument)) => {
+            let name = argument
+                .split('=')
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches('-');
+            match name {
+                "dbpath" | "directoryperdb" | "journal" => format!(
+                    "--{name} is no longer supported: start a server on the data files and connect to it instead"
+                ),
+                _ => format!("unknown option {name:?}"),
+            }
+        }
+        _ => {
+            // What comes after an empty line are tips.
+            let text = error.to_string();
+            let lines = text.lines().map(str::trim);
+            let reason: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+            let reason = reason.join(" ");
+            reason.strip_prefix("error: ").unwrap_or(&reason).to_owned()
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! JSON as people type it on command lines: keys without quotes, single quotes, a comma too many.
+
+use serde_json::{Map, Number, Value};
+
+/// How deep arrays and objects may be nested.
+const MAX_DEPTH: usize = 32;
+
+/// Reads one value. The error says what was expected.
+pub(super) fn parse(text: &str) -> Result<Value, &'static str> {
+    let mut reader = Reader { rest: text };
+    let value = reader.value(0)?;
+    match reader.peek() {
+        None => Ok(value),
+        Some(_) => Err("the end is expected after the value"),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn peek(&mut self) -> Option<char> {
+        self.rest = self.rest.trim_start();
+        self.rest.chars().next()
+    }
+
+    fn take(&mut self, expected: char) -> bool {
+        let found = self.peek() == Some(expected);
+        if found {
+            self.rest = &self.rest[expected.len_utf8()..];
+        }
+        found
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, &'static str> {
+        if depth > MAX_DEPTH {
+            return Err("it is nested too deeply");
+        }
+        match self.peek() {
+            Some('{') => self.object(depth),
+            Some('[') => self.array(depth),
+            Some('"' | '\'') => self.string().map(Value::String),
+            Some(_) => self.bare(),
+            None => Err("a value is expected"),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, &'static str> {
+        let mut object = Map::new();
+        self.take('{');
+        while !self.take('}') {
+            let key = match self.peek() {
+                Some('"' | '\'') => self.string()?,
+                _ => self.word()?.to_owned(),
+            };
+            if !self.take(':') {
+                return Err("a colon is expected after a key");
+            }
+            object.insert(key, self.value(depth + 1)?);
+            if !self.take(',') && self.peek() != Some('}') {
+                return Err("a comma or } is expected");
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, &'static str> {
+        let mut array = Vec::new();
+        self.take('[');
+        while !self.take(']') {
+            array.push(self.value(depth + 1)?);
+            if !self.take(',') && self.peek() != Some(']') {
+                return Err("a comma or ] is expected");
+            }
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn string(&mut self) -> Result<String, &'static str> {
+        let mut characters = self.rest.char_indices();
+        let quote = characters.next().map(|(_, quote)| quote);
+        let mut string = String::new();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => match characters.next() {
+                    Some((_, 'n')) => string.push('\n'),
+                    Some((_, 't')) => string.push('\t'),
+                    Some((_, escaped @ ('"' | '\'' | '\\' | '/'))) => string.push(escaped),
+                    _ => return Err("a string has an escape that is not known"),
+                },
+                _ if Some(character) == quote => {
+                    self.rest = &self.rest[at + character.len_utf8()..];
+                    return Ok(string);
+                }
+                other => string.push(other),
+            }
+        }
+        Err("the end of a string is expected")
+    }
+
+    /// A number, a constant, or a word.
+    fn bare(&mut self) -> Result<Value, &'static str> {
+        let word = self.word()?;
+        Ok(match word {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "null" => Value::Null,
+            _ => match (
+                word.parse::<i64>(),
+                word.parse::<f64>().ok().and_then(Number::from_f64),
+            ) {
+                (Ok(number), _) => Value::from(number),
+                (_, Some(number)) => Value::Number(number),
+                _ => return Err("a text needs quotes"),
+            },
+        })
+    }
+
+    fn word(&mut self) -> Result<&str, &'static str> {
+        self.peek();
+        let is_word = |character: char| character.is_alphanumeric() || "_$.+-".contains(character);
+        let end = self
+            .rest
+            .find(|character| !is_word(character))
+            .unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        if word.is_empty() {
+            Err("a name or value is expected")
+        } else {
+            Ok(word)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::parse;
+
+    #[test]
+    fn what_people_type_is_read() {
+        for (text, value) in [
+            ("{}", json!({})),
+            (r#"{"a":1}"#, json!({"a": 1})),
+            (" { mode : 'nearest' , } ", json!({"mode": "nearest"})),
+            (
+                r#"{tagSets: [{dc: "ny"}, {}], n: -1.5e3,}"#,
+                json!({"tagSets": [{"dc": "ny"}, {}], "n": -1500.0}),
+            ),
+            (
+                r#"["a\"b\n", 'c"d', true, false, null]"#,
+                json!(["a\"b\n", "c\"d", true, false, null]),
+            ),
+        ] {
+            assert_eq!(parse(text), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            "",
+            "{",
+            "[",
+            "{a}",
+            "{a:}",
+            "{a:1 b:2}",
+            "[1 2]",
+            "'a",
+            "{a:b}",
+            "{} {}",
+            r#""\q""#,
+            "{,}",
+            "é",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse(&"[".repeat(100_000)).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! How the end of a run that failed is told.
+
+use serde::Serialize;
+
+use crate::console::Console;
+
+/// An error as a line of JSON.
+#[derive(Serialize)]
+struct ErrorLine {
+    kind: &'static str,
+    message: String,
+    hint: Option<String>,
+}
+
+/// Says why it failed: one line with all causes, a hint if there is one, and the same as JSON.
+pub(crate) fn tell(console: &Console, error: &anyhow::Error) {
+    let message = chain(error);
+    let ours = error.downcast_ref::<rdump::Error>();
+    let hint = ours.and_then(|error| error.hint());
+    console.always(format_args!("Failed: {message}"));
+    if let Some(hint) = hint {
+        console.always(format_args!("Hint: {hint}"));
+    }
+    let kind = ours.map_or("invalid", |error| kind(error.kind()));
+    console.json(
+        "error",
+        ErrorLine {
+            kind,
+            message,
+            hint: hint.map(str::to_owned),
+        },
+    );
+}
+
+/// The messages of an error and its causes, each once.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    let mut messages: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let message = one_line(&cause.to_string());
+        if messages.last().is_none_or(|last| !last.ends_with(&message)) {
+            messages.push(message);
+        }
+    }
+    messages.join(": ")
+}
+
+/// A text from elsewhere without its line breaks.
+pub(crate) fn one_line(text: &str) -> String {
+    match text.contains(['\n', '\r']) {
+        true => text
+            .split(['\n', '\r'])
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+        false => text.to_owned(),
+    }
+}
+
+fn kind(kind: rdump::ErrorKind) -> &'static str {
+    use rdump::ErrorKind as Kind;
+    match kind {
+        Kind::Invalid => "invalid",
+        Kind::Unavailable => "unavailable",
+        Kind::Denied => "denied",
+        Kind::Unsupported => "unsupported",
+        Kind::Conflict => "conflict",
+        Kind::Data => "data",
+        Kind::Cancelled => "cancelled",
+        Kind::Internal => "internal",
+        // The engine may learn new kinds.
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_one_line_without_repetitions() {
+        let error = anyhow::anyhow!("disk full")
+            .context("cannot write a.bson")
+            .context("cannot write a.bson");
+        assert_eq!(chain(&error), "cannot write a.bson: disk full");
+        assert_eq!(one_line("a\n  b\r\nc"), "a b c");
+    }
+}

@@ -1,0 +1,193 @@
+//! Tells what a run does: log lines from its events, and how far each collection is.
+
+mod bars;
+mod rows;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rdump::{Codec, Counters, Event, Location, Namespace, Observer, data_file};
+
+use crate::{console::Console, units::counted};
+use bars::Bars;
+use rows::Rows;
+
+/// How often lines say how far it is, where there is no terminal.
+const LINES_EVERY: Duration = Duration::from_secs(3);
+/// How often the total is read, where there is one.
+const BARS_EVERY: Duration = Duration::from_millis(200);
+
+/// What the run does, for the words to say it.
+#[derive(Clone, Debug)]
+pub(crate) enum Verb {
+    /// Collections are written to files of this codec below this folder.
+    Dump(Location, Codec),
+    /// Documents are inserted.
+    Restore,
+    /// Files are read and compared with their manifest.
+    Verify,
+}
+
+/// An observer for people, and for `--json`.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    console: Console,
+    verb: Verb,
+    started: Instant,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rows: Rows,
+    bars: Option<Bars>,
+}
+
+impl Progress {
+    /// Watches a run that adds to `counters`.
+    pub(crate) fn new(console: &Console, verb: Verb, counters: Arc<Counters>) -> Self {
+        let bars = console.bars().map(Bars::new);
+        let state = Mutex::new(State {
+            rows: Rows::default(),
+            bars,
+        });
+        Self {
+            console: console.clone(),
+            verb,
+            started: Instant::now(),
+            counters,
+            state,
+        }
+    }
+
+    /// Says again and again how far it is; never ends by itself.
+    pub(crate) async fn keep_telling(&self) -> Infallible {
+        let has_bars = self.console.bars().is_some();
+        let mut ticks = tokio::time::interval(if has_bars { BARS_EVERY } else { LINES_EVERY });
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let state = self.state();
+            match &state.bars {
+                Some(bars) => bars.total(&self.counters, self.started.elapsed()),
+                None => {
+                    let lines = state.rows.lines();
+                    drop(state);
+                    for line in lines {
+                        self.console.log(line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the bars off the screen.
+    pub(crate) fn finish(&self) {
+        if let Some(bars) = &self.state().bars {
+            bars.clear();
+        }
+    }
+
+    /// What became of the collections so far, in words, for a run that did not come to its end.
+    pub(crate) fn outcome(&self) -> String {
+        self.state().rows.outcome()
+    }
+
+    /// The namespaces that are complete.
+    pub(crate) fn complete(&self) -> Vec<Namespace> {
+        self.state().rows.complete()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log line for an event, if it has one.
+    fn line(&self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::NamespaceStarted { namespace, .. } => match &self.verb {
+                Verb::Dump(location, codec) => {
+                    format!(
+                        "writing {namespace} to {location}/{}/{}",
+                        namespace.db,
+                        data_file(&namespace.collection, *codec)
+                    )
+                }
+                Verb::Restore => format!("restoring {namespace}"),
+                Verb::Verify => return None,
+            },
+            Event::NamespaceFinished {
+                namespace,
+                documents,
+                failed_documents,
+                ..
+            } => {
+                let documents = counted(*documents, "document");
+                match &self.verb {
+                    Verb::Dump(..) => format!("done dumping {namespace} ({documents})"),
+                    Verb::Restore => {
+                        format!(
+                            "finished restoring {namespace} ({documents}, {})",
+                            counted(*failed_documents, "failure")
+                        )
+                    }
+                    Verb::Verify => return None,
+                }
+            }
+            Event::IndexesStarted {
+                namespace, indexes, ..
+            } => {
+                format!(
+                    "restoring {} of {namespace}",
+                    if *indexes == 1 {
+                        "1 index".to_owned()
+                    } else {
+                        format!("{indexes} indexes")
+                    }
+                )
+            }
+            Event::Retrying {
+                namespace,
+                what,
+                reason,
+                attempt,
+                ..
+            } => {
+                format!(
+                    "{}{what} (attempt {attempt}) after: {reason}",
+                    prefix(namespace.as_ref())
+                )
+            }
+            Event::Notice {
+                namespace, message, ..
+            } => format!("{}{message}", prefix(namespace.as_ref())),
+            Event::Problem(problem) => format!("WARNING: {problem}"),
+            // What only moves the bars, and what the engine may learn to tell.
+            _ => return None,
+        })
+    }
+}
+
+fn prefix(namespace: Option<&Namespace>) -> String {
+    namespace
+        .map(|namespace| format!("{namespace}: "))
+        .unwrap_or_default()
+}
+
+impl Observer for Progress {
+    fn on_event(&self, event: &Event) {
+        self.console.json("event", event);
+        if let Some(line) = self.line(event) {
+            self.console.log(crate::failure::one_line(&line));
+        }
+        let mut state = self.state();
+        state.rows.update(event);
+        if let Some(bars) = &mut state.bars {
+            bars.update(event);
+        }
+    }
+}

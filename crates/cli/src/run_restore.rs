@@ -1,0 +1,125 @@
+//! `rrestore`: restores what the request says.
+
+use std::sync::Arc;
+
+use rdump::{Acknowledgement, Counters, FolderReader, Restore, RestoreReport, Target};
+use serde::Serialize;
+
+use crate::{
+    convert::RestoreRequest,
+    exit::Exit,
+    progress::{Progress, Verb},
+    session::{Session, is_cancelled},
+};
+
+/// What a stopped run leaves, as a line of JSON.
+#[derive(Serialize)]
+struct Stopped {
+    complete: Vec<rdump::Namespace>,
+}
+
+/// Restores.
+pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::Result<Exit> {
+    let console = &session.console;
+    // The dump first: whether it can be read at all is known without the server.
+    let reader = FolderReader::open(&request.location, request.reader.clone());
+    let Some(reader) = session.unless_cancelled(reader).await? else {
+        return Ok(Exit::cancelled(session.strict));
+    };
+    let Some(target) = session
+        .unless_cancelled(Target::connect(&request.connect))
+        .await?
+    else {
+        return Ok(Exit::cancelled(session.strict));
+    };
+    console.log(format_args!(
+        "preparing collections to restore from {}",
+        request.location
+    ));
+    let counters = Arc::new(Counters::default());
+    let progress = Arc::new(Progress::new(console, Verb::Restore, Arc::clone(&counters)));
+    let observer = Arc::clone(&progress);
+    let restore = Restore::new(&target, Arc::new(reader))
+        .options(request.options.clone())
+        .observer(observer)
+        .cancel(session.cancel.clone())
+        .counters(Arc::clone(&counters));
+    let plan = match restore.plan().await {
+        Err(error) if is_cancelled(&error) => return Ok(Exit::cancelled(session.strict)),
+        plan => plan?,
+    };
+    if request.dry_run {
+        match console.wants_json() {
+            true => console.json("plan", serde_json::json!({ "namespaces": &plan })),
+            false => console.stdout(&plan.to_string()),
+        }
+        console.log("dry run completed");
+        console.log(totals(0, 0));
+        return Ok(Exit::Done);
+    }
+    let result = tokio::select! {
+        result = restore.run(plan) => result,
+        never = progress.keep_telling() => match never {},
+    };
+    progress.finish();
+    match result {
+        Ok(report) => Ok(finish(session, &request, &report)),
+        Err(error) if is_cancelled(&error) => {
+            // What is complete, partly restored and untouched, the engine has said.
+            console.always("restore stopped before its end");
+            console.json(
+                "stopped",
+                Stopped {
+                    complete: progress.complete(),
+                },
+            );
+            console.log(totals(
+                counters.documents_written.value(),
+                counters.documents_failed.value(),
+            ));
+            Ok(Exit::cancelled(session.strict))
+        }
+        Err(error) => {
+            crate::failure::tell(console, &anyhow::Error::from(error));
+            console.log(totals(
+                counters.documents_written.value(),
+                counters.documents_failed.value(),
+            ));
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {
+    let console = &session.console;
+    if !report.verified {
+        console.log("the dump has no manifest: it was restored without being verified");
+    }
+    console.json("report", report);
+    match request.options.write_concern.w {
+        // Nobody counted.
+        Acknowledgement::Members(0) => console.log("done"),
+        _ => console.log(totals(report.documents, report.failed_documents)),
+    }
+    let other_problems = report.problems.len() > refused_namespaces(report);
+    match (session.strict, report.failed_documents > 0, other_problems) {
+        (true, true, _) | (true, _, true) => Exit::Problems,
+        // mongorestore ends with 0 if the server refused documents, and with 1 if anything else went wrong.
+        (false, _, true) => Exit::Failed,
+        _ => Exit::Done,
+    }
+}
+
+/// How many namespaces have documents that the server refused; each of them is one problem.
+fn refused_namespaces(report: &RestoreReport) -> usize {
+    report
+        .namespaces
+        .iter()
+        .filter(|namespace| namespace.failed_documents > 0)
+        .count()
+}
+
+/// mongorestore's last line.
+fn totals(restored: u64, failed: u64) -> String {
+    format!("{restored} document(s) restored successfully. {failed} document(s) failed to restore.")
+}

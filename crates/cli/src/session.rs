@@ -1,0 +1,105 @@
+//! What every command that runs has: a console, a token that signals cancel, passwords that were asked for.
+
+use std::future::Future;
+
+use anyhow::Context;
+use rdump::{CancellationToken, ConnectOptions, Error, ErrorKind};
+
+use crate::{
+    args::{GeneralArgs, VerbosityArgs},
+    console::Console,
+    exit::Exit,
+    logging, prompt,
+    signals::Signals,
+};
+
+/// Threads that may be asked for by `--numThreads`.
+const MAX_THREADS: usize = 64;
+
+/// One run of one command.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) console: Console,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) strict: bool,
+}
+
+impl Session {
+    /// A session that says as much as was asked for. The error is for the command line's author.
+    pub(crate) fn new(verbosity: &VerbosityArgs, json: bool, strict: bool) -> Result<Self, String> {
+        let level = verbosity
+            .level()
+            .map_err(|value| format!("invalid verbosity {value:?}"))?;
+        let console = Console::new(level, json);
+        logging::install(&console);
+        Ok(Self {
+            console,
+            cancel: CancellationToken::new(),
+            strict,
+        })
+    }
+
+    /// Runs `work` on as many threads as it can use, until it ends or signals end it.
+    ///
+    /// Compression and I/O have threads of their own; these only pass things on.
+    pub(crate) fn block_on(
+        &self,
+        general: Option<&GeneralArgs>,
+        work: impl Future<Output = anyhow::Result<Exit>>,
+    ) -> anyhow::Result<Exit> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let asked = general
+            .and_then(|general| general.num_threads)
+            .and_then(|threads| usize::try_from(threads).ok());
+        let threads = match asked.filter(|threads| *threads > 0) {
+            Some(threads) => threads.clamp(2, MAX_THREADS),
+            None => cores.clamp(2, 4),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let result = runtime.block_on(async {
+            let mut signals = Signals::new().context("cannot listen for signals")?;
+            let exit = Exit::cancelled(self.strict);
+            signals
+                .watch(&self.console, &self.cancel, exit, Box::pin(work))
+                .await
+        });
+        // What is left is reading and compressing that nobody waits for.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// Asks for the passwords that are missing.
+    pub(crate) fn ask_for_passwords(&self, options: &mut ConnectOptions) -> anyhow::Result<()> {
+        let plan = options.plan()?;
+        if let Some(path) = plan.needs_key_password() {
+            let whose = format!("the key in {}", path.display());
+            options.tls_certificate_key_file_password =
+                Some(prompt::password(&self.console, &whose)?);
+        }
+        if plan.needs_password() {
+            let whose = format!("mongo user {:?}", plan.username().unwrap_or_default());
+            options.password = Some(prompt::password(&self.console, &whose)?);
+        }
+        Ok(())
+    }
+
+    /// Runs what cannot be cancelled by itself, until a signal comes. `None` is that signal.
+    pub(crate) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = rdump::Result<T>>,
+    ) -> anyhow::Result<Option<T>> {
+        match self.cancel.run_until_cancelled(work).await {
+            Some(done) => Ok(Some(done?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whether an error says no more than that the run was stopped.
+pub(crate) fn is_cancelled(error: &Error) -> bool {
+    error.kind() == ErrorKind::Cancelled
+}

@@ -1,0 +1,168 @@
+use std::{fs, process::Stdio};
+
+use bson::doc;
+use rdump_testkit::{ReplicaSet, Standalone, dataset};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::program::{dump, rdump, rrestore, run};
+
+const CANARY: &str = "canary7";
+
+#[tokio::test]
+async fn an_unreachable_server_is_named_with_the_time_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("dump");
+    let uri = format!("mongodb://u:{CANARY}@127.0.0.1:1/?serverSelectionTimeoutMS=300");
+    let ran = run(rdump(), ["--uri", &uri, "-o", out.to_str().unwrap()])
+        .await
+        .expect(1);
+    let ran = ran.says("Failed: no server could be reached at 127.0.0.1:1 within 0.3 seconds: ");
+    assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
+    assert!(!out.exists());
+}
+
+#[tokio::test]
+async fn a_wrong_password_names_user_and_database_and_no_password() {
+    let server = Standalone::builder().auth().start().await;
+    let host = &server.hosts()[0];
+    let arguments = [
+        "-h",
+        host,
+        "-u",
+        "root",
+        "-p",
+        CANARY,
+        "--authenticationDatabase",
+        "admin",
+    ];
+    let ran = run(rdump(), arguments).await.expect(1);
+    let ran = ran
+        .says("Failed: authentication failed for user \"root\" of database \"admin\"")
+        .says("Hint: check --username");
+    assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
+
+    let uri = format!("mongodb://root:{CANARY}@{host}/?authSource=admin");
+    let ran = run(rrestore(), ["-vvv", &uri, "."]).await.expect(1);
+    assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_missing_password_is_read_from_standard_input() {
+    let server = Standalone::builder().auth().start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = rdump();
+    command.args([
+        "-h",
+        &server.hosts()[0],
+        "-u",
+        "root",
+        "--authenticationDatabase",
+        "admin",
+        "-d",
+        "none",
+    ]);
+    command.args(["-o", folder.path().join("dump").to_str().unwrap()]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let line = format!("{}\n", rdump_testkit::deployment::ROOT_PASSWORD);
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(line.as_bytes())
+        .await
+        .unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.contains("Enter password for mongo user \"root\""),
+        "{stderr}"
+    );
+    assert_eq!(output.stdout, b"", "prompts never go to stdout");
+
+    let ran = run(rdump(), ["-h", &server.hosts()[0], "-u", "root"])
+        .await
+        .expect(1);
+    ran.says("Failed: there is no password for mongo user \"root\", and no terminal to ask for it");
+}
+
+#[tokio::test]
+async fn a_malformed_connection_string_is_never_quoted() {
+    for uri in [
+        "mongodb://u:canary7",
+        "mongodb://u:p/canary7@a",
+        "mongodb://u:canary7@a:x",
+        "mongodb://u:12?canary7=1@a",
+    ] {
+        for arguments in [["--uri", uri], [uri, "--gzip"]] {
+            let ran = run(rdump(), arguments).await.expect(1);
+            assert!(!ran.stderr.contains(CANARY), "{uri}: {}", ran.stderr);
+        }
+        let mut command = rdump();
+        command.env("RDUMP_URI", uri);
+        let ran = run(command, ["-vvv"]).await.expect(1);
+        assert!(!ran.stderr.contains(CANARY), "{uri}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_does_not_exist_is_no_failure_and_leaves_nothing() {
+    let source = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("dump");
+    dump(&source, &out, &["-d", "none"])
+        .await
+        .expect(0)
+        .says("there is nothing to dump: database none");
+    dump(&source, &out, &["-d", "none", "-c", "no"])
+        .await
+        .expect(0)
+        .says("namespace with DB none and collection no does not exist");
+    assert!(!out.exists());
+}
+
+#[tokio::test]
+async fn what_is_no_dump_is_not_restored() {
+    let target = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let restore = |path: &std::path::Path| {
+        run(
+            rrestore(),
+            [target.uri(), path.to_str().unwrap().to_owned()],
+        )
+    };
+    restore(&missing).await.expect(1).says("Failed: ");
+    let file = folder.path().join("file.txt");
+    fs::write(&file, "no dump").unwrap();
+    restore(&file).await.expect(1).says("Failed: ");
+}
+
+#[tokio::test]
+async fn refused_documents_end_with_0_and_with_strict_with_3() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(10).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    dump(&source, folder.path(), &[]).await.expect(0);
+    let uri = source.uri();
+    let arguments = [&uri, folder.path().to_str().unwrap()];
+    // Every document is there already.
+    let ran = run(rrestore(), arguments).await.expect(0);
+    let last = *ran.messages().last().unwrap();
+    assert_eq!(
+        last,
+        "0 document(s) restored successfully. 10 document(s) failed to restore."
+    );
+    run(rrestore(), arguments.iter().copied().chain(["--strict"]))
+        .await
+        .expect(3);
+    let count = source
+        .client()
+        .database("shop")
+        .collection::<bson::Document>("orders");
+    assert_eq!(count.count_documents(doc! {}).await.unwrap(), 10);
+}

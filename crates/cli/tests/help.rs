@@ -1,0 +1,62 @@
+use crate::program::{rdump, rrestore, run};
+
+#[tokio::test]
+async fn help_lists_every_option_by_group() {
+    let help = run(rdump(), ["--help"]).await.expect(0);
+    assert_eq!(help.stderr, "");
+    insta::assert_snapshot!("rdump_help", help.stdout);
+    let help = run(rrestore(), ["--help"]).await.expect(0);
+    insta::assert_snapshot!("rrestore_help", help.stdout);
+    let help = run(rdump(), ["verify", "--help"]).await.expect(0);
+    insta::assert_snapshot!("rdump_verify_help", help.stdout);
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_ends_with_1_or_in_a_subcommand_with_2() {
+    run(rdump(), ["--nonsense"])
+        .await
+        .expect(1)
+        .says("error parsing command line options: unknown option \"nonsense\"")
+        .says("try 'rdump --help' for more information");
+    run(rrestore(), ["a", "b"])
+        .await
+        .expect(1)
+        .says("error parsing command line options: error parsing positional arguments: ")
+        .says("try 'rrestore --help' for more information");
+    run(rdump(), ["--verbose=loud"])
+        .await
+        .expect(1)
+        .says("error parsing command line options: invalid verbosity");
+    run(rdump(), ["verify"])
+        .await
+        .expect(2)
+        .says("error parsing command line options: ");
+    run(rdump(), ["verify", "x", "--nonsense"])
+        .await
+        .expect(2)
+        .says("error parsing command line options: ");
+}
+
+#[tokio::test]
+async fn what_is_not_supported_yet_is_refused_by_name() {
+    let ran = run(rdump(), ["--archive"])
+        .await
+        .expect(1)
+        .says("Failed: --archive: not yet supported by this version");
+    assert_eq!(ran.stdout, "");
+    run(rrestore(), ["--oplogReplay"])
+        .await
+        .expect(1)
+        .says("Failed: --oplogReplay: not yet supported by this version");
+}
+
+#[tokio::test]
+async fn log_lines_start_with_the_time_as_mongodumps_do() {
+    let ran = run(rdump(), ["--oplog"]).await.expect(1);
+    let (time, _) = ran.stderr.lines().next().unwrap().split_once('\t').unwrap();
+    assert_eq!(time.len(), "2006-01-02T15:04:05.000+0000".len(), "{time}");
+    assert!(
+        time.ends_with("+0000") && time.as_bytes()[10] == b'T',
+        "{time}"
+    );
+}

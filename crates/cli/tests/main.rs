@@ -1,0 +1,11 @@
+//! The binaries, run as a person runs them.
+
+mod broken_pipe;
+mod failures;
+mod generated;
+mod help;
+mod interrupt;
+mod json;
+mod program;
+mod round_trip;
+mod verify;
