@@ -196,7 +196,7 @@ pub enum MetadataError {
     Discrepancy { path: String },
     #[error("metadata is not UTF-8 at byte {offset}")]
     NotUtf8 { offset: usize },
-    #[error("metadata is not Extended JSON")]
+    #[error("cannot read the metadata")]
     Json { source: ExtJsonError },
     #[error("field `{field}` of the metadata is not {expected}")]
     Field {

@@ -43,7 +43,7 @@ pub(super) fn value(fields: &Fields, out: &mut Vec<u8>) -> Result<Option<u8>, Ex
             single,
             "$numberDouble must have a number in a string",
             || {
-                out.extend(text(first)?.parse::<f64>().ok()?.to_le_bytes());
+                out.extend(double(text(first)?)?.to_le_bytes());
                 Some(0x01)
             },
         ),
@@ -51,7 +51,7 @@ pub(super) fn value(fields: &Fields, out: &mut Vec<u8>) -> Result<Option<u8>, Ex
             single,
             "$numberDecimal must have a decimal128 number in a string",
             || {
-                out.extend(text(first)?.parse::<Decimal128>().ok()?.bytes());
+                out.extend(decimal(text(first)?)?.bytes());
                 Some(0x13)
             },
         ),
@@ -177,6 +177,20 @@ fn parts<'a>(json: &'a Json, keys: [&str; 2]) -> Option<[&'a Json; 2]> {
         },
         _ => None,
     }
+}
+
+/// A number; of the many ways to write not-a-number, the one that Extended JSON has.
+fn double(text: &str) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|double: &f64| !double.is_nan() || text == "NaN")
+}
+
+/// As [`double`], for decimal128.
+fn decimal(text: &str) -> Option<Decimal128> {
+    let decimal: Decimal128 = text.parse().ok()?;
+    let is_nan = decimal.to_string() == "NaN";
+    Some(decimal).filter(|_| !is_nan || text == "NaN")
 }
 
 fn object_id(json: &Json, out: &mut Vec<u8>) -> Option<u8> {

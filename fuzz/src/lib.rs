@@ -1,0 +1,125 @@
+//! What each fuzz target does with its input: read it, and when it can be read, write it and read that again.
+//!
+//! Nothing here may panic, whatever the input; an assertion is a property that must hold for all of them.
+
+use std::io::Read;
+
+use rdump_format::{
+    Codec, CollectionMetadata, Digest, DocumentReader, FileName, FolderManifest, SegmentRecord,
+    check_document, decoder, escape, ext_json, stem, unescape, validate,
+};
+
+/// The most that one input is decompressed to, in bytes.
+const ENOUGH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A stream of documents, plain or compressed.
+pub fn documents(input: &[u8]) {
+    let mut reader = DocumentReader::new(input);
+    for document in rdump_format::documents(input) {
+        let mut read = Vec::new();
+        match (document, reader.read_into(&mut read)) {
+            (Ok(document), Ok(Some(length))) => {
+                assert_eq!((document, document.len()), (read.as_slice(), length));
+                check_document(document).expect("it came out of a stream");
+                one_document(document);
+            }
+            (Err(sliced), Err(read)) => assert_eq!(sliced.to_string(), read.to_string()),
+            (sliced, read) => panic!("one way of reading gave {sliced:?}, the other {read:?}"),
+        }
+    }
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let decoder = decoder(codec, input).expect("codecs can always be set up");
+        let _ = decoder.take(ENOUGH_BYTES).read_to_end(&mut Vec::new());
+    }
+}
+
+fn one_document(document: &[u8]) {
+    let sound = validate(document).is_ok();
+    let document = bson::RawDocument::from_bytes(document).expect("its frame was checked");
+    if let Ok(text) = ext_json::to_canonical(document) {
+        assert!(sound, "{text}");
+        // The text may read as something else, if a key looks like Extended JSON. That, then, comes back.
+        if let Ok(read) = ext_json::parse(&text)
+            && let Ok(text) = ext_json::to_canonical(&read)
+        {
+            assert_eq!(ext_json::parse(&text).expect("it was written"), read);
+        }
+    }
+}
+
+/// The text of a metadata file.
+pub fn metadata(input: &[u8]) {
+    let Ok(metadata) = CollectionMetadata::from_json(input) else {
+        return;
+    };
+    if let Ok(text) = metadata.to_json() {
+        let back = CollectionMetadata::from_json(text.as_bytes()).expect("it was written");
+        assert_eq!(back, metadata);
+    }
+}
+
+/// A manifest, and the value of one: the digest would keep the fuzzer out.
+pub fn manifest(input: &[u8]) {
+    let value = [
+        format!("{{\"sha256\":\"{}\",\"manifest\":", Digest::of(input)).as_bytes(),
+        input,
+        b"}\n",
+    ]
+    .concat();
+    for bytes in [input, &value] {
+        if let Ok(manifest) = FolderManifest::from_bytes(bytes) {
+            let written = manifest.to_bytes().expect("it was read");
+            assert_eq!(
+                FolderManifest::from_bytes(&written).expect("it was written"),
+                manifest
+            );
+        }
+    }
+}
+
+/// The name of a file, and the name of a collection.
+pub fn file_name(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else {
+        return;
+    };
+    assert_eq!(unescape(&escape(text)).expect("it was escaped"), text);
+    assert!(stem(text).len() <= 238);
+    if let Some(file) = FileName::parse(text) {
+        let _ = file.collection(Some(text));
+        if let Ok(collection) = file.collection(None) {
+            assert_eq!(
+                unescape(&escape(&collection)).expect("it was escaped"),
+                collection
+            );
+        }
+    }
+}
+
+/// A codec, two numbers that a manifest records, and the bytes of a segment with their true digest.
+pub fn segment(input: &[u8]) {
+    let Some(([codec, documents, low, high], stored)) = input.split_first_chunk() else {
+        return;
+    };
+    let codec = match codec % 3 {
+        0 => Codec::None,
+        1 => Codec::Gzip,
+        _ => Codec::Zstd,
+    };
+    let record = SegmentRecord {
+        documents: u64::from(*documents),
+        uncompressed_bytes: u64::from(u16::from_le_bytes([*low, *high])),
+        stored_bytes: stored.len() as u64,
+        sha256: Digest::of(stored),
+    };
+    let mut out = b"before".to_vec();
+    let opened = record.open(codec, stored, &mut out);
+    let grown = out.len() as u64 - 6;
+    assert_eq!(
+        grown,
+        if opened.is_ok() {
+            record.uncompressed_bytes
+        } else {
+            0
+        }
+    );
+}
