@@ -1,8 +1,8 @@
 //! Runs one `mongod` process in a folder of its own.
 //!
 //! The process dies with the test: dropping kills it, and when the test process itself is killed the kernel
-//! kills the server too (through `setpriv`, see [`spawner`]). SIGKILL is the only way it is ever stopped: it is
-//! quick, and what a crash leaves is what a dump has to live with.
+//! kills the server too (`setpriv --pdeathsig` of util-linux asks for that). SIGKILL is the only way it is ever
+//! stopped: it is quick, and what a crash leaves is what a dump has to live with.
 
 mod folder;
 mod port;

@@ -129,6 +129,7 @@ async fn a_server_dies_with_a_test_that_is_killed() {
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         return;
     }
+    let folder = tempfile::tempdir().unwrap();
     let mut victim = Command::new(env::current_exe().unwrap())
         .args([
             "--exact",
@@ -136,6 +137,8 @@ async fn a_server_dies_with_a_test_that_is_killed() {
             "deployment::a_server_dies_with_a_test_that_is_killed",
         ])
         .env(VICTIM, "1")
+        // It cannot clean up after itself.
+        .env("TMPDIR", folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
