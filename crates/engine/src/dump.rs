@@ -125,10 +125,8 @@ impl Dump {
         let mut report = DumpReport::default();
         if !plan.is_empty() {
             self.cx.unless_cancelled(self.begin(&plan)).await?;
-            report.namespaces = self
-                .cx
-                .unless_cancelled(namespace::dump_all(self, &plan))
-                .await?;
+            // Cancels by itself, since it has tasks to wait for.
+            report.namespaces = namespace::dump_all(self, &plan).await?;
             report.documents = report
                 .namespaces
                 .iter()

@@ -1,5 +1,6 @@
 //! Reading a collection's documents, batch by batch, as the server sends them.
 
+use rdump_format::Namespace;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, raw::cstr, rawdoc};
 use futures::StreamExt;
 use mongodb::{
@@ -111,29 +112,24 @@ impl Query {
     pub(super) async fn read_range(
         &self,
         cx: &RunContext,
-        namespace: &rdump_format::Namespace,
+        namespace: &Namespace,
         mut range: IdRange,
         retries: &mut Retries,
         batches: &mpsc::Sender<Batch>,
     ) -> Result<()> {
+        let mut find = range.find(&self.collection, self.filter.as_deref());
+        let mut last_part = false;
         loop {
-            let find = range.find(&self.collection, self.filter.as_deref());
             let mut resumed_at = range.last_id().map(RawDocument::to_owned);
             let read = self.read(find, batches, |batch| {
                 let documents = || {
-                    batch
-                        .doc_slices()
-                        .ok()
-                        .into_iter()
-                        .flatten()
-                        .flatten()
-                        .filter_map(|d| d.as_document())
+                    let array = batch.doc_slices().ok().into_iter().flatten().flatten();
+                    array.filter_map(|document| document.as_document())
                 };
                 // `min` is inclusive: the document that was read last may come again.
                 let again = resumed_at.take().is_some_and(|last| {
-                    documents()
-                        .next()
-                        .is_some_and(|first| IdRange::id_of(first).as_deref() == Some(&*last))
+                    let first = documents().next().and_then(IdRange::id_of);
+                    first.is_some_and(|first| first == last)
                 });
                 if let Some(last) = documents().last() {
                     range.advance(last);
@@ -142,21 +138,30 @@ impl Query {
                 usize::from(again)
             });
             match read.await {
-                Ok(()) => return Ok(()),
+                Ok(()) if last_part => return Ok(()),
+                Ok(()) => last_part = true,
                 Err(ReadError::Fatal(error)) => return Err(error),
                 Err(ReadError::Interrupted(error)) => {
                     let error = command::error(error);
-                    retries
-                        .again_after(
-                            cx,
-                            Some(namespace),
-                            "reading on after the last document",
-                            error,
-                        )
-                        .await?;
+                    let what = "reading on after the last document";
+                    retries.again_after(cx, Some(namespace), what, error).await?;
                 }
             }
+            find = match range.left_out() {
+                Some(filter) if last_part => self.find_only(&filter),
+                None if last_part => return Ok(()),
+                _ => range.find(&self.collection, self.filter.as_deref()),
+            };
         }
+    }
+
+    /// The command that reads the documents that pass both this filter and that of the query.
+    fn find_only(&self, filter: &RawDocument) -> RawDocumentBuf {
+        let filter = match &self.filter {
+            Some(ours) => rawdoc! { "$and": [filter.to_owned(), ours.clone()] },
+            None => filter.to_owned(),
+        };
+        rawdoc! { "find": self.collection.as_str(), "filter": filter }
     }
 
     async fn read(

@@ -63,6 +63,15 @@ impl IdRange {
         }
     }
 
+    /// A filter for what [`find`](Self::find) leaves out of a range without `max`, if it does.
+    ///
+    /// With a `min`, the server takes the highest value there is as an exclusive bound.
+    pub(super) fn left_out(&self) -> Option<RawDocumentBuf> {
+        let max_key = rawdoc! { "_id": RawBsonRef::MaxKey };
+        let read = self.last_id() == Some(&*max_key);
+        (self.min.is_some() && self.max.is_none() && !read).then_some(max_key)
+    }
+
     /// The command that reads what is left of the range.
     pub(super) fn find(&self, collection: &str, filter: Option<&RawDocument>) -> RawDocumentBuf {
         let mut find = rawdoc! { "find": collection };

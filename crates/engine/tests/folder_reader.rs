@@ -1,0 +1,1 @@
+//! What a folder is understood to hold.
