@@ -1,6 +1,8 @@
 //! Folders of every version of the format, which this version must read for ever.
 
+use std::error::Error;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rdump_format::{
@@ -16,29 +18,25 @@ fn testdata() -> PathBuf {
 }
 
 /// What the file holds, checked against everything that the manifest says about it.
-fn content(folder: &Path, file: &FileRecord) -> Vec<u8> {
-    let stored = fs::read(folder.join(&file.path)).unwrap();
+fn content(folder: &Path, file: &FileRecord) -> Result<Vec<u8>, Box<dyn Error>> {
+    let stored = fs::read(folder.join(&file.path))?;
     assert_eq!(stored.len() as u64, file.stored_bytes);
     assert_eq!(Digest::of(&stored), file.sha256);
 
     let mut content = Vec::new();
-    std::io::Read::read_to_end(
-        &mut decoder(file.codec, stored.as_slice()).unwrap(),
-        &mut content,
-    )
-    .unwrap();
+    decoder(file.codec, stored.as_slice())?.read_to_end(&mut content)?;
     assert_eq!(content.len() as u64, file.uncompressed_bytes);
     if file.kind == FileRole::Data {
         let (mut opened, mut rest) = (Vec::new(), stored.as_slice());
         for segment in &file.segments {
-            let (piece, after) = rest.split_at(usize::try_from(segment.stored_bytes).unwrap());
-            segment.open(file.codec, piece, &mut opened).unwrap();
+            let (piece, after) = rest.split_at(usize::try_from(segment.stored_bytes)?);
+            segment.open(file.codec, piece, &mut opened)?;
             rest = after;
         }
         assert!(rest.is_empty());
         assert_eq!(opened, content);
     }
-    content
+    Ok(content)
 }
 
 #[test]
@@ -50,7 +48,7 @@ fn folders_of_every_version_are_read() {
         assert_eq!(manifest.version, version);
         for file in &manifest.files {
             println!("{name}/{}", file.path);
-            let content = content(&folder, file);
+            let content = content(&folder, file).unwrap();
             match file.kind {
                 FileRole::Data => {
                     let count = documents(&content)
