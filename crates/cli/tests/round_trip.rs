@@ -22,13 +22,9 @@ async fn what_rdump_dumps_rrestore_restores() {
             "writing shop.orders to {}/shop/orders.bson",
             out.display()
         ));
-        let dumped = dumped
+        dumped
             .says("done dumping shop.orders (1000 documents)")
-            .says("dumped 1000 documents of ");
-        assert!(
-            dumped.messages().last().unwrap().contains(" MB/s)")
-                || dumped.stderr.contains(" kB/s)")
-        );
+            .says("dumped 1001 documents of 2 namespaces, ");
 
         let target = ReplicaSet::start().await;
         let restored = run(rrestore(), [target.uri(), out.to_str().unwrap().to_owned()])

@@ -137,10 +137,10 @@ fn query(args: &DumpArgs) -> Result<Option<String>, Refusal> {
 }
 
 fn select(args: &DumpArgs) -> Result<Selector, Refusal> {
-    let mut select = Selector::default();
-    select.include = patterns("nsInclude", &args.ns_include)?;
-    select.exclude = patterns("nsExclude", &args.ns_exclude)?;
-    Ok(select)
+    Ok(Selector {
+        include: patterns("nsInclude", &args.ns_include)?,
+        exclude: patterns("nsExclude", &args.ns_exclude)?,
+    })
 }
 
 fn compression(args: &DumpArgs) -> Result<Compression, Refusal> {

@@ -142,8 +142,6 @@ fn check(args: &RestoreArgs, has_db: bool) -> Result<(), Refusal> {
 
 /// `--excludeCollection x` is `--nsExclude '*.x'`.
 fn select(args: &RestoreArgs) -> Result<Selector, Refusal> {
-    let mut select = Selector::default();
-    select.include = patterns("nsInclude", &args.ns_include)?;
     let names = args
         .exclude_collection
         .iter()
@@ -157,8 +155,10 @@ fn select(args: &RestoreArgs) -> Result<Selector, Refusal> {
         .chain(names)
         .chain(prefixes)
         .collect();
-    select.exclude = patterns("nsExclude", &excludes)?;
-    Ok(select)
+    Ok(Selector {
+        include: patterns("nsInclude", &args.ns_include)?,
+        exclude: patterns("nsExclude", &excludes)?,
+    })
 }
 
 fn is_file(location: &Location) -> bool {

@@ -61,7 +61,9 @@ impl ConnectionUri {
         let (user_info, hosts_and_db) = match before.rsplit_once('@') {
             Some((user_info, hosts)) => (Some(user_info), hosts),
             // A `?` in a password looks like this; whatever is before it would be taken for a host.
-            None if query.contains('@') => return Err(Error::invalid(NOT_ENCODED)),
+            None if query.split(['&', ';']).any(is_stray) => {
+                return Err(Error::invalid(NOT_ENCODED));
+            }
             None => (None, before),
         };
         let mut parsed = Self {
@@ -131,6 +133,11 @@ impl ConnectionUri {
             }
         }
     }
+}
+
+/// Whether this looks like the rest of a password rather than a parameter. Azure has an `@` in application names.
+fn is_stray(pair: &str) -> bool {
+    pair.contains('@') && !pair.to_lowercase().starts_with("appname=")
 }
 
 fn credentials(user_info: &str) -> Result<(String, Option<Secret>)> {
