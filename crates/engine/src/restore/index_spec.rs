@@ -21,6 +21,8 @@ pub(crate) struct IndexRules {
     /// The collection's collation is not simple, or unknown: an index without one must say that it is simple, else it
     /// would inherit the collection's.
     pub(crate) say_simple_collation: bool,
+    /// The collection is a time-series, whose indexes on measurements never say their version.
+    pub(crate) is_time_series: bool,
 }
 
 /// What is built, and what a person should know.
@@ -137,7 +139,7 @@ fn convert_one(
     {
         spec.append(bson::cstr!("collation"), rawdoc! { "locale": "simple" });
     }
-    if has_2dsphere && index.get("2dsphereIndexVersion")?.is_none() {
+    if has_2dsphere && !rules.is_time_series && index.get("2dsphereIndexVersion")?.is_none() {
         // The version that those had which did not say.
         spec.append(bson::cstr!("2dsphereIndexVersion"), 1_i32);
     }

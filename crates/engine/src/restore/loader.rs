@@ -148,35 +148,18 @@ impl<'a> Loader<'a> {
         );
         let spare = Arc::clone(&self.spare);
         let validate = self.shared.options.validate_documents;
-        let mut packing = Some(Packing {
-            builder,
-            batches,
-            spare,
-            validate,
-            offset: 0,
-        });
+        let mut packing = Packing { builder, batches, spare, validate, offset: 0 };
         let mut runs = self.shared.reader.documents(entry);
         let mut documents = 0;
-        while let (Some(run), Some(mut packer)) = (runs.next().await.transpose()?, packing.take()) {
+        while let Some(run) = runs.next().await.transpose()? {
             self.shared.cx.counters.documents_read.add(run.documents);
-            self.shared
-                .cx
-                .counters
-                .bytes_read
-                .add(run.body.len() as u64);
+            self.shared.cx.counters.bytes_read.add(run.body.len() as u64);
             documents += run.documents;
-            let packed = tokio::task::spawn_blocking(move || {
-                packer.push_all(&run).map(|open| open.then_some(packer))
-            });
-            packing = packed
-                .await
-                .map_err(|error| Error::task("build batches", error))??;
+            let packed = tokio::task::spawn_blocking(move || packing.push_all(&run).map(|()| packing));
+            packing = packed.await.map_err(|error| Error::task("build batches", error))??;
         }
-        if let Some(mut packing) = packing
-            && let Some(batch) = packing.builder.finish()
-        {
-            // Workers that are gone have said why.
-            let _ = packing.batches.send(batch).await;
+        if let Some(batch) = packing.builder.finish() {
+            packing.batches.send(batch).await.map_err(|_gone| Error::internal("no worker is left"))?;
         }
         Ok(documents)
     }
@@ -245,8 +228,8 @@ struct Packing {
 }
 
 impl Packing {
-    /// Hands over every batch that gets full; false if nobody takes them any more.
-    fn push_all(&mut self, run: &Documents) -> Result<bool> {
+    /// Hands over every batch that gets full.
+    fn push_all(&mut self, run: &Documents) -> Result<()> {
         let mut offset = self.offset;
         for document in rdump_format::documents(&run.body) {
             let document = document.map_err(|error| {
@@ -262,9 +245,10 @@ impl Packing {
             }
             if self.builder.is_full_for(document)
                 && let Some(batch) = self.builder.finish()
-                && self.batches.blocking_send(batch).is_err()
             {
-                return Ok(false);
+                // Nobody hears this: when the workers are gone, so is the run.
+                let gone = |_gone| Error::internal("no worker is left");
+                self.batches.blocking_send(batch).map_err(gone)?;
             }
             let spare = &self.spare;
             self.builder
@@ -272,7 +256,7 @@ impl Packing {
             offset += document.len() as u64;
         }
         self.offset = offset;
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -342,6 +342,7 @@ impl Planning<'_> {
             keep_version: self.options.keep_index_version,
             convert_legacy: self.options.convert_legacy_indexes,
             fix_dotted_hashed: self.options.fix_dotted_hashed_indexes,
+            is_time_series: kind(Some(metadata)) == NamespaceKind::TimeSeries,
             say_simple_collation: has_collation(&metadata.options)
                 || kept.is_some_and(|kept| has_collation(&kept.options)),
         };

@@ -27,7 +27,8 @@ async fn every_data_set_comes_back_the_same_also_over_itself() {
     for (number, compression) in [Compression::None, Compression::GZIP, Compression::ZSTD].into_iter().enumerate() {
         let location = Location::from(folder.path().join(number.to_string()).as_path());
         dump(&source, &location, compression).await;
-        let options = RestoreOptions::default().drop(number > 0).bypass_document_validation(true);
+        let options =
+            RestoreOptions::default().drop(number > 0).bypass_document_validation(true).keep_index_version(true);
         let report = restore(&location, &target, options).await;
         assert!(report.verified);
         assert_eq!(report.failed_documents, 0);
