@@ -92,9 +92,6 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
 
 fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {
     let console = &session.console;
-    if !report.verified {
-        console.log("the dump has no manifest: it was restored without being verified");
-    }
     console.json("report", report);
     match request.options.write_concern.w {
         // Nobody counted.

@@ -186,3 +186,56 @@ async fn tls_and_passwords_with_odd_characters_work() {
     );
     assert_eq!(fs::read(one).unwrap(), fs::read(other).unwrap());
 }
+
+#[tokio::test]
+async fn a_certificate_is_enough_to_log_in_and_messages_may_be_compressed() {
+    let source = ReplicaSet::builder().auth().tls().start().await;
+    dataset::orders(10).seed(&source.client()).await;
+    source.create_certificate_user(&[("root", "admin")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (ca_file, key_file) = (
+        source.ca_file().to_str().unwrap(),
+        source.client_pem().to_str().unwrap(),
+    );
+    let arguments = [
+        "-h",
+        &source.hosts()[0],
+        "--sslCAFile",
+        ca_file,
+        "--sslPEMKeyFile",
+        key_file,
+    ];
+    let more = [
+        "--authenticationMechanism",
+        "MONGODB-X509",
+        "-d",
+        "shop",
+        "-o",
+        folder.path().to_str().unwrap(),
+    ];
+    for compressor in ["zstd", "zlib", "snappy"] {
+        let compressors = ["--compressors", compressor];
+        let ran = run(rdump(), arguments.iter().chain(&more).chain(&compressors))
+            .await
+            .expect(0);
+        ran.says("done dumping shop.orders (10 documents)");
+    }
+
+    // Without the authority, the server's certificate is one of a stranger.
+    let arguments = [
+        "-h",
+        &source.hosts()[0],
+        "--ssl",
+        "--serverSelectionTimeout",
+        "1",
+    ];
+    let ran = run(rdump(), arguments)
+        .await
+        .expect(1)
+        .says("Failed: no server could be reached at 127.0.0.1:");
+    assert!(
+        ran.stderr.contains("invalid peer certificate"),
+        "{}",
+        ran.stderr
+    );
+}
