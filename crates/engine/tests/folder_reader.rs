@@ -1,1 +1,316 @@
 //! What a folder is understood to hold.
+
+use std::{fs, os::unix::fs::symlink};
+
+use bson::{Document, doc};
+use futures::TryStreamExt;
+use rdump::{
+    Codec, Error, ErrorKind, FolderReader, FolderReaderOptions, Location,
+    media::{DumpEntry, DumpReader},
+};
+use rdump_format::{CollectionMetadata, documents};
+use rdump_testkit::damage;
+
+use crate::made::Made;
+
+async fn open(made: &Made, path: &str, options: FolderReaderOptions) -> Result<FolderReader, Error> {
+    FolderReader::open(&Location::from(made.file(path).as_path()), options).await
+}
+
+async fn open_all(made: &Made) -> FolderReader {
+    open(made, "", FolderReaderOptions::default()).await.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+async fn refused(made: &Made, path: &str, options: FolderReaderOptions) -> Error {
+    open(made, path, options).await.map(|reader| reader.contents().clone()).unwrap_err()
+}
+
+async fn read(reader: &FolderReader, entry: &DumpEntry) -> Result<Vec<Document>, Error> {
+    let mut found = Vec::new();
+    let mut runs = reader.documents(entry);
+    while let Some(run) = runs.try_next().await? {
+        let before = found.len();
+        found.extend(documents(&run.body).map(|document| {
+            Document::try_from(bson::RawDocument::from_bytes(document.unwrap()).unwrap()).unwrap()
+        }));
+        assert_eq!((found.len() - before) as u64, run.documents);
+    }
+    Ok(found)
+}
+
+fn names(reader: &FolderReader) -> Vec<String> {
+    reader.contents().entries.iter().map(|entry| entry.namespace.to_string()).collect()
+}
+
+fn has_notice(reader: &FolderReader, text: &str) -> bool {
+    reader.contents().notices.iter().any(|notice| notice.contains(text))
+}
+
+fn numbered(count: i32) -> Vec<Document> {
+    (0..count).map(|number| doc! { "_id": number, "text": "x".repeat(300) }).collect()
+}
+
+#[tokio::test]
+async fn a_folder_of_mongodump_is_read_in_every_compression_with_and_without_manifest() {
+    let mut made = Made::new();
+    let expected = numbered(5000);
+    for (name, codec) in [("plain", Codec::None), ("gzip", Codec::Gzip), ("zstd", Codec::Zstd)] {
+        made.data(&format!("db.{name}"), codec, expected.clone());
+        made.data(&format!("db.empty {name}"), codec, []);
+    }
+    for verified in [false, true] {
+        if verified {
+            made.manifest();
+        }
+        let reader = open_all(&made).await;
+        assert_eq!(reader.contents().verified, verified);
+        assert_eq!(reader.contents().entries.len(), 6);
+        for entry in &reader.contents().entries {
+            let found = read(&reader, entry).await.unwrap();
+            let expected: &[Document] = if entry.namespace.collection.starts_with("empty") { &[] } else { &expected };
+            assert!(found == expected, "{} has {} documents", entry.namespace, found.len());
+            let counted = verified.then_some(expected.len() as u64);
+            assert_eq!(entry.data.as_ref().unwrap().documents, counted);
+        }
+    }
+}
+
+#[tokio::test]
+async fn gzip_of_several_members_and_zstd_of_one_frame_are_read_whatever_wrote_them() {
+    let mut made = Made::new();
+    let path = made.data("db.c", Codec::Gzip, numbered(250));
+    let member = fs::read(made.file(&path)).unwrap();
+    made.stray(&path, [member.clone(), member].concat());
+    let reader = open_all(&made).await;
+    assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 500);
+}
+
+#[tokio::test]
+async fn names_metadata_and_everything_unknown_are_sorted_out() {
+    let mut made = Made::new();
+    made.data("db.caf\u{e9}/1+ %", Codec::None, numbered(1));
+    made.data("db.bare", Codec::None, numbered(1));
+    made.metadata("db.view", doc! { "viewOn": "bare", "pipeline": [] }, &[]);
+    let long = "long+%41/".repeat(27);
+    made.data(&format!("db.{long}"), Codec::None, numbered(1));
+    made.metadata(&format!("db.{long}"), doc! { "capped": true }, &[]);
+    let series = "s".repeat(230);
+    made.data(&format!("db.system.buckets.{series}"), Codec::None, numbered(1));
+    made.metadata(&format!("db.{series}"), doc! { "timeseries": { "timeField": "t" } }, &[]);
+    made.stray("db/old.bin", b"");
+    made.stray("db/empty.metadata.json", b"");
+    made.stray("db/readme.txt", b"hello");
+    made.stray("db/nested/c.bson", b"");
+    made.stray("db/$admin.system.users.bson", b"");
+    made.stray("oplog.bson", b"");
+    made.stray("prelude.json", br#"{"ServerVersion":"7.0.16","ToolVersion":"100.18.0"}"#);
+    symlink(made.file("db"), made.file("linked")).unwrap();
+
+    let reader = open_all(&made).await;
+    let found: Vec<String> = names(&reader).into_iter().filter(|name| name.starts_with("db.")).collect();
+    let mut expected =
+        vec!["db.bare".to_owned(), "db.caf\u{e9}/1+ %".into(), "db.empty".into(), format!("db.{long}"), "db.old".into()];
+    expected.extend([format!("db.{series}"), "db.view".into()]);
+    assert_eq!(found, expected);
+    assert_eq!(names(&reader).len(), 2 * expected.len(), "the link to the folder is followed");
+    let entry = |name: &str| reader.contents().entries.iter().find(|entry| entry.namespace.to_string() == name).unwrap();
+    let buckets = entry(&format!("db.{series}"));
+    assert!(buckets.data.as_ref().unwrap().buckets && buckets.metadata.is_some());
+    assert!(entry(&format!("db.{long}")).metadata.as_ref().unwrap().options.get_bool("capped").unwrap());
+    assert!(entry("db.view").data.is_none() && entry("db.empty").metadata.is_none() && entry("db.bare").metadata.is_none());
+    assert_eq!(reader.contents().prelude.as_ref().unwrap().server_version.as_deref(), Some("7.0.16"));
+    for text in ["readme.txt", "db/nested/ is skipped", "users and roles", "oplog.bson is skipped", "no manifest"] {
+        assert!(has_notice(&reader, text), "{text}: {:#?}", reader.contents().notices);
+    }
+}
+
+#[tokio::test]
+async fn one_database_is_read_under_any_name_and_its_manifest_is_found_above() {
+    let mut made = Made::new();
+    made.data("shop.orders", Codec::None, numbered(150));
+    made.data("other.orders", Codec::None, numbered(1));
+    let options = FolderReaderOptions::default().db("copy");
+    for verified in [false, true] {
+        if verified {
+            made.manifest();
+        }
+        let reader = open(&made, "shop", options.clone()).await.unwrap();
+        assert_eq!(names(&reader), ["copy.orders"]);
+        assert_eq!(reader.contents().verified, verified);
+        assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 150);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_dump_given_for_one_database_restores_nothing_and_says_what_to_do() {
+    let mut made = Made::new();
+    made.data("shop.orders", Codec::None, numbered(1));
+    let reader = open(&made, "", FolderReaderOptions::default().db("shop")).await.unwrap();
+    assert!(names(&reader).is_empty());
+    assert!(has_notice(&reader, "give that database's folder"));
+    made.manifest();
+    let reader = open(&made, "", FolderReaderOptions::default().db("shop")).await.unwrap();
+    assert!(names(&reader).is_empty() && has_notice(&reader, "give that database's folder"));
+}
+
+#[tokio::test]
+async fn one_file_is_read_with_the_metadata_beside_it() {
+    let mut made = Made::new();
+    made.data("shop.orders", Codec::Gzip, numbered(120));
+    made.metadata("shop.orders", doc! { "capped": true }, &[]);
+    made.metadata("shop.other", doc! {}, &[]);
+    made.data("shop.system.buckets.s", Codec::None, numbered(2));
+    made.metadata("shop.s", doc! { "timeseries": { "timeField": "t" } }, &[]);
+    for verified in [false, true] {
+        if verified {
+            made.manifest();
+        }
+        let reader = open(&made, "shop/orders.bson.gz", FolderReaderOptions::default()).await.unwrap();
+        assert_eq!((names(&reader), reader.contents().verified), (vec!["shop.orders".to_owned()], verified));
+        assert!(reader.contents().entries[0].metadata.is_some());
+        let options = FolderReaderOptions::default().db("a").collection("b");
+        let renamed = open(&made, "shop/orders.bson.gz", options).await.unwrap();
+        assert_eq!(names(&renamed), ["a.b"]);
+        assert_eq!(read(&renamed, &renamed.contents().entries[0]).await.unwrap().len(), 120);
+        let series = open(&made, "shop/system.buckets.s.bson", FolderReaderOptions::default()).await.unwrap();
+        assert_eq!(names(&series), ["shop.s"]);
+    }
+    let error = refused(&made, "shop/orders.metadata.json", FolderReaderOptions::default()).await;
+    assert!(error.to_string().contains("does not have a .bson extension"), "{error}");
+    let error = refused(&made, "shop", FolderReaderOptions::default().db("a").collection("b")).await;
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn what_is_no_dump_is_refused_by_name() {
+    let made = Made::new();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert!(error.to_string().contains("holds no dump: no .bson or .metadata.json file below it"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    made.stray("notes/readme.txt", b"hello");
+    assert_eq!(refused(&made, "", FolderReaderOptions::default()).await.kind(), ErrorKind::Invalid);
+    assert_eq!(refused(&made, "missing", FolderReaderOptions::default()).await.kind(), ErrorKind::Invalid);
+    made.stray("one/c.bson", b"");
+    let error = refused(&made, "one", FolderReaderOptions::default()).await;
+    assert!(error.hint().unwrap().contains("one database's folder"), "{error:?}");
+}
+
+#[tokio::test]
+async fn two_files_for_one_collection_are_a_conflict_unless_gzip_decides() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.data("db.c", Codec::Gzip, numbered(2));
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(error.to_string(), "db.c: both db/c.bson and db/c.bson.gz are for this collection");
+    let reader = open(&made, "", FolderReaderOptions::default().gzip(true)).await.unwrap();
+    assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn files_beside_a_manifest_count_only_where_it_has_none() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.manifest();
+    made.data("db.c", Codec::Gzip, numbered(2));
+    let reader = open_all(&made).await;
+    assert!(reader.contents().verified && has_notice(&reader, "db/c.bson.gz is skipped"));
+    assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 1);
+    made.data("db.new", Codec::None, numbered(3));
+    let reader = open_all(&made).await;
+    assert!(!reader.contents().verified && has_notice(&reader, "db.new cannot be verified"));
+    assert_eq!(names(&reader), ["db.c", "db.new"]);
+}
+
+#[tokio::test]
+async fn indexes_of_old_dumps_come_from_system_indexes() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    let index = doc! { "v": 1, "key": { "a": 1 }, "ns": "another.c", "name": "a_1" };
+    made.data("db.system.indexes", Codec::None, [index]);
+    let reader = open_all(&made).await;
+    assert_eq!(names(&reader), ["db.c"]);
+    let metadata: &CollectionMetadata = reader.contents().entries[0].metadata.as_ref().unwrap();
+    assert_eq!(metadata.indexes[0].get_str("name").unwrap(), "a_1");
+    made.metadata("db.other", doc! {}, &[]);
+    let reader = open_all(&made).await;
+    assert!(reader.contents().entries[0].metadata.is_none() && has_notice(&reader, "system.indexes.bson is skipped"));
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_is_never_passed_over() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.manifest();
+    for offset in [0, 20, 90, 200] {
+        made.manifest();
+        damage::flip_byte(&made.file(rdump_format::MANIFEST_FILE), offset);
+        let error = refused(&made, "", FolderReaderOptions::default()).await;
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.hint().unwrap().contains("verify"));
+    }
+}
+
+#[tokio::test]
+async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
+    for action in ["delete", "truncate", "flip"] {
+        for victim in ["db/c.bson", "db/c.metadata.json"] {
+            let mut made = Made::new();
+            made.data("db.c", Codec::None, numbered(250));
+            made.metadata("db.c", doc! {}, &[]);
+            made.manifest();
+            let file = made.file(victim);
+            match action {
+                "delete" => fs::remove_file(&file).unwrap(),
+                "truncate" => damage::truncate(&file, damage::length(&file) - 1),
+                _ => damage::flip_byte(&file, 5),
+            }
+            let error = match open(&made, "", FolderReaderOptions::default()).await {
+                Err(error) => error,
+                Ok(reader) => read(&reader, &reader.contents().entries[0]).await.unwrap_err(),
+            };
+            assert_eq!(error.kind(), ErrorKind::Data, "{action} {victim}");
+            assert!(error.location() == Some(victim) || error.to_string().contains(victim), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_segment_is_named_and_those_before_it_are_read() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let mut made = Made::new();
+        let path = made.data("db.c", codec, numbered(250));
+        made.manifest();
+        let first = made.segments(&path)[0];
+        damage::flip_bits(&made.file(&path), first + 30, 1);
+        let reader = open_all(&made).await;
+        let mut runs = reader.documents(&reader.contents().entries[0]);
+        assert_eq!(runs.try_next().await.unwrap().unwrap().documents, 100);
+        let error = runs.try_next().await.unwrap_err();
+        assert_eq!(error.namespace().unwrap().to_string(), "db.c");
+        assert!(error.to_string().contains(&format!("segment 2 of 3 of {path} (bytes {first} to")), "{error}");
+        assert!(runs.try_next().await.unwrap().is_none());
+    }
+}
+
+/// Without a manifest only a cut between two documents of a plain file goes unnoticed.
+#[tokio::test]
+async fn a_file_without_manifest_that_is_cut_at_any_byte_is_an_error() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let mut made = Made::new();
+        let few: Vec<_> = (0..3).map(|number| doc! { "_id": number }).collect();
+        let path = made.data("db.c", codec, few);
+        let whole = fs::read(made.file(&path)).unwrap();
+        for cut in 0..whole.len() {
+            made.stray(&path, &whole[..cut]);
+            let reader = open_all(&made).await;
+            let found = read(&reader, &reader.contents().entries[0]).await;
+            if codec == Codec::None && cut % 14 == 0 {
+                assert_eq!(found.unwrap().len(), cut / 14);
+            } else {
+                let error = found.unwrap_err();
+                assert_eq!((error.kind(), error.namespace().unwrap().to_string()), (ErrorKind::Data, "db.c".into()));
+            }
+        }
+    }
+}
