@@ -1,6 +1,8 @@
-//! What each fuzz target does with its input: read it, and when it can be read, write it and read that again.
+//! What each fuzz target does with its input: read it, and when it can be read, write it and read
+//! that again.
 //!
-//! Nothing here may panic, whatever the input; an assertion is a property that must hold for all of them.
+//! Nothing here may panic, whatever the input; an assertion is a property that must hold for all of
+//! them.
 
 use std::io::Read;
 
@@ -38,7 +40,8 @@ fn one_document(document: &[u8]) {
     let document = bson::RawDocument::from_bytes(document).expect("its frame was checked");
     if let Ok(text) = ext_json::to_canonical(document) {
         assert!(sound, "{text}");
-        // The text may read as something else, if a key looks like Extended JSON. That, then, comes back.
+        // The text may read as something else, if a key looks like Extended JSON. That, then, comes
+        // back.
         if let Ok(read) = ext_json::parse(&text)
             && let Ok(text) = ext_json::to_canonical(&read)
         {

@@ -1,4 +1,5 @@
-//! Random BSON for property tests: every type, deprecated ones too, names that are empty or there twice.
+//! Random BSON for property tests: every type, deprecated ones too, names that are empty or there
+//! twice.
 
 use bson::Decimal128;
 use proptest::collection::vec;
@@ -15,6 +16,14 @@ pub(crate) fn document() -> impl Strategy<Value = Vec<u8>> {
 /// Documents one after another.
 pub(crate) fn documents(most: usize) -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec(document(), 0..most)
+}
+
+/// A whole document with anything inside, for what looks at its frame alone. Quicker to make.
+pub(crate) fn frame() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..40).prop_map(|inside| {
+        let length = i32::try_from(inside.len() + 5).unwrap().to_le_bytes();
+        [length.as_slice(), &inside, &[0]].concat()
+    })
 }
 
 /// Joins elements to a document.

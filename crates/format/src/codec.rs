@@ -1,7 +1,8 @@
 //! How data files are compressed: not at all, as gzip members, or as zstd frames.
 //!
-//! Data is compressed in *pieces*, one per segment, each of which can be decompressed by itself: gzip members and zstd
-//! frames. Their concatenation is an ordinary `.gz` or `.zst` file. See `docs/format.md`, *Compression*.
+//! Data is compressed in *pieces*, one per segment, each of which can be decompressed by itself:
+//! gzip members and zstd frames. Their concatenation is an ordinary `.gz` or `.zst` file. See
+//! `docs/format.md`, *Compression*.
 
 mod compression;
 mod compressor;

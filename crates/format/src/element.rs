@@ -1,7 +1,7 @@
 //! The elements of a BSON document, straight from its bytes.
 //!
-//! The types of `bson` are not enough here: they cannot show a DBPointer's parts, and insist on UTF-8 where servers do
-//! not. The layout is that of <https://bsonspec.org/spec.html>.
+//! The types of `bson` are not enough here: they cannot show a DBPointer's parts, and insist on
+//! UTF-8 where servers do not. The layout is that of <https://bsonspec.org/spec.html>.
 
 use crate::validate::InvalidBson;
 

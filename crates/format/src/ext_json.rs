@@ -1,12 +1,14 @@
 //! MongoDB Extended JSON: canonical text out, every known spelling in.
 //!
-//! Written is [canonical Extended JSON v2](https://github.com/mongodb/specifications/blob/master/source/extended-json.md)
-//! as the Go driver, and so mongodump, spells it, to the byte: no spaces, `"` `\` and control characters escaped, also
-//! U+2028 and U+2029, nothing else; doubles as `1.0`, `1E+06`, `-0.0`, `NaN`.
+//! Written is [canonical Extended JSON
+//! v2](https://github.com/mongodb/specifications/blob/master/source/extended-json.md) as the Go
+//! driver, and so mongodump, spells it, to the byte: no spaces, `"` `\` and control characters
+//! escaped, also U+2028 and U+2029, nothing else; doubles as `1.0`, `1E+06`, `-0.0`, `NaN`.
 //!
-//! Read are the canonical and the relaxed form, and the wrappers of older tools: `{"$date": "2020-01-01T00:00:00Z"}`,
-//! `{"$date": 0}`, `{"$binary": "AA==", "$type": "00"}`, `{"$uuid": "…"}`. An object whose first key is that of a
-//! wrapper must be a sound one. `{"$regex": …}` is left as it is: it is a query operator, and means the same.
+//! Read are the canonical and the relaxed form, and the wrappers of older tools: `{"$date":
+//! "2020-01-01T00:00:00Z"}`, `{"$date": 0}`, `{"$binary": "AA==", "$type": "00"}`, `{"$uuid":
+//! "…"}`. An object whose first key is that of a wrapper must be a sound one. `{"$regex": …}` is
+//! left as it is: it is a query operator, and means the same.
 //!
 //! Order is kept, and so are keys that are there twice.
 
@@ -24,7 +26,8 @@ pub use read::parse;
 pub use write::to_canonical;
 pub(crate) use write::{quote, write_canonical};
 
-/// How deep JSON may be nested: every level of BSON takes one, but for the scope of code, which takes two.
+/// How deep JSON may be nested: every level of BSON takes one, but for the scope of code, which
+/// takes two.
 const MAX_JSON_DEPTH: usize = 2 * MAX_DEPTH + 8;
 
 /// Why BSON cannot be written as Extended JSON, or why a text is not Extended JSON.
@@ -60,17 +63,14 @@ impl ExtJsonError {
     }
 
     /// The same error, seen from around `key`.
-    fn within(self, key: &str) -> Self {
-        match self {
-            Self::Value { path, reason } if path.is_empty() => Self::Value {
-                path: key.to_owned(),
-                reason,
-            },
-            Self::Value { path, reason } => Self::Value {
-                path: format!("{key}.{path}"),
-                reason,
-            },
-            other => other,
+    fn within(mut self, key: &str) -> Self {
+        if let Self::Value { path, .. } = &mut self {
+            *path = if path.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{key}.{path}")
+            };
         }
+        self
     }
 }

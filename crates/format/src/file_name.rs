@@ -1,8 +1,8 @@
 //! The names of the files in a dump folder, as mongodump makes them.
 //!
 //! A collection's files are called by its escaped name and what they hold: `caf%C3%A9s.bson.gz`,
-//! `caf%C3%A9s.metadata.json.gz`. An escaped name longer than 238 bytes is cut, and told apart from others by a hash;
-//! the full name is then in the metadata. See `docs/format.md`, *Names*.
+//! `caf%C3%A9s.metadata.json.gz`. An escaped name longer than 238 bytes is cut, and told apart from
+//! others by a hash; the full name is then in the metadata. See `docs/format.md`, *Names*.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,8 @@ use sha1::{Digest as _, Sha1};
 use crate::codec::Codec;
 use crate::namespace::BUCKETS_PREFIX;
 
-/// The longest stem, in bytes: with `.metadata.json.gz` it makes 255, which is what file systems allow.
+/// The longest stem, in bytes: with `.metadata.json.gz` it makes 255, which is what file systems
+/// allow.
 const MAX_STEM_BYTES: usize = 238;
 /// How much of the escaped name a shortened stem keeps, in bytes.
 const KEPT_BYTES: usize = 208;
@@ -26,8 +27,8 @@ const METADATA_SUFFIX: &str = ".metadata.json";
 
 /// Escapes a name as the query part of a URL is escaped.
 ///
-/// ASCII letters, digits and `-_.~` stay, a space becomes `+`, every other byte `%` and two upper-case hexadecimal
-/// digits.
+/// ASCII letters, digits and `-_.~` stay, a space becomes `+`, every other byte `%` and two
+/// upper-case hexadecimal digits.
 pub fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -49,8 +50,8 @@ pub fn escape(name: &str) -> String {
 ///
 /// # Errors
 ///
-/// [`FileNameError::Escape`] for a `%` without two hexadecimal digits, [`FileNameError::NotUtf8`] when the bytes do not
-/// make text.
+/// [`FileNameError::Escape`] for a `%` without two hexadecimal digits, [`FileNameError::NotUtf8`]
+/// when the bytes do not make text.
 pub fn unescape(text: &str) -> Result<String, FileNameError> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -82,7 +83,8 @@ pub fn unescape(text: &str) -> Result<String, FileNameError> {
     })
 }
 
-/// What the files of `collection` are called before their suffix: its escaped name, shortened if need be.
+/// What the files of `collection` are called before their suffix: its escaped name, shortened if
+/// need be.
 #[must_use]
 pub fn stem(collection: &str) -> String {
     let escaped = escape(collection);
@@ -102,7 +104,8 @@ pub fn data_file(collection: &str, codec: Codec) -> String {
 
 /// The name of the file with the metadata of `collection`.
 ///
-/// Beside zstd data the metadata stays plain, so that every tool can read it: pass [`Codec::None`] there.
+/// Beside zstd data the metadata stays plain, so that every tool can read it: pass [`Codec::None`]
+/// there.
 #[must_use]
 pub fn metadata_file(collection: &str, codec: Codec) -> String {
     format!("{}{METADATA_SUFFIX}{}", stem(collection), codec.extension())
@@ -135,8 +138,8 @@ pub struct FileName {
 impl FileName {
     /// Takes `name` apart; `None` when it is no name of data or metadata.
     ///
-    /// Known are `.bson` and `.metadata.json`, each also with `.gz` and `.zst`, and `.bin`, the name that plain data had
-    /// long ago.
+    /// Known are `.bson` and `.metadata.json`, each also with `.gz` and `.zst`, and `.bin`, the
+    /// name that plain data had long ago.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let (rest, codec) = [Codec::Gzip, Codec::Zstd]
@@ -170,13 +173,15 @@ impl FileName {
 
     /// The collection whose file this is.
     ///
-    /// `recorded` is the `collectionName` of the metadata beside it, and only used when the stem is shortened. For the
-    /// buckets of a time-series collection it is the name of the collection without prefix; the result has the prefix.
+    /// `recorded` is the `collectionName` of the metadata beside it, and only used when the stem is
+    /// shortened. For the buckets of a time-series collection it is the name of the collection
+    /// without prefix; the result has the prefix.
     ///
     /// # Errors
     ///
     /// [`FileNameError::NotRecorded`] when a shortened stem comes without a recorded name,
-    /// [`FileNameError::OtherCollection`] when the recorded name belongs to another file, and those of [`unescape`].
+    /// [`FileNameError::OtherCollection`] when the recorded name belongs to another file, and those
+    /// of [`unescape`].
     pub fn collection(&self, recorded: Option<&str>) -> Result<String, FileNameError> {
         if !self.is_shortened() {
             return unescape(&self.stem);

@@ -6,7 +6,8 @@
 //! | 4 | length − 5 | elements |
 //! | length − 1 | 1 | terminator, 0 |
 //!
-//! Only length and terminator are looked at here; the inside is for [`validate`](crate::validate()).
+//! Only length and terminator are looked at here; the inside is for
+//! [`validate`](crate::validate()).
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,8 @@ use std::io::{self, Read};
 
 /// The longest document that is read, in bytes: 16 MiB and 16 KiB.
 ///
-/// 16 MiB is the limit for documents of users. Servers allow 16 KiB on top for their own, such as oplog entries and the
-/// buckets of time-series collections, and dump tools meet those.
+/// 16 MiB is the limit for documents of users. Servers allow 16 KiB on top for their own, such as
+/// oplog entries and the buckets of time-series collections, and dump tools meet those.
 pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024 + 16 * 1024;
 
 /// The shortest document: its length and its terminator.
@@ -67,8 +68,9 @@ impl<R: Read> DocumentReader<R> {
     ///
     /// # Errors
     ///
-    /// [`FrameError`] when the length is impossible, the terminator is missing, the input ends inside the document or
-    /// cannot be read. `out` is then as it was before, and the reader stands at no particular place.
+    /// [`FrameError`] when the length is impossible, the terminator is missing, the input ends
+    /// inside the document or cannot be read. `out` is then as it was before, and the reader stands
+    /// at no particular place.
     pub fn read_into(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>, FrameError> {
         let start = out.len();
         let read = self.append(out);

@@ -1,8 +1,8 @@
 //! What the bytes of a MongoDB dump mean: names, documents, segments, metadata, manifest.
 //!
-//! Everything here is pure: no files, no network, no clock, no driver. The same bytes give the same values, and no
-//! input makes it panic, overflow its stack or allocate more than the input accounts for. The byte layouts are
-//! specified in `docs/format.md`; each module points at its section.
+//! Everything here is pure: no files, no network, no clock, no driver. The same bytes give the same
+//! values, and no input makes it panic, overflow its stack or allocate more than the input accounts
+//! for. The byte layouts are specified in `docs/format.md`; each module points at its section.
 //!
 //! | module | what it knows |
 //! |---|---|

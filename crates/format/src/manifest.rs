@@ -6,8 +6,9 @@
 //! {"sha256":"<64 lower-case hexadecimal digits>","manifest":<compact JSON>}
 //! ```
 //!
-//! The digest is over the exact bytes of the value of `manifest`, and everything around that value is fixed to the
-//! byte, so a change of any bit of the file is noticed. See `docs/format.md`, *Manifest*.
+//! The digest is over the exact bytes of the value of `manifest`, and everything around that value
+//! is fixed to the byte, so a change of any bit of the file is noticed. See `docs/format.md`,
+//! *Manifest*.
 
 mod check;
 mod error;
@@ -67,9 +68,9 @@ impl FolderManifest {
     ///
     /// # Errors
     ///
-    /// [`ManifestError`]: anything around the value is not as it must be, the digest differs, the version is not
-    /// readable by this build (found out before anything else is looked at), the JSON is not a manifest, or what it
-    /// says contradicts itself.
+    /// [`ManifestError`]: anything around the value is not as it must be, the digest differs, the
+    /// version is not readable by this build (found out before anything else is looked at), the
+    /// JSON is not a manifest, or what it says contradicts itself.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
         /// The part of every version, past and future, that says which version it is.
         #[derive(Deserialize)]

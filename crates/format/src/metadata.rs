@@ -1,4 +1,5 @@
-//! `<collection>.metadata.json`: the options and indexes of one collection, as mongodump writes them.
+//! `<collection>.metadata.json`: the options and indexes of one collection, as mongodump writes
+//! them.
 //!
 //! See `docs/format.md`, *Metadata*.
 
@@ -12,7 +13,8 @@ use crate::element::{Element, Elements, Nested, Value};
 use crate::ext_json::{ExtJsonError, parse, quote, write_canonical};
 use crate::validate::InvalidBson;
 
-/// The content of a metadata file. All fields are public: it is plain data whose text form is fixed by mongodump.
+/// The content of a metadata file. All fields are public: it is plain data whose text form is fixed
+/// by mongodump.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CollectionMetadata {
     /// What `listCollections` said, in its order; empty when there are none.
@@ -28,13 +30,15 @@ pub struct CollectionMetadata {
 }
 
 impl CollectionMetadata {
-    /// The text of the file: canonical Extended JSON, the same bytes as mongodump's, without a newline.
+    /// The text of the file: canonical Extended JSON, the same bytes as mongodump's, without a
+    /// newline.
     ///
     /// # Errors
     ///
-    /// [`MetadataError::WriteOptions`] or [`MetadataError::WriteIndex`] when they cannot be written as JSON, [`MetadataError::Unreadable`] and
-    /// [`MetadataError::Discrepancy`] when the text would not be read back as the same bytes. A key such as `$oid` in a
-    /// validator does that, since it looks like Extended JSON.
+    /// [`MetadataError::WriteOptions`] or [`MetadataError::WriteIndex`] when they cannot be written
+    /// as JSON, [`MetadataError::Unreadable`] and [`MetadataError::Discrepancy`] when the text
+    /// would not be read back as the same bytes. A key such as `$oid` in a validator does that,
+    /// since it looks like Extended JSON.
     pub fn to_json(&self) -> Result<String, MetadataError> {
         let text = self.text()?;
         let back =
@@ -83,12 +87,14 @@ impl CollectionMetadata {
 
     /// Reads the text of a file of any version of mongodump.
     ///
-    /// Accepted are canonical, relaxed and old Extended JSON, any white space, and any of the fields missing; unknown ones
-    /// are passed over. A file of no bytes is metadata without anything.
+    /// Accepted are canonical, relaxed and old Extended JSON, any white space, and any of the
+    /// fields missing; unknown ones are passed over. A file of no bytes is metadata without
+    /// anything.
     ///
     /// # Errors
     ///
-    /// [`MetadataError::Json`] for text that is not Extended JSON, [`MetadataError::Field`] for a field of another type.
+    /// [`MetadataError::Json`] for text that is not Extended JSON, [`MetadataError::Field`] for a
+    /// field of another type.
     pub fn from_json(text: &[u8]) -> Result<Self, MetadataError> {
         let mut metadata = Self::default();
         if text.is_empty() {
@@ -132,17 +138,7 @@ impl CollectionMetadata {
                 });
             }
             (b"uuid", Value::String(b"")) => {}
-            (b"uuid", value) => {
-                let mut uuid = [0; 16];
-                let decoded = matches!(value, Value::String(digits) if hex::decode_to_slice(digits, &mut uuid).is_ok());
-                if !decoded {
-                    return Err(MetadataError::Field {
-                        field: "uuid",
-                        expected: "32 hexadecimal digits",
-                    });
-                }
-                self.uuid = Some(uuid);
-            }
+            (b"uuid", value) => self.uuid = Some(uuid(value)?),
             (b"collectionName", value) => self.collection = Some(string(value, "collectionName")?),
             (b"type", value) => self.kind = Some(string(value, "type")?),
             _ => {}
@@ -165,6 +161,17 @@ fn elements(document: &[u8]) -> Result<Elements<'_>, InvalidBson> {
 fn owned(nested: Nested<'_>) -> Result<RawDocumentBuf, MetadataError> {
     let malformed = |_| InvalidBson::new(nested.offset, "the document is not whole");
     Ok(RawDocumentBuf::from_bytes(nested.bytes.to_vec()).map_err(malformed)?)
+}
+
+fn uuid(value: Value<'_>) -> Result<[u8; 16], MetadataError> {
+    let mut uuid = [0; 16];
+    match value {
+        Value::String(digits) if hex::decode_to_slice(digits, &mut uuid).is_ok() => Ok(uuid),
+        _ => Err(MetadataError::Field {
+            field: "uuid",
+            expected: "32 hexadecimal digits",
+        }),
+    }
 }
 
 fn string(value: Value<'_>, field: &'static str) -> Result<String, MetadataError> {

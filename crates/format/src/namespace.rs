@@ -16,9 +16,10 @@ const MAX_DATABASE_BYTES: usize = 63;
 
 /// A collection of a database, written `db.collection`.
 ///
-/// The name of a database holds no dot, so the text form splits at the first one. Both fields are public and nothing is
-/// added to them, ever: it is a pair with a spelling. Nothing is checked on construction, since servers hold names that
-/// they would refuse today; see [`check_database_name`].
+/// The name of a database holds no dot, so the text form splits at the first one. Both fields are
+/// public and nothing is added to them, ever: it is a pair with a spelling. Nothing is checked on
+/// construction, since servers hold names that they would refuse today; see
+/// [`check_database_name`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Namespace {
@@ -110,8 +111,8 @@ pub enum NameError {
 
 /// Refuses the name of a database that could leave its folder, or that a server would not take.
 ///
-/// Beyond what mongodump and mongorestore refuse (more than 63 bytes, any of `/\. "$` and NUL) this refuses the empty
-/// name.
+/// Beyond what mongodump and mongorestore refuse (more than 63 bytes, any of `/\. "$` and NUL) this
+/// refuses the empty name.
 ///
 /// # Errors
 ///
@@ -147,7 +148,8 @@ pub fn check_collection_name(name: &str) -> Result<(), NameError> {
     refuse_characters(name, &['\0'])
 }
 
-/// Refuses what mongorestore refuses for `--collection`: as [`check_collection_name`], and any name with a `$`.
+/// Refuses what mongorestore refuses for `--collection`: as [`check_collection_name`], and any name
+/// with a `$`.
 ///
 /// # Errors
 ///

@@ -9,10 +9,10 @@ use crate::select::glob::Glob;
 
 /// Rules that rename namespaces, in pairs of a pattern to match and one to build the new name by.
 ///
-/// A rule has either stars or variables. With stars, `*` matches any text, both sides have the same number of them, and
-/// they correspond in order: `prod.*` to `test.*`. With variables, `$name$` matches any text, a `*` is literal, the
-/// same variable may come once in the first pattern and any number of times in the second: `$db$.$coll$` to
-/// `all.$db$_$coll$`.
+/// A rule has either stars or variables. With stars, `*` matches any text, both sides have the same
+/// number of them, and they correspond in order: `prod.*` to `test.*`. With variables, `$name$`
+/// matches any text, a `*` is literal, the same variable may come once in the first pattern and any
+/// number of times in the second: `$db$.$coll$` to `all.$db$_$coll$`.
 ///
 /// The rule given last wins, and only one is applied, so that two names can be swapped.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +65,8 @@ impl Remap {
 
     /// The name under which `ns` is restored: `ns` itself when no rule matches.
     ///
-    /// The buckets of a time-series collection go where the collection goes; a rule for their own name is never used.
+    /// The buckets of a time-series collection go where the collection goes; a rule for their own
+    /// name is never used.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Segments: runs of whole documents, compressed and checked together.
 //!
-//! A data file is a sequence of segments with nothing between them. Each is one gzip member, one zstd frame or plain
-//! documents, so it can be found, checked and decompressed by itself. See `docs/format.md`, *Segments*.
+//! A data file is a sequence of segments with nothing between them. Each is one gzip member, one
+//! zstd frame or plain documents, so it can be found, checked and decompressed by itself. See
+//! `docs/format.md`, *Segments*.
 
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,12 @@ use crate::codec::{Codec, CodecError, Compressor, decompress};
 use crate::digest::Digest;
 use crate::framing::{FrameError, check_document, documents};
 
-/// Gathers the documents of one namespace into segments. No I/O and no clock: the same documents give the same segments.
+/// Gathers the documents of one namespace into segments. No I/O and no clock: the same documents
+/// give the same segments.
 ///
-/// Buffers can go round: hand the `body` of a segment that is done with back by [`replace_buffer`](Self::replace_buffer),
-/// and no memory is allocated once as many buffers as are in flight have grown to their size.
+/// Buffers can go round: hand the `body` of a segment that is done with back by
+/// [`replace_buffer`](Self::replace_buffer), and no memory is allocated once as many buffers as are
+/// in flight have grown to their size.
 #[derive(Debug)]
 pub struct SegmentBuilder {
     limit_bytes: usize,
@@ -67,7 +70,8 @@ impl SegmentBuilder {
         self.documents == 0
     }
 
-    /// Gives `buffer` to the next segment that has none; its content is dropped. At most one is kept.
+    /// Gives `buffer` to the next segment that has none; its content is dropped. At most one is
+    /// kept.
     pub fn replace_buffer(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         if self.body.capacity() == 0 {
@@ -98,7 +102,8 @@ impl SegmentBuilder {
 
 /// Whole documents of one namespace, not yet compressed.
 ///
-/// The default is the segment without documents: the one segment of a compressed data file that holds none.
+/// The default is the segment without documents: the one segment of a compressed data file that
+/// holds none.
 #[derive(Debug, Default)]
 pub struct Segment {
     /// The documents, one after another.
@@ -108,7 +113,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Compresses the documents into `out`, whose content is dropped, and takes the digest of what is stored.
+    /// Compresses the documents into `out`, whose content is dropped, and takes the digest of what
+    /// is stored.
     ///
     /// # Errors
     ///
@@ -144,7 +150,8 @@ pub struct SealedSegment {
 
 /// What a manifest says about one segment.
 ///
-/// Serialized as an array, since a manifest holds many: `[documents, uncompressed_bytes, stored_bytes, "sha256"]`.
+/// Serialized as an array, since a manifest holds many: `[documents, uncompressed_bytes,
+/// stored_bytes, "sha256"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "(u64, u64, u64, Digest)", from = "(u64, u64, u64, Digest)")]
 pub struct SegmentRecord {
@@ -159,10 +166,11 @@ pub struct SegmentRecord {
 }
 
 impl SegmentRecord {
-    /// Appends the documents that `stored` holds to `out`, if `stored` is what this record describes.
+    /// Appends the documents that `stored` holds to `out`, if `stored` is what this record
+    /// describes.
     ///
-    /// Length and digest are compared before anything is decompressed; then the decompressed length, the framing of
-    /// every document and their number.
+    /// Length and digest are compared before anything is decompressed; then the decompressed
+    /// length, the framing of every document and their number.
     ///
     /// # Errors
     ///
@@ -228,7 +236,8 @@ impl From<SegmentRecord> for (u64, u64, u64, Digest) {
     }
 }
 
-/// Why stored bytes are not the segment that a manifest describes. The caller knows which file and segment it is.
+/// Why stored bytes are not the segment that a manifest describes. The caller knows which file and
+/// segment it is.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message is its documentation")]
 #[non_exhaustive]

@@ -14,8 +14,9 @@ use glob::Glob;
 
 /// A pattern over whole namespaces.
 ///
-/// `*` stands for any text, dots and newlines included. `\*`, `\\` and `\$` stand for themselves; a backslash before
-/// anything else is dropped. Everything else is literal. A `$` without a backslash is refused, as mongorestore does.
+/// `*` stands for any text, dots and newlines included. `\*`, `\\` and `\$` stand for themselves; a
+/// backslash before anything else is dropped. Everything else is literal. A `$` without a backslash
+/// is refused, as mongorestore does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Pattern {
@@ -115,10 +116,11 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// Whether `ns` is meant: some pattern includes it, or there is none, and no pattern excludes it.
+    /// Whether `ns` is meant: some pattern includes it, or there is none, and no pattern excludes
+    /// it.
     ///
-    /// The buckets of a time-series collection are looked up under the name of the collection, so that both are
-    /// selected or neither.
+    /// The buckets of a time-series collection are looked up under the name of the collection, so
+    /// that both are selected or neither.
     #[must_use]
     pub fn selects(&self, ns: &Namespace) -> bool {
         let name = ns.without_buckets_prefix().to_string();

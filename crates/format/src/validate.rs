@@ -5,7 +5,8 @@ mod tests;
 
 use crate::element::{Elements, Nested};
 
-/// How deep documents and arrays may be nested, the outermost document included: the limit of the server.
+/// How deep documents and arrays may be nested, the outermost document included: the limit of the
+/// server.
 pub const MAX_DEPTH: usize = 200;
 
 /// Why a document is not sound BSON.
@@ -27,9 +28,9 @@ impl InvalidBson {
 
 /// Checks every element of `doc`: type, length, terminators, and how deep it is nested.
 ///
-/// Judges as a server does on insert, and as mongorestore does with `--objcheck`: a string that is not UTF-8, an array
-/// whose keys are not numbers, a key that is there twice are all let through, since servers hold such documents.
-/// Memory and stack do not grow with the input.
+/// Judges as a server does on insert, and as mongorestore does with `--objcheck`: a string that is
+/// not UTF-8, an array whose keys are not numbers, a key that is there twice are all let through,
+/// since servers hold such documents. Memory and stack do not grow with the input.
 ///
 /// # Errors
 ///

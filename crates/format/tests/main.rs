@@ -1,4 +1,5 @@
-//! What goes through the public API alone: fuzz corpora, error texts, and folders written by other versions.
+//! What goes through the public API alone: fuzz corpora, error texts, and folders written by other
+//! versions.
 
 mod compat;
 mod corpus;

@@ -28,7 +28,8 @@ impl Compressor {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Level`] for a level that the codec does not have, [`CodecError::Setup`] when it cannot start.
+    /// [`CodecError::Level`] for a level that the codec does not have, [`CodecError::Setup`] when
+    /// it cannot start.
     pub fn new(compression: Compression) -> Result<Self, CodecError> {
         compression.check()?;
         let context = match compression {
@@ -61,9 +62,11 @@ impl Compressor {
         self.compression
     }
 
-    /// Appends `body` to `out` as one gzip member, one zstd frame with its content size and checksum, or as it is.
+    /// Appends `body` to `out` as one gzip member, one zstd frame with its content size and
+    /// checksum, or as it is.
     ///
-    /// An empty body gives an empty member or frame, which is what a file without documents consists of.
+    /// An empty body gives an empty member or frame, which is what a file without documents
+    /// consists of.
     ///
     /// # Errors
     ///

@@ -6,7 +6,8 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{Codec, CodecError};
 
-/// The largest window of a zstd frame that [`decoder`] accepts, as a power of two: 128 MiB, `zstd`'s own limit.
+/// The largest window of a zstd frame that [`decoder`] accepts, as a power of two: 128 MiB,
+/// `zstd`'s own limit.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 impl Codec {
@@ -24,13 +25,13 @@ impl Codec {
 
 /// Appends the `uncompressed_bytes` bytes that `stored` holds to `out`.
 ///
-/// All of `stored` must be used up, and give exactly that many bytes. No more than that is allocated, and nothing at
-/// all when so few stored bytes cannot possibly hold so many.
+/// All of `stored` must be used up, and give exactly that many bytes. No more than that is
+/// allocated, and nothing at all when so few stored bytes cannot possibly hold so many.
 ///
 /// # Errors
 ///
-/// [`CodecError::Damaged`] for bytes that the codec refuses, [`CodecError::Length`] for too many or too few of them,
-/// [`CodecError::OutOfMemory`]. `out` is then as it was before.
+/// [`CodecError::Damaged`] for bytes that the codec refuses, [`CodecError::Length`] for too many or
+/// too few of them, [`CodecError::OutOfMemory`]. `out` is then as it was before.
 pub fn decompress(
     codec: Codec,
     stored: &[u8],
@@ -109,9 +110,10 @@ fn unzstd(stored: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
 
 /// Decompresses a stream of any number of gzip members or zstd frames as it is read.
 ///
-/// A stream that ends inside a member or frame, or has anything else after one, gives an [`io::Error`] where it is
-/// read; so does a compressed stream of no bytes at all, since an empty file is one empty member or frame. Memory: the
-/// codec's window, at most 128 MiB for zstd frames made with `--long`, 8 MiB and below for ours.
+/// A stream that ends inside a member or frame, or has anything else after one, gives an
+/// [`io::Error`] where it is read; so does a compressed stream of no bytes at all, since an empty
+/// file is one empty member or frame. Memory: the codec's window, at most 128 MiB for zstd frames
+/// made with `--long`, 8 MiB and below for ours.
 ///
 /// # Errors
 ///

@@ -54,7 +54,11 @@ proptest! {
     }
 
     #[test]
-    fn a_piece_cut_anywhere_is_an_error(body in prop::collection::vec(0..4_u8, 1..300), compression in prop::sample::select(&ALL[..]), at in any::<prop::sample::Index>()) {
+    fn a_piece_cut_anywhere_is_an_error(
+        body in prop::collection::vec(0..4_u8, 1..300),
+        compression in prop::sample::select(&ALL[..]),
+        at in any::<prop::sample::Index>(),
+    ) {
         let codec = compression.codec();
         let stored = compressed(compression, &[&body]);
         let cut = &stored[..at.index(stored.len())];
@@ -67,7 +71,11 @@ proptest! {
     }
 
     #[test]
-    fn another_length_than_promised_is_an_error(body in prop::collection::vec(0..4_u8, 1..300), compression in prop::sample::select(&ALL[..]), promised in 0..400_u64) {
+    fn another_length_than_promised_is_an_error(
+        body in prop::collection::vec(0..4_u8, 1..300),
+        compression in prop::sample::select(&ALL[..]),
+        promised in 0..400_u64,
+    ) {
         prop_assume!(promised != body.len() as u64);
         let stored = compressed(compression, &[&body]);
         let mut out = Vec::new();
@@ -76,7 +84,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(stored in prop::collection::vec(any::<u8>(), 0..64), promised in any::<u64>()) {
+    fn no_bytes_panic(
+        stored in prop::collection::vec(any::<u8>(), 0..64),
+        promised in any::<u64>(),
+    ) {
         for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
             let _ = decompress(codec, &stored, promised, &mut Vec::new());
             let _ = stream(codec, &stored);

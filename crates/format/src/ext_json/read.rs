@@ -7,15 +7,17 @@ use super::tree::Json;
 
 mod wrapper;
 
-/// Reads one document of Extended JSON, canonical, relaxed or of older tools, keeping the order of its keys.
+/// Reads one document of Extended JSON, canonical, relaxed or of older tools, keeping the order of
+/// its keys.
 ///
-/// Numbers without a wrapper become an `int` where they fit, else a `long`, else a `double`. The outermost object is
-/// never a wrapper.
+/// Numbers without a wrapper become an `int` where they fit, else a `long`, else a `double`. The
+/// outermost object is never a wrapper.
 ///
 /// # Errors
 ///
-/// [`ExtJsonError::Json`] with line and column, [`ExtJsonError::NotAnObject`], and [`ExtJsonError::Value`] with the path
-/// of a value that starts like a wrapper and is none, or that BSON cannot hold.
+/// [`ExtJsonError::Json`] with line and column, [`ExtJsonError::NotAnObject`], and
+/// [`ExtJsonError::Value`] with the path of a value that starts like a wrapper and is none, or that
+/// BSON cannot hold.
 pub fn parse(text: &str) -> Result<RawDocumentBuf, ExtJsonError> {
     let Json::Object(fields) = Json::parse(text)? else {
         return Err(ExtJsonError::NotAnObject);

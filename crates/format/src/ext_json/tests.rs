@@ -35,14 +35,21 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in ".{0,40}", wrapper in r#"\{"\$[a-zA-Z]{2,9}":["0-9a-z{}:,.\[\] -]{0,20}\}"#) {
+    fn no_text_makes_the_reader_panic(
+        text in ".{0,40}",
+        wrapper in r#"\{"\$[a-zA-Z]{2,9}":["0-9a-z{}:,.\[\] -]{0,20}\}"#,
+    ) {
         let _ = parse(&text);
         let _ = parse(&wrapper);
         let _ = parse(&format!("{{\"a\":{wrapper}}}"));
     }
 
     #[test]
-    fn no_bytes_make_the_writer_panic(mut document in arbitrary::document(), at in any::<prop::sample::Index>(), with in any::<u8>()) {
+    fn no_bytes_make_the_writer_panic(
+        mut document in arbitrary::document(),
+        at in any::<prop::sample::Index>(),
+        with in any::<u8>(),
+    ) {
         let at = at.index(document.len());
         document[at] = with;
         if let Ok(document) = RawDocument::from_bytes(&document) {

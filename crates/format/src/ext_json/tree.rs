@@ -88,10 +88,6 @@ impl<'de> Visitor<'de> for Nesting {
         Ok(Json::String(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Json, E> {
-        Ok(Json::String(value))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let inner = self.inner()?;
         let mut values = Vec::new();

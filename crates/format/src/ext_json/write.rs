@@ -17,8 +17,8 @@ const OLD_BINARY: u8 = 2;
 ///
 /// # Errors
 ///
-/// [`ExtJsonError::Bson`] and [`ExtJsonError::Element`], with the place in `doc`: BSON that is not sound, a string that
-/// is not UTF-8, documents nested more than 200 deep.
+/// [`ExtJsonError::Bson`] and [`ExtJsonError::Element`], with the place in `doc`: BSON that is not
+/// sound, a string that is not UTF-8, documents nested more than 200 deep.
 pub fn to_canonical(doc: &RawDocument) -> Result<String, ExtJsonError> {
     let mut out = String::with_capacity(doc.as_bytes().len());
     write_canonical(doc, &mut out)?;
@@ -203,8 +203,8 @@ fn old_binary<'a>(bytes: &'a [u8], element: &Element<'_>) -> Result<&'a [u8], Ex
 
 /// The shortest text that reads back as `double`, spelled as Go's `strconv` does with format `G`.
 ///
-/// An exponent is shown below 1E-04 and from 1E+06 on, with its sign and at least two digits. A number that would look
-/// like an integer gets `.0`.
+/// An exponent is shown below 1E-04 and from 1E+06 on, with its sign and at least two digits. A
+/// number that would look like an integer gets `.0`.
 fn format_double(double: f64) -> String {
     if double.is_nan() {
         return "NaN".to_owned();

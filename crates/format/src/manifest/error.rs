@@ -5,7 +5,8 @@ use std::error::Error;
 use super::version::VersionError;
 use crate::digest::Digest;
 
-/// Why bytes are not a manifest, or why a manifest cannot be written. Offsets count bytes from the start of the file.
+/// Why bytes are not a manifest, or why a manifest cannot be written. Offsets count bytes from the
+/// start of the file.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message is its documentation")]
 #[non_exhaustive]

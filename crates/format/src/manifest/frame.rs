@@ -19,7 +19,8 @@ pub(super) fn wrap(value: &str) -> Vec<u8> {
     format!("{BEFORE_DIGEST}{digest}{BEFORE_VALUE}{value}{AFTER_VALUE}").into_bytes()
 }
 
-/// The value inside the frame, if every byte of the frame is right and the digest is that of the value.
+/// The value inside the frame, if every byte of the frame is right and the digest is that of the
+/// value.
 pub(super) fn unwrap(bytes: &[u8]) -> Result<&[u8], ManifestError> {
     let expect = |offset, expected| ManifestError::Frame { offset, expected };
     let rest = bytes

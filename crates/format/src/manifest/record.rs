@@ -35,7 +35,8 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// A run of `tool_version` over `source`, from `started_at` to `finished_at`, that dumped nothing yet.
+    /// A run of `tool_version` over `source`, from `started_at` to `finished_at`, that dumped
+    /// nothing yet.
     pub fn new(
         source: SourceRecord,
         tool_version: impl Into<String>,
@@ -114,7 +115,8 @@ pub struct FileRecord {
     /// Whose it is, for data and metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
-    /// The run that wrote it, counted from 0 in [`FolderManifest::runs`](super::FolderManifest::runs).
+    /// The run that wrote it, counted from 0 in
+    /// [`FolderManifest::runs`](super::FolderManifest::runs).
     pub run: u32,
     /// How it is compressed.
     pub codec: Codec,
@@ -126,7 +128,8 @@ pub struct FileRecord {
     pub stored_bytes: u64,
     /// Digest of the whole file, as `sha256sum` prints it.
     pub sha256: Digest,
-    /// The segments of data, in the order of the file, contiguous from byte 0 to its end; empty for anything else.
+    /// The segments of data, in the order of the file, contiguous from byte 0 to its end; empty for
+    /// anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<SegmentRecord>,
 }

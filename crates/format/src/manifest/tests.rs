@@ -109,7 +109,9 @@ proptest! {
     }
 
     #[test]
-    fn a_value_of_any_text_never_panics(value in r#"\{("(version|runs|files)":["0-9.\[\]{}]{0,8},?){0,4}\}|.{0,40}"#) {
+    fn a_value_of_any_text_never_panics(
+        value in r#"\{("(version|runs|files)":["0-9.\[\]{}]{0,8},?){0,4}\}|.{0,40}"#,
+    ) {
         let _ = FolderManifest::from_bytes(&frame::wrap(&value));
     }
 }

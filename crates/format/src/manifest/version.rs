@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the format of manifests and what they describe, written `major.minor`.
 ///
-/// A minor version adds something that older builds must not overlook, a major version changes what was there. This
-/// build reads its own major version up to its own minor one, and refuses the rest rather than lose data.
+/// A minor version adds something that older builds must not overlook, a major version changes what
+/// was there. This build reads its own major version up to its own minor one, and refuses the rest
+/// rather than lose data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]

@@ -31,10 +31,7 @@ pub(super) fn between(written: &CollectionMetadata, back: &CollectionMetadata) -
 fn path(start: &str, written: &RawDocument, back: &RawDocument) -> String {
     let mut path = start.to_owned();
     let mut inside = Some((written.as_bytes(), back.as_bytes()));
-    while let Some((written, back)) = inside.take() {
-        let Some((element, other)) = first_difference(written, back) else {
-            break;
-        };
+    while let Some((element, other)) = inside.and_then(|(a, b)| first_difference(a, b)) {
         path.push('.');
         path.push_str(&String::from_utf8_lossy(element.name));
         inside = other
@@ -44,20 +41,22 @@ fn path(start: &str, written: &RawDocument, back: &RawDocument) -> String {
     path
 }
 
+/// The first element of `written` that is not at its place in `back`, and what is there.
 fn first_difference<'a>(
     written: &'a [u8],
     back: &'a [u8],
 ) -> Option<(Element<'a>, Option<Element<'a>>)> {
     let mut others = elements(back).ok()?;
-    for element in elements(written).ok()? {
-        let element = element.ok()?;
-        let other = others.next().and_then(Result::ok);
-        let same = other
-            .as_ref()
-            .is_some_and(|other| (other.name, other.raw) == (element.name, element.raw));
-        if !same {
-            return Some((element, other));
-        }
-    }
-    None
+    elements(written)
+        .ok()?
+        .map_while(Result::ok)
+        .find_map(|element| {
+            let other = others.next().and_then(Result::ok);
+            let same = |other: &Element<'_>| (other.name, other.raw) == (element.name, element.raw);
+            if other.as_ref().is_some_and(same) {
+                None
+            } else {
+                Some((element, other))
+            }
+        })
 }

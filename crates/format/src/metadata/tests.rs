@@ -28,7 +28,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), text in r#"\{("(options|indexes|uuid|type)":[\[\]{}0-9",:a]{0,9},?){0,3}\}"#) {
+    fn no_bytes_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+        text in r#"\{("(options|indexes|uuid|type)":[\[\]{}0-9",:a]{0,9},?){0,3}\}"#,
+    ) {
         let _ = CollectionMetadata::from_json(&bytes);
         let _ = CollectionMetadata::from_json(text.as_bytes());
     }

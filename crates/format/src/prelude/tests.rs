@@ -4,7 +4,10 @@ use super::*;
 
 proptest! {
     #[test]
-    fn a_prelude_comes_back_from_its_text(server in proptest::option::of(any::<String>()), tool in any::<String>()) {
+    fn a_prelude_comes_back_from_its_text(
+        server in proptest::option::of(any::<String>()),
+        tool in any::<String>(),
+    ) {
         prop_assume!(server.as_deref() != Some(UNKNOWN));
         let prelude = Prelude { server_version: server, tool_version: tool };
         prop_assert_eq!(Prelude::from_json(prelude.to_json().as_bytes()).unwrap(), prelude);

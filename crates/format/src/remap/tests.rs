@@ -20,14 +20,21 @@ fn refused(from: &str, to: &str) -> String {
 
 proptest! {
     #[test]
-    fn a_rule_onto_itself_changes_nothing(pattern in r"[ab.*]{1,6}|\$x\$[ab.]{0,3}\$y\$", db in "[ab]{1,3}", collection in "[ab.]{1,4}") {
+    fn a_rule_onto_itself_changes_nothing(
+        pattern in r"[ab.*]{1,6}|\$x\$[ab.]{0,3}\$y\$",
+        db in "[ab]{1,3}",
+        collection in "[ab.]{1,4}",
+    ) {
         let namespace = Namespace::new(db, collection);
         let remap = remap(&[(pattern.as_str(), pattern.as_str())]);
         prop_assert_eq!(remap.apply(&namespace).unwrap(), namespace);
     }
 
     #[test]
-    fn variables_do_what_stars_do(name in "[abc]{1,3}\\.[abc.]{1,5}", literals in prop::collection::vec("[abc.]{0,2}", 2..5)) {
+    fn variables_do_what_stars_do(
+        name in "[abc]{1,3}\\.[abc.]{1,5}",
+        literals in prop::collection::vec("[abc.]{0,2}", 2..5),
+    ) {
         let stars = literals.join("*");
         let variables = literals.iter().enumerate().fold(String::new(), |text, (position, literal)| {
             if position == 0 { literal.clone() } else { format!("{text}${position}${literal}") }
@@ -38,7 +45,12 @@ proptest! {
     }
 
     #[test]
-    fn buckets_go_where_their_collection_goes(from in "[ab.*]{1,5}", to in "[ab]\\.[ab*]{1,5}", db in "[ab]{1,3}", collection in "[ab.]{1,4}") {
+    fn buckets_go_where_their_collection_goes(
+        from in "[ab.*]{1,5}",
+        to in "[ab]\\.[ab*]{1,5}",
+        db in "[ab]{1,3}",
+        collection in "[ab.]{1,4}",
+    ) {
         let namespace = Namespace::new(db, collection);
         if let Ok(remap) = Remap::parse(&[from], &[to]) {
             let buckets = remap.apply(&namespace.buckets());
@@ -47,7 +59,11 @@ proptest! {
     }
 
     #[test]
-    fn no_patterns_panic(from in r"[a.*$\\]{0,8}", to in r"[a.*$\\]{0,8}", name in "[a.]{0,3}\\.[a.*$]{0,5}") {
+    fn no_patterns_panic(
+        from in r"[a.*$\\]{0,8}",
+        to in r"[a.*$\\]{0,8}",
+        name in "[a.]{0,3}\\.[a.*$]{0,5}",
+    ) {
         if let Ok(remap) = Remap::parse(&[from], &[to]) {
             let _ = remap.apply(&name.parse().unwrap());
         }

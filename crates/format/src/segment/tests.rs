@@ -42,7 +42,7 @@ fn three() -> Segment {
 proptest! {
     #[test]
     fn segments_hold_what_was_pushed_and_are_as_long_as_asked(
-        documents in arbitrary::documents(20),
+        documents in prop::collection::vec(arbitrary::frame(), 0..20),
         limit_bytes in 0..200_usize,
         compression in prop::sample::select(&ALL[..]),
     ) {
@@ -63,7 +63,7 @@ proptest! {
 
     #[test]
     fn any_changed_byte_and_any_cut_is_noticed(
-        documents in prop::collection::vec(arbitrary::document(), 1..4),
+        documents in prop::collection::vec(arbitrary::frame(), 1..4),
         compression in prop::sample::select(&ALL[..]),
         at in any::<prop::sample::Index>(),
         mask in 1..=u8::MAX,

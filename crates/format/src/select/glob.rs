@@ -1,6 +1,7 @@
 //! Matching literals with gaps between them.
 
-/// Literals with any text between one and the next, anchored at both ends. One literal alone has no gap.
+/// Literals with any text between one and the next, anchored at both ends. One literal alone has no
+/// gap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Glob {
     /// The text before the first gap.
@@ -10,7 +11,8 @@ pub(crate) struct Glob {
 }
 
 impl Glob {
-    /// Reads a pattern with `*` for gaps and `\` for literal `*`, `\` and `$`; `None` for a `$` without `\`.
+    /// Reads a pattern with `*` for gaps and `\` for literal `*`, `\` and `$`; `None` for a `$`
+    /// without `\`.
     pub(crate) fn parse(pattern: &str) -> Option<Self> {
         let mut glob = Self::literal("");
         let mut characters = pattern.chars();
@@ -56,8 +58,9 @@ impl Glob {
         self.after.len()
     }
 
-    /// What the gaps stand for in `text`, each as short as it can be from left to right; `None` when `text` does not
-    /// match. No backtracking: a literal found early leaves more room for those after it.
+    /// What the gaps stand for in `text`, each as short as it can be from left to right; `None`
+    /// when `text` does not match. No backtracking: a literal found early leaves more room for
+    /// those after it.
     pub(crate) fn captures<'a>(&self, text: &'a str) -> Option<Vec<&'a str>> {
         let mut rest = text.strip_prefix(&self.prefix)?;
         let Some((last, inner)) = self.after.split_last() else {

@@ -38,12 +38,18 @@ fn selector(include: &[&str], exclude: &[&str]) -> Selector {
 
 proptest! {
     #[test]
-    fn patterns_match_as_the_naive_matcher_does(pattern in r"[ab.*\\]{0,8}", text in r"[ab.*\\]{0,8}") {
+    fn patterns_match_as_the_naive_matcher_does(
+        pattern in r"[ab.*\\]{0,8}",
+        text in r"[ab.*\\]{0,8}",
+    ) {
         prop_assert_eq!(Pattern::parse(&pattern).unwrap().matches(&text), naive(&chars(&pattern), &chars(&text)));
     }
 
     #[test]
-    fn a_literal_matches_itself_alone(name in r"[ab.*\\$]{0,6}|.{0,10}", other in r"[ab.*\\$]{0,6}") {
+    fn a_literal_matches_itself_alone(
+        name in r"[ab.*\\$]{0,6}|.{0,10}",
+        other in r"[ab.*\\$]{0,6}",
+    ) {
         let pattern = Pattern::literal(&name);
         prop_assert!(pattern.matches(&name));
         prop_assert_eq!(pattern.matches(&other), name == other);

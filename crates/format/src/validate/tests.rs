@@ -16,7 +16,10 @@ proptest! {
     }
 
     #[test]
-    fn a_document_cut_anywhere_is_refused(document in arbitrary::document(), at in any::<prop::sample::Index>()) {
+    fn a_document_cut_anywhere_is_refused(
+        document in arbitrary::document(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let cut = &document[..at.index(document.len())];
         prop_assert!(validate(cut).is_err());
     }

@@ -11,7 +11,8 @@ use crate::ext_json::tree::Json;
 
 type Fields = [(String, Json)];
 
-/// Appends the value that the object stands for and returns its BSON type; `None` when it is no wrapper.
+/// Appends the value that the object stands for and returns its BSON type; `None` when it is no
+/// wrapper.
 ///
 /// The first key alone decides, as it does for mongodump and mongorestore.
 pub(super) fn value(fields: &Fields, out: &mut Vec<u8>) -> Result<Option<u8>, ExtJsonError> {
@@ -130,7 +131,8 @@ pub(super) fn value(fields: &Fields, out: &mut Vec<u8>) -> Result<Option<u8>, Ex
     kind.map(Some)
 }
 
-/// What `read` makes of the wrapper, or `reason`, also when keys come after the first that must not.
+/// What `read` makes of the wrapper, or `reason`, also when keys come after the first that must
+/// not.
 fn wrapped<T>(
     alone: bool,
     reason: &'static str,
