@@ -47,6 +47,22 @@ pub enum FrameError {
 }
 
 /// Reads documents one after another, as a `.bson` file holds them.
+///
+/// # Examples
+///
+/// ```
+/// use rdump_format::DocumentReader;
+///
+/// let file = [5, 0, 0, 0, 0, 5, 0, 0, 0, 0];
+/// let mut reader = DocumentReader::new(file.as_slice());
+/// let mut document = Vec::new();
+/// while let Some(length) = reader.read_into(&mut document)? {
+///     assert_eq!(length, document.len());
+///     document.clear();
+/// }
+/// assert_eq!(reader.offset(), 10);
+/// # Ok::<(), rdump_format::FrameError>(())
+/// ```
 #[derive(Debug)]
 pub struct DocumentReader<R: Read> {
     input: R,

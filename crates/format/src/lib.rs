@@ -13,6 +13,26 @@
 //! | [`ext_json`], [`metadata`], [`prelude`](mod@prelude) | the JSON files beside the data |
 //! | [`manifest`] | the list of everything in a folder, with sizes, counts and digests |
 //! | [`select`], [`remap`] | which namespaces are meant, and what they are called after a restore |
+//!
+//! # Examples
+//!
+//! Packing documents into a segment, and reading it back against its record:
+//!
+//! ```
+//! use rdump_format::{Codec, Compression, Compressor, SegmentBuilder};
+//!
+//! let mut builder = SegmentBuilder::new(8 * 1024 * 1024);
+//! builder.push(bson::rawdoc! { "_id": 1 }.as_bytes())?;
+//! let segment = builder.finish().expect("a document was pushed");
+//!
+//! let mut compressor = Compressor::new(Compression::ZSTD)?;
+//! let sealed = segment.seal(&mut compressor, Vec::new())?;
+//!
+//! let mut documents = Vec::new();
+//! sealed.record.open(Codec::Zstd, &sealed.stored, &mut documents)?;
+//! assert_eq!(documents, segment.body);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 

@@ -28,6 +28,28 @@ pub use version::{FormatVersion, VersionError};
 pub const MANIFEST_FILE: &str = "rdump.manifest.json";
 
 /// What a dump folder holds and how it came to be.
+///
+/// # Examples
+///
+/// ```
+/// use rdump_format::{Digest, FileRecord, FileRole, FolderManifest, RunRecord, SourceRecord};
+///
+/// let prelude = br#"{"ServerVersion":"7.0.16","ToolVersion":"0.1.0"}"#;
+/// let mut file = FileRecord::new("prelude.json", FileRole::Prelude, Digest::of(prelude));
+/// file.stored_bytes = prelude.len() as u64;
+/// file.uncompressed_bytes = prelude.len() as u64;
+///
+/// let source = SourceRecord::new(vec!["localhost:27017".into()], "7.0.16", "replica-set");
+/// let mut manifest = FolderManifest::new();
+/// manifest.runs.push(RunRecord::new(source, "0.1.0", "2026-01-02T03:04:05Z", "2026-01-02T03:05:06Z"));
+/// manifest.files.push(file);
+///
+/// let mut bytes = manifest.to_bytes()?;
+/// assert_eq!(FolderManifest::from_bytes(&bytes)?, manifest);
+/// bytes[200] ^= 1;
+/// assert!(FolderManifest::from_bytes(&bytes).is_err());
+/// # Ok::<(), rdump_format::ManifestError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -15,6 +15,21 @@ use crate::validate::InvalidBson;
 
 /// The content of a metadata file. All fields are public: it is plain data whose text form is fixed
 /// by mongodump.
+///
+/// # Examples
+///
+/// ```
+/// use rdump_format::CollectionMetadata;
+///
+/// let text = br#"{"options":{"capped":true,"size":4096},"indexes":[],"type":"collection"}"#;
+/// let metadata = CollectionMetadata::from_json(text)?;
+/// assert_eq!(metadata.options, bson::rawdoc! { "capped": true, "size": 4096 });
+/// assert_eq!(
+///     metadata.to_json()?,
+///     r#"{"options":{"capped":true,"size":{"$numberInt":"4096"}},"indexes":[],"type":"collection"}"#
+/// );
+/// # Ok::<(), rdump_format::MetadataError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CollectionMetadata {
     /// What `listCollections` said, in its order; empty when there are none.

@@ -15,6 +15,19 @@ use crate::select::glob::Glob;
 /// number of times in the second: `$db$.$coll$` to `all.$db$_$coll$`.
 ///
 /// The rule given last wins, and only one is applied, so that two names can be swapped.
+///
+/// # Examples
+///
+/// ```
+/// use rdump_format::{Namespace, Remap};
+///
+/// let remap = Remap::parse(&["prod.*", "$db$.tmp_$name$"], &["test.*", "tmp.$db$_$name$"])?;
+/// let renamed = |db, collection| remap.apply(&Namespace::new(db, collection));
+/// assert_eq!(renamed("prod", "orders")?.to_string(), "test.orders");
+/// assert_eq!(renamed("prod", "tmp_a")?.to_string(), "tmp.prod_a");
+/// assert_eq!(renamed("other", "orders")?.to_string(), "other.orders");
+/// # Ok::<(), rdump_format::PatternError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remap {
     /// In the order given.

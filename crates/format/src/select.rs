@@ -17,6 +17,18 @@ use glob::Glob;
 /// `*` stands for any text, dots and newlines included. `\*`, `\\` and `\$` stand for themselves; a
 /// backslash before anything else is dropped. Everything else is literal. A `$` without a backslash
 /// is refused, as mongorestore does.
+///
+/// # Examples
+///
+/// ```
+/// use rdump_format::Pattern;
+///
+/// let orders = Pattern::parse("shop*.orders")?;
+/// assert!(orders.matches("shop_eu.orders"));
+/// assert!(!orders.matches("shop.orders.old"));
+/// assert_eq!(Pattern::literal("shop.a*b").as_str(), r"shop.a\*b");
+/// # Ok::<(), rdump_format::PatternError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Pattern {
