@@ -49,8 +49,11 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         plan => plan?,
     };
     if request.dry_run {
+        for notice in &plan.notices {
+            console.log(notice);
+        }
         match console.wants_json() {
-            true => console.json("plan", serde_json::json!({ "namespaces": &plan })),
+            true => console.json("plan", &plan),
             false => console.stdout(&plan.to_string()),
         }
         console.log("dry run completed");

@@ -89,4 +89,34 @@ async fn a_plan_is_a_line_too() {
         (&lines[0]["type"], &lines[0]["namespaces"][0]["namespace"]),
         (&"plan".into(), &"shop.orders".into())
     );
+
+    dump(&source, folder.path(), &["-d", "shop"])
+        .await
+        .expect(0);
+    let arguments = [
+        source.uri(),
+        "--json".to_owned(),
+        "--dryRun".to_owned(),
+        "--drop".to_owned(),
+    ];
+    let ran = run(
+        rrestore(),
+        arguments
+            .iter()
+            .map(String::as_str)
+            .chain([folder.path().to_str().unwrap()]),
+    )
+    .await;
+    let plan: Value = serde_json::from_str(ran.expect(0).stdout.trim()).unwrap();
+    assert_eq!(
+        (&plan["type"], &plan["version"], &plan["verified"]),
+        (&"plan".into(), &1.into(), &true.into())
+    );
+    assert_eq!(
+        (
+            &plan["namespaces"][0]["namespace"],
+            &plan["namespaces"][0]["drop"]
+        ),
+        (&"shop.orders".into(), &true.into())
+    );
 }
