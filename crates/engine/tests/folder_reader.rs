@@ -13,16 +13,25 @@ use rdump_testkit::damage;
 
 use crate::made::Made;
 
-async fn open(made: &Made, path: &str, options: FolderReaderOptions) -> Result<FolderReader, Error> {
+async fn open(
+    made: &Made,
+    path: &str,
+    options: FolderReaderOptions,
+) -> Result<FolderReader, Error> {
     FolderReader::open(&Location::from(made.file(path).as_path()), options).await
 }
 
 async fn open_all(made: &Made) -> FolderReader {
-    open(made, "", FolderReaderOptions::default()).await.unwrap_or_else(|error| panic!("{error:?}"))
+    open(made, "", FolderReaderOptions::default())
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 async fn refused(made: &Made, path: &str, options: FolderReaderOptions) -> Error {
-    open(made, path, options).await.map(|reader| reader.contents().clone()).unwrap_err()
+    open(made, path, options)
+        .await
+        .map(|reader| reader.contents().clone())
+        .unwrap_err()
 }
 
 async fn read(reader: &FolderReader, entry: &DumpEntry) -> Result<Vec<Document>, Error> {
@@ -39,22 +48,37 @@ async fn read(reader: &FolderReader, entry: &DumpEntry) -> Result<Vec<Document>,
 }
 
 fn names(reader: &FolderReader) -> Vec<String> {
-    reader.contents().entries.iter().map(|entry| entry.namespace.to_string()).collect()
+    reader
+        .contents()
+        .entries
+        .iter()
+        .map(|entry| entry.namespace.to_string())
+        .collect()
 }
 
 fn has_notice(reader: &FolderReader, text: &str) -> bool {
-    reader.contents().notices.iter().any(|notice| notice.contains(text))
+    reader
+        .contents()
+        .notices
+        .iter()
+        .any(|notice| notice.contains(text))
 }
 
 fn numbered(count: i32) -> Vec<Document> {
-    (0..count).map(|number| doc! { "_id": number, "text": "x".repeat(300) }).collect()
+    (0..count)
+        .map(|number| doc! { "_id": number, "text": "x".repeat(300) })
+        .collect()
 }
 
 #[tokio::test]
 async fn a_folder_of_mongodump_is_read_in_every_compression_with_and_without_manifest() {
     let mut made = Made::new();
     let expected = numbered(5000);
-    for (name, codec) in [("plain", Codec::None), ("gzip", Codec::Gzip), ("zstd", Codec::Zstd)] {
+    for (name, codec) in [
+        ("plain", Codec::None),
+        ("gzip", Codec::Gzip),
+        ("zstd", Codec::Zstd),
+    ] {
         made.data(&format!("db.{name}"), codec, expected.clone());
         made.data(&format!("db.empty {name}"), codec, []);
     }
@@ -67,8 +91,17 @@ async fn a_folder_of_mongodump_is_read_in_every_compression_with_and_without_man
         assert_eq!(reader.contents().entries.len(), 6);
         for entry in &reader.contents().entries {
             let found = read(&reader, entry).await.unwrap();
-            let expected: &[Document] = if entry.namespace.collection.starts_with("empty") { &[] } else { &expected };
-            assert!(found == expected, "{} has {} documents", entry.namespace, found.len());
+            let expected: &[Document] = if entry.namespace.collection.starts_with("empty") {
+                &[]
+            } else {
+                &expected
+            };
+            assert!(
+                found == expected,
+                "{} has {} documents",
+                entry.namespace,
+                found.len()
+            );
             let counted = verified.then_some(expected.len() as u64);
             assert_eq!(entry.data.as_ref().unwrap().documents, counted);
         }
@@ -82,7 +115,13 @@ async fn gzip_of_several_members_and_zstd_of_one_frame_are_read_whatever_wrote_t
     let member = fs::read(made.file(&path)).unwrap();
     made.stray(&path, [member.clone(), member].concat());
     let reader = open_all(&made).await;
-    assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 500);
+    assert_eq!(
+        read(&reader, &reader.contents().entries[0])
+            .await
+            .unwrap()
+            .len(),
+        500
+    );
 }
 
 #[tokio::test]
@@ -95,32 +134,93 @@ async fn names_metadata_and_everything_unknown_are_sorted_out() {
     made.data(&format!("db.{long}"), Codec::None, numbered(1));
     made.metadata(&format!("db.{long}"), doc! { "capped": true }, &[]);
     let series = "s".repeat(230);
-    made.data(&format!("db.system.buckets.{series}"), Codec::None, numbered(1));
-    made.metadata(&format!("db.{series}"), doc! { "timeseries": { "timeField": "t" } }, &[]);
+    made.data(
+        &format!("db.system.buckets.{series}"),
+        Codec::None,
+        numbered(1),
+    );
+    made.metadata(
+        &format!("db.{series}"),
+        doc! { "timeseries": { "timeField": "t" } },
+        &[],
+    );
     made.stray("db/old.bin", b"");
     made.stray("db/empty.metadata.json", b"");
     made.stray("db/readme.txt", b"hello");
     made.stray("db/nested/c.bson", b"");
     made.stray("db/$admin.system.users.bson", b"");
     made.stray("oplog.bson", b"");
-    made.stray("prelude.json", br#"{"ServerVersion":"7.0.16","ToolVersion":"100.18.0"}"#);
+    made.stray(
+        "prelude.json",
+        br#"{"ServerVersion":"7.0.16","ToolVersion":"100.18.0"}"#,
+    );
     symlink(made.file("db"), made.file("linked")).unwrap();
 
     let reader = open_all(&made).await;
-    let found: Vec<String> = names(&reader).into_iter().filter(|name| name.starts_with("db.")).collect();
-    let mut expected =
-        vec!["db.bare".to_owned(), "db.caf\u{e9}/1+ %".into(), "db.empty".into(), format!("db.{long}"), "db.old".into()];
+    let found: Vec<String> = names(&reader)
+        .into_iter()
+        .filter(|name| name.starts_with("db."))
+        .collect();
+    let mut expected = vec![
+        "db.bare".to_owned(),
+        "db.caf\u{e9}/1+ %".into(),
+        "db.empty".into(),
+        format!("db.{long}"),
+        "db.old".into(),
+    ];
     expected.extend([format!("db.{series}"), "db.view".into()]);
     assert_eq!(found, expected);
-    assert_eq!(names(&reader).len(), 2 * expected.len(), "the link to the folder is followed");
-    let entry = |name: &str| reader.contents().entries.iter().find(|entry| entry.namespace.to_string() == name).unwrap();
+    assert_eq!(
+        names(&reader).len(),
+        2 * expected.len(),
+        "the link to the folder is followed"
+    );
+    let entry = |name: &str| {
+        reader
+            .contents()
+            .entries
+            .iter()
+            .find(|entry| entry.namespace.to_string() == name)
+            .unwrap()
+    };
     let buckets = entry(&format!("db.{series}"));
     assert!(buckets.data.as_ref().unwrap().buckets && buckets.metadata.is_some());
-    assert!(entry(&format!("db.{long}")).metadata.as_ref().unwrap().options.get_bool("capped").unwrap());
-    assert!(entry("db.view").data.is_none() && entry("db.empty").metadata.is_none() && entry("db.bare").metadata.is_none());
-    assert_eq!(reader.contents().prelude.as_ref().unwrap().server_version.as_deref(), Some("7.0.16"));
-    for text in ["readme.txt", "db/nested/ is skipped", "users and roles", "oplog.bson is skipped", "no manifest"] {
-        assert!(has_notice(&reader, text), "{text}: {:#?}", reader.contents().notices);
+    assert!(
+        entry(&format!("db.{long}"))
+            .metadata
+            .as_ref()
+            .unwrap()
+            .options
+            .get_bool("capped")
+            .unwrap()
+    );
+    assert!(
+        entry("db.view").data.is_none()
+            && entry("db.empty").metadata.is_none()
+            && entry("db.bare").metadata.is_none()
+    );
+    assert_eq!(
+        reader
+            .contents()
+            .prelude
+            .as_ref()
+            .unwrap()
+            .server_version
+            .as_deref(),
+        Some("7.0.16")
+    );
+    for text in [
+        "readme.txt",
+        "db/nested/ is skipped",
+        "users and roles",
+        "oplog.bson is skipped",
+        "no manifest",
+    ] {
+        assert!(
+            has_notice(&reader, text),
+            "{text}: {:#?}",
+            reader.contents().notices
+        );
     }
 }
 
@@ -137,7 +237,13 @@ async fn one_database_is_read_under_any_name_and_its_manifest_is_found_above() {
         let reader = open(&made, "shop", options.clone()).await.unwrap();
         assert_eq!(names(&reader), ["copy.orders"]);
         assert_eq!(reader.contents().verified, verified);
-        assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 150);
+        assert_eq!(
+            read(&reader, &reader.contents().entries[0])
+                .await
+                .unwrap()
+                .len(),
+            150
+        );
     }
 }
 
@@ -145,11 +251,15 @@ async fn one_database_is_read_under_any_name_and_its_manifest_is_found_above() {
 async fn a_whole_dump_given_for_one_database_restores_nothing_and_says_what_to_do() {
     let mut made = Made::new();
     made.data("shop.orders", Codec::None, numbered(1));
-    let reader = open(&made, "", FolderReaderOptions::default().db("shop")).await.unwrap();
+    let reader = open(&made, "", FolderReaderOptions::default().db("shop"))
+        .await
+        .unwrap();
     assert!(names(&reader).is_empty());
     assert!(has_notice(&reader, "give that database's folder"));
     made.manifest();
-    let reader = open(&made, "", FolderReaderOptions::default().db("shop")).await.unwrap();
+    let reader = open(&made, "", FolderReaderOptions::default().db("shop"))
+        .await
+        .unwrap();
     assert!(names(&reader).is_empty() && has_notice(&reader, "give that database's folder"));
 }
 
@@ -165,19 +275,51 @@ async fn one_file_is_read_with_the_metadata_beside_it() {
         if verified {
             made.manifest();
         }
-        let reader = open(&made, "shop/orders.bson.gz", FolderReaderOptions::default()).await.unwrap();
-        assert_eq!((names(&reader), reader.contents().verified), (vec!["shop.orders".to_owned()], verified));
+        let reader = open(&made, "shop/orders.bson.gz", FolderReaderOptions::default())
+            .await
+            .unwrap();
+        assert_eq!(
+            (names(&reader), reader.contents().verified),
+            (vec!["shop.orders".to_owned()], verified)
+        );
         assert!(reader.contents().entries[0].metadata.is_some());
         let options = FolderReaderOptions::default().db("a").collection("b");
         let renamed = open(&made, "shop/orders.bson.gz", options).await.unwrap();
         assert_eq!(names(&renamed), ["a.b"]);
-        assert_eq!(read(&renamed, &renamed.contents().entries[0]).await.unwrap().len(), 120);
-        let series = open(&made, "shop/system.buckets.s.bson", FolderReaderOptions::default()).await.unwrap();
+        assert_eq!(
+            read(&renamed, &renamed.contents().entries[0])
+                .await
+                .unwrap()
+                .len(),
+            120
+        );
+        let series = open(
+            &made,
+            "shop/system.buckets.s.bson",
+            FolderReaderOptions::default(),
+        )
+        .await
+        .unwrap();
         assert_eq!(names(&series), ["shop.s"]);
     }
-    let error = refused(&made, "shop/orders.metadata.json", FolderReaderOptions::default()).await;
-    assert!(error.to_string().contains("does not have a .bson extension"), "{error}");
-    let error = refused(&made, "shop", FolderReaderOptions::default().db("a").collection("b")).await;
+    let error = refused(
+        &made,
+        "shop/orders.metadata.json",
+        FolderReaderOptions::default(),
+    )
+    .await;
+    assert!(
+        error
+            .to_string()
+            .contains("does not have a .bson extension"),
+        "{error}"
+    );
+    let error = refused(
+        &made,
+        "shop",
+        FolderReaderOptions::default().db("a").collection("b"),
+    )
+    .await;
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -185,14 +327,32 @@ async fn one_file_is_read_with_the_metadata_beside_it() {
 async fn what_is_no_dump_is_refused_by_name() {
     let made = Made::new();
     let error = refused(&made, "", FolderReaderOptions::default()).await;
-    assert!(error.to_string().contains("holds no dump: no .bson or .metadata.json file below it"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("holds no dump: no .bson or .metadata.json file below it"),
+        "{error}"
+    );
     assert_eq!(error.kind(), ErrorKind::Invalid);
     made.stray("notes/readme.txt", b"hello");
-    assert_eq!(refused(&made, "", FolderReaderOptions::default()).await.kind(), ErrorKind::Invalid);
-    assert_eq!(refused(&made, "missing", FolderReaderOptions::default()).await.kind(), ErrorKind::Invalid);
+    assert_eq!(
+        refused(&made, "", FolderReaderOptions::default())
+            .await
+            .kind(),
+        ErrorKind::Invalid
+    );
+    assert_eq!(
+        refused(&made, "missing", FolderReaderOptions::default())
+            .await
+            .kind(),
+        ErrorKind::Invalid
+    );
     made.stray("one/c.bson", b"");
     let error = refused(&made, "one", FolderReaderOptions::default()).await;
-    assert!(error.hint().unwrap().contains("one database's folder"), "{error:?}");
+    assert!(
+        error.hint().unwrap().contains("one database's folder"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -202,9 +362,20 @@ async fn two_files_for_one_collection_are_a_conflict_unless_gzip_decides() {
     made.data("db.c", Codec::Gzip, numbered(2));
     let error = refused(&made, "", FolderReaderOptions::default()).await;
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert_eq!(error.to_string(), "db.c: both db/c.bson and db/c.bson.gz are for this collection");
-    let reader = open(&made, "", FolderReaderOptions::default().gzip(true)).await.unwrap();
-    assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 2);
+    assert_eq!(
+        error.to_string(),
+        "db.c: both db/c.bson and db/c.bson.gz are for this collection"
+    );
+    let reader = open(&made, "", FolderReaderOptions::default().gzip(true))
+        .await
+        .unwrap();
+    assert_eq!(
+        read(&reader, &reader.contents().entries[0])
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -215,7 +386,13 @@ async fn files_beside_a_manifest_count_only_where_it_has_none() {
     made.data("db.c", Codec::Gzip, numbered(2));
     let reader = open_all(&made).await;
     assert!(reader.contents().verified && has_notice(&reader, "db/c.bson.gz is skipped"));
-    assert_eq!(read(&reader, &reader.contents().entries[0]).await.unwrap().len(), 1);
+    assert_eq!(
+        read(&reader, &reader.contents().entries[0])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     made.data("db.new", Codec::None, numbered(3));
     let reader = open_all(&made).await;
     assert!(!reader.contents().verified && has_notice(&reader, "db.new cannot be verified"));
@@ -234,7 +411,10 @@ async fn indexes_of_old_dumps_come_from_system_indexes() {
     assert_eq!(metadata.indexes[0].get_str("name").unwrap(), "a_1");
     made.metadata("db.other", doc! {}, &[]);
     let reader = open_all(&made).await;
-    assert!(reader.contents().entries[0].metadata.is_none() && has_notice(&reader, "system.indexes.bson is skipped"));
+    assert!(
+        reader.contents().entries[0].metadata.is_none()
+            && has_notice(&reader, "system.indexes.bson is skipped")
+    );
 }
 
 #[tokio::test]
@@ -267,10 +447,15 @@ async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
             }
             let error = match open(&made, "", FolderReaderOptions::default()).await {
                 Err(error) => error,
-                Ok(reader) => read(&reader, &reader.contents().entries[0]).await.unwrap_err(),
+                Ok(reader) => read(&reader, &reader.contents().entries[0])
+                    .await
+                    .unwrap_err(),
             };
             assert_eq!(error.kind(), ErrorKind::Data, "{action} {victim}");
-            assert!(error.location() == Some(victim) || error.to_string().contains(victim), "{error:?}");
+            assert!(
+                error.location() == Some(victim) || error.to_string().contains(victim),
+                "{error:?}"
+            );
         }
     }
 }
@@ -288,7 +473,12 @@ async fn a_damaged_segment_is_named_and_those_before_it_are_read() {
         assert_eq!(runs.try_next().await.unwrap().unwrap().documents, 100);
         let error = runs.try_next().await.unwrap_err();
         assert_eq!(error.namespace().unwrap().to_string(), "db.c");
-        assert!(error.to_string().contains(&format!("segment 2 of 3 of {path} (bytes {first} to")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("segment 2 of 3 of {path} (bytes {first} to")),
+            "{error}"
+        );
         assert!(runs.try_next().await.unwrap().is_none());
     }
 }
@@ -309,7 +499,10 @@ async fn a_file_without_manifest_that_is_cut_at_any_byte_is_an_error() {
                 assert_eq!(found.unwrap().len(), cut / 14);
             } else {
                 let error = found.unwrap_err();
-                assert_eq!((error.kind(), error.namespace().unwrap().to_string()), (ErrorKind::Data, "db.c".into()));
+                assert_eq!(
+                    (error.kind(), error.namespace().unwrap().to_string()),
+                    (ErrorKind::Data, "db.c".into())
+                );
             }
         }
     }

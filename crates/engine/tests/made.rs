@@ -8,8 +8,9 @@ use std::{
 use bson::{Document, RawDocumentBuf};
 use rdump::{Codec, Compression, Location, Namespace};
 use rdump_format::{
-    CollectionMetadata, Compressor, Digest, FileKind, FileName, FileRecord, FileRole, FolderManifest, MANIFEST_FILE,
-    RunRecord, Segment, SegmentRecord, SourceRecord, data_file, metadata_file,
+    CollectionMetadata, Compressor, Digest, FileKind, FileName, FileRecord, FileRole,
+    FolderManifest, MANIFEST_FILE, RunRecord, Segment, SegmentRecord, SourceRecord, data_file,
+    metadata_file,
 };
 use tempfile::TempDir;
 
@@ -33,7 +34,10 @@ pub fn compression(codec: Codec) -> Compression {
 
 impl Made {
     pub fn new() -> Self {
-        Self { folder: TempDir::new().unwrap(), records: Vec::new() }
+        Self {
+            folder: TempDir::new().unwrap(),
+            records: Vec::new(),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -63,7 +67,11 @@ impl Made {
         documents: impl IntoIterator<Item = &'a RawDocumentBuf>,
     ) -> String {
         let namespace: Namespace = namespace.parse().unwrap();
-        let path = format!("{}/{}", namespace.db, data_file(&namespace.collection, codec));
+        let path = format!(
+            "{}/{}",
+            namespace.db,
+            data_file(&namespace.collection, codec)
+        );
         let documents: Vec<_> = documents.into_iter().collect();
         let mut stored = Vec::new();
         let mut segments: Vec<SegmentRecord> = Vec::new();
@@ -86,7 +94,10 @@ impl Made {
         record.namespace = Some(namespace);
         record.codec = codec;
         record.documents = segments.iter().map(|segment| segment.documents).sum();
-        record.uncompressed_bytes = segments.iter().map(|segment| segment.uncompressed_bytes).sum();
+        record.uncompressed_bytes = segments
+            .iter()
+            .map(|segment| segment.uncompressed_bytes)
+            .sum();
         record.stored_bytes = stored.len() as u64;
         record.segments = segments;
         self.records.push(record);
@@ -94,8 +105,16 @@ impl Made {
         path
     }
 
-    pub fn data(&mut self, namespace: &str, codec: Codec, documents: impl IntoIterator<Item = Document>) -> String {
-        let documents: Vec<_> = documents.into_iter().map(|document| raw(&document)).collect();
+    pub fn data(
+        &mut self,
+        namespace: &str,
+        codec: Codec,
+        documents: impl IntoIterator<Item = Document>,
+    ) -> String {
+        let documents: Vec<_> = documents
+            .into_iter()
+            .map(|document| raw(&document))
+            .collect();
         self.raw_data(namespace, codec, &documents)
     }
 
@@ -113,9 +132,16 @@ impl Made {
 
     pub fn metadata_text(&mut self, namespace: &str, codec: Codec, text: &str) -> String {
         let namespace: Namespace = namespace.parse().unwrap();
-        let path = format!("{}/{}", namespace.db, metadata_file(&namespace.collection, codec));
+        let path = format!(
+            "{}/{}",
+            namespace.db,
+            metadata_file(&namespace.collection, codec)
+        );
         let mut stored = Vec::new();
-        Compressor::new(compression(codec)).unwrap().compress(text.as_bytes(), &mut stored).unwrap();
+        Compressor::new(compression(codec))
+            .unwrap()
+            .compress(text.as_bytes(), &mut stored)
+            .unwrap();
         let mut record = FileRecord::new(&path, FileRole::Metadata, Digest::of(&stored));
         record.namespace = Some(namespace);
         record.codec = codec;
@@ -130,7 +156,12 @@ impl Made {
     pub fn manifest(&self) {
         let mut manifest = FolderManifest::new();
         let source = SourceRecord::new(vec!["localhost:27017".into()], "6.0.5", "standalone");
-        manifest.runs.push(RunRecord::new(source, "0.0.0", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"));
+        manifest.runs.push(RunRecord::new(
+            source,
+            "0.0.0",
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:01Z",
+        ));
         manifest.files = self.records.clone();
         manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
         self.stray(MANIFEST_FILE, manifest.to_bytes().unwrap());
@@ -138,8 +169,21 @@ impl Made {
 
     /// The length in bytes of each segment of a data file, as stored.
     pub fn segments(&self, path: &str) -> Vec<u64> {
-        assert_eq!(FileName::parse(path.rsplit('/').next().unwrap()).unwrap().kind, FileKind::Data);
-        let record = self.records.iter().find(|record| record.path == path).unwrap();
-        record.segments.iter().map(|segment| segment.stored_bytes).collect()
+        assert_eq!(
+            FileName::parse(path.rsplit('/').next().unwrap())
+                .unwrap()
+                .kind,
+            FileKind::Data
+        );
+        let record = self
+            .records
+            .iter()
+            .find(|record| record.path == path)
+            .unwrap();
+        record
+            .segments
+            .iter()
+            .map(|segment| segment.stored_bytes)
+            .collect()
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use rdump::{
-    ConnectOptions, Error, FolderReader, FolderReaderOptions, Location, RecordingObserver, Restore, RestoreOptions,
-    RestoreReport, Target,
+    ConnectOptions, Error, FolderReader, FolderReaderOptions, Location, RecordingObserver, Restore,
+    RestoreOptions, RestoreReport, Target,
 };
 use rdump_testkit::Deployment;
 
+mod definitions;
+mod documents;
+mod faults;
 mod round_trip;
 
 pub async fn reader(location: &Location) -> Arc<FolderReader> {
@@ -17,7 +20,9 @@ pub async fn reader(location: &Location) -> Arc<FolderReader> {
 
 pub async fn target(deployment: &Deployment) -> Target {
     let options = ConnectOptions::default().uri(deployment.root_uri());
-    Target::connect(&options).await.unwrap_or_else(|error| panic!("{error:?}"))
+    Target::connect(&options)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// Restores a folder, and tells what happened.
@@ -33,8 +38,9 @@ pub async fn try_restore(
     from.collection = options.collection.clone();
     let report = async {
         let reader = FolderReader::open(location, from).await?;
-        let restore =
-            Restore::new(&target, Arc::new(reader)).options(options).observer(Arc::<RecordingObserver>::clone(&observer));
+        let restore = Restore::new(&target, Arc::new(reader))
+            .options(options)
+            .observer(Arc::<RecordingObserver>::clone(&observer));
         let plan = restore.plan().await?;
         restore.run(plan).await
     };
@@ -42,7 +48,11 @@ pub async fn try_restore(
 }
 
 /// Restores a folder without any failure or problem.
-pub async fn restore(location: &Location, to: &Deployment, options: RestoreOptions) -> RestoreReport {
+pub async fn restore(
+    location: &Location,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> RestoreReport {
     let (report, observer) = try_restore(location, to, options).await;
     let report = report.unwrap_or_else(|error| panic!("{error:?}\n{:#?}", observer.events()));
     assert_eq!(report.problems, []);

@@ -14,9 +14,17 @@ const MANIFEST: &str = rdump_format::MANIFEST_FILE;
 
 fn dump() -> Made {
     let mut made = Made::new();
-    made.data("db.c", Codec::Zstd, (0..350).map(|number| doc! { "_id": number }));
+    made.data(
+        "db.c",
+        Codec::Zstd,
+        (0..350).map(|number| doc! { "_id": number }),
+    );
     made.metadata("db.c", doc! { "capped": true }, &[]);
-    made.data("db.plain", Codec::None, (0..10).map(|number| doc! { "_id": number }));
+    made.data(
+        "db.plain",
+        Codec::None,
+        (0..10).map(|number| doc! { "_id": number }),
+    );
     made.data("db.gzip", Codec::Gzip, []);
     made.manifest();
     made
@@ -28,7 +36,11 @@ async fn try_verify(made: &Made) -> Result<VerifyReport, Error> {
 
 async fn damage_of(made: &Made) -> Vec<(String, DamageKind)> {
     let report = try_verify(made).await.unwrap();
-    report.damage.into_iter().map(|damage| (damage.path, damage.kind)).collect()
+    report
+        .damage
+        .into_iter()
+        .map(|damage| (damage.path, damage.kind))
+        .collect()
 }
 
 #[tokio::test]
@@ -52,7 +64,10 @@ async fn every_kind_of_damage_to_every_kind_of_file_is_found() {
             }
             let expected = match (victim, action) {
                 (MANIFEST, "delete") => {
-                    assert_eq!(try_verify(&made).await.unwrap_err().kind(), ErrorKind::Unsupported);
+                    assert_eq!(
+                        try_verify(&made).await.unwrap_err().kind(),
+                        ErrorKind::Unsupported
+                    );
                     continue;
                 }
                 (MANIFEST, _) => DamageKind::Manifest,
@@ -60,7 +75,11 @@ async fn every_kind_of_damage_to_every_kind_of_file_is_found() {
                 (_, "flip") => DamageKind::Digest,
                 _ => DamageKind::Size,
             };
-            assert_eq!(damage_of(&made).await, [(victim.to_owned(), expected)], "{action} {victim}");
+            assert_eq!(
+                damage_of(&made).await,
+                [(victim.to_owned(), expected)],
+                "{action} {victim}"
+            );
         }
     }
 }
@@ -71,7 +90,10 @@ async fn every_flipped_bit_of_a_data_file_is_found() {
     let file = made.file("db/plain.bson");
     for offset in 0..damage::length(&file) {
         damage::flip_bits(&file, offset, 0x10);
-        assert_eq!(damage_of(&made).await, [("db/plain.bson".to_owned(), DamageKind::Digest)]);
+        assert_eq!(
+            damage_of(&made).await,
+            [("db/plain.bson".to_owned(), DamageKind::Digest)]
+        );
         damage::flip_bits(&file, offset, 0x10);
     }
     assert!(damage_of(&made).await.is_empty());
@@ -85,7 +107,10 @@ async fn a_damaged_segment_is_named_with_what_it_held() {
     let report = try_verify(&made).await.unwrap();
     assert_eq!(report.damage.len(), 1);
     let text = report.damage[0].to_string();
-    assert!(text.starts_with(&format!("db/c.bson.zst: segment 2 of 4 (bytes {first} to")), "{text}");
+    assert!(
+        text.starts_with(&format!("db/c.bson.zst: segment 2 of 4 (bytes {first} to")),
+        "{text}"
+    );
     assert!(text.contains("100 documents"), "{text}");
     assert_eq!(report.documents, 260);
 }
@@ -97,7 +122,11 @@ async fn what_the_manifest_does_not_list_is_unexpected() {
     made.stray("notes.txt", b"hello");
     made.stray("db/.rdump-12-0.part", b"half");
     let unexpected = |path: &str| (path.to_owned(), DamageKind::Unexpected);
-    let expected = [unexpected("db/.rdump-12-0.part"), unexpected("db/new.bson"), unexpected("notes.txt")];
+    let expected = [
+        unexpected("db/.rdump-12-0.part"),
+        unexpected("db/new.bson"),
+        unexpected("notes.txt"),
+    ];
     assert_eq!(damage_of(&made).await, expected);
 }
 
@@ -105,9 +134,14 @@ async fn what_the_manifest_does_not_list_is_unexpected() {
 async fn a_dump_without_manifest_cannot_be_verified_and_a_missing_one_is_a_mistake() {
     let mut made = Made::new();
     made.data("db.c", Codec::None, [doc! {}]);
-    assert_eq!(try_verify(&made).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        try_verify(&made).await.unwrap_err().kind(),
+        ErrorKind::Unsupported
+    );
     let missing = made.file("missing").as_path().into();
-    let error = verify_folder(&missing, Arc::new(()), CancellationToken::new()).await.unwrap_err();
+    let error = verify_folder(&missing, Arc::new(()), CancellationToken::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -116,6 +150,8 @@ async fn a_cancelled_verification_says_so() {
     let made = dump();
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let error = verify_folder(&made.location(), Arc::new(()), cancel).await.unwrap_err();
+    let error = verify_folder(&made.location(), Arc::new(()), cancel)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

@@ -200,6 +200,11 @@ impl Inserter {
         }
         fate.inserted.append(&mut inserted);
         fate.pending = again;
+        if self.ordered && fate.failed_documents > 0 {
+            // The run ends here, and what comes later in the order must not be there.
+            fate.pending.clear();
+            return Ok(());
+        }
         if mixed {
             self.allow_mixed_schema(retries).await?;
         }

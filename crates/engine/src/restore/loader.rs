@@ -148,18 +148,35 @@ impl<'a> Loader<'a> {
         );
         let spare = Arc::clone(&self.spare);
         let validate = self.shared.options.validate_documents;
-        let mut packing = Packing { builder, batches, spare, validate, offset: 0 };
+        let mut packing = Packing {
+            builder,
+            batches,
+            spare,
+            validate,
+            offset: 0,
+        };
         let mut runs = self.shared.reader.documents(entry);
         let mut documents = 0;
         while let Some(run) = runs.next().await.transpose()? {
             self.shared.cx.counters.documents_read.add(run.documents);
-            self.shared.cx.counters.bytes_read.add(run.body.len() as u64);
+            self.shared
+                .cx
+                .counters
+                .bytes_read
+                .add(run.body.len() as u64);
             documents += run.documents;
-            let packed = tokio::task::spawn_blocking(move || packing.push_all(&run).map(|()| packing));
-            packing = packed.await.map_err(|error| Error::task("build batches", error))??;
+            let packed =
+                tokio::task::spawn_blocking(move || packing.push_all(&run).map(|()| packing));
+            packing = packed
+                .await
+                .map_err(|error| Error::task("build batches", error))??;
         }
         if let Some(batch) = packing.builder.finish() {
-            packing.batches.send(batch).await.map_err(|_gone| Error::internal("no worker is left"))?;
+            packing
+                .batches
+                .send(batch)
+                .await
+                .map_err(|_gone| Error::internal("no worker is left"))?;
         }
         Ok(documents)
     }

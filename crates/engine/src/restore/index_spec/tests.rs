@@ -135,8 +135,14 @@ fn an_unversioned_2dsphere_index_gets_version_1() {
         IndexRules::default(),
     );
     assert_eq!(specs[0].get_i32("2dsphereIndexVersion").unwrap(), 1);
-    let rules = IndexRules { is_time_series: true, ..IndexRules::default() };
-    let specs = converted([doc! { "key": { "a": 1, "g": "2dsphere" }, "name": "g" }], rules);
+    let rules = IndexRules {
+        is_time_series: true,
+        ..IndexRules::default()
+    };
+    let specs = converted(
+        [doc! { "key": { "a": 1, "g": "2dsphere" }, "name": "g" }],
+        rules,
+    );
     assert!(!specs[0].contains_key("2dsphereIndexVersion"));
 }
 

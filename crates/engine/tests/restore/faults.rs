@@ -1,0 +1,309 @@
+//! Bad luck: what is restored is exact all the same, or the run says that it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use bson::{Document, RawDocumentBuf, doc};
+use mongodb::Client;
+use rdump::{
+    CancellationToken, Codec, ConnectOptions, ErrorKind, Event, Observer, RecordingObserver,
+    Restore, RestoreOptions, Target,
+};
+use rdump_testkit::{FailPoint, Proxy, ReplicaSet};
+
+use super::{documents::stored, reader, restore, try_restore};
+use crate::made::{Made, raw};
+
+const DOCUMENTS: i32 = 20_000;
+
+/// Documents with ids, and as many that get theirs while they are restored.
+fn dump() -> (Made, Vec<RawDocumentBuf>) {
+    let mut made = Made::new();
+    let text = "x".repeat(100);
+    let expected: Vec<_> = (0..DOCUMENTS)
+        .map(|number| raw(&doc! { "_id": number, "text": &text }))
+        .collect();
+    made.raw_data("db.ids", Codec::Zstd, &expected);
+    made.data(
+        "db.none",
+        Codec::None,
+        (0..DOCUMENTS).map(|number| doc! { "number": number }),
+    );
+    made.metadata(
+        "db.ids",
+        doc! {},
+        &[doc! { "key": { "text": 1 }, "name": "text" }],
+    );
+    made.manifest();
+    (made, expected)
+}
+
+async fn assert_exact(client: &Client, expected: &[RawDocumentBuf]) {
+    let mut found = stored(client, "db", "ids").await;
+    found.sort_by_key(|document| document.get_i32("_id").unwrap());
+    assert_eq!(found.len(), expected.len());
+    assert!(found == expected);
+    let mut numbers: Vec<_> = stored(client, "db", "none")
+        .await
+        .iter()
+        .map(|document| document.get_i32("number").unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert!(
+        numbers.iter().copied().eq(0..DOCUMENTS),
+        "{} documents",
+        numbers.len()
+    );
+}
+
+fn small_batches() -> RestoreOptions {
+    RestoreOptions::default().batch_bytes(64 << 10)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inserts_that_fail_for_reasons_that_pass_are_tried_again() {
+    let target = ReplicaSet::start().await;
+    let (made, expected) = dump();
+    let failures = [
+        doc! { "closeConnection": true },
+        doc! { "errorCode": 91 },
+        doc! { "errorCode": 10107 },
+        doc! { "writeConcernError": { "code": 91, "errmsg": "shutting down" } },
+        doc! { "writeConcernError": { "code": 11602, "errmsg": "stepped down" } },
+    ];
+    for failure in failures {
+        let point =
+            FailPoint::fail_command(&target, &["insert"], doc! { "times": 3 }, failure.clone())
+                .await;
+        let report = restore(&made.location(), &target, small_batches().drop(true)).await;
+        assert!(point.disable().await > 0);
+        assert!(report.retries >= 3, "{failure}: {}", report.retries);
+        assert_eq!(
+            (report.documents, report.failed_documents),
+            (2 * DOCUMENTS as u64, 0),
+            "{failure}"
+        );
+        assert_exact(&target.client(), &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_that_do_not_pass_end_the_run() {
+    let target = ReplicaSet::start().await;
+    let (made, _) = dump();
+    for (failure, kind) in [
+        (doc! { "errorCode": 13 }, ErrorKind::Denied),
+        (
+            doc! { "writeConcernError": { "code": 64, "errmsg": "timed out" } },
+            ErrorKind::Unavailable,
+        ),
+        (doc! { "errorCode": 91 }, ErrorKind::Unavailable),
+    ] {
+        let _point = FailPoint::fail_command(
+            &target,
+            &["insert"],
+            doc! { "times": 1000 },
+            failure.clone(),
+        )
+        .await;
+        let (report, _) = try_restore(
+            &made.location(),
+            &target,
+            small_batches().drop(true).max_retries(1),
+        )
+        .await;
+        let error = report.unwrap_err();
+        assert_eq!(error.kind(), kind, "{failure}: {error:?}");
+        assert!(error.namespace().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_and_indexes_are_tried_again_and_not_made_twice() {
+    let target = ReplicaSet::start().await;
+    let (made, _) = dump();
+    for command in [
+        "create",
+        "drop",
+        "createIndexes",
+        "listCollections",
+        "listIndexes",
+        "count",
+    ] {
+        let made_but_unsure =
+            doc! { "writeConcernError": { "code": 91, "errmsg": "shutting down" } };
+        let is_write = matches!(command, "create" | "drop" | "createIndexes");
+        for failure in [
+            Some(doc! { "closeConnection": true }),
+            is_write.then_some(made_but_unsure),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let point =
+                FailPoint::fail_command(&target, &[command], doc! { "times": 1 }, failure.clone())
+                    .await;
+            let report = restore(
+                &made.location(),
+                &target,
+                RestoreOptions::default().drop(true),
+            )
+            .await;
+            assert!(point.disable().await > 0, "{command}");
+            assert_eq!(
+                (report.documents, report.failed_documents),
+                (2 * DOCUMENTS as u64, 0),
+                "{command} {failure}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_that_get_lost_leave_no_document_doubled_or_counted_twice() {
+    let set = ReplicaSet::start().await;
+    let (made, expected) = dump();
+    let proxy = Proxy::start(set.hosts().remove(0)).await;
+    let connect = ConnectOptions::default().uri(set.direct_uri_at(&proxy.addr()));
+    let target = Target::connect(&connect).await.unwrap();
+    for bytes in [600, 1500, 4000, 9000] {
+        let options = small_batches().drop(true);
+        let restore = Restore::new(&target, reader(&made.location()).await).options(options);
+        let plan = restore.plan().await.unwrap();
+        proxy.cut_once_after(bytes);
+        let report = restore
+            .run(plan)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        proxy.pass();
+        assert_eq!(
+            (report.documents, report.failed_documents),
+            (2 * DOCUMENTS as u64, 0)
+        );
+        assert_exact(&set.client(), &expected).await;
+    }
+    assert!(proxy.cut_connections() >= 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_was_there_before_and_differs_is_a_failure_even_after_a_retry() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    made.data(
+        "db.c",
+        Codec::None,
+        (0..100).map(|number| doc! { "_id": number }),
+    );
+    let taken = doc! { "_id": 50, "mine": true };
+    target
+        .client()
+        .database("db")
+        .collection::<Document>("c")
+        .insert_one(&taken)
+        .await
+        .unwrap();
+    let failure = doc! { "writeConcernError": { "code": 91, "errmsg": "shutting down" } };
+    let _point = FailPoint::fail_command(&target, &["insert"], doc! { "times": 2 }, failure).await;
+    let (report, _) = try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    let report = report.unwrap();
+    assert_eq!((report.documents, report.failed_documents), (99, 1));
+    assert!(
+        stored(&target.client(), "db", "c")
+            .await
+            .contains(&raw(&taken))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_is_killed_costs_no_document() {
+    let set = Arc::new(ReplicaSet::builder().members(3).start().await);
+    let (made, expected) = dump();
+    let target = Target::connect(&ConnectOptions::default().uri(set.uri()))
+        .await
+        .unwrap();
+    let begun = CancellationToken::new();
+    let signal = begun.clone();
+    let observer = Arc::new(RecordingObserver::default());
+    let recorded = Arc::clone(&observer);
+    let watch = move |event: &Event| {
+        recorded.on_event(event);
+        if matches!(event, Event::NamespaceStarted { .. }) {
+            signal.cancel();
+        }
+    };
+    let options = small_batches().batch_documents(std::num::NonZeroUsize::new(50).unwrap());
+    let restore = Restore::new(&target, reader(&made.location()).await)
+        .options(options)
+        .observer(Arc::new(watch));
+    let plan = restore.plan().await.unwrap();
+    let kill = async {
+        begun.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        set.kill_primary().await
+    };
+    let (report, _) = tokio::join!(restore.run(plan), kill);
+    let report = report.unwrap_or_else(|error| panic!("{error:?}\n{:#?}", observer.events()));
+    assert_eq!(
+        (report.documents, report.failed_documents, report.problems),
+        (2 * DOCUMENTS as u64, 0, Vec::new())
+    );
+    assert!(report.retries > 0);
+    assert_exact(&set.client(), &expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_restore_stops_and_says_how_far_it_is() {
+    let set = ReplicaSet::start().await;
+    let (made, _) = dump();
+    let target = Target::connect(&ConnectOptions::default().uri(set.uri()))
+        .await
+        .unwrap();
+    let cancel = CancellationToken::new();
+    let (token, observer) = (cancel.clone(), Arc::new(RecordingObserver::default()));
+    let recorded = Arc::clone(&observer);
+    let watch = move |event: &Event| {
+        recorded.on_event(event);
+        if matches!(event, Event::NamespaceStarted { .. }) {
+            token.cancel();
+        }
+    };
+    let reader = reader(&made.location()).await;
+    let restore = Restore::new(&target, reader)
+        .options(small_batches())
+        .observer(Arc::new(watch))
+        .cancel(cancel);
+    let plan = restore.plan().await.unwrap();
+    assert_eq!(
+        restore.run(plan).await.unwrap_err().kind(),
+        ErrorKind::Cancelled
+    );
+    let partial = |event: &Event| matches!(event, Event::Notice { message, .. } if message.starts_with("partly restored"));
+    assert!(observer.events().iter().any(partial));
+    assert!(stored(&set.client(), "db", "ids").await.len() < usize::try_from(DOCUMENTS).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_problems_end_the_run() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    for collection in ["a", "b", "c"] {
+        made.data(
+            &format!("db.{collection}"),
+            Codec::None,
+            [doc! { "_id": 1 }, doc! { "_id": 1 }],
+        );
+    }
+    let (report, _) = try_restore(
+        &made.location(),
+        &target,
+        RestoreOptions::default().max_problems(2),
+    )
+    .await;
+    assert_eq!(report.unwrap_err().kind(), ErrorKind::Conflict);
+    let (report, _) = try_restore(
+        &made.location(),
+        &target,
+        RestoreOptions::default().drop(true).max_problems(4),
+    )
+    .await;
+    assert_eq!(report.unwrap().problems.len(), 3);
+}
