@@ -1,7 +1,7 @@
 //! MongoDB Extended JSON: canonical text out, every known spelling in.
 //!
 //! Written is [canonical Extended JSON
-//! v2](https://github.com/mongodb/specifications/blob/master/source/extended-json.md) as the Go
+//! v2](https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/) as the Go
 //! driver, and so mongodump, spells it, to the byte: no spaces, `"` `\` and control characters
 //! escaped, also U+2028 and U+2029, nothing else; doubles as `1.0`, `1E+06`, `-0.0`, `NaN`.
 //!
