@@ -1,6 +1,6 @@
 //! The side-by-side runner: rdump and rrestore in turn with mongodump and mongorestore.
 //!
-//! What is compared is data ([`rows`]); each side of a row is a command line. A row runs `A B A B …` on the same
+//! What is compared is data (`rows`); each side of a row is a command line. A row runs `A B A B …` on the same
 //! servers after one unmeasured run of each, every run in a folder or target that is new, after the servers and the
 //! disk have come to rest. Medians are compared.
 

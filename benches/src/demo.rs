@@ -200,8 +200,13 @@ impl Demo {
         let step = Step::begin("rrestore", "restoring into the target, indexes included");
         let mut command = Command::new(&self.programs.rrestore);
         command
-            // Some collections hold documents that their validators would refuse today.
-            .args(["--quiet", "--strict", "--bypassDocumentValidation"])
+            // Some collections hold documents that their validators would refuse today, and indexes of old versions.
+            .args([
+                "--quiet",
+                "--strict",
+                "--bypassDocumentValidation",
+                "--keepIndexVersion",
+            ])
             .args(["--uri", &self.target.uri()])
             .arg(self.dump_folder());
         let measured = measure(command).await?;

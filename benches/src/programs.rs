@@ -42,14 +42,10 @@ impl Programs {
     pub(crate) fn build() -> Result<Self> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let output = Command::new(&cargo)
-            .args([
-                "build",
-                "--release",
-                "--quiet",
-                "--package",
-                "rdump-cli",
-                "--bins",
-            ])
+            .args(["build", "--release", "--quiet"])
+            // Together with our own package dependencies have the features that they were just built with.
+            .args(["--package", "rdump-cli", "--package", "rdump-benches"])
+            .args(["--bin", "rdump", "--bin", "rrestore"])
             .arg("--message-format=json-render-diagnostics")
             .current_dir(workspace())
             .stderr(Stdio::inherit())

@@ -65,18 +65,23 @@ pub(super) fn placed(old: &str, table: &str) -> String {
 /// When, where and what, in three lines.
 fn setting(report: &Report) -> String {
     let (machine, versions) = (&report.machine, &report.versions);
-    let against = versions.mongodump.as_ref().map_or_else(
-        || "without the reference tools".to_owned(),
-        |version| format!("against mongodump and mongorestore {version}"),
-    );
+    let (against, how) = match &versions.mongodump {
+        Some(version) => (
+            format!(" against mongodump and mongorestore {version}"),
+            format!(
+                "medians of {} runs in turn after one to warm up",
+                report.runs
+            ),
+        ),
+        None => (String::new(), "our side alone".to_owned()),
+    };
     format!(
-        "{}: {} documents, {}; medians of {} runs in turn after one to warm up.\n\
-         rdump {} {against}, mongod {}, rustc {}.\n\
+        "{}: {} documents, {}; {how}.\n\
+         rdump {}{against}, mongod {}, rustc {}.\n\
          {}, {} cores, {} of memory, Linux {}, {}.",
         report.date,
         count(report.data.documents),
         megabytes(report.data.bytes),
-        report.runs,
         versions.rdump,
         versions.mongod,
         versions.rustc,

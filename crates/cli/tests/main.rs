@@ -6,6 +6,7 @@ mod generated;
 mod help;
 mod interrupt;
 mod json;
+mod kill;
 mod program;
 mod round_trip;
 mod verify;

@@ -4,7 +4,7 @@
 use bson::{Document, RawDocument, RawDocumentBuf, doc, rawdoc, spec::BinarySubtype};
 use futures::TryStreamExt;
 use mongodb::options::SelectionCriteria;
-use rdump_format::{BUCKETS_PREFIX, Namespace, check_database_name};
+use rdump_format::{Namespace, check_database_name};
 
 use crate::{
     Error, Result,
@@ -121,7 +121,9 @@ impl Catalog<'_> {
         let database = self.deployment.database(&namespace.db);
         let number = |reply: &Document, field: &str| {
             let value = reply.get(field).and_then(crate::connect::whole_number);
-            value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+            value
+                .and_then(|value| u64::try_from(value).ok())
+                .unwrap_or(0)
         };
         // From the collection's counters: unlike collStats it costs the same for any number of indexes.
         let size = doc! { "dataSize": namespace.to_string(), "estimate": true };
@@ -192,11 +194,6 @@ impl CollectionEntry {
             options: options.map(ToOwned::to_owned).unwrap_or_default(),
             uuid,
         })
-    }
-
-    /// Whether the documents of a time-series collection are stored here.
-    pub(crate) fn is_buckets(&self) -> bool {
-        self.name.starts_with(BUCKETS_PREFIX)
     }
 }
 

@@ -22,7 +22,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use media::{Discard, FolderReader, FolderReaderOptions, FolderWriter};
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use restore::{
-    NamespaceKind, PlannedNamespace, Restore, RestoreOptions, RestorePlan, RestoreReport, RestoredNamespace,
+    NamespaceKind, PlannedNamespace, Restore, RestoreOptions, RestorePlan, RestoreReport,
+    RestoredNamespace,
 };
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 

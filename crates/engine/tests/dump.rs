@@ -10,8 +10,9 @@ use std::{
 
 use bson::doc;
 use rdump::{
-    CancellationToken, Compression, ConnectOptions, Counters, Discard, Dump, DumpOptions, DumpReport, Error,
-    ErrorKind, Event, FolderWriter, Location, Namespace, RecordingObserver, Source,
+    CancellationToken, Compression, ConnectOptions, Counters, Discard, Dump, DumpOptions,
+    DumpReport, Error, ErrorKind, Event, FolderWriter, Location, Namespace, RecordingObserver,
+    Source,
 };
 use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE, documents};
 use rdump_testkit::{Deployment, FailPoint, Proxy, ReplicaSet, dataset, wait_for};
@@ -27,7 +28,9 @@ impl Dumped {
     /// Every document of a plain data file, in byte order.
     fn documents(&self, file: &str) -> Vec<Vec<u8>> {
         let body = fs::read(self.path(file)).unwrap();
-        let mut found: Vec<_> = documents(&body).map(|document| document.unwrap().to_vec()).collect();
+        let mut found: Vec<_> = documents(&body)
+            .map(|document| document.unwrap().to_vec())
+            .collect();
         found.sort();
         found
     }
@@ -38,7 +41,11 @@ impl Dumped {
 
     /// The paths of all data files, by the manifest.
     fn data_files(&self) -> Vec<String> {
-        let data = self.manifest().files.into_iter().filter(|file| file.kind == FileRole::Data);
+        let data = self
+            .manifest()
+            .files
+            .into_iter()
+            .filter(|file| file.kind == FileRole::Data);
         data.map(|file| file.path).collect()
     }
 
@@ -48,7 +55,9 @@ impl Dumped {
 }
 
 async fn connect(uri: String) -> Source {
-    Source::connect(&ConnectOptions::default().uri(uri)).await.unwrap()
+    Source::connect(&ConnectOptions::default().uri(uri))
+        .await
+        .unwrap()
 }
 
 async fn dump_to(uri: String, folder: &Path, options: DumpOptions) -> Result<DumpReport, Error> {
@@ -61,7 +70,10 @@ async fn dump_to(uri: String, folder: &Path, options: DumpOptions) -> Result<Dum
 async fn dump(from: &Deployment, options: DumpOptions) -> Dumped {
     let folder = TempDir::new().unwrap();
     let report = dump_to(from.uri(), folder.path(), options).await;
-    Dumped { report: report.unwrap_or_else(|error| panic!("{error:?}")), folder }
+    Dumped {
+        report: report.unwrap_or_else(|error| panic!("{error:?}")),
+        folder,
+    }
 }
 
 fn partitions(number: usize) -> DumpOptions {
@@ -71,7 +83,9 @@ fn partitions(number: usize) -> DumpOptions {
 #[tokio::test]
 async fn partitions_read_every_document_once_whatever_the_type_of_its_id() {
     let source = ReplicaSet::start().await;
-    dataset::ids_of_every_type(4_000).seed(&source.client()).await;
+    dataset::ids_of_every_type(4_000)
+        .seed(&source.client())
+        .await;
     dataset::clustered().seed(&source.client()).await;
     dataset::collations().seed(&source.client()).await;
     let whole = dump(&source, DumpOptions::default()).await;
@@ -79,7 +93,10 @@ async fn partitions_read_every_document_once_whatever_the_type_of_its_id() {
         let split = dump(&source, partitions(number)).await;
         assert_eq!(split.report.documents, whole.report.documents);
         for file in whole.data_files() {
-            assert!(whole.documents(&file) == split.documents(&file), "{file} differs with {number} partitions");
+            assert!(
+                whole.documents(&file) == split.documents(&file),
+                "{file} differs with {number} partitions"
+            );
         }
     }
 }
@@ -89,7 +106,10 @@ async fn a_database_that_does_not_exist_leaves_no_trace() {
     let source = ReplicaSet::start().await;
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("dump");
-    for options in [DumpOptions::default().db("no"), DumpOptions::default().db("no").collection("such")] {
+    for options in [
+        DumpOptions::default().db("no"),
+        DumpOptions::default().db("no").collection("such"),
+    ] {
         let report = dump_to(source.uri(), &out, options).await.unwrap();
         assert_eq!(report.namespaces, []);
         assert!(!out.exists());
@@ -103,15 +123,31 @@ async fn the_manifest_counts_what_the_files_hold() {
     let options = DumpOptions::default().segment_bytes(256 << 10);
     let dumped = dump(&source, options).await;
     let manifest = dumped.manifest();
-    let data: Vec<_> = manifest.files.iter().filter(|file| file.kind == FileRole::Data).collect();
+    let data: Vec<_> = manifest
+        .files
+        .iter()
+        .filter(|file| file.kind == FileRole::Data)
+        .collect();
     let orders = data.iter().find(|file| file.documents == 20_000).unwrap();
-    assert!(orders.segments.len() > 4, "{} segments", orders.segments.len());
-    assert_eq!(orders.stored_bytes, fs::metadata(dumped.path(&orders.path)).unwrap().len());
+    assert!(
+        orders.segments.len() > 4,
+        "{} segments",
+        orders.segments.len()
+    );
+    assert_eq!(
+        orders.stored_bytes,
+        fs::metadata(dumped.path(&orders.path)).unwrap().len()
+    );
     assert_eq!(manifest.runs[0].documents, dumped.report.documents);
     assert_eq!(manifest.runs[0].source.set_name.as_deref(), Some("rs0"));
     for file in &manifest.files {
         let bytes = fs::read(dumped.path(&file.path)).unwrap();
-        assert_eq!(rdump_format::Digest::of(&bytes), file.sha256, "{}", file.path);
+        assert_eq!(
+            rdump_format::Digest::of(&bytes),
+            file.sha256,
+            "{}",
+            file.path
+        );
     }
 }
 
@@ -124,10 +160,17 @@ async fn dumps_of_single_databases_share_a_folder_and_its_manifest() {
     }
     let folder = TempDir::new().unwrap();
     for db in ["a", "b", "b"] {
-        dump_to(source.uri(), folder.path(), DumpOptions::default().db(db)).await.unwrap();
+        dump_to(source.uri(), folder.path(), DumpOptions::default().db(db))
+            .await
+            .unwrap();
     }
-    let manifest = FolderManifest::from_bytes(&fs::read(folder.path().join(MANIFEST_FILE)).unwrap()).unwrap();
-    let paths: Vec<_> = manifest.files.iter().map(|file| (file.path.as_str(), file.run)).collect();
+    let manifest =
+        FolderManifest::from_bytes(&fs::read(folder.path().join(MANIFEST_FILE)).unwrap()).unwrap();
+    let paths: Vec<_> = manifest
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.run))
+        .collect();
     assert_eq!(
         paths,
         [
@@ -146,13 +189,27 @@ async fn dumps_of_single_databases_share_a_folder_and_its_manifest() {
 async fn a_filter_takes_only_what_it_lets_through() {
     let source = ReplicaSet::start().await;
     let collection = source.client().database("shop").collection("c");
-    collection.insert_many((0..100).map(|n| doc! { "_id": n })).await.unwrap();
-    let options = DumpOptions::default().db("shop").collection("c").query(r#"{"_id": {"$gte": {"$numberInt": "90"}}}"#);
+    collection
+        .insert_many((0..100).map(|n| doc! { "_id": n }))
+        .await
+        .unwrap();
+    let options = DumpOptions::default()
+        .db("shop")
+        .collection("c")
+        .query(r#"{"_id": {"$gte": {"$numberInt": "90"}}}"#);
     assert_eq!(dump(&source, options).await.report.documents, 10);
-    let all = DumpOptions::default().db("shop").collection("c").query("{}");
+    let all = DumpOptions::default()
+        .db("shop")
+        .collection("c")
+        .query("{}");
     assert_eq!(dump(&source, all).await.report.documents, 100);
-    let bad = DumpOptions::default().db("shop").collection("c").query("{_id: 1}");
-    let error = dump_to(source.uri(), &TempDir::new().unwrap().path().join("x"), bad).await.unwrap_err();
+    let bad = DumpOptions::default()
+        .db("shop")
+        .collection("c")
+        .query("{_id: 1}");
+    let error = dump_to(source.uri(), &TempDir::new().unwrap().path().join("x"), bad)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("--query"), "{error}");
 }
@@ -161,15 +218,32 @@ async fn a_filter_takes_only_what_it_lets_through() {
 async fn a_filter_on_a_time_series_collection_must_be_on_its_meta_field() {
     let source = ReplicaSet::start().await;
     let db = source.client().database("weather");
-    let options = doc! { "create": "t", "timeseries": { "timeField": "at", "metaField": "station" } };
+    let options =
+        doc! { "create": "t", "timeseries": { "timeField": "at", "metaField": "station" } };
     db.run_command(options).await.unwrap();
     let now = bson::DateTime::from_millis(1_700_000_000_000);
     for station in ["a", "b", "c"] {
-        db.collection("t").insert_one(doc! { "at": now, "station": { "name": station }, "x": 1 }).await.unwrap();
+        db.collection("t")
+            .insert_one(doc! { "at": now, "station": { "name": station }, "x": 1 })
+            .await
+            .unwrap();
     }
-    let options = |query: &str| DumpOptions::default().db("weather").collection("t").query(query);
-    assert_eq!(dump(&source, options(r#"{"station.name": "a"}"#)).await.report.documents, 1);
-    let refused = dump_to(source.uri(), Path::new("unused"), options(r#"{"x": 1}"#)).await.unwrap_err();
+    let options = |query: &str| {
+        DumpOptions::default()
+            .db("weather")
+            .collection("t")
+            .query(query)
+    };
+    assert_eq!(
+        dump(&source, options(r#"{"station.name": "a"}"#))
+            .await
+            .report
+            .documents,
+        1
+    );
+    let refused = dump_to(source.uri(), Path::new("unused"), options(r#"{"x": 1}"#))
+        .await
+        .unwrap_err();
     assert_eq!(refused.namespace(), Some(&Namespace::new("weather", "t")));
 }
 
@@ -177,17 +251,29 @@ async fn a_filter_on_a_time_series_collection_must_be_on_its_meta_field() {
 async fn views_are_dumped_as_definitions_or_on_request_as_data() {
     let source = ReplicaSet::start().await;
     let db = source.client().database("shop");
-    db.collection("c").insert_many((0..10).map(|n| doc! { "_id": n })).await.unwrap();
-    let view = doc! { "create": "v", "viewOn": "c", "pipeline": [{ "$match": { "_id": { "$lt": 3 } } }] };
+    db.collection("c")
+        .insert_many((0..10).map(|n| doc! { "_id": n }))
+        .await
+        .unwrap();
+    let view =
+        doc! { "create": "v", "viewOn": "c", "pipeline": [{ "$match": { "_id": { "$lt": 3 } } }] };
     db.run_command(view).await.unwrap();
 
     let dumped = dump(&source, DumpOptions::default().db("shop")).await;
     assert!(dumped.path("shop/v.metadata.json").exists());
     assert!(!dumped.path("shop/v.bson").exists());
-    let dumped = dump(&source, DumpOptions::default().db("shop").views_as_collections(true)).await;
+    let dumped = dump(
+        &source,
+        DumpOptions::default().db("shop").views_as_collections(true),
+    )
+    .await;
     assert_eq!(dumped.data_files(), ["shop/v.bson"]);
     assert_eq!(dumped.report.documents, 3);
-    assert!(!fs::read_to_string(dumped.path("shop/v.metadata.json")).unwrap().contains("viewOn"));
+    assert!(
+        !fs::read_to_string(dumped.path("shop/v.metadata.json"))
+            .unwrap()
+            .contains("viewOn")
+    );
 }
 
 #[tokio::test]
@@ -196,16 +282,23 @@ async fn options_that_contradict_each_other_are_refused_before_anything_is_writt
     let refused = [
         DumpOptions::default().collection("c"),
         DumpOptions::default().exclude_collections(vec!["c".into()]),
-        DumpOptions::default().db("a").collection("c").exclude_collections(vec!["c".into()]),
+        DumpOptions::default()
+            .db("a")
+            .collection("c")
+            .exclude_collections(vec!["c".into()]),
         DumpOptions::default().db("a").query("{}"),
-        DumpOptions::default().db("a").collection("system.buckets.x"),
+        DumpOptions::default()
+            .db("a")
+            .collection("system.buckets.x"),
         DumpOptions::default().db("a/b"),
         DumpOptions::default().segment_bytes(1),
         DumpOptions::default().limit_bytes_per_second(0),
     ];
     for options in refused {
         let folder = TempDir::new().unwrap();
-        let error = dump_to(source.uri(), &folder.path().join("dump"), options.clone()).await.unwrap_err();
+        let error = dump_to(source.uri(), &folder.path().join("dump"), options.clone())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{options:?}");
         assert!(!folder.path().join("dump").exists());
     }
@@ -236,7 +329,14 @@ async fn a_collection_that_was_replaced_since_the_plan_fails_the_dump() {
 async fn a_collection_dropped_or_renamed_while_it_is_read_fails_the_dump() {
     for rename in [false, true] {
         let source = ReplicaSet::start().await;
-        dataset::seed_bulk(&source.client(), "shop.c", dataset::Shape::Medium, 20_000, 1).await;
+        dataset::seed_bulk(
+            &source.client(),
+            "shop.c",
+            dataset::Shape::Medium,
+            20_000,
+            1,
+        )
+        .await;
         let folder = TempDir::new().unwrap();
         let writer = FolderWriter::create(&Location::from(folder.path())).unwrap();
         let counters = Arc::new(Counters::default());
@@ -245,16 +345,23 @@ async fn a_collection_dropped_or_renamed_while_it_is_read_fails_the_dump() {
             .counters(Arc::clone(&counters));
         let plan = dump.plan().await.unwrap();
         let interfere = async {
-            wait_for("documents to be read", Duration::from_secs(20), async || {
-                (counters.documents_read.value() > 0).then_some(())
-            })
+            wait_for(
+                "documents to be read",
+                Duration::from_secs(20),
+                async || (counters.documents_read.value() > 0).then_some(()),
+            )
             .await;
             let client = source.client();
             if rename {
                 let command = doc! { "renameCollection": "shop.c", "to": "shop.d" };
                 client.database("admin").run_command(command).await.unwrap();
             } else {
-                client.database("shop").collection::<bson::Document>("c").drop().await.unwrap();
+                client
+                    .database("shop")
+                    .collection::<bson::Document>("c")
+                    .drop()
+                    .await
+                    .unwrap();
             }
         };
         let (result, ()) = futures::join!(dump.run(plan), interfere);
@@ -267,7 +374,14 @@ async fn a_collection_dropped_or_renamed_while_it_is_read_fails_the_dump() {
 #[tokio::test]
 async fn a_cancelled_dump_says_so_and_leaves_nothing_half_written() {
     let source = ReplicaSet::start().await;
-    dataset::seed_bulk(&source.client(), "shop.c", dataset::Shape::Medium, 20_000, 1).await;
+    dataset::seed_bulk(
+        &source.client(),
+        "shop.c",
+        dataset::Shape::Medium,
+        20_000,
+        1,
+    )
+    .await;
     let folder = TempDir::new().unwrap();
     let writer = FolderWriter::create(&Location::from(folder.path())).unwrap();
     let (cancel, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
@@ -277,15 +391,20 @@ async fn a_cancelled_dump_says_so_and_leaves_nothing_half_written() {
         .cancel(cancel.clone());
     let plan = dump.plan().await.unwrap();
     let stop = async {
-        wait_for("documents to be read", Duration::from_secs(20), async || {
-            (counters.documents_read.value() > 0).then_some(())
-        })
+        wait_for(
+            "documents to be read",
+            Duration::from_secs(20),
+            async || (counters.documents_read.value() > 0).then_some(()),
+        )
         .await;
         cancel.cancel();
     };
     let (result, ()) = futures::join!(dump.run(plan), stop);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
-    let mut left: Vec<_> = fs::read_dir(folder.path().join("shop")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let mut left: Vec<_> = fs::read_dir(folder.path().join("shop"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     left.sort();
     assert_eq!(left, ["c.metadata.json"]);
     assert!(!folder.path().join(MANIFEST_FILE).exists());
@@ -301,7 +420,9 @@ async fn a_connection_that_is_cut_again_and_again_costs_time_and_no_documents() 
     for options in [DumpOptions::default(), partitions(3)] {
         proxy.cut_after(6 << 20);
         let (folder, uri) = (TempDir::new().unwrap(), source.direct_uri_at(&proxy.addr()));
-        let report = dump_to(uri, folder.path(), options.db("shop")).await.unwrap();
+        let report = dump_to(uri, folder.path(), options.db("shop"))
+            .await
+            .unwrap();
         assert!(report.retries > 0);
         let cut = Dumped { folder, report };
         assert!(whole.documents("shop/c.bson") == cut.documents("shop/c.bson"));
@@ -338,13 +459,25 @@ async fn a_cursor_that_the_server_forgot_is_replaced() {
             _ => None,
         })
         .collect();
-    assert_eq!(retries, ["starting over in the order of _id", "reading on after the last document"]);
+    assert_eq!(
+        retries,
+        [
+            "starting over in the order of _id",
+            "reading on after the last document"
+        ]
+    );
 }
 
 #[tokio::test]
 async fn a_failure_that_does_not_end_ends_the_dump_and_says_how_often_it_was_tried() {
     let source = ReplicaSet::start().await;
-    source.client().database("shop").collection("c").insert_one(doc! { "x": 1 }).await.unwrap();
+    source
+        .client()
+        .database("shop")
+        .collection("c")
+        .insert_one(doc! { "x": 1 })
+        .await
+        .unwrap();
     let always = doc! {
         "configureFailPoint": "failCommand",
         "mode": "alwaysOn",
@@ -353,7 +486,9 @@ async fn a_failure_that_does_not_end_ends_the_dump_and_says_how_often_it_was_tri
     let _fail = FailPoint::enable(&source, always).await;
     let folder = TempDir::new().unwrap();
     let options = DumpOptions::default().db("shop").max_retries(2);
-    let error = dump_to(source.uri(), folder.path(), options).await.unwrap_err();
+    let error = dump_to(source.uri(), folder.path(), options)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.hint().unwrap().contains("2 retries"), "{error:?}");
     assert!(!folder.path().join(MANIFEST_FILE).exists());
@@ -362,20 +497,33 @@ async fn a_failure_that_does_not_end_ends_the_dump_and_says_how_often_it_was_tri
 #[tokio::test]
 async fn the_death_of_the_primary_interrupts_a_dump_and_does_not_change_it() {
     let source = ReplicaSet::builder().members(3).start().await;
-    dataset::seed_bulk(&source.client(), "shop.c", dataset::Shape::Medium, 12_000, 1).await;
+    dataset::seed_bulk(
+        &source.client(),
+        "shop.c",
+        dataset::Shape::Medium,
+        12_000,
+        1,
+    )
+    .await;
     source.await_healthy().await;
     let whole = dump(&source, DumpOptions::default().db("shop")).await;
     let folder = TempDir::new().unwrap();
     let writer = FolderWriter::create(&Location::from(folder.path())).unwrap();
     let counters = Arc::new(Counters::default());
     let dump = Dump::new(&connect(source.uri()).await, Arc::new(writer))
-        .options(DumpOptions::default().db("shop").limit_bytes_per_second(8 << 20))
+        .options(
+            DumpOptions::default()
+                .db("shop")
+                .limit_bytes_per_second(8 << 20),
+        )
         .counters(Arc::clone(&counters));
     let plan = dump.plan().await.unwrap();
     let kill = async {
-        wait_for("documents to be read", Duration::from_secs(20), async || {
-            (counters.documents_read.value() > 0).then_some(())
-        })
+        wait_for(
+            "documents to be read",
+            Duration::from_secs(20),
+            async || (counters.documents_read.value() > 0).then_some(()),
+        )
         .await;
         source.kill_primary().await;
     };
@@ -390,15 +538,44 @@ async fn the_death_of_the_primary_interrupts_a_dump_and_does_not_change_it() {
 async fn what_the_server_keeps_for_itself_is_not_dumped() {
     let source = ReplicaSet::start().await;
     let client = source.client();
-    client.database("shop").run_command(doc! { "profile": 2 }).await.unwrap();
-    client.database("shop").collection("c").insert_one(doc! { "x": 1 }).await.unwrap();
-    client.database("shop").run_command(doc! { "profile": 0 }).await.unwrap();
-    client.database("shop").collection("system.js").insert_one(doc! { "_id": "f", "value": 1 }).await.unwrap();
+    client
+        .database("shop")
+        .run_command(doc! { "profile": 2 })
+        .await
+        .unwrap();
+    client
+        .database("shop")
+        .collection("c")
+        .insert_one(doc! { "x": 1 })
+        .await
+        .unwrap();
+    client
+        .database("shop")
+        .run_command(doc! { "profile": 0 })
+        .await
+        .unwrap();
+    client
+        .database("shop")
+        .collection("system.js")
+        .insert_one(doc! { "_id": "f", "value": 1 })
+        .await
+        .unwrap();
     let dumped = dump(&source, DumpOptions::default()).await;
     let files = dumped.data_files();
-    assert!(files.contains(&"shop/system.js.bson".to_owned()), "{files:?}");
-    assert!(!files.iter().any(|file| file.contains("profile") || file.starts_with("local/")), "{files:?}");
-    assert!(!files.iter().any(|file| file.contains("system.sessions")), "{files:?}");
+    assert!(
+        files.contains(&"shop/system.js.bson".to_owned()),
+        "{files:?}"
+    );
+    assert!(
+        !files
+            .iter()
+            .any(|file| file.contains("profile") || file.starts_with("local/")),
+        "{files:?}"
+    );
+    assert!(
+        !files.iter().any(|file| file.contains("system.sessions")),
+        "{files:?}"
+    );
 }
 
 #[tokio::test]
@@ -410,11 +587,14 @@ async fn every_data_set_can_be_dumped_in_every_form() {
     let nothing = Dump::new(&connect(source.uri()).await, Arc::new(Discard));
     let plan = nothing.plan().await.unwrap();
     let documents = nothing.run(plan).await.unwrap().documents;
-    for compression in [Compression::None, Compression::Gzip { level: 6 }, Compression::Zstd { level: 1 }] {
+    for compression in [
+        Compression::None,
+        Compression::Gzip { level: 6 },
+        Compression::Zstd { level: 1 },
+    ] {
         for number in [1, 4] {
             let dumped = dump(&source, partitions(number).compression(compression)).await;
             assert_eq!(dumped.report.documents, documents);
         }
     }
-
 }

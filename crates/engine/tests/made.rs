@@ -15,16 +15,16 @@ use rdump_format::{
 use tempfile::TempDir;
 
 /// A dump folder that grows file by file.
-pub struct Made {
+pub(crate) struct Made {
     folder: TempDir,
     records: Vec<FileRecord>,
 }
 
-pub fn raw(document: &Document) -> RawDocumentBuf {
+pub(crate) fn raw(document: &Document) -> RawDocumentBuf {
     RawDocumentBuf::try_from(document).unwrap()
 }
 
-pub fn compression(codec: Codec) -> Compression {
+pub(crate) fn compression(codec: Codec) -> Compression {
     match codec {
         Codec::None => Compression::None,
         Codec::Gzip => Compression::GZIP,
@@ -33,34 +33,34 @@ pub fn compression(codec: Codec) -> Compression {
 }
 
 impl Made {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: TempDir::new().unwrap(),
             records: Vec::new(),
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn location(&self) -> Location {
+    pub(crate) fn location(&self) -> Location {
         Location::from(self.path())
     }
 
-    pub fn file(&self, path: &str) -> PathBuf {
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.path().join(path)
     }
 
     /// Writes a file of any name and content, which no manifest will list.
-    pub fn stray(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn stray(&self, path: &str, content: impl AsRef<[u8]>) {
         let file = self.file(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, content).unwrap();
     }
 
     /// Writes documents, a hundred to a segment; returns the path.
-    pub fn raw_data<'a>(
+    pub(crate) fn raw_data<'a>(
         &mut self,
         namespace: &str,
         codec: Codec,
@@ -105,7 +105,7 @@ impl Made {
         path
     }
 
-    pub fn data(
+    pub(crate) fn data(
         &mut self,
         namespace: &str,
         codec: Codec,
@@ -119,7 +119,12 @@ impl Made {
     }
 
     /// Writes metadata with these options and indexes, plain; returns the path.
-    pub fn metadata(&mut self, namespace: &str, options: Document, indexes: &[Document]) -> String {
+    pub(crate) fn metadata(
+        &mut self,
+        namespace: &str,
+        options: Document,
+        indexes: &[Document],
+    ) -> String {
         let parsed: Namespace = namespace.parse().unwrap();
         let metadata = CollectionMetadata {
             options: raw(&options),
@@ -130,7 +135,7 @@ impl Made {
         self.metadata_text(namespace, Codec::None, &metadata.to_json().unwrap())
     }
 
-    pub fn metadata_text(&mut self, namespace: &str, codec: Codec, text: &str) -> String {
+    pub(crate) fn metadata_text(&mut self, namespace: &str, codec: Codec, text: &str) -> String {
         let namespace: Namespace = namespace.parse().unwrap();
         let path = format!(
             "{}/{}",
@@ -153,7 +158,7 @@ impl Made {
     }
 
     /// Writes the manifest of everything that is no stray.
-    pub fn manifest(&self) {
+    pub(crate) fn manifest(&self) {
         let mut manifest = FolderManifest::new();
         let source = SourceRecord::new(vec!["localhost:27017".into()], "6.0.5", "standalone");
         manifest.runs.push(RunRecord::new(
@@ -168,7 +173,7 @@ impl Made {
     }
 
     /// The length in bytes of each segment of a data file, as stored.
-    pub fn segments(&self, path: &str) -> Vec<u64> {
+    pub(crate) fn segments(&self, path: &str) -> Vec<u64> {
         assert_eq!(
             FileName::parse(path.rsplit('/').next().unwrap())
                 .unwrap()

@@ -1,5 +1,7 @@
 //! Dump and restore against real servers.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod dump;
 mod folder_reader;
 mod made;

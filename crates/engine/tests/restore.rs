@@ -13,12 +13,12 @@ mod documents;
 mod faults;
 mod round_trip;
 
-pub async fn reader(location: &Location) -> Arc<FolderReader> {
+pub(crate) async fn reader(location: &Location) -> Arc<FolderReader> {
     let reader = FolderReader::open(location, FolderReaderOptions::default()).await;
     Arc::new(reader.unwrap_or_else(|error| panic!("{error:?}")))
 }
 
-pub async fn target(deployment: &Deployment) -> Target {
+pub(crate) async fn target(deployment: &Deployment) -> Target {
     let options = ConnectOptions::default().uri(deployment.root_uri());
     Target::connect(&options)
         .await
@@ -26,7 +26,7 @@ pub async fn target(deployment: &Deployment) -> Target {
 }
 
 /// Restores a folder, and tells what happened.
-pub async fn try_restore(
+pub(crate) async fn try_restore(
     location: &Location,
     to: &Deployment,
     options: RestoreOptions,
@@ -48,7 +48,7 @@ pub async fn try_restore(
 }
 
 /// Restores a folder without any failure or problem.
-pub async fn restore(
+pub(crate) async fn restore(
     location: &Location,
     to: &Deployment,
     options: RestoreOptions,

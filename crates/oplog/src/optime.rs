@@ -19,7 +19,10 @@ pub struct OpTime {
 
 impl From<Timestamp> for OpTime {
     fn from(timestamp: Timestamp) -> Self {
-        Self { seconds: timestamp.time, ordinal: timestamp.increment }
+        Self {
+            seconds: timestamp.time,
+            ordinal: timestamp.increment,
+        }
     }
 }
 
@@ -35,12 +38,26 @@ impl FromStr for OpTime {
     fn from_str(text: &str) -> Result<Self, OpTimeError> {
         let number = |digits: &str| {
             let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            plain.then(|| digits.parse().ok()).flatten().ok_or_else(|| OpTimeError { text: text.to_owned() })
+            plain
+                .then(|| digits.parse().ok())
+                .flatten()
+                .ok_or_else(|| OpTimeError {
+                    text: text.to_owned(),
+                })
         };
         match text.split_once(':') {
-            Some((seconds, "")) => Ok(Self { seconds: number(seconds)?, ordinal: 0 }),
-            Some((seconds, ordinal)) => Ok(Self { seconds: number(seconds)?, ordinal: number(ordinal)? }),
-            None => Ok(Self { seconds: number(text)?, ordinal: 0 }),
+            Some((seconds, "")) => Ok(Self {
+                seconds: number(seconds)?,
+                ordinal: 0,
+            }),
+            Some((seconds, ordinal)) => Ok(Self {
+                seconds: number(seconds)?,
+                ordinal: number(ordinal)?,
+            }),
+            None => Ok(Self {
+                seconds: number(text)?,
+                ordinal: 0,
+            }),
         }
     }
 }
@@ -72,17 +89,48 @@ mod tests {
 
     #[test]
     fn moments_are_read_and_written() {
-        let time = OpTime { seconds: 123, ordinal: 456 };
+        let time = OpTime {
+            seconds: 123,
+            ordinal: 456,
+        };
         assert_eq!("123:456".parse(), Ok(time));
         assert_eq!(time.to_string(), "123:456");
-        assert_eq!(OpTime::from(Timestamp { time: 123, increment: 456 }), time);
-        assert_eq!("123".parse(), Ok(OpTime { seconds: 123, ordinal: 0 }));
-        assert_eq!("123:".parse(), Ok(OpTime { seconds: 123, ordinal: 0 }));
+        assert_eq!(
+            OpTime::from(Timestamp {
+                time: 123,
+                increment: 456
+            }),
+            time
+        );
+        assert_eq!(
+            "123".parse(),
+            Ok(OpTime {
+                seconds: 123,
+                ordinal: 0
+            })
+        );
+        assert_eq!(
+            "123:".parse(),
+            Ok(OpTime {
+                seconds: 123,
+                ordinal: 0
+            })
+        );
     }
 
     #[test]
     fn what_is_no_moment_is_refused_by_name() {
-        for text in ["", ":", ":1", "1:2:3", "+1", "-1", "4294967296", "1:4294967296", "a"] {
+        for text in [
+            "",
+            ":",
+            ":1",
+            "1:2:3",
+            "+1",
+            "-1",
+            "4294967296",
+            "1:4294967296",
+            "a",
+        ] {
             let error = text.parse::<OpTime>().unwrap_err();
             assert!(error.to_string().contains(text), "{text}");
         }

@@ -1,11 +1,11 @@
 //! Reading a collection's documents, batch by batch, as the server sends them.
 
-use rdump_format::Namespace;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, raw::cstr, rawdoc};
 use futures::StreamExt;
 use mongodb::{
     Database, error::Error as DriverError, options::SelectionCriteria, raw_batch_cursor::RawBatch,
 };
+use rdump_format::Namespace;
 use tokio::sync::mpsc;
 
 use super::partition::IdRange;
@@ -144,7 +144,9 @@ impl Query {
                 Err(ReadError::Interrupted(error)) => {
                     let error = command::error(error);
                     let what = "reading on after the last document";
-                    retries.again_after(cx, Some(namespace), what, error).await?;
+                    retries
+                        .again_after(cx, Some(namespace), what, error)
+                        .await?;
                 }
             }
             find = match range.left_out() {

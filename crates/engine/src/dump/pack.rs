@@ -159,9 +159,12 @@ impl Packers {
     /// Takes back the buffer of a segment that was stored, if the medium has let go of it.
     pub(super) fn recycle(&self, bytes: Bytes) {
         if let Ok(buffer) = bytes.try_into_mut() {
-            let as_packed =
-                self.packing == Packing::Plain || self.compression == Compression::None;
-            let pool = if as_packed { &self.bodies } else { &self.stored };
+            let as_packed = self.packing == Packing::Plain || self.compression == Compression::None;
+            let pool = if as_packed {
+                &self.bodies
+            } else {
+                &self.stored
+            };
             lock(pool).push(buffer.into());
         }
     }

@@ -100,9 +100,7 @@ impl FolderWriter {
 
     /// The manifest of this run and of what earlier runs left in place.
     fn manifest(&self, run: RunRecord) -> FolderManifest {
-        let mut manifest = lock(&self.earlier)
-            .take()
-            .unwrap_or_else(FolderManifest::new);
+        let mut manifest = lock(&self.earlier).take().unwrap_or_default();
         let number = u32::try_from(manifest.runs.len()).unwrap_or(u32::MAX);
         let files = std::mem::take(&mut *lock(&self.files));
         manifest

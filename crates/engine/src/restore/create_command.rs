@@ -142,13 +142,14 @@ mod tests {
     use super::*;
 
     fn metadata(options: Document, indexes: &[Document]) -> CollectionMetadata {
-        let mut metadata = CollectionMetadata::default();
-        metadata.options = RawDocumentBuf::try_from(&options).unwrap();
-        metadata.indexes = indexes
-            .iter()
-            .map(|index| RawDocumentBuf::try_from(index).unwrap())
-            .collect();
-        metadata
+        CollectionMetadata {
+            options: RawDocumentBuf::try_from(&options).unwrap(),
+            indexes: indexes
+                .iter()
+                .map(|index| RawDocumentBuf::try_from(index).unwrap())
+                .collect(),
+            ..CollectionMetadata::default()
+        }
     }
 
     fn made(metadata: &CollectionMetadata, rules: CreateRules) -> Document {

@@ -11,7 +11,7 @@ use rdump_testkit::{ReplicaSet, damage, raw::RawBuilder};
 use super::{restore, try_restore};
 use crate::made::{Made, raw};
 
-pub async fn stored(client: &Client, db: &str, collection: &str) -> Vec<RawDocumentBuf> {
+pub(crate) async fn stored(client: &Client, db: &str, collection: &str) -> Vec<RawDocumentBuf> {
     let collection = client.database(db).collection::<RawDocumentBuf>(collection);
     let cursor = collection
         .find(doc! {})

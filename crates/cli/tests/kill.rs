@@ -1,0 +1,58 @@
+use std::{env, path::Path, time::Duration};
+
+use rdump_testkit::{ReplicaSet, damage::SmallDisk, dataset};
+use tokio::time::timeout;
+
+use crate::program::{Ran, dump, rdump, run};
+
+async fn verify(folder: &Path) -> Ran {
+    run(rdump(), ["verify".as_ref(), folder.as_os_str()]).await
+}
+
+/// `RDUMP_KILLS` says how often; the default is for every day.
+#[tokio::test]
+async fn a_dump_that_is_killed_never_verifies_as_complete() {
+    let kills: u32 = env::var("RDUMP_KILLS").map_or(20, |kills| kills.parse().unwrap());
+    let source = ReplicaSet::start().await;
+    dataset::seed_bulk(&source.client(), "shop.a", dataset::Shape::Medium, 3_000, 1).await;
+    dataset::orders(3_000).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    // About a second's work, so that the kills fall everywhere in it, and a few after its end.
+    let flags = ["--limit-rate", "6MiB", "--compress", "zstd"];
+    let (mut killed, mut finished) = (0, 0);
+    for number in 0..kills {
+        // Every dump but the first goes over what an earlier one left.
+        let died = Duration::from_millis(u64::from(number) * 1_700 / u64::from(kills) + 5);
+        match timeout(died, dump(&source, folder.path(), &flags)).await {
+            Ok(ran) => {
+                ran.expect(0);
+                verify(folder.path()).await.expect(0);
+                finished += 1;
+            }
+            // Dropping the future sent SIGKILL.
+            Err(_) => {
+                let code = verify(folder.path()).await.code;
+                let whole_from_before = finished > 0 && died < Duration::from_millis(200);
+                assert!(
+                    matches!(code, Some(1 | 4)) || whole_from_before,
+                    "verified after {died:?}"
+                );
+                killed += 1;
+            }
+        }
+    }
+    assert!(killed > 0, "no dump was killed, {finished} finished");
+    dump(&source, folder.path(), &flags).await.expect(0);
+    verify(folder.path()).await.expect(0);
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_dump_and_says_so() {
+    let source = ReplicaSet::start().await;
+    dataset::seed_bulk(&source.client(), "shop.a", dataset::Shape::Medium, 6_000, 1).await;
+    let disk = SmallDisk::mount(4 << 20);
+    let out = disk.path().join("dump");
+    let ran = dump(&source, &out, &["--compress", "none"]).await.expect(1);
+    assert!(ran.stderr.contains("no space left"), "{}", ran.stderr);
+    assert!(matches!(verify(&out).await.code, Some(1 | 4)));
+}

@@ -1,0 +1,37 @@
+//! Whole passes from a deployment to a folder and back, for the tests of this package.
+#![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+use std::{path::Path, sync::Arc};
+
+use rdump::{
+    ConnectOptions, Dump, DumpOptions, DumpReport, FolderReader, FolderReaderOptions, FolderWriter,
+    Location, Restore, RestoreOptions, RestoreReport, Source, Target,
+};
+use rdump_testkit::Deployment;
+
+/// Dumps a deployment to a folder.
+pub async fn dump(from: &Deployment, folder: &Path, options: DumpOptions) -> DumpReport {
+    let pass = async {
+        let source = Source::connect(&ConnectOptions::default().uri(from.uri())).await?;
+        let writer = FolderWriter::create(&Location::from(folder))?;
+        let dump = Dump::new(&source, Arc::new(writer)).options(options);
+        let plan = dump.plan().await?;
+        dump.run(plan).await
+    };
+    pass.await
+        .unwrap_or_else(|error| panic!("dumping to {}: {error:?}", folder.display()))
+}
+
+/// Restores a folder into a deployment.
+pub async fn restore(folder: &Path, to: &Deployment, options: RestoreOptions) -> RestoreReport {
+    let pass = async {
+        let target = Target::connect(&ConnectOptions::default().uri(to.uri())).await?;
+        let reader =
+            FolderReader::open(&Location::from(folder), FolderReaderOptions::default()).await?;
+        let restore = Restore::new(&target, Arc::new(reader)).options(options);
+        let plan = restore.plan().await?;
+        restore.run(plan).await
+    };
+    pass.await
+        .unwrap_or_else(|error| panic!("restoring {}: {error:?}", folder.display()))
+}

@@ -1,0 +1,53 @@
+//! The whole way, with every data set.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+use std::num::NonZeroUsize;
+
+use rdump::{Compression, DumpOptions, RestoreOptions};
+use rdump_testkit::{
+    Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
+};
+use rdump_tests::{dump, restore};
+use tempfile::TempDir;
+
+/// Every data set goes through a folder of this form and comes back the same.
+async fn round_trip(compression: Compression, partitions: usize) {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    for data in dataset::all() {
+        data.seed(&source.client()).await;
+    }
+    let folder = TempDir::new().unwrap();
+    let options = DumpOptions::default()
+        .compression(compression)
+        .partitions(NonZeroUsize::new(partitions).unwrap());
+    dump(&source, folder.path(), options).await;
+    // Some data sets hold documents that violate their collection's validator.
+    let options = RestoreOptions::default().bypass_document_validation(true);
+    let report = restore(folder.path(), &target, options).await;
+    assert_eq!(report.problems, []);
+    assert!(report.verified);
+    let (before, after) = tokio::join!(fingerprint(&source), fingerprint(&target));
+    assert_same(&before, &after);
+}
+
+async fn fingerprint(of: &ReplicaSet) -> Fingerprint {
+    Fingerprint::of(&of.client(), &FingerprintOptions::new()).await
+}
+
+#[tokio::test]
+async fn every_data_set_comes_back_from_a_plain_folder() {
+    round_trip(Compression::None, 1).await;
+}
+
+#[tokio::test]
+async fn every_data_set_comes_back_from_a_gzip_folder() {
+    round_trip(Compression::Gzip { level: 6 }, 1).await;
+}
+
+#[tokio::test]
+async fn every_data_set_comes_back_from_a_zstd_folder_of_four_partitions() {
+    round_trip(Compression::Zstd { level: 1 }, 4).await;
+}
