@@ -12,7 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bson::RawDocumentBuf;
 use rdump::{Compression, DumpOptions, RestoreOptions};
+use rdump_format::{escape, stem};
 use rdump_testkit::{
     Fingerprint, FingerprintOptions, ReplicaSet, damage, dataset, fingerprint::assert_same,
     reference,
@@ -28,12 +30,35 @@ async fn seeded() -> ReplicaSet {
     source
 }
 
+/// Without the versions of indexes: a restore builds today's, unless it is asked to keep them.
 async fn fingerprint(of: &ReplicaSet) -> Fingerprint {
-    Fingerprint::of(&of.client(), &FingerprintOptions::new()).await
+    Fingerprint::of(
+        &of.client(),
+        &FingerprintOptions::new().ignore_index_version(true),
+    )
+    .await
+}
+
+/// mongorestore decodes a shortened file name although it takes the real name from the metadata, and then
+/// decodes that too: names with these characters are refused or changed, those that mongodump wrote as well.
+async fn drop_what_mongorestore_cannot_read(source: &ReplicaSet) {
+    let client = source.client();
+    for (db, collection) in fingerprint(source).await.collections().keys() {
+        let shortened = escape(collection) != stem(collection);
+        if shortened && collection.contains(['%', '+']) {
+            client
+                .database(db)
+                .collection::<RawDocumentBuf>(collection)
+                .drop()
+                .await
+                .unwrap();
+        }
+    }
 }
 
 async fn mongorestore_reads(compression: Compression, flags: &[&str]) {
     let (source, target) = (seeded().await, ReplicaSet::start().await);
+    drop_what_mongorestore_cannot_read(&source).await;
     let folder = TempDir::new().unwrap();
     dump(
         &source,
