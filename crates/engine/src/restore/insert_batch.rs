@@ -28,7 +28,7 @@ impl InsertHead {
 
     /// The command that inserts `documents`.
     pub(crate) fn command<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-        let mut command = CommandBytes::start(Vec::new(), self);
+        let mut command = CommandBytes::start(Vec::new(), self, 0);
         for document in documents {
             command.push(|out| out.extend_from_slice(document));
         }
@@ -45,8 +45,10 @@ struct CommandBytes {
 }
 
 impl CommandBytes {
-    fn start(mut bytes: Vec<u8>, head: &InsertHead) -> Self {
+    /// `expected_bytes` are made room for at once: growing by and by would leave a trail of buffers.
+    fn start(mut bytes: Vec<u8>, head: &InsertHead, expected_bytes: usize) -> Self {
         bytes.clear();
+        bytes.reserve(expected_bytes);
         bytes.extend_from_slice(&head.0);
         bytes.extend_from_slice(b"\x04documents\0");
         let array_start = bytes.len();
@@ -138,6 +140,9 @@ pub(crate) struct BatchBuilder {
     /// Whether the server overwrites zero timestamps.
     watch_timestamps: bool,
     open: Option<OpenBatch>,
+    /// The size of the last batch, near which the next one will be.
+    expected_bytes: usize,
+    expected_documents: usize,
 }
 
 #[derive(Debug)]
@@ -155,6 +160,8 @@ impl BatchBuilder {
             limits,
             watch_timestamps,
             open: None,
+            expected_bytes: 0,
+            expected_documents: 0,
         }
     }
 
@@ -171,8 +178,8 @@ impl BatchBuilder {
     /// An `_id` that the server made would be another one when the command is sent again.
     pub(crate) fn push(&mut self, document: &[u8], spare: impl FnOnce() -> Vec<u8>) {
         let open = self.open.get_or_insert_with(|| OpenBatch {
-            command: CommandBytes::start(spare(), &self.head),
-            places: Vec::new(),
+            command: CommandBytes::start(spare(), &self.head, self.expected_bytes),
+            places: Vec::with_capacity(self.expected_documents),
             zero_timestamps: Vec::new(),
             bytes: 0,
         });
@@ -200,8 +207,14 @@ impl BatchBuilder {
     /// The batch of what was pushed, if anything was.
     pub(crate) fn finish(&mut self) -> Option<InsertBatch> {
         let open = self.open.take()?;
+        let command = open.command.end();
+        // A sixteenth more, since batches differ; but one large document says nothing about the next batch.
+        let expected = command.len().saturating_add(command.len() / 16);
+        self.expected_bytes =
+            expected.min(self.limits.bytes.saturating_add(self.limits.bytes / 16));
+        self.expected_documents = open.places.len();
         Some(InsertBatch {
-            command: open.command.end(),
+            command,
             places: open.places,
             zero_timestamps: open.zero_timestamps,
         })

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use rdump_format::{Codec, SegmentRecord};
+use rdump_format::{Codec, Digest, SegmentRecord, documents};
 use rdump_storage::Store;
 
 use super::Documents;
 use crate::{Error, Result};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn read(
     store: &Arc<dyn Store>,
@@ -46,13 +49,38 @@ async fn open(
     codec: Codec,
     record: SegmentRecord,
     range: std::ops::Range<u64>,
-) -> Result<Documents, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Documents, Failure> {
     let stored = store.read(path, range).await?;
     let opened = tokio::task::spawn_blocking(move || {
-        let mut body = Vec::new();
-        record
-            .open(codec, &stored, &mut body)
-            .map(|()| Documents::new(body, record.documents))
+        let body = match codec {
+            Codec::None => open_plain(&record, stored)?,
+            _ => {
+                let mut body = Vec::new();
+                record.open(codec, &stored, &mut body)?;
+                body
+            }
+        };
+        Ok::<_, Failure>(Documents::new(body, record.documents))
     });
-    Ok(opened.await??)
+    opened.await?
+}
+
+/// As [`SegmentRecord::open`], but without a second copy of what is stored as it is.
+fn open_plain(record: &SegmentRecord, stored: Bytes) -> Result<Vec<u8>, Failure> {
+    let digest = Digest::of(&stored);
+    if digest != record.sha256 {
+        let recorded = record.sha256;
+        return Err(
+            format!("its SHA-256 is {digest}, but the manifest recorded {recorded}").into(),
+        );
+    }
+    let counted =
+        documents(&stored).try_fold(0, |count: u64, document| document.map(|_| count + 1))?;
+    if counted != record.documents || stored.len() as u64 != record.uncompressed_bytes {
+        let recorded = record.documents;
+        return Err(
+            format!("it holds {counted} documents, but the manifest recorded {recorded}").into(),
+        );
+    }
+    Ok(stored.into())
 }

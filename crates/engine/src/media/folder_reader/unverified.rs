@@ -15,9 +15,11 @@ use super::{DataFile, Documents};
 use crate::{Error, Result};
 
 /// How many bytes are read from the store at once.
-const READ_BYTES: u64 = 1 << 20;
+const READ_BYTES: u64 = 256 << 10;
 /// After how many bytes a run of documents is handed over.
-const RUN_BYTES: usize = 1 << 20;
+const RUN_BYTES: usize = 512 << 10;
+/// Room for one more document beyond that, unless it is a large one.
+const ROOM_BYTES: usize = RUN_BYTES + (16 << 10);
 
 pub(super) fn read(
     store: &Arc<dyn Store>,
@@ -73,6 +75,9 @@ fn read_runs(
     let mut documents = DocumentReader::new(BufReader::with_capacity(64 << 10, content));
     let mut run = Documents::default();
     loop {
+        if run.body.capacity() == 0 {
+            run.body.reserve(ROOM_BYTES);
+        }
         let read = documents.read_into(&mut run.body);
         let is_end = match read {
             Ok(read) => read.is_none(),
