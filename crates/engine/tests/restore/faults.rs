@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bson::{Document, RawDocumentBuf, doc};
 use mongodb::Client;
 use rdump::{
-    CancellationToken, Codec, ConnectOptions, ErrorKind, Event, Observer, RecordingObserver,
-    Restore, RestoreOptions, Target,
+    CancellationToken, Codec, ConnectOptions, Counters, ErrorKind, Event, Observer,
+    RecordingObserver, Restore, RestoreOptions, Target,
 };
-use rdump_testkit::{FailPoint, Proxy, ReplicaSet};
+use rdump_testkit::{FailPoint, Proxy, ReplicaSet, wait_for};
 
 use super::{documents::stored, reader, restore, try_restore};
 use crate::made::{Made, raw};
@@ -215,29 +215,27 @@ async fn a_document_that_was_there_before_and_differs_is_a_failure_even_after_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_killed_costs_no_document() {
-    let set = Arc::new(ReplicaSet::builder().members(3).start().await);
+    let set = ReplicaSet::builder().members(3).start().await;
     let (made, expected) = dump();
     let target = Target::connect(&ConnectOptions::default().uri(set.uri()))
         .await
         .unwrap();
-    let begun = CancellationToken::new();
-    let signal = begun.clone();
     let observer = Arc::new(RecordingObserver::default());
-    let recorded = Arc::clone(&observer);
-    let watch = move |event: &Event| {
-        recorded.on_event(event);
-        if matches!(event, Event::NamespaceStarted { .. }) {
-            signal.cancel();
-        }
-    };
+    let counters = Arc::new(Counters::default());
     let options = small_batches().batch_documents(std::num::NonZeroUsize::new(50).unwrap());
     let restore = Restore::new(&target, reader(&made.location()).await)
         .options(options)
-        .observer(Arc::new(watch));
+        .observer(Arc::<RecordingObserver>::clone(&observer))
+        .counters(Arc::clone(&counters));
     let plan = restore.plan().await.unwrap();
     let kill = async {
-        begun.cancelled().await;
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        let inserted = async || (counters.documents_written.value() > 2_000).then_some(());
+        wait_for(
+            "some documents to be inserted",
+            Duration::from_secs(60),
+            inserted,
+        )
+        .await;
         set.kill_primary().await
     };
     let (report, _) = tokio::join!(restore.run(plan), kill);
