@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rdump::{Counters, Discard, Dump, DumpReport, FolderWriter, Source};
+use rdump::{Counters, Dump, DumpReport, FolderWriter, Source};
 use serde::Serialize;
 
 use crate::{
@@ -35,11 +35,13 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     );
     let progress = Arc::new(Progress::new(console, verb, Arc::clone(&counters)));
 
-    // Planned with a writer that does nothing, so that a dump of nothing leaves no folder behind.
-    let planner = Dump::new(&source, Arc::new(Discard)).options(request.options.clone());
-    let observer = Arc::clone(&progress);
-    let planner = planner.observer(observer).cancel(session.cancel.clone());
-    let plan = match planner.plan().await {
+    let writer = FolderWriter::create(&request.location)?;
+    let dump = Dump::new(&source, Arc::new(writer))
+        .options(request.options.clone())
+        .observer(Arc::clone(&progress) as _)
+        .cancel(session.cancel.clone())
+        .counters(counters);
+    let plan = match dump.plan().await {
         Err(error) if is_cancelled(&error) => return Ok(Exit::cancelled(session.strict)),
         plan => plan?,
     };
@@ -57,13 +59,6 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         return Ok(Exit::Done);
     }
 
-    let writer = FolderWriter::create(&request.location)?;
-    let observer = Arc::clone(&progress);
-    let dump = Dump::new(&source, Arc::new(writer))
-        .options(request.options.clone())
-        .observer(observer)
-        .cancel(session.cancel.clone())
-        .counters(counters);
     let result = tokio::select! {
         result = dump.run(plan) => result,
         never = progress.keep_telling() => match never {},
