@@ -35,7 +35,7 @@ pub(super) struct Options {
     /// Write everything that was measured as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Write the table as Markdown, between the marks in the file if it has them
+    /// Write the table as Markdown: in place of the one in the file, or at its end
     #[arg(long, value_name = "FILE")]
     pub(super) markdown: Option<PathBuf>,
 }

@@ -51,15 +51,16 @@ pub(super) fn markdown(report: &Report) -> String {
     text
 }
 
-/// A file with the table in place of an older one, or with nothing but the table.
+/// A file with the table in place of an older one, or else at its end.
 pub(super) fn placed(old: &str, table: &str) -> String {
     let around = old
         .split_once(BEGIN)
         .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    around.map_or_else(
-        || table.to_owned(),
-        |(before, after)| format!("{before}{}{after}", table.trim_end()),
-    )
+    match around {
+        Some((before, after)) => format!("{before}{}{after}", table.trim_end()),
+        None if old.is_empty() => table.to_owned(),
+        None => format!("{}\n\n{table}", old.trim_end()),
+    }
 }
 
 /// When, where and what, in three lines.
@@ -137,6 +138,10 @@ mod tests {
             placed_in_old,
             format!("# Performance\n\n{BEGIN}\nnew\n{END}\n\nMore.\n")
         );
-        assert_eq!(placed("something else", &new), new);
+        assert_eq!(placed("", &new), new);
+        assert_eq!(
+            placed("# Performance\n", &new),
+            format!("# Performance\n\n{new}")
+        );
     }
 }

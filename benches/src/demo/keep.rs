@@ -23,7 +23,7 @@ impl Demo {
 
   {rdump} --uri '{source}' --out {again} --compress zstd:1
   {rdump} verify {dump}
-  {rrestore} --uri '{target}' --drop {dump}
+  {rrestore} --uri '{target}' --drop --bypassDocumentValidation {dump}
   {rrestore} --uri '{target}' --nsInclude 'demo.*' --nsFrom 'demo.*' --nsTo 'copy.*' {dump}
 
 Press Ctrl-C to stop the servers and remove everything.",
