@@ -38,10 +38,6 @@ use exit::Exit;
 use rdump::Secret;
 use session::Session;
 
-/// glibc's allocator keeps what each thread once needed, and threads here come and go with segments.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Runs `rdump` with the process's arguments.
 pub fn rdump() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
