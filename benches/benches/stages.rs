@@ -58,7 +58,7 @@ fn walk(criterion: &mut Criterion) {
         for document in some(shape, BATCH_BYTES) {
             batch.push(document);
         }
-        group.throughput(Throughput::Bytes(batch.as_bytes().len() as u64));
+        group.throughput(Throughput::Elements(batch.into_iter().count() as u64));
         group.bench_with_input(BenchmarkId::new("batch", name), &batch, |bencher, batch| {
             bencher.iter(|| {
                 let documents = batch.into_iter().map(|document| match document {
@@ -69,7 +69,7 @@ fn walk(criterion: &mut Criterion) {
             });
         });
         let segment = body(shape);
-        group.throughput(Throughput::Bytes(segment.body.len() as u64));
+        group.throughput(Throughput::Elements(segment.documents));
         group.bench_with_input(
             BenchmarkId::new("segment", name),
             &segment,
