@@ -18,8 +18,9 @@ use crate::{
 
 /// About how many bytes the server is asked to send at once.
 ///
-/// The server's own 16 MiB would cost a hundred times the memory and save nothing.
-const BATCH_BYTES: u64 = 1 << 20;
+/// The server's own 16 MiB would cost a hundred times the memory and save nothing; with 1 MiB a dump takes longer and
+/// needs 10 MB more than with this, with a quarter of it compressing costs more.
+const BATCH_BYTES: u64 = 512 << 10;
 
 /// What is read, and how.
 #[derive(Clone, Debug)]

@@ -37,7 +37,7 @@ pub struct DumpOptions {
     pub segment_bytes: u64,
     /// Collections read at once. Default: as many as there are cores, at most 4.
     ///
-    /// Each costs about two segments and 4 MiB of memory.
+    /// Each costs about two segments and 2 MiB of memory.
     pub parallel_collections: NonZeroUsize,
     /// Ranges of `_id` that one large collection is split into, each read by its own cursor. Default: 1.
     ///
