@@ -77,15 +77,21 @@ async fn run(options: &Options) -> Result<()> {
     );
     for row in rows {
         report.rows.push(bench.row(row, options.runs()).await?);
+        // After each row, so that a run that is broken off leaves what it measured.
+        save(&report, options)?;
     }
     screen::line(table::text(&report));
+    Ok(())
+}
+
+fn save(report: &Report, options: &Options) -> Result<()> {
     if let Some(file) = &options.json {
-        let json = serde_json::to_string_pretty(&report).context("the report is no JSON")?;
+        let json = serde_json::to_string_pretty(report).context("the report is no JSON")?;
         write(file, &(json + "\n"))?;
     }
     if let Some(file) = &options.markdown {
         let old = fs::read_to_string(file).unwrap_or_default();
-        write(file, &table::placed(&old, &table::markdown(&report)))?;
+        write(file, &table::placed(&old, &table::markdown(report)))?;
     }
     Ok(())
 }

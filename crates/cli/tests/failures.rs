@@ -1,4 +1,4 @@
-use std::{fs, process::Stdio};
+use std::{fs, path::Path, process::Stdio};
 
 use bson::doc;
 use rdump_testkit::{ReplicaSet, Standalone, dataset};
@@ -130,7 +130,7 @@ async fn what_is_no_dump_is_not_restored() {
     let target = ReplicaSet::start().await;
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
-    let restore = |path: &std::path::Path| {
+    let restore = |path: &Path| {
         run(
             rrestore(),
             [target.uri(), path.to_str().unwrap().to_owned()],
@@ -165,4 +165,48 @@ async fn refused_documents_end_with_0_and_with_strict_with_3() {
         .database("shop")
         .collection::<bson::Document>("orders");
     assert_eq!(count.count_documents(doc! {}).await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn a_missing_privilege_is_named_with_what_needs_it() {
+    let server = Standalone::builder().auth().start().await;
+    let client = server.client();
+    for (db, document) in [
+        ("shop", doc! { "_id": CANARY }),
+        ("other", doc! { "_id": 1 }),
+    ] {
+        let collection = client.database(db).collection("orders");
+        collection.insert_one(document).await.unwrap();
+    }
+    let roles = [doc! { "role": "read", "db": "shop" }];
+    let clerk = doc! { "createUser": "clerk", "pwd": "pass word", "roles": roles };
+    client.database("admin").run_command(clerk).await.unwrap();
+    let uri = format!(
+        "mongodb://clerk:pass%20word@{}/?authSource=admin",
+        server.hosts()[0]
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let all = folder.path().join("all");
+    let all = all.to_str().unwrap();
+    let one = folder.path().join("one");
+    let one = one.to_str().unwrap();
+
+    let ran = run(rdump(), ["--uri", &uri, "--db", "other", "-o", one]).await;
+    ran.expect(1)
+        .says("Failed: not authorized on other to execute listCollections: 1")
+        .says("Hint: dumping needs the built-in role `backup`");
+    assert!(!Path::new(one).exists());
+
+    // As mongodump does, but it says so.
+    let ran = run(rdump(), ["--uri", &uri, "-o", all]).await.expect(0);
+    ran.says("this user may not list all databases");
+    assert!(Path::new(all).join("shop/orders.bson").exists());
+    assert!(!Path::new(all).join("other").exists());
+
+    let ran = run(rrestore(), ["--uri", &uri, all]).await.expect(1);
+    let ran = ran
+        .says("Failed: ")
+        .says("Hint: dumping needs the built-in role `backup`, restoring the role `restore`");
+    assert!(ran.stderr.contains("not authorized on shop to execute"));
+    assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
 }

@@ -7,7 +7,7 @@ use mongodb::options::SelectionCriteria;
 use rdump_format::{Namespace, check_database_name};
 
 use crate::{
-    Error, Result,
+    Error, ErrorKind, Result,
     command::{self, code},
     connect::Deployment,
 };
@@ -55,11 +55,20 @@ pub(crate) struct Catalog<'a> {
 }
 
 impl Catalog<'_> {
-    /// The names of all databases that this user may see.
-    pub(crate) async fn databases(&self) -> Result<Vec<String>> {
+    /// The names of all databases that this user may see, and whether they are known to be all there are.
+    pub(crate) async fn databases(&self) -> Result<(Vec<String>, bool)> {
         let admin = self.deployment.database("admin");
-        let command = doc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": true };
-        let reply = command::read(&admin, command, self.from).await?;
+        let list = doc! { "listDatabases": 1, "nameOnly": true };
+        // Without the privilege to list all of them, the server names those that may be read and does not say so.
+        let mut all = list.clone();
+        all.insert("authorizedDatabases", false);
+        let (reply, complete) = match command::read(&admin, all, self.from).await {
+            Err(error) if !error.is_retryable() => {
+                let reply = command::read(&admin, list, self.from).await?;
+                (reply, error.kind() != ErrorKind::Denied)
+            }
+            reply => (reply?, true),
+        };
         let databases = reply
             .get_array("databases")
             .map_err(|error| reply_error("listDatabases", error))?;
@@ -74,7 +83,7 @@ impl Catalog<'_> {
             })?;
             Ok(name.to_owned())
         });
-        names.collect()
+        Ok((names.collect::<Result<_>>()?, complete))
     }
 
     /// The collections of one database, in the server's order; those that fit `filter`.

@@ -107,16 +107,15 @@ pub(crate) fn error(error: DriverError) -> Error {
                 code if is_transient_code(code) => ErrorKind::Unavailable,
                 _ => ErrorKind::Invalid,
             };
-            let ours = Error::new(kind, format!("the server refused: {}", command.message));
             let cause = format!("{} (code {})", command.code_name, command.code);
-            match command.code {
-                code::UNAUTHORIZED => ours
+            let ours = match command.code {
+                code::UNAUTHORIZED => Error::new(kind, without_command(&command.message))
                     .with_hint(
                         "dumping needs the built-in role `backup`, restoring the role `restore`",
-                    )
-                    .caused_by(cause),
-                _ => ours.caused_by(cause),
-            }
+                    ),
+                _ => Error::new(kind, format!("the server refused: {}", command.message)),
+            };
+            ours.caused_by(cause)
         }
         DriverErrorKind::Authentication { message, .. } => Error::new(
             ErrorKind::Denied,
@@ -143,5 +142,35 @@ pub(crate) fn error(error: DriverError) -> Error {
         )
         .caused_by(message.clone()),
         other => Error::internal("the driver failed").caused_by(other.to_string()),
+    }
+}
+
+/// What may not be done to what, out of a message that goes on to quote the whole command, documents and all:
+/// `not authorized on shop to execute command { insert: "orders", …`.
+fn without_command(message: &str) -> String {
+    match message.split_once(" to execute command { ") {
+        Some((who, command)) => {
+            let action = command.split([',', '}']).next().unwrap_or_default();
+            format!("{who} to execute {}", action.trim_end())
+        }
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_command;
+
+    #[test]
+    fn a_refused_command_is_named_without_its_documents() {
+        let message = r#"not authorized on shop to execute command { insert: "orders", documents: [ { secret: 1 } ] }"#;
+        let named = r#"not authorized on shop to execute insert: "orders""#;
+        assert_eq!(without_command(message), named);
+        let message = "not authorized on admin to execute command { getLog: 1 }";
+        assert_eq!(
+            without_command(message),
+            "not authorized on admin to execute getLog: 1"
+        );
+        assert_eq!(without_command("no command"), "no command");
     }
 }

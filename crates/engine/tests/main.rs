@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod default_options;
 mod dump;
 mod folder_reader;
 mod made;

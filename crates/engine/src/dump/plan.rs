@@ -235,7 +235,12 @@ async fn databases(
     if let Some(db) = &options.db {
         return Ok(vec![db.clone()]);
     }
-    let mut names = catalog.databases().await?;
+    let (mut names, complete) = catalog.databases().await?;
+    if !complete {
+        let message = "this user may not list all databases: those it may not read are left out of the dump \
+            (the built-in role `backup` may)";
+        cx.notice(None, message);
+    }
     names.retain(|name| {
         let internal = name.starts_with("__mdb_internal");
         if internal {
