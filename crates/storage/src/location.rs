@@ -51,24 +51,35 @@ impl FromStr for Location {
     type Err = StorageError;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = |reason| {
-            Err(StorageError::InvalidLocation {
-                location: text.to_owned(),
-                reason,
-            })
-        };
+        let invalid =
+            |location: String, reason| Err(StorageError::InvalidLocation { location, reason });
         if text.is_empty() {
-            return invalid("it is empty");
+            return invalid(String::new(), "it is empty");
         }
-        if text.starts_with("s3://") {
-            return invalid("this version writes to and reads from folders only");
-        }
-        match text.strip_prefix("file://") {
-            Some(path) if path.starts_with('/') => Ok(Self::Folder(path.into())),
-            Some(_) => invalid("a file:// URL needs an absolute path, as in file:///backups/today"),
+        match scheme(text) {
             None => Ok(Self::Folder(text.into())),
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
+            Some(("file", _)) => invalid(
+                text.to_owned(),
+                "a file:// URL needs an absolute path, as in file:///backups/today",
+            ),
+            // The rest is not shown: it may be a misspelt connection string with a password.
+            Some((scheme, _)) => invalid(
+                format!("{scheme}://…"),
+                "this version writes to and reads from folders only",
+            ),
         }
     }
+}
+
+/// The scheme of a URL and what comes after it.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
+    is_scheme.then_some((scheme, rest))
 }
 
 impl fmt::Display for Location {
@@ -96,8 +107,24 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_look_like_much_but_a_url() {
+        for text in ["a:b", "./s3://x", "a b://c", "C:/x"] {
+            assert_eq!(
+                text.parse::<Location>().unwrap(),
+                Location::Folder(text.into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_misspelt_connection_string_is_not_quoted() {
+        let error = "mongo://u:canary@h".parse::<Location>().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        for text in ["", "file://relative", "s3://bucket/prefix"] {
+        for text in ["", "file://relative", "s3://bucket/prefix", "mongo://u:p@h"] {
             assert!(
                 matches!(
                     text.parse::<Location>(),

@@ -2,7 +2,7 @@
 
 use mongodb::error::{Error as DriverError, ErrorKind as DriverErrorKind};
 
-use super::ConnectPlan;
+use super::{ConnectPlan, uri::Seeds};
 use crate::{Error, ErrorKind, command};
 
 /// How long the driver looks for a server if it is not told.
@@ -49,13 +49,19 @@ fn refused(plan: &ConnectPlan, message: String) -> Error {
     let user = login
         .and_then(|login| login.username.as_deref())
         .unwrap_or("the client's certificate");
-    let source = login
-        .and_then(|login| login.source.as_deref())
-        .unwrap_or("admin");
+    let source = login.and_then(|login| login.source.as_deref());
+    let of_database = match (source, &plan.seeds) {
+        // What the DNS says of it is known to the driver alone.
+        (None, Seeds::Srv(_)) => String::new(),
+        (source, _) => {
+            let source = source.or(plan.database()).unwrap_or("admin");
+            format!(" of database {source:?}")
+        }
+    };
     Error::new(
         ErrorKind::Denied,
         format!(
-            "authentication failed for user {user:?} of database {source:?} at {}",
+            "authentication failed for user {user:?}{of_database} at {}",
             plan.address()
         ),
     )

@@ -12,7 +12,6 @@ const EXTERNAL: &str = "$external";
 pub(super) fn merge(
     options: &ConnectOptions,
     uri: &mut ConnectionUri,
-    db: Option<&str>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Login>> {
     let username = merge::agreed(
@@ -56,9 +55,7 @@ pub(super) fn merge(
         mechanism,
         Some(AuthMechanism::MongoDbX509 | AuthMechanism::MongoDbOidc | AuthMechanism::Plain)
     );
-    let source = source
-        .or_else(|| external.then(|| EXTERNAL.to_owned()))
-        .or_else(|| db.map(str::to_owned));
+    let source = source.or_else(|| external.then(|| EXTERNAL.to_owned()));
     Ok(Some(Login {
         username,
         password,

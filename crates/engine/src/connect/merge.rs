@@ -54,7 +54,7 @@ pub(super) fn merge(options: &ConnectOptions) -> Result<ConnectPlan> {
 
     let (seeds, replica_set) = servers(options, uri, given)?;
     let db = agreed("database", "--db", uri.db.take(), options.db.clone())?;
-    let login = login::merge(options, uri, db.as_deref(), &mut warnings)?;
+    let login = login::merge(options, uri, &mut warnings)?;
     let tls = tls(options, uri, matches!(seeds, Seeds::Srv(_)))?;
     let server_selection_timeout = agreed_time(
         "server selection timeout",
@@ -159,6 +159,13 @@ fn servers(
 ) -> Result<(Seeds, Option<String>)> {
     let from_option = match options.host.as_deref().filter(|host| !host.is_empty()) {
         Some(text) => {
+            // It may hold a password.
+            if text.contains('@') || text.contains("://") {
+                return Err(Error::invalid(
+                    "--host takes names of servers, not a connection string",
+                )
+                .with_hint("give the connection string by --uri"));
+            }
             let parsed = hosts::parse_option(text);
             Some(parsed.map_err(|reason| Error::invalid(format!("--host {text}: {reason}")))?)
         }

@@ -33,6 +33,8 @@ pub struct ConnectPlan {
 pub(super) struct Login {
     pub(super) username: Option<String>,
     pub(super) password: Option<Secret>,
+    /// The authentication database, if it is said: else it is one found in the DNS, the database that the
+    /// connection string or the option names, or `admin`, in this order.
     pub(super) source: Option<String>,
     pub(super) mechanism: Option<AuthMechanism>,
     pub(super) properties: Vec<(String, Secret)>,
