@@ -17,6 +17,8 @@ use rows::Rows;
 
 /// How often lines say how far it is, where there is no terminal.
 const LINES_EVERY: Duration = Duration::from_secs(3);
+/// How many names a sentence lists before it only counts the rest.
+const MAX_NAMES: usize = 20;
 /// How often the total is read, where there is one.
 const BARS_EVERY: Duration = Duration::from_millis(200);
 
@@ -92,16 +94,6 @@ impl Progress {
         }
     }
 
-    /// What became of the collections so far, in words, for a run that did not come to its end.
-    pub(crate) fn outcome(&self) -> String {
-        self.state().rows.outcome()
-    }
-
-    /// The namespaces that are complete.
-    pub(crate) fn complete(&self) -> Vec<Namespace> {
-        self.state().rows.complete()
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,6 +158,17 @@ impl Progress {
                 namespace, message, ..
             } => format!("{}{message}", prefix(namespace.as_ref())),
             Event::Problem(problem) => format!("WARNING: {problem}"),
+            Event::Stopped {
+                complete,
+                partial,
+                untouched,
+                ..
+            } => format!(
+                "complete: {}; incomplete: {}; untouched: {}",
+                listed(complete),
+                listed(partial),
+                listed(untouched)
+            ),
             // What only moves the bars, and what the engine may learn to tell.
             _ => return None,
         })
@@ -178,11 +181,31 @@ fn prefix(namespace: Option<&Namespace>) -> String {
         .unwrap_or_default()
 }
 
+/// The first few names.
+fn listed(namespaces: &[Namespace]) -> String {
+    let mut names: Vec<String> = namespaces
+        .iter()
+        .take(MAX_NAMES)
+        .map(Namespace::to_string)
+        .collect();
+    match namespaces.len().saturating_sub(MAX_NAMES) {
+        _ if names.is_empty() => return "nothing".to_owned(),
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    names.join(", ")
+}
+
 impl Observer for Progress {
     fn on_event(&self, event: &Event) {
         self.console.json("event", event);
         if let Some(line) = self.line(event) {
-            self.console.log(crate::failure::one_line(&line));
+            let line = crate::failure::one_line(&line);
+            match event {
+                // What a run that did not do all of its work has to say for itself.
+                Event::Problem(_) | Event::Stopped { .. } => self.console.always(line),
+                _ => self.console.log(line),
+            }
         }
         let mut state = self.state();
         state.rows.update(event);

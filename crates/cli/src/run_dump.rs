@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rdump::{Counters, Dump, DumpReport, FolderWriter, Source};
-use serde::Serialize;
 
 use crate::{
     convert::DumpRequest,
@@ -12,12 +11,6 @@ use crate::{
     session::{Session, is_cancelled},
     units::{bytes, counted, rate},
 };
-
-/// What a stopped run leaves, as a line of JSON.
-#[derive(Serialize)]
-struct Stopped {
-    complete: Vec<rdump::Namespace>,
-}
 
 /// Dumps.
 pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Result<Exit> {
@@ -68,22 +61,12 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         Ok(report) => Ok(finish(session, &request, &report)),
         Err(error) if is_cancelled(&error) => {
             console.always(format_args!(
-                "dump stopped before its end; {} holds no complete dump; {}",
-                request.location,
-                progress.outcome()
+                "dump stopped before its end; {} holds no complete dump",
+                request.location
             ));
-            console.json(
-                "stopped",
-                Stopped {
-                    complete: progress.complete(),
-                },
-            );
             Ok(Exit::cancelled(session.strict))
         }
-        Err(error) => {
-            console.log(progress.outcome());
-            Err(error.into())
-        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rdump::{Acknowledgement, Counters, FolderReader, Restore, RestoreReport, Target};
-use serde::Serialize;
 
 use crate::{
     convert::RestoreRequest,
@@ -11,12 +10,6 @@ use crate::{
     progress::{Progress, Verb},
     session::{Session, is_cancelled},
 };
-
-/// What a stopped run leaves, as a line of JSON.
-#[derive(Serialize)]
-struct Stopped {
-    complete: Vec<rdump::Namespace>,
-}
 
 /// Restores.
 pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::Result<Exit> {
@@ -68,14 +61,7 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
     match result {
         Ok(report) => Ok(finish(session, &request, &report)),
         Err(error) if is_cancelled(&error) => {
-            // What is complete, partly restored and untouched, the engine has said.
             console.always("restore stopped before its end");
-            console.json(
-                "stopped",
-                Stopped {
-                    complete: progress.complete(),
-                },
-            );
             console.log(totals(
                 counters.documents_written.value(),
                 counters.documents_failed.value(),

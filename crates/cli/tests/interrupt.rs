@@ -98,7 +98,7 @@ async fn a_signal_stops_a_dump_and_leaves_nothing_that_looks_complete() {
             "{stderr}"
         );
         assert!(
-            stderr.contains("holds no complete dump; complete: nothing; incomplete: shop.orders ("),
+            stderr.contains("complete: nothing; incomplete: shop.orders; untouched: nothing"),
             "{stderr}"
         );
         assert!(!folder.path().join("rdump.manifest.json").exists());

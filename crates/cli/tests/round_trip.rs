@@ -113,6 +113,14 @@ async fn quiet_says_nothing_unless_it_fails() {
     let folder = tempfile::tempdir().unwrap();
     let ran = dump(&source, folder.path(), &["--quiet"]).await.expect(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    let again = [
+        source.uri(),
+        folder.path().to_str().unwrap().to_owned(),
+        "--quiet".to_owned(),
+    ];
+    let ran = run(rrestore(), again).await.expect(0);
+    assert_eq!(ran.messages().len(), 1, "{}", ran.stderr);
+    ran.says("WARNING: shop.orders: the target refused 10 documents: ");
     let ran = run(rrestore(), ["--quiet", "--dir", "/nonexistent"])
         .await
         .expect(1);

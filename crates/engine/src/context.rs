@@ -1,6 +1,7 @@
 //! What every task of a run shares.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,6 +19,8 @@ pub(crate) struct RunContext {
     pub(crate) counters: Arc<Counters>,
     observer: Arc<Mutex<Arc<dyn Observer>>>,
     problems: Arc<Mutex<Vec<Problem>>>,
+    /// The namespaces that were begun, and whether they are complete.
+    begun: Arc<Mutex<HashMap<Namespace, bool>>>,
     clock: fn() -> Timestamp,
 }
 
@@ -36,6 +39,7 @@ impl Default for RunContext {
             counters: Arc::default(),
             observer: Arc::new(Mutex::new(Arc::new(()))),
             problems: Arc::default(),
+            begun: Arc::default(),
             clock: Timestamp::now,
         }
     }
@@ -79,6 +83,43 @@ impl RunContext {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Records that something of the namespace is about to be changed.
+    pub(crate) fn begin(&self, namespace: &Namespace) {
+        self.record(namespace, false);
+    }
+
+    /// Records that nothing of the namespace is left to do.
+    pub(crate) fn complete(&self, namespace: &Namespace) {
+        self.record(namespace, true);
+    }
+
+    fn record(&self, namespace: &Namespace, complete: bool) {
+        self.begun
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(namespace.clone(), complete);
+    }
+
+    /// Says how far each of all namespaces is, after a run that did not come to its end.
+    pub(crate) fn stopped<'a>(&self, all: impl Iterator<Item = &'a Namespace>) {
+        let (mut complete, mut partial, mut untouched) = (Vec::new(), Vec::new(), Vec::new());
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        for namespace in all {
+            let list = match begun.get(namespace) {
+                Some(true) => &mut complete,
+                Some(false) => &mut partial,
+                None => &mut untouched,
+            };
+            list.push(namespace.clone());
+        }
+        drop(begun);
+        self.emit(Event::Stopped {
+            complete,
+            partial,
+            untouched,
+        });
     }
 
     /// Runs `work` until it is done or the run is cancelled.

@@ -115,18 +115,27 @@ impl Dump {
     ///
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if a collection was dropped or renamed
     /// meanwhile, [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and as source and medium have them.
+    /// [`Event::Stopped`](crate::Event::Stopped) says how far it came.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future stops the run as cancelling does. What was written is not complete and is not
     /// called so.
     pub async fn run(&self, plan: DumpPlan) -> Result<DumpReport> {
+        self.run_to_end(&plan).await.inspect_err(|_| {
+            let planned = plan.namespaces.iter();
+            self.cx
+                .stopped(planned.map(|planned| &planned.header.namespace));
+        })
+    }
+
+    async fn run_to_end(&self, plan: &DumpPlan) -> Result<DumpReport> {
         let (clock, started_at) = (Instant::now(), self.cx.now());
         let mut report = DumpReport::default();
         if !plan.is_empty() {
-            self.cx.unless_cancelled(self.begin(&plan)).await?;
+            self.cx.unless_cancelled(self.begin(plan)).await?;
             // Cancels by itself, since it has tasks to wait for.
-            report.namespaces = namespace::dump_all(self, &plan).await?;
+            report.namespaces = namespace::dump_all(self, plan).await?;
             report.documents = report
                 .namespaces
                 .iter()

@@ -55,7 +55,7 @@ pub enum Event {
         /// Uncompressed bytes so far.
         uncompressed_bytes: u64,
     },
-    /// A namespace's data is completely stored or inserted.
+    /// A namespace's data is completely stored or inserted; its indexes are yet to be built.
     #[non_exhaustive]
     NamespaceFinished {
         /// The namespace.
@@ -92,6 +92,16 @@ pub enum Event {
         namespace: Option<Namespace>,
         /// A sentence.
         message: String,
+    },
+    /// The run did not come to its end: an error ended it, or it was cancelled.
+    #[non_exhaustive]
+    Stopped {
+        /// Namespaces that are done: stored, or restored with their indexes and looked at.
+        complete: Vec<Namespace>,
+        /// Namespaces that were begun: what they are at the target is not what the dump has.
+        partial: Vec<Namespace>,
+        /// Namespaces of which nothing was stored or changed.
+        untouched: Vec<Namespace>,
     },
     /// Something failed, but not the run. It is in the report too.
     Problem(Problem),

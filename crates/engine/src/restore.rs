@@ -131,11 +131,11 @@ impl Restore {
     /// document if the options say so, and when there are too many problems;
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when retries are used up;
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); and as the target has them. What was restored until
-    /// then stays; notices say what is complete, partly restored and untouched.
+    /// then stays; [`Event::Stopped`](crate::Event::Stopped) says what is complete, partial and untouched.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the run as cancelling does, without the notices.
+    /// Dropping the future stops the run as cancelling does, without that event.
     pub async fn run(&self, plan: RestorePlan) -> Result<RestoreReport> {
         let clock = Instant::now();
         for notice in &plan.notices {
@@ -160,7 +160,7 @@ impl Restore {
             .cx
             .unless_cancelled(run::restore_all(&shared, plan))
             .await;
-        let namespaces = restored.inspect_err(|_| shared.say_how_far(&names))?;
+        let namespaces = restored.inspect_err(|_| self.cx.stopped(names.iter()))?;
         Ok(RestoreReport {
             documents: namespaces.iter().map(|namespace| namespace.documents).sum(),
             failed_documents: namespaces

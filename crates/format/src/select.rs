@@ -135,11 +135,19 @@ impl Selector {
     /// that both are selected or neither.
     #[must_use]
     pub fn selects(&self, ns: &Namespace) -> bool {
-        let name = ns.without_buckets_prefix().to_string();
-        let matched_by =
-            |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&name));
-        (self.include.is_empty() || matched_by(&self.include)) && !matched_by(&self.exclude)
+        (self.include.is_empty() || any_matches(&self.include, ns)) && !self.excludes(ns)
     }
+
+    /// Whether some pattern leaves `ns` out; looked up as [`selects`](Self::selects) does.
+    #[must_use]
+    pub fn excludes(&self, ns: &Namespace) -> bool {
+        any_matches(&self.exclude, ns)
+    }
+}
+
+fn any_matches(patterns: &[Pattern], ns: &Namespace) -> bool {
+    let name = ns.without_buckets_prefix().to_string();
+    patterns.iter().any(|pattern| pattern.matches(&name))
 }
 
 /// Why a pattern, or a pair of patterns to rename by, cannot be used.

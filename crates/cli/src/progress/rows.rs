@@ -2,10 +2,8 @@ use std::{collections::BTreeMap, time::Instant};
 
 use rdump::{Event, Namespace};
 
-use crate::units::{counted, rate};
+use crate::units::rate;
 
-/// How many names a sentence lists before it only counts the rest.
-const MAX_NAMES: usize = 20;
 /// The width of the bar in a line, in characters.
 const BAR_WIDTH: usize = 24;
 
@@ -68,34 +66,6 @@ impl Rows {
         under_way
             .map(|(namespace, row)| row.line(namespace))
             .collect()
-    }
-
-    pub(super) fn complete(&self) -> Vec<Namespace> {
-        let complete = self.0.iter().filter(|(_, row)| row.finished);
-        complete.map(|(namespace, _)| namespace.clone()).collect()
-    }
-
-    /// `complete: a.b (1 document); incomplete: c.d (5 documents)`.
-    pub(super) fn outcome(&self) -> String {
-        let list = |finished: bool| {
-            let rows: Vec<_> = self
-                .0
-                .iter()
-                .filter(|(_, row)| row.finished == finished)
-                .collect();
-            let names = rows.iter().take(MAX_NAMES);
-            let names = names.map(|(namespace, row)| {
-                format!("{namespace} ({})", counted(row.documents, "document"))
-            });
-            let mut names: Vec<String> = names.collect();
-            match rows.len().saturating_sub(MAX_NAMES) {
-                _ if rows.is_empty() => names.push("nothing".to_owned()),
-                0 => {}
-                more => names.push(format!("and {more} more")),
-            }
-            names.join(", ")
-        };
-        format!("complete: {}; incomplete: {}", list(true), list(false))
     }
 }
 

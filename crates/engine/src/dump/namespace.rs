@@ -93,6 +93,7 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
 impl Shared {
     async fn dump(&self, planned: &PlannedNamespace) -> Result<DumpedNamespace> {
         let namespace = &planned.header.namespace;
+        self.cx.begin(namespace);
         let mut dumped = DumpedNamespace {
             namespace: namespace.clone(),
             documents: 0,
@@ -114,6 +115,7 @@ impl Shared {
             dumped.uncompressed_bytes = written.uncompressed_bytes;
             dumped.stored_bytes = written.stored_bytes;
         }
+        self.cx.complete(namespace);
         self.cx.counters.namespaces_finished.add(1);
         let documents = dumped.documents;
         self.cx.emit(Event::NamespaceFinished {

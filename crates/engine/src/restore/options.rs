@@ -15,7 +15,8 @@ pub struct RestoreOptions {
     pub db: Option<String>,
     /// The dump is one file of documents, and goes into this collection of [`db`](Self::db).
     pub collection: Option<String>,
-    /// Namespaces of the dump to restore, by pattern. Default: all.
+    /// Namespaces of the dump to restore, by pattern, beside those that [`db`](Self::db) and
+    /// [`collection`](Self::collection) name. Default: all.
     pub select: Selector,
     /// Patterns of namespaces to rename; as many as [`rename_to`](Self::rename_to). Default: none.
     pub rename_from: Vec<String>,

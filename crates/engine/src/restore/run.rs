@@ -1,9 +1,6 @@
 //! Carrying a plan out: definitions, data, indexes, and a look at what came of it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bson::Document;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -29,14 +26,6 @@ pub(super) struct Shared {
     pub(super) options: RestoreOptions,
     /// As it goes into commands.
     pub(super) write_concern: Document,
-    progress: Mutex<HashMap<Namespace, Progress>>,
-}
-
-/// How far a namespace is; for those that are not here, nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Partial,
-    Complete,
 }
 
 impl Shared {
@@ -57,7 +46,6 @@ impl Shared {
             reader,
             options,
             write_concern,
-            progress: Mutex::default(),
         }
     }
 
@@ -73,40 +61,11 @@ impl Shared {
         }
     }
 
-    fn set_progress(&self, namespace: &Namespace, progress: Progress) {
-        self.progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(namespace.clone(), progress);
-    }
-
-    /// Says what is complete, partial and untouched, after a run that did not get to its end.
-    pub(super) fn say_how_far(&self, namespaces: &[Namespace]) {
-        let progress = self
-            .progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        for (wanted, what) in [
-            (Some(Progress::Complete), "complete"),
-            (Some(Progress::Partial), "partly restored"),
-            (None, "untouched"),
-        ] {
-            let names: Vec<String> = namespaces
-                .iter()
-                .filter(|namespace| progress.get(namespace).copied() == wanted)
-                .map(Namespace::to_string)
-                .collect();
-            if !names.is_empty() {
-                self.cx
-                    .notice(None, format!("{what}: {}", names.join(", ")));
-            }
-        }
-    }
-
-    /// Restores one collection's documents and counts them at the target.
+    /// Creates one collection, restores its documents and counts them at the target.
     async fn load(&self, planned: &PlannedNamespace) -> Result<RestoredNamespace> {
         let namespace = &planned.namespace;
+        self.cx.begin(namespace);
+        self.prepare(planned).await?;
         let mut restored = RestoredNamespace::of(planned);
         let entry = self
             .reader
@@ -204,19 +163,12 @@ pub(super) async fn restore_all(
     let (views, others) = namespaces
         .iter()
         .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
-    let define = async |planned: &Arc<PlannedNamespace>| {
-        shared.set_progress(&planned.namespace, Progress::Partial);
-        shared
-            .prepare(planned)
-            .await
-            .map_err(|error| error.for_namespace(&planned.namespace))
-    };
-    for_each(others.into_iter().map(define), at_once).await?;
-    for planned in sources_first(views) {
-        define(planned).await?;
+    let mut restored = load_all(shared, others, at_once).await?;
+    for view in sources_first(views) {
+        let loaded = shared.load(view).await;
+        let loaded = loaded.map_err(|error| error.for_namespace(&view.namespace))?;
+        restored.insert(loaded.namespace.clone(), loaded);
     }
-
-    let mut restored = load_all(shared, &namespaces, at_once).await?;
 
     let finish = async |planned: &Arc<PlannedNamespace>| {
         let done = async {
@@ -225,7 +177,7 @@ pub(super) async fn restore_all(
         };
         done.await
             .map_err(|error| error.for_namespace(&planned.namespace))?;
-        shared.set_progress(&planned.namespace, Progress::Complete);
+        shared.cx.complete(&planned.namespace);
         Ok(())
     };
     for_each(namespaces.iter().map(finish), at_once).await?;
@@ -249,10 +201,9 @@ async fn for_each(
 /// Loads the data of all namespaces, the largest first, each by a task of its own.
 async fn load_all(
     shared: &Arc<Shared>,
-    namespaces: &[Arc<PlannedNamespace>],
+    mut waiting: Vec<&Arc<PlannedNamespace>>,
     at_once: usize,
 ) -> Result<HashMap<Namespace, RestoredNamespace>> {
-    let mut waiting: Vec<_> = namespaces.iter().map(Arc::clone).collect();
     if at_once > 1 {
         // The sort is stable: those of the same size keep their order.
         waiting.sort_by_key(|planned| {
@@ -265,7 +216,7 @@ async fn load_all(
     loop {
         while tasks.len() < at_once {
             let Some(planned) = waiting.next() else { break };
-            let shared = Arc::clone(shared);
+            let (shared, planned) = (Arc::clone(shared), Arc::clone(planned));
             tasks.spawn(async move {
                 let loaded = shared.load(&planned).await;
                 loaded.map_err(|error| error.for_namespace(&planned.namespace))

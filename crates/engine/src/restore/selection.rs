@@ -50,14 +50,25 @@ pub(super) fn select(
     Ok((selected, notices))
 }
 
+/// A database or collection that is named is one more pattern to include.
 fn is_asked_for(namespace: &Namespace, options: &RestoreOptions) -> bool {
-    options.db.as_ref().is_none_or(|db| *db == namespace.db)
-        && options.collection.as_ref().is_none_or(|collection| {
+    let select = &options.select;
+    match &options.db {
+        Some(db) if is_named(namespace, db, options.collection.as_deref()) => {
+            !select.excludes(namespace)
+        }
+        Some(_) if select.include.is_empty() => false,
+        _ => select.selects(namespace),
+    }
+}
+
+fn is_named(namespace: &Namespace, db: &str, collection: Option<&str>) -> bool {
+    namespace.db == db
+        && collection.is_none_or(|collection| {
             // The file of a time-series collection's buckets may be asked for by either name.
-            let asked = Namespace::new(&namespace.db, collection).without_buckets_prefix();
-            asked == *namespace || *collection == namespace.collection
+            let asked = Namespace::new(db, collection).without_buckets_prefix();
+            asked == *namespace || collection == namespace.collection
         })
-        && options.select.selects(namespace)
 }
 
 /// Why a namespace is never restored as a collection, if so.
@@ -184,6 +195,19 @@ mod tests {
         assert_eq!(
             targets(&names, &RestoreOptions::default().db("a").collection("y")),
             ["a.y"]
+        );
+    }
+
+    #[test]
+    fn patterns_add_to_a_database_that_is_named_and_take_away_from_it() {
+        let pattern = |text: &str| vec![Pattern::parse(text).unwrap()];
+        let options = RestoreOptions::default().db("a").select(Selector {
+            include: pattern("*.x"),
+            exclude: pattern("a.y"),
+        });
+        assert_eq!(
+            targets(&["a.w", "a.x", "a.y", "b.x", "b.y"], &options),
+            ["a.w", "a.x", "b.x"]
         );
     }
 

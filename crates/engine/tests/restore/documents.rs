@@ -234,7 +234,7 @@ async fn the_first_refused_document_ends_the_run_when_asked_and_order_makes_it_e
     assert_eq!(report.unwrap_err().kind(), ErrorKind::Conflict);
     let count = stored(&client, "db", "c").await.len();
     assert!((5_000..20_000).contains(&count), "{count}");
-    let partial = |event: &Event| matches!(event, Event::Notice { message, .. } if message == "partly restored: db.c");
+    let partial = |event: &Event| matches!(event, Event::Stopped { partial, .. } if *partial == ["db.c".parse().unwrap()]);
     assert!(observer.events().iter().any(partial));
 }
 

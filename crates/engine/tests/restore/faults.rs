@@ -1,11 +1,11 @@
 //! Bad luck: what is restored is exact all the same, or the run says that it is not.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bson::{Document, RawDocumentBuf, doc};
 use mongodb::Client;
 use rdump::{
-    CancellationToken, Codec, ConnectOptions, Counters, ErrorKind, Event, Observer,
+    CancellationToken, Codec, ConnectOptions, Counters, ErrorKind, Event, Namespace, Observer,
     RecordingObserver, Restore, RestoreOptions, Target,
 };
 use rdump_testkit::{FailPoint, Proxy, ReplicaSet, wait_for};
@@ -90,14 +90,17 @@ async fn inserts_that_fail_for_reasons_that_pass_are_tried_again() {
 async fn failures_that_do_not_pass_end_the_run() {
     let target = ReplicaSet::start().await;
     let (made, _) = dump();
-    for (failure, kind) in [
+    for (attempt, (failure, kind)) in [
         (doc! { "errorCode": 13 }, ErrorKind::Denied),
         (
             doc! { "writeConcernError": { "code": 64, "errmsg": "timed out" } },
             ErrorKind::Unavailable,
         ),
         (doc! { "errorCode": 91 }, ErrorKind::Unavailable),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let _point = FailPoint::fail_command(
             &target,
             &["insert"],
@@ -108,7 +111,10 @@ async fn failures_that_do_not_pass_end_the_run() {
         let (report, _) = try_restore(
             &made.location(),
             &target,
-            small_batches().drop(true).max_retries(1),
+            // What the attempt before left under way must not meet this one.
+            small_batches()
+                .rename("db.*", format!("db{attempt}.*"))
+                .max_retries(1),
         )
         .await;
         let error = report.unwrap_err();
@@ -222,7 +228,7 @@ async fn a_primary_that_is_killed_costs_no_document() {
         .unwrap();
     let observer = Arc::new(RecordingObserver::default());
     let counters = Arc::new(Counters::default());
-    let options = small_batches().batch_documents(std::num::NonZeroUsize::new(50).unwrap());
+    let options = small_batches().batch_documents(NonZeroUsize::new(50).unwrap());
     let restore = Restore::new(&target, reader(&made.location()).await)
         .options(options)
         .observer(Arc::<RecordingObserver>::clone(&observer))
@@ -274,9 +280,67 @@ async fn a_cancelled_restore_stops_and_says_how_far_it_is() {
         restore.run(plan).await.unwrap_err().kind(),
         ErrorKind::Cancelled
     );
-    let partial = |event: &Event| matches!(event, Event::Notice { message, .. } if message.starts_with("partly restored"));
+    let partial = |event: &Event| matches!(event, Event::Stopped { partial, complete, .. } if !partial.is_empty() && complete.is_empty());
     assert!(observer.events().iter().any(partial));
     assert!(stored(&set.client(), "db", "ids").await.len() < usize::try_from(DOCUMENTS).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_dropped_only_when_its_own_turn_comes() {
+    let set = ReplicaSet::start().await;
+    let mut made = Made::new();
+    let path = made.data("db.big", Codec::None, (0..100).map(|id| doc! { "_id": id }));
+    made.data("db.small", Codec::None, [doc! { "_id": "new" }]);
+    let mut bytes = fs::read(made.file(&path)).unwrap();
+    bytes[0] = 1;
+    fs::write(made.file(&path), bytes).unwrap();
+    let old = doc! { "_id": "old" };
+    for collection in ["big", "small"] {
+        let collection = set
+            .client()
+            .database("db")
+            .collection::<Document>(collection);
+        collection.insert_one(&old).await.unwrap();
+    }
+
+    let options = RestoreOptions::default()
+        .drop(true)
+        .parallel_collections(NonZeroUsize::MIN);
+    let (report, observer) = try_restore(&made.location(), &set, options).await;
+    assert_eq!(report.unwrap_err().kind(), ErrorKind::Data);
+    assert_eq!(stored(&set.client(), "db", "small").await, [raw(&old)]);
+    assert!(stored(&set.client(), "db", "big").await.is_empty());
+    let stopped = observer.events().into_iter().find_map(|event| match event {
+        Event::Stopped {
+            partial, untouched, ..
+        } => Some((partial, untouched)),
+        _ => None,
+    });
+    let names = |name: &str| vec![name.parse::<Namespace>().unwrap()];
+    assert_eq!(stopped, Some((names("db.big"), names("db.small"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_not_complete_before_its_indexes_are() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    made.data(
+        "db.c",
+        Codec::None,
+        (0..2).map(|id| doc! { "_id": id, "same": 1 }),
+    );
+    let unique = doc! { "key": { "same": 1 }, "name": "same_1", "unique": true };
+    made.metadata("db.c", doc! {}, &[unique]);
+    let (report, observer) =
+        try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    assert!(
+        report
+            .unwrap_err()
+            .to_string()
+            .contains("its indexes could not be built")
+    );
+    let partial = |event: &Event| matches!(event, Event::Stopped { partial, complete, .. } if partial.len() == 1 && complete.is_empty());
+    assert!(observer.events().iter().any(partial));
 }
 
 #[tokio::test(flavor = "multi_thread")]
