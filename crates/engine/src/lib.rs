@@ -1,4 +1,87 @@
 //! A native MongoDB dump and restore engine.
+//!
+//! It reads a deployment into a *dump*, a mongodump folder with a manifest of checksums, and puts a dump back; it
+//! verifies a dump without a server. Documents travel as the bytes that the server sent: none is decoded on the way
+//! out, and none is sent back before its segment's checksum was compared.
+//!
+//! | to | start with | and get |
+//! |---|---|---|
+//! | dump | [`Source::connect`], [`FolderWriter::create`], [`Dump`] | [`DumpReport`] |
+//! | restore | [`Target::connect`], [`FolderReader::open`], [`Restore`] | [`RestoreReport`] |
+//! | verify | [`verify_folder`] | [`VerifyReport`] |
+//!
+//! What changes something has a plan, which only reads and can be shown or serialized, and a run, which does what the
+//! plan says and returns a report. Options ([`ConnectOptions`], [`DumpOptions`], [`RestoreOptions`]) are plain data
+//! that can be kept in a file; services (an [`Observer`], [`Counters`], a [`CancellationToken`]) go to the operation.
+//! An [`Error`] says by its [`kind`](Error::kind) what the caller should do about it. What is wrong and does not end
+//! a restore is a [`Problem`] in its report.
+//!
+//! Every public async function says what happens when its future is dropped. The library prints nothing, reads no
+//! environment variables, handles no signals and installs no log subscriber; it logs through `tracing`. It needs a
+//! multi-threaded tokio runtime to be fast, and any tokio runtime to work.
+//!
+//! # Dump
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use rdump::{Compression, ConnectOptions, Dump, DumpOptions, FolderWriter, Source};
+//!
+//! # async fn example() -> rdump::Result<()> {
+//! let source = Source::connect(&ConnectOptions::default().uri("mongodb://localhost:27017")).await?;
+//! let writer = FolderWriter::create(&"dump".parse()?)?;
+//! let options = DumpOptions::default().db("shop").compression(Compression::ZSTD);
+//! let dump = Dump::new(&source, Arc::new(writer)).options(options);
+//! let plan = dump.plan().await?; // reads only
+//! println!("{plan}");
+//! let report = dump.run(plan).await?;
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Verify
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use rdump::{CancellationToken, verify_folder};
+//!
+//! # async fn example() -> rdump::Result<()> {
+//! let report = verify_folder(&"dump".parse()?, Arc::new(()), CancellationToken::new()).await?;
+//! for damage in &report.damage {
+//!     println!("{damage}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Restore
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use rdump::{ConnectOptions, FolderReader, FolderReaderOptions, Restore, RestoreOptions, Target};
+//!
+//! # async fn example() -> rdump::Result<()> {
+//! let target = Target::connect(&ConnectOptions::default().uri("mongodb://localhost:27017")).await?;
+//! let reader = FolderReader::open(&"dump".parse()?, FolderReaderOptions::default()).await?;
+//! let options = RestoreOptions::default().rename("shop.*", "shop_copy.*");
+//! let restore = Restore::new(&target, Arc::new(reader)).options(options);
+//! let plan = restore.plan().await?; // reads only
+//! println!("{plan}");
+//! let report = restore.run(plan).await?;
+//! for problem in &report.problems {
+//!     println!("{problem}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Other media
+//!
+//! A dump can be written to anything that is a [`DumpWriter`](media::DumpWriter) and restored from anything that is a
+//! [`DumpReader`](media::DumpReader): [`media`] has the two traits.
 
 mod catalog;
 mod command;
