@@ -46,8 +46,10 @@ pub struct RestoreOptions {
     pub maintain_insertion_order: bool,
     /// Stop at the first document that cannot be inserted. Default: false.
     pub stop_on_error: bool,
-    /// Collections restored at once, and indexes of how many collections built at once. Default: as many as
-    /// there are cores, at most 4.
+    /// Collections restored at once. Default: as many as there are cores, at most 4.
+    ///
+    /// Four small ones, of a mebibyte at most, take the place of another, and four collections' indexes are built
+    /// for each; 1 is one after the other.
     pub parallel_collections: NonZeroUsize,
     /// Insert commands under way at once for one collection. Default: 4.
     ///

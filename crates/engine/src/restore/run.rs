@@ -17,6 +17,11 @@ use crate::{
     media::DumpReader,
 };
 
+/// How large a collection may be, in bytes as far as they are known, to need no memory worth counting.
+const SMALL_BYTES: u64 = 1 << 20;
+/// How many small collections take the place of a large one: they only wait for the server.
+const SMALL_FOR_LARGE: usize = 4;
+
 /// What the tasks of a run share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -159,11 +164,15 @@ pub(super) async fn restore_all(
 ) -> Result<Vec<RestoredNamespace>> {
     let namespaces: Vec<Arc<PlannedNamespace>> =
         plan.namespaces.into_iter().map(Arc::new).collect();
-    let at_once = shared.options.parallel_collections.get();
+    // One at once is one after the other, whatever their size.
+    let (places, large) = match shared.options.parallel_collections.get() {
+        1 => (1, 1),
+        at_once => (at_once.saturating_mul(SMALL_FOR_LARGE), SMALL_FOR_LARGE),
+    };
     let (views, others) = namespaces
         .iter()
         .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
-    let mut restored = load_all(shared, others, at_once).await?;
+    let mut restored = load_all(shared, others, places, large).await?;
     for view in sources_first(views) {
         let loaded = shared.load(view).await;
         let loaded = loaded.map_err(|error| error.for_namespace(&view.namespace))?;
@@ -178,53 +187,56 @@ pub(super) async fn restore_all(
         done.await
             .map_err(|error| error.for_namespace(&planned.namespace))?;
         shared.cx.complete(&planned.namespace);
-        Ok(())
+        Ok::<_, Error>(())
     };
-    for_each(namespaces.iter().map(finish), at_once).await?;
+    stream::iter(namespaces.iter().map(finish))
+        .buffer_unordered(places)
+        .try_collect::<()>()
+        .await?;
     Ok(namespaces
         .iter()
         .filter_map(|planned| restored.remove(&planned.namespace))
         .collect())
 }
 
-/// Awaits all, `at_once` at a time, up to the first that fails.
-async fn for_each(
-    work: impl Iterator<Item = impl Future<Output = Result<()>>>,
-    at_once: usize,
-) -> Result<()> {
-    stream::iter(work)
-        .buffer_unordered(at_once)
-        .try_collect::<()>()
-        .await
-}
-
 /// Loads the data of all namespaces, the largest first, each by a task of its own.
+///
+/// There are so many `places`, of which a collection that is not small takes `large`.
 async fn load_all(
     shared: &Arc<Shared>,
     mut waiting: Vec<&Arc<PlannedNamespace>>,
-    at_once: usize,
+    mut places: usize,
+    large: usize,
 ) -> Result<HashMap<Namespace, RestoredNamespace>> {
-    if at_once > 1 {
+    let bytes =
+        |planned: &PlannedNamespace| planned.uncompressed_bytes.unwrap_or(planned.stored_bytes);
+    if places > 1 {
         // The sort is stable: those of the same size keep their order.
-        waiting.sort_by_key(|planned| {
-            std::cmp::Reverse(planned.uncompressed_bytes.unwrap_or(planned.stored_bytes))
-        });
+        waiting.sort_by_key(|planned| std::cmp::Reverse(bytes(planned)));
     }
-    let mut waiting = waiting.into_iter();
+    let needed = |planned: &PlannedNamespace| match bytes(planned) <= SMALL_BYTES {
+        true => 1,
+        false => large,
+    };
+    let mut waiting = waiting.into_iter().peekable();
     let mut tasks = JoinSet::new();
     let mut restored = HashMap::new();
     loop {
-        while tasks.len() < at_once {
-            let Some(planned) = waiting.next() else { break };
+        while let Some(planned) = waiting.next_if(|planned| needed(planned) <= places) {
+            let taken = needed(planned);
+            places -= taken;
             let (shared, planned) = (Arc::clone(shared), Arc::clone(planned));
             tasks.spawn(async move {
                 let loaded = shared.load(&planned).await;
-                loaded.map_err(|error| error.for_namespace(&planned.namespace))
+                let loaded = loaded.map_err(|error| error.for_namespace(&planned.namespace));
+                loaded.map(|loaded| (taken, loaded))
             });
         }
         match tasks.join_next().await {
             Some(loaded) => {
-                let loaded = loaded.map_err(|error| Error::task("restore namespace", error))??;
+                let loaded = loaded.map_err(|error| Error::task("restore namespace", error));
+                let (taken, loaded) = loaded??;
+                places += taken;
                 restored.insert(loaded.namespace.clone(), loaded);
             }
             None => return Ok(restored),
