@@ -16,6 +16,7 @@ use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE, documents};
 use rdump_testkit::{Deployment, ReplicaSet, dataset};
 use tempfile::TempDir;
 
+mod commands;
 mod faults;
 
 /// A dump into a folder of its own.

@@ -30,6 +30,23 @@ pub(super) struct Query {
     pub(super) filter: Option<RawDocumentBuf>,
     pub(super) from: SelectionCriteria,
     pub(super) batch_documents: u32,
+    pub(super) fields: ReadFields,
+}
+
+/// What every command that reads documents has beside its own fields.
+///
+/// Servers take a read concern other than `local` with `find` and `aggregate`, not with commands about the catalog.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadFields {
+    pub(super) read_concern: Option<RawDocumentBuf>,
+}
+
+impl ReadFields {
+    pub(super) fn append_to(&self, command: &mut RawDocumentBuf) {
+        if let Some(read_concern) = &self.read_concern {
+            command.append(cstr!("readConcern"), read_concern.clone());
+        }
+    }
 }
 
 /// Documents as they came, the first of which may be known already.
@@ -175,6 +192,7 @@ impl Query {
     ) -> Result<(), ReadError> {
         // getMore takes its batch size from the options, find from the command.
         find.append(cstr!("batchSize"), i64::from(self.batch_documents));
+        self.fields.append_to(&mut find);
         let cursor = self.database.run_raw_cursor_command(find);
         let cursor = cursor
             .selection_criteria(self.from.clone())

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Dump, DumpOptions, DumpPlan, DumpedNamespace,
-    cursor::{Query, ReadError, batch_documents},
+    cursor::{Query, ReadError, ReadFields, batch_documents},
     pack::{Job, Packers},
     partition::{self, IdRange},
     plan::PlannedNamespace,
@@ -34,6 +34,7 @@ struct Shared {
     options: DumpOptions,
     filter: Option<bson::RawDocumentBuf>,
     from: mongodb::options::SelectionCriteria,
+    read_concern: Option<bson::RawDocumentBuf>,
     packers: Arc<Packers>,
 }
 
@@ -44,6 +45,7 @@ struct Shared {
 /// Dropping the future ends all tasks; what they were writing is discarded.
 pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedNamespace>> {
     let options = dump.options.clone();
+    let read_concern = dump.source.0.client.read_concern();
     let cursors = options
         .parallel_collections
         .get()
@@ -57,6 +59,10 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
         writer: Arc::clone(&dump.writer),
         filter: plan.filter.clone(),
         from: plan.from.clone(),
+        read_concern: read_concern
+            .map(bson::serialize_to_raw_document_buf)
+            .transpose()
+            .map_err(Error::from_bson)?,
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
     });
@@ -172,6 +178,9 @@ impl Shared {
                 planned.statistics.documents,
                 planned.statistics.bytes,
             ),
+            fields: ReadFields {
+                read_concern: self.read_concern.clone(),
+            },
         }
     }
 

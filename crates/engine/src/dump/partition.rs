@@ -93,12 +93,13 @@ impl IdRange {
 /// Splits a collection into at most `partitions` ranges of about the same number of documents.
 pub(super) async fn split(query: &Query, partitions: usize) -> Result<Vec<IdRange>> {
     let size = i64::try_from(partitions.saturating_mul(SAMPLES_PER_PARTITION)).unwrap_or(i64::MAX);
-    let command = rawdoc! {
+    let mut command = rawdoc! {
         "aggregate": query.collection.as_str(),
         // The server sorts, since only it knows the order of all types, and the collection's collation.
         "pipeline": [ { "$sample": { "size": size } }, { "$project": { "_id": 1 } }, { "$sort": { "_id": 1 } } ],
         "cursor": {},
     };
+    query.fields.append_to(&mut command);
     let cursor = query
         .database
         .run_raw_cursor_command(command)
