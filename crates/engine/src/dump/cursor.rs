@@ -149,11 +149,13 @@ impl Query {
                     let first = documents().next().and_then(IdRange::id_of);
                     first.is_some_and(|first| first == last)
                 });
-                if let Some(last) = documents().last() {
+                let skip = usize::from(again);
+                // What came again is no progress, or a batch of one would be read for ever.
+                if let Some(last) = documents().skip(skip).last() {
                     range.advance(last);
                     retries.progressed();
                 }
-                usize::from(again)
+                skip
             });
             match read.await {
                 Ok(()) if last_part => return Ok(()),

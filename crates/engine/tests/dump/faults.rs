@@ -204,6 +204,29 @@ async fn a_failure_that_does_not_end_ends_the_dump_and_says_how_often_it_was_tri
 }
 
 #[tokio::test]
+async fn a_document_that_comes_again_is_no_progress() {
+    let source = ReplicaSet::start().await;
+    // So large that each is a batch by itself.
+    let large = (0..4).map(|n| doc! { "_id": n, "text": "x".repeat(600 << 10) });
+    let collection = source.client().database("shop").collection("c");
+    collection.insert_many(large).await.unwrap();
+    let _fail = FailPoint::fail_command(
+        &source,
+        &["getMore"],
+        doc! { "times": 20 },
+        doc! { "closeConnection": true },
+    )
+    .await;
+    let folder = TempDir::new().unwrap();
+    let options = DumpOptions::default().db("shop").max_retries(2);
+    let error = dump_to(source.uri(), folder.path(), options)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.hint().unwrap().contains("2 retries"), "{error:?}");
+}
+
+#[tokio::test]
 async fn the_death_of_the_primary_interrupts_a_dump_and_does_not_change_it() {
     let source = ReplicaSet::builder().members(3).start().await;
     dataset::seed_bulk(
