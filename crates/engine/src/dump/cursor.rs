@@ -21,6 +21,8 @@ use crate::{
 /// The server's own 16 MiB would cost a hundred times the memory and save nothing; with 1 MiB a dump takes longer and
 /// needs 10 MB more than with this, with a quarter of it compressing costs more.
 const BATCH_BYTES: u64 = 512 << 10;
+/// What a document is taken to have where the server does not say, in bytes.
+const ASSUMED_DOCUMENT_BYTES: u64 = 1024;
 
 /// What is read, and how.
 #[derive(Clone, Debug)]
@@ -67,9 +69,9 @@ pub(super) enum ReadError {
 
 /// How many documents of this size make a batch.
 pub(super) fn batch_documents(documents: u64, bytes: u64) -> u32 {
-    // Without statistics, a thousand small documents or sixteen megabytes of large ones.
-    let average = bytes.checked_div(documents).unwrap_or(1024).max(1);
-    u32::try_from((BATCH_BYTES / average).clamp(1, 100_000)).unwrap_or(1000)
+    let average = bytes.checked_div(documents).filter(|average| *average > 0);
+    let batch = BATCH_BYTES / average.unwrap_or(ASSUMED_DOCUMENT_BYTES);
+    u32::try_from(batch.clamp(1, 100_000)).unwrap_or(1000)
 }
 
 impl Batch {
@@ -224,6 +226,33 @@ impl ReadError {
             Some(code::CURSOR_NOT_FOUND) => Self::Interrupted(error),
             _ if command::is_transient(&error) => Self::Interrupted(error),
             _ => Self::Fatal(command::error(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_half_a_mebibyte_of_documents_as_far_as_is_known() {
+        for (documents, bytes, batch) in [
+            (1000, 256_000, 2048),
+            (10, 10 << 20, 1),
+            // A view has no statistics, and not every server knows more than a count.
+            (0, 0, 512),
+            (1_000_000, 0, 512),
+            (0, 1 << 20, 512),
+            // Statistics that cannot be.
+            (u64::MAX, 1, 512),
+            (1, u64::MAX, 1),
+            (u64::MAX, u64::MAX, 100_000),
+        ] {
+            assert_eq!(
+                batch_documents(documents, bytes),
+                batch,
+                "{documents} documents of {bytes} bytes"
+            );
         }
     }
 }
