@@ -81,6 +81,25 @@ impl Retries {
     }
 }
 
+/// Tries a read again while it fails for reasons that pass.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(
+    cx: &RunContext,
+    max_retries: u32,
+    namespace: Option<&Namespace>,
+    what: &str,
+    work: impl Fn() -> F,
+) -> Result<T> {
+    let mut retries = Retries::new(max_retries);
+    loop {
+        match work().await {
+            Err(error) if error.is_retryable() => {
+                retries.again_after(cx, namespace, what, error).await?;
+            }
+            done => return done,
+        }
+    }
+}
+
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 fn pauses() -> ExponentialBackoff {

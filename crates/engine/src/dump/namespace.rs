@@ -19,7 +19,7 @@ use crate::{
     connect::Deployment,
     context::RunContext,
     media::{DumpWriter, NamespaceWriter, Written},
-    retry::Retries,
+    retry::{Retries, patiently},
 };
 
 /// From how many documents on a collection is worth partitioning.
@@ -191,18 +191,12 @@ impl Shared {
         if partitions == 1 || !planned.ordered_by_id || !worth_it || self.filter.is_some() {
             return Ok(Vec::new());
         }
-        let mut retries = Retries::new(self.options.max_retries);
-        loop {
-            match partition::split(query, partitions).await {
-                Err(error) if error.is_retryable() => {
-                    let namespace = Some(&planned.header.namespace);
-                    retries
-                        .again_after(&self.cx, namespace, "sampling _id", error)
-                        .await?;
-                }
-                other => return other,
-            }
-        }
+        let namespace = Some(&planned.header.namespace);
+        let (cx, max_retries) = (&self.cx, self.options.max_retries);
+        patiently(cx, max_retries, namespace, "sampling _id", || {
+            partition::split(query, partitions)
+        })
+        .await
     }
 
     /// Copies a namespace once, from the first document to the last.
@@ -299,22 +293,12 @@ impl Shared {
             deployment: &self.deployment,
             from: &self.from,
         };
-        let mut retries = Retries::new(self.options.max_retries);
-        let now = loop {
-            match catalog.collection(data).await {
-                Err(error) if error.is_retryable() => {
-                    retries
-                        .again_after(
-                            &self.cx,
-                            Some(&header.namespace),
-                            "looking at the catalog",
-                            error,
-                        )
-                        .await?;
-                }
-                other => break other?,
-            }
-        };
+        let (cx, max_retries) = (&self.cx, self.options.max_retries);
+        let namespace = Some(&header.namespace);
+        let now = patiently(cx, max_retries, namespace, "looking at the catalog", || {
+            catalog.collection(data)
+        })
+        .await?;
         match now.and_then(|entry| entry.uuid) {
             Some(uuid) if uuid == planned_uuid => Ok(()),
             found => {

@@ -4,15 +4,12 @@ use bson::{Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::Namespace;
 
-use super::{
-    create_command, insert_reply, plan::PlannedNamespace, planner::patiently, read_back,
-    run::Shared,
-};
+use super::{create_command, insert_reply, plan::PlannedNamespace, read_back, run::Shared};
 use crate::{
     Error, Event, Result, Topology,
     catalog::{Catalog, CollectionEntry},
     command::{self, code},
-    retry::Retries,
+    retry::{Retries, patiently},
 };
 
 /// What a command that changes the catalog came to.
@@ -150,9 +147,13 @@ impl Shared {
             deployment: &self.deployment,
             from: &from,
         };
-        patiently(&self.cx, &self.options, "reading options", || {
-            catalog.collection(namespace)
-        })
+        patiently(
+            &self.cx,
+            self.options.max_retries,
+            None,
+            "reading options",
+            || catalog.collection(namespace),
+        )
         .await
     }
 
@@ -166,9 +167,13 @@ impl Shared {
             deployment: &self.deployment,
             from: &from,
         };
-        patiently(&self.cx, &self.options, "reading indexes", || {
-            catalog.indexes(namespace)
-        })
+        patiently(
+            &self.cx,
+            self.options.max_retries,
+            None,
+            "reading indexes",
+            || catalog.indexes(namespace),
+        )
         .await
     }
 
@@ -243,7 +248,7 @@ impl Shared {
             command
         };
         let fast = with_raw_data(doc! { "count": &into.collection });
-        let reply = patiently(&self.cx, &self.options, "counting", || {
+        let reply = patiently(&self.cx, self.options.max_retries, None, "counting", || {
             command::run(&database, fast.clone())
         })
         .await?;
@@ -256,7 +261,7 @@ impl Shared {
             "aggregate": &into.collection, "cursor": {}, "hint": { "$natural": 1 },
             "pipeline": [{ "$group": { "_id": bson::Bson::Null, "n": { "$sum": 1_i64 } } }],
         });
-        let reply = patiently(&self.cx, &self.options, "counting", || {
+        let reply = patiently(&self.cx, self.options.max_retries, None, "counting", || {
             command::run(&database, exact.clone())
         })
         .await?;

@@ -19,7 +19,7 @@ use crate::{
     connect::Deployment,
     context::RunContext,
     media::{DumpContents, DumpEntry},
-    retry::Retries,
+    retry::patiently,
 };
 
 /// The smallest and largest batch, in bytes: what a command may be long at most, less its own fields.
@@ -98,9 +98,13 @@ async fn check_writable(
     } else {
         "isMaster"
     };
-    let hello = patiently(cx, options, "asking for the primary", || {
-        command::run(&admin, doc! { name: 1 })
-    })
+    let hello = patiently(
+        cx,
+        options.max_retries,
+        None,
+        "asking for the primary",
+        || command::run(&admin, doc! { name: 1 }),
+    )
     .await?;
     let is_primary = |field: &str| hello.get_bool(field).unwrap_or(false);
     if is_primary("isWritablePrimary") || is_primary("ismaster") {
@@ -157,7 +161,7 @@ async fn existing(
     dbs.dedup();
     let mut existing = HashMap::new();
     for db in dbs {
-        let entries = patiently(cx, options, "listing collections", || {
+        let entries = patiently(cx, options.max_retries, None, "listing collections", || {
             catalog.collections(db, doc! {})
         })
         .await?;
@@ -168,24 +172,6 @@ async fn existing(
         );
     }
     Ok(existing)
-}
-
-/// Tries a read again while it fails for reasons that pass.
-pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
-    cx: &RunContext,
-    options: &RestoreOptions,
-    what: &str,
-    work: impl Fn() -> F,
-) -> Result<T> {
-    let mut retries = Retries::new(options.max_retries);
-    loop {
-        match work().await {
-            Err(error) if error.is_retryable() => {
-                retries.again_after(cx, None, what, error).await?;
-            }
-            done => return done,
-        }
-    }
 }
 
 struct Planning<'a> {
