@@ -145,11 +145,13 @@ impl Catalog<'_> {
             // Not every server has the command, nor every user the privilege.
             Err(_) => {
                 let count = doc! { "count": namespace.collection.as_str() };
-                let count = command::read(&database, count, self.from).await;
-                Ok(Statistics {
-                    documents: count.map(|reply| number(&reply, "n")).unwrap_or(0),
-                    bytes: 0,
-                })
+                match command::read(&database, count, self.from).await {
+                    Err(error) if error.is_retryable() => Err(error.for_namespace(namespace)),
+                    count => Ok(Statistics {
+                        documents: count.map(|reply| number(&reply, "n")).unwrap_or(0),
+                        bytes: 0,
+                    }),
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt};
 use bson::{RawDocument, RawDocumentBuf, doc, raw::CString};
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::SelectionCriteria;
-use rdump_format::{BUCKETS_PREFIX, Codec, CollectionMetadata, Namespace, ext_json};
+use rdump_format::{BUCKETS_PREFIX, CollectionMetadata, Namespace, ext_json};
 use serde::Serialize;
 
 use super::DumpOptions;
@@ -14,6 +14,7 @@ use crate::{
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
     context::RunContext,
     media::NamespaceHeader,
+    retry::patiently,
 };
 
 /// Commands about single collections that are under way at once.
@@ -155,12 +156,14 @@ pub(super) async fn plan(
                 doc! { "$in": [collection, format!("{BUCKETS_PREFIX}{collection}")] },
             );
         }
-        let entries = catalog.collections(&db, wanted).await?;
+        let entries = patiently(cx, options.max_retries, None, "listing collections", || {
+            catalog.collections(&db, wanted.clone())
+        })
+        .await?;
         found.extend(choose(&db, entries, options));
     }
-    let codec = options.compression.codec();
     let planned = stream::iter(found)
-        .map(|found| describe(&catalog, found, codec))
+        .map(|found| describe(&catalog, found, options, cx))
         .buffered(CATALOG_COMMANDS);
     let mut namespaces: Vec<PlannedNamespace> = planned.try_collect().await?;
     let time_series = namespaces
@@ -235,7 +238,11 @@ async fn databases(
     if let Some(db) = &options.db {
         return Ok(vec![db.clone()]);
     }
-    let (mut names, complete) = catalog.databases().await?;
+    let max_retries = options.max_retries;
+    let (mut names, complete) = patiently(cx, max_retries, None, "listing databases", || {
+        catalog.databases()
+    })
+    .await?;
     if !complete {
         let message = "this user may not list all databases: those it may not read are left out of the dump \
             (the built-in role `backup` may)";
@@ -322,7 +329,13 @@ fn is_internal(db: &str, name: &str, asked_for_db: bool) -> bool {
 }
 
 /// Reads what the server says of one collection.
-async fn describe(catalog: &Catalog<'_>, found: Found, codec: Codec) -> Result<PlannedNamespace> {
+async fn describe(
+    catalog: &Catalog<'_>,
+    found: Found,
+    options: &DumpOptions,
+    cx: &RunContext,
+) -> Result<PlannedNamespace> {
+    let (codec, max_retries) = (options.compression.codec(), options.max_retries);
     let Found {
         namespace,
         entry,
@@ -337,12 +350,22 @@ async fn describe(catalog: &Catalog<'_>, found: Found, codec: Codec) -> Result<P
     let indexes = if view {
         Vec::new()
     } else {
-        catalog.indexes(&namespace).await?
+        patiently(cx, max_retries, Some(&namespace), "listing indexes", || {
+            catalog.indexes(&namespace)
+        })
+        .await?
     };
     let statistics = if view {
         Statistics::default()
     } else {
-        catalog.statistics(&data_namespace).await?
+        patiently(
+            cx,
+            max_retries,
+            Some(&namespace),
+            "asking for its size",
+            || catalog.statistics(&data_namespace),
+        )
+        .await?
     };
     let options = if view && as_data {
         without_view(&entry.options)?

@@ -4,8 +4,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use bson::doc;
 use rdump::{
-    CancellationToken, Counters, Dump, DumpOptions, ErrorKind, Event, FolderWriter, Location,
-    Namespace, RecordingObserver,
+    CancellationToken, Counters, Discard, Dump, DumpOptions, ErrorKind, Event, FolderWriter,
+    Location, Namespace, RecordingObserver,
 };
 use rdump_format::MANIFEST_FILE;
 use rdump_testkit::{FailPoint, Proxy, ReplicaSet, dataset, wait_for};
@@ -224,6 +224,36 @@ async fn a_document_that_comes_again_is_no_progress() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.hint().unwrap().contains("2 retries"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_plan_survives_failures_that_pass() {
+    let source = ReplicaSet::start().await;
+    let collection = source.client().database("shop").collection("c");
+    collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    for command in [
+        "listDatabases",
+        "listCollections",
+        "listIndexes",
+        "dataSize",
+    ] {
+        for failure in [
+            doc! { "closeConnection": true },
+            doc! { "errorCode": 11602 },
+        ] {
+            let point =
+                FailPoint::fail_command(&source, &[command], doc! { "times": 1 }, failure).await;
+            let dump = Dump::new(&connect(source.uri()).await, Arc::new(Discard));
+            let plan = dump.plan().await;
+            let plan = plan.unwrap_or_else(|error| panic!("{command}: {error:?}"));
+            assert!(point.disable().await > 0, "{command}");
+            assert!(
+                plan.namespaces()
+                    .any(|namespace| *namespace == Namespace::new("shop", "c"))
+            );
+            assert!(plan.estimated_documents() > 0, "{command}");
+        }
+    }
 }
 
 #[tokio::test]
