@@ -126,7 +126,13 @@ impl Catalog<'_> {
     }
 
     /// How large the server thinks a collection is; zeros where it does not say.
-    pub(crate) async fn statistics(&self, namespace: &Namespace) -> Result<Statistics> {
+    ///
+    /// With `raw_data` the documents of a time-series collection are its buckets.
+    pub(crate) async fn statistics(
+        &self,
+        namespace: &Namespace,
+        raw_data: bool,
+    ) -> Result<Statistics> {
         let database = self.deployment.database(&namespace.db);
         let number = |reply: &Document, field: &str| {
             let value = reply.get(field).and_then(crate::connect::whole_number);
@@ -144,7 +150,10 @@ impl Catalog<'_> {
             Err(error) if error.is_retryable() => Err(error.for_namespace(namespace)),
             // Not every server has the command, nor every user the privilege.
             Err(_) => {
-                let count = doc! { "count": namespace.collection.as_str() };
+                let mut count = doc! { "count": namespace.collection.as_str() };
+                if raw_data {
+                    count.insert("rawData", true);
+                }
                 match command::read(&database, count, self.from).await {
                     Err(error) if error.is_retryable() => Err(error.for_namespace(namespace)),
                     count => Ok(Statistics {

@@ -41,12 +41,17 @@ pub(super) struct Query {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadFields {
     pub(super) read_concern: Option<RawDocumentBuf>,
+    /// Whether the server has to be told that buckets are meant, and not measurements.
+    pub(super) raw_data: bool,
 }
 
 impl ReadFields {
     pub(super) fn append_to(&self, command: &mut RawDocumentBuf) {
         if let Some(read_concern) = &self.read_concern {
             command.append(cstr!("readConcern"), read_concern.clone());
+        }
+        if self.raw_data {
+            command.append(cstr!("rawData"), true);
         }
     }
 }
@@ -233,6 +238,23 @@ impl ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_read_says_that_buckets_are_meant_only_where_it_has_to() {
+        let command = |fields: ReadFields| {
+            let mut command = rawdoc! { "find": "c" };
+            fields.append_to(&mut command);
+            command
+        };
+        assert_eq!(command(ReadFields::default()), rawdoc! { "find": "c" });
+        let fields = ReadFields {
+            read_concern: Some(rawdoc! { "level": "majority" }),
+            raw_data: true,
+        };
+        let expected =
+            rawdoc! { "find": "c", "readConcern": { "level": "majority" }, "rawData": true };
+        assert_eq!(command(fields), expected);
+    }
 
     #[test]
     fn a_batch_has_half_a_mebibyte_of_documents_as_far_as_is_known() {

@@ -180,6 +180,7 @@ impl Shared {
             ),
             fields: ReadFields {
                 read_concern: self.read_concern.clone(),
+                raw_data: planned.raw_data,
             },
         }
     }
@@ -284,23 +285,21 @@ impl Shared {
 
     /// Makes sure that what was read under a name is what had the name when the dump was planned.
     async fn check_identity(&self, planned: &PlannedNamespace) -> Result<()> {
-        let Some(planned_uuid) = planned.data_uuid else {
+        let Some((identified, planned_uuid)) = &planned.identity else {
             return Ok(());
         };
-        let header = &planned.header;
-        let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
         let catalog = Catalog {
             deployment: &self.deployment,
             from: &self.from,
         };
         let (cx, max_retries) = (&self.cx, self.options.max_retries);
-        let namespace = Some(&header.namespace);
+        let namespace = Some(&planned.header.namespace);
         let now = patiently(cx, max_retries, namespace, "looking at the catalog", || {
-            catalog.collection(data)
+            catalog.collection(identified)
         })
         .await?;
         match now.and_then(|entry| entry.uuid) {
-            Some(uuid) if uuid == planned_uuid => Ok(()),
+            Some(uuid) if uuid == *planned_uuid => Ok(()),
             found => {
                 let what = if found.is_some() {
                     "replaced by another collection"

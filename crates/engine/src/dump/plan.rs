@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::DumpOptions;
 use crate::{
-    Error, Result, Source,
+    Error, Result, ServerInfo, Source,
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
     context::RunContext,
     media::NamespaceHeader,
@@ -46,8 +46,10 @@ pub struct DumpPlan {
 pub(super) struct PlannedNamespace {
     pub(super) header: NamespaceHeader,
     pub(super) statistics: Statistics,
-    /// The UUID of the collection that has the data.
-    pub(super) data_uuid: Option<[u8; 16]>,
+    /// Whether the server has to be told that buckets are meant, and not measurements.
+    pub(super) raw_data: bool,
+    /// The collection that has the data, under the name that the catalog has for it, and its UUID.
+    pub(super) identity: Option<(Namespace, [u8; 16])>,
     /// Whether its documents can be read in the order of `_id`.
     pub(super) ordered_by_id: bool,
 }
@@ -343,10 +345,7 @@ async fn describe(
         buckets,
     } = found;
     let view = entry.kind == CollectionKind::View;
-    let data_namespace = match entry.kind {
-        CollectionKind::TimeSeries => namespace.buckets(),
-        _ => namespace.clone(),
-    };
+    let (data_namespace, raw_data) = data(&namespace, entry.kind, &catalog.deployment.server);
     let indexes = if view {
         Vec::new()
     } else {
@@ -363,7 +362,7 @@ async fn describe(
             max_retries,
             Some(&namespace),
             "asking for its size",
-            || catalog.statistics(&data_namespace),
+            || catalog.statistics(&data_namespace, raw_data),
         )
         .await?
     };
@@ -387,7 +386,10 @@ async fn describe(
         collection: Some(namespace.collection.clone()),
         kind: Some(entry.kind.as_str().to_owned()),
     };
-    let data_uuid = buckets.map_or(entry.uuid, |buckets| buckets.uuid);
+    let (identified, uuid) = match buckets {
+        Some(buckets) => (namespace.buckets(), buckets.uuid),
+        None => (namespace.clone(), entry.uuid),
+    };
     let header = NamespaceHeader {
         namespace,
         data_namespace: as_data.then_some(data_namespace),
@@ -397,9 +399,21 @@ async fn describe(
     Ok(PlannedNamespace {
         header,
         statistics,
-        data_uuid,
+        raw_data,
+        identity: uuid.map(|uuid| (identified, uuid)),
         ordered_by_id,
     })
+}
+
+/// The namespace that has the documents, and whether the server has to be told that buckets are meant.
+///
+/// Servers since 8.3 give buckets under the name of their time-series collection, wherever they keep them.
+fn data(namespace: &Namespace, kind: CollectionKind, server: &ServerInfo) -> (Namespace, bool) {
+    match kind {
+        CollectionKind::TimeSeries if server.is_at_least(8, 3, 0) => (namespace.clone(), true),
+        CollectionKind::TimeSeries => (namespace.buckets(), false),
+        CollectionKind::Collection | CollectionKind::View => (namespace.clone(), false),
+    }
 }
 
 /// A view's options without what makes it a view.
@@ -445,4 +459,34 @@ fn time_series_filter(header: &NamespaceHeader, filter: &RawDocument) -> Result<
         }
     }
     Ok(rewritten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Topology;
+
+    #[test]
+    fn buckets_are_read_under_the_name_that_the_server_gives_them_under() {
+        let server = |version_numbers| ServerInfo {
+            version: String::new(),
+            version_numbers,
+            topology: Topology::ReplicaSet,
+            set_name: None,
+            hosts: Vec::new(),
+            max_document_bytes: 16 << 20,
+            max_batch_documents: 100_000,
+        };
+        let namespace = Namespace::new("weather", "t");
+        let buckets = Namespace::new("weather", "system.buckets.t");
+        for (version, kind, expected) in [
+            ([8, 2, 9], CollectionKind::TimeSeries, (&buckets, false)),
+            ([8, 3, 0], CollectionKind::TimeSeries, (&namespace, true)),
+            ([8, 3, 0], CollectionKind::Collection, (&namespace, false)),
+            ([8, 3, 0], CollectionKind::View, (&namespace, false)),
+        ] {
+            let (read, raw_data) = data(&namespace, kind, &server(version));
+            assert_eq!((&read, raw_data), expected, "{version:?} {kind:?}");
+        }
+    }
 }
