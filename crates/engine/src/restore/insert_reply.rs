@@ -11,7 +11,7 @@ use crate::connect::whole_number;
 pub(crate) struct WriteReply {
     /// How many documents were inserted, or matched by an update.
     pub(crate) documents: u64,
-    /// The writes that failed.
+    /// The writes that failed, by ascending index, whatever the order the server names them in.
     pub(crate) errors: Vec<WriteError>,
     /// Why the writes that did not fail may still be lost.
     pub(crate) concern_error: Option<ServerError>,
@@ -49,17 +49,30 @@ impl WriteReply {
             .get_array("writeErrors")
             .map(Vec::as_slice)
             .unwrap_or_default();
+        let errors = errors.iter().filter_map(Bson::as_document);
+        let mut errors: Vec<_> = errors.map(WriteError::of).collect();
+        errors.sort_by_key(|error| error.index);
         Self {
             documents: number(reply, "n")
                 .and_then(|n| u64::try_from(n).ok())
                 .unwrap_or(0),
-            errors: errors
-                .iter()
-                .filter_map(Bson::as_document)
-                .map(WriteError::of)
-                .collect(),
+            errors,
             concern_error: concern_error(reply),
         }
+    }
+
+    /// How many of the `sent` documents the server tried to insert; `None` if the reply does not fit them.
+    pub(crate) fn attempted(&self, sent: usize, ordered: bool) -> Option<usize> {
+        let attempted = match self.errors.first() {
+            // After an error in an ordered batch the server tries no further.
+            Some(error) if ordered => sent.min(error.index.saturating_add(1)),
+            _ => sent,
+        };
+        let inserted = attempted.checked_sub(self.errors.len())?;
+        let each_once = self.errors.is_sorted_by(|one, next| one.index < next.index);
+        let of_the_batch = self.errors.last().is_none_or(|last| last.index < attempted);
+        let fits = inserted as u64 == self.documents && each_once && of_the_batch;
+        fits.then_some(attempted)
     }
 }
 
@@ -144,5 +157,37 @@ mod tests {
     fn an_error_without_an_index_fits_no_document() {
         let reply = WriteReply::of(&doc! { "n": 0, "writeErrors": [{ "code": 1 }] });
         assert_eq!(reply.errors[0].index, usize::MAX);
+        assert_eq!(reply.attempted(1, false), None);
+    }
+
+    fn reply(inserted: i32, failed: &[i32]) -> WriteReply {
+        let errors = failed
+            .iter()
+            .map(|index| doc! { "index": index, "code": 11000 });
+        WriteReply::of(&doc! { "n": inserted, "writeErrors": errors.collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn errors_are_told_apart_by_their_index_and_not_by_their_place() {
+        let reply = reply(2, &[3, 0]);
+        let indexes: Vec<_> = reply.errors.iter().map(|error| error.index).collect();
+        assert_eq!(indexes, [0, 3]);
+        assert_eq!(reply.attempted(4, false), Some(4));
+    }
+
+    #[test]
+    fn a_reply_fits_a_batch_if_it_says_of_each_document_one_thing() {
+        assert_eq!(reply(4, &[]).attempted(4, false), Some(4));
+        assert_eq!(reply(1, &[1]).attempted(4, true), Some(2));
+        for (inserted, failed) in [
+            (3, &[][..]),
+            (3, &[4]),
+            (2, &[1, 1]),
+            (3, &[-1]),
+            (0, &[0, 1, 2, 3, 4]),
+        ] {
+            let reply = reply(inserted, failed);
+            assert_eq!(reply.attempted(4, false), None, "{inserted} {failed:?}");
+        }
     }
 }

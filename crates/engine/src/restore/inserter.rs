@@ -123,24 +123,15 @@ impl Inserter {
         retries: &mut Retries,
     ) -> Result<()> {
         let sent = std::mem::take(&mut fate.pending);
-        // After an error in an ordered batch the server tries no further.
-        let attempted = match reply.errors.first() {
-            Some(error) if self.ordered => sent.len().min(error.index.saturating_add(1)),
-            _ => sent.len(),
-        };
-        let counted = u64::try_from(attempted)
-            .unwrap_or(u64::MAX)
-            .checked_sub(reply.errors.len() as u64);
-        if counted != Some(reply.documents)
-            || reply.errors.iter().any(|error| error.index >= attempted)
-        {
+        let Some(attempted) = reply.attempted(sent.len(), self.ordered) else {
             return Err(Error::internal(format!(
-                "the server says that it inserted {} of {attempted} documents, and refused {}",
+                "the server says that it inserted {} of {} documents, and refused {}",
                 reply.documents,
+                sent.len(),
                 reply.errors.len()
             ))
             .for_namespace(&self.namespace));
-        }
+        };
         let (mut inserted, mut again, mut passing, mut mixed) =
             (Vec::new(), Vec::new(), None, false);
         let mut errors = reply.errors.into_iter().peekable();
