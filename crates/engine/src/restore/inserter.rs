@@ -57,6 +57,7 @@ pub(super) struct BatchOutcome {
 }
 
 /// The documents of a batch, by what is known of them. Indexes are ascending.
+#[derive(Default)]
 struct Fate {
     pending: Vec<usize>,
     inserted: Vec<usize>,
@@ -64,6 +65,8 @@ struct Fate {
     messages: Vec<String>,
     /// Whether an attempt may have inserted what is pending.
     uncertain: bool,
+    /// Whether mixed schemas were allowed when it was sent last.
+    mixed_schema: bool,
 }
 
 impl Inserter {
@@ -72,12 +75,10 @@ impl Inserter {
         let mut retries = Retries::new(self.max_retries);
         let mut fate = Fate {
             pending: (0..batch.len()).collect(),
-            inserted: Vec::new(),
-            failed_documents: 0,
-            messages: Vec::new(),
-            uncertain: false,
+            ..Fate::default()
         };
         while !fate.pending.is_empty() {
+            fate.mixed_schema = self.mixed_schema.load(Ordering::Relaxed);
             let reply = command::run_raw(&self.database, self.command(batch, &fate.pending)?).await;
             match reply {
                 Ok(reply) => {
@@ -158,7 +159,8 @@ impl Inserter {
                         fate.messages.push(error.error.to_string());
                     }
                 }
-                code::MIXED_SCHEMA_BUCKET if !self.mixed_schema.load(Ordering::Relaxed) => {
+                // Another worker may have allowed them since.
+                code::MIXED_SCHEMA_BUCKET if !fate.mixed_schema => {
                     mixed = true;
                     again.push(document);
                 }
@@ -196,7 +198,7 @@ impl Inserter {
             fate.pending.clear();
             return Ok(());
         }
-        if mixed {
+        if mixed && !self.mixed_schema.load(Ordering::Relaxed) {
             self.allow_mixed_schema(retries).await?;
         }
         match passing {
@@ -341,4 +343,50 @@ const WHAT_TIMESTAMPS: &str = "restoring zero timestamps again";
 fn raw(command: Vec<u8>) -> Result<RawDocumentBuf> {
     RawDocumentBuf::from_bytes(command)
         .map_err(|error| Error::internal("a command is not sound").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::Client;
+
+    use super::*;
+    use crate::restore::insert_batch::{BatchBuilder, BatchLimits};
+
+    #[tokio::test]
+    async fn a_batch_that_was_sent_before_mixed_schemas_were_allowed_is_sent_again_once() {
+        let (documents, bytes) = (10, 1 << 20);
+        let head = InsertHead::new(&doc! { "insert": "c" }).unwrap();
+        let mut batches = BatchBuilder::new(head.clone(), BatchLimits { documents, bytes }, false);
+        let document = rawdoc! { "_id": 1 };
+        batches.push(document.as_bytes(), Vec::new);
+        let batch = batches.finish().unwrap();
+        // Nothing listens there, and nothing is sent.
+        let client = Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
+        let inserter = Inserter {
+            cx: RunContext::default(),
+            database: client.database("db"),
+            namespace: Namespace::new("db", "c"),
+            collection: "c".to_owned(),
+            head,
+            ordered: false,
+            raw_data: false,
+            write_concern: doc! {},
+            max_retries: 0,
+            // As another worker has set it.
+            mixed_schema: AtomicBool::new(true),
+        };
+        let mut retries = Retries::new(0);
+        let error = doc! { "index": 0, "code": code::MIXED_SCHEMA_BUCKET, "errmsg": "mixed" };
+        let reply = || WriteReply::of(&doc! { "n": 0, "writeErrors": [&error] });
+        let mut fate = Fate {
+            pending: vec![0],
+            ..Fate::default()
+        };
+        let judged = inserter.judge(&batch, &mut fate, reply(), &mut retries);
+        judged.await.unwrap();
+        assert_eq!(fate.pending, [0]);
+        fate.mixed_schema = true;
+        let judged = inserter.judge(&batch, &mut fate, reply(), &mut retries);
+        assert_eq!(judged.await.unwrap_err().kind(), ErrorKind::Invalid);
+    }
 }
