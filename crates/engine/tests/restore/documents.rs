@@ -262,6 +262,28 @@ async fn a_capped_collection_keeps_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_capped_collection_that_has_room_for_a_part_keeps_the_last() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    made.metadata("db.c", doc! { "capped": true, "size": 4096 }, &[]);
+    made.data("db.c", Codec::None, numbered(0..5000));
+    let (report, observer) =
+        try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    let report = report.unwrap();
+    assert_eq!((report.documents, report.problems), (5000, Vec::new()));
+    let found = stored(&target.client(), "db", "c").await;
+    let text = format!(
+        "5000 documents were inserted, but the target has {}",
+        found.len()
+    );
+    let notice = |event: &Event| matches!(event, Event::Notice { message, .. } if *message == text);
+    assert!(observer.events().iter().any(notice));
+    assert!((1..100).contains(&found.len()), "{}", found.len());
+    let last = numbered(0..5000).skip(5000 - found.len());
+    assert!(found.into_iter().eq(last.map(|document| raw(&document))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_damaged_segment_is_inserted() {
     let target = ReplicaSet::start().await;
     for codec in [Codec::None, Codec::Zstd] {
