@@ -1,5 +1,7 @@
 //! Reading a collection's documents, batch by batch, as the server sends them.
 
+use std::time::Duration;
+
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, raw::cstr, rawdoc};
 use futures::StreamExt;
 use mongodb::{
@@ -16,11 +18,15 @@ use crate::{
     retry::Retries,
 };
 
-/// About how many bytes the server is asked to send at once.
+/// About how many bytes a server nearby is asked to send at once.
 ///
 /// The server's own 16 MiB would cost a hundred times the memory and save nothing; with 1 MiB a dump takes longer and
 /// needs 10 MB more than with this, with a quarter of it compressing costs more.
 const BATCH_BYTES: u64 = 512 << 10;
+/// Within how long a server nearby answers.
+const NEARBY: Duration = Duration::from_millis(1);
+/// How many times as much a server far away is asked to send at once, at most.
+const MOST_TIMES: u64 = 16;
 /// What a document is taken to have where the server does not say, in bytes.
 const ASSUMED_DOCUMENT_BYTES: u64 = 1024;
 
@@ -72,10 +78,19 @@ pub(super) enum ReadError {
     Fatal(Error),
 }
 
+/// About how many bytes to ask for at once from a server that takes so long to answer.
+///
+/// While a reply is on its way the server prepares no other for the same cursor: the longer the way, the more has to
+/// travel at once.
+pub(super) fn batch_bytes(round_trip: Duration) -> u64 {
+    let times = u64::try_from(round_trip.as_micros() / NEARBY.as_micros()).unwrap_or(MOST_TIMES);
+    BATCH_BYTES * times.clamp(1, MOST_TIMES)
+}
+
 /// How many documents of this size make a batch.
-pub(super) fn batch_documents(documents: u64, bytes: u64) -> u32 {
+pub(super) fn batch_documents(documents: u64, bytes: u64, batch_bytes: u64) -> u32 {
     let average = bytes.checked_div(documents).filter(|average| *average > 0);
-    let batch = BATCH_BYTES / average.unwrap_or(ASSUMED_DOCUMENT_BYTES);
+    let batch = batch_bytes / average.unwrap_or(ASSUMED_DOCUMENT_BYTES);
     u32::try_from(batch.clamp(1, 100_000)).unwrap_or(1000)
 }
 
@@ -257,6 +272,14 @@ mod tests {
     }
 
     #[test]
+    fn the_longer_the_way_the_more_is_asked_for_at_once() {
+        for (microseconds, mebibytes) in [(0, 0.5), (999, 0.5), (4_000, 2.0), (70_000, 8.0)] {
+            let bytes = batch_bytes(Duration::from_micros(microseconds));
+            assert_eq!(bytes as f64 / f64::from(1 << 20), mebibytes);
+        }
+    }
+
+    #[test]
     fn a_batch_has_half_a_mebibyte_of_documents_as_far_as_is_known() {
         for (documents, bytes, batch) in [
             (1000, 256_000, 2048),
@@ -271,7 +294,7 @@ mod tests {
             (u64::MAX, u64::MAX, 100_000),
         ] {
             assert_eq!(
-                batch_documents(documents, bytes),
+                batch_documents(documents, bytes, BATCH_BYTES),
                 batch,
                 "{documents} documents of {bytes} bytes"
             );

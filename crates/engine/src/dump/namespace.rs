@@ -1,13 +1,18 @@
 //! Dumping the namespaces of a plan, several at once.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use bson::doc;
 use futures::future;
+use mongodb::options::SelectionCriteria;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Dump, DumpOptions, DumpPlan, DumpedNamespace,
-    cursor::{Query, ReadError, ReadFields, batch_documents},
+    cursor::{Query, ReadError, ReadFields, batch_bytes, batch_documents},
     pack::{Job, Packers},
     partition::{self, IdRange},
     plan::PlannedNamespace,
@@ -25,6 +30,9 @@ use crate::{
 /// From how many documents on a collection is worth partitioning.
 const PARTITION_DOCUMENTS: u64 = 1000;
 
+/// How often the server is asked for an answer; the first may take longer, over a new connection.
+const PINGS: usize = 3;
+
 /// What the tasks of a run share.
 #[derive(Debug)]
 struct Shared {
@@ -33,8 +41,9 @@ struct Shared {
     writer: Arc<dyn DumpWriter>,
     options: DumpOptions,
     filter: Option<bson::RawDocumentBuf>,
-    from: mongodb::options::SelectionCriteria,
+    from: SelectionCriteria,
     read_concern: Option<bson::RawDocumentBuf>,
+    batch_bytes: u64,
     packers: Arc<Packers>,
 }
 
@@ -63,6 +72,7 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
             .map(bson::serialize_to_raw_document_buf)
             .transpose()
             .map_err(Error::from_bson)?,
+        batch_bytes: batch_bytes(round_trip(&dump.source.0, &plan.from).await),
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
     });
@@ -94,6 +104,23 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
     // What is being written must be gone before the caller hears that it is not.
     tasks.shutdown().await;
     result
+}
+
+/// How long the server takes to answer what is no work: the shortest of a few times, none if it does not answer.
+async fn round_trip(deployment: &Deployment, from: &SelectionCriteria) -> Duration {
+    let database = deployment.database("admin");
+    let mut shortest = None;
+    for _ in 0..PINGS {
+        let clock = Instant::now();
+        if command::read(&database, doc! { "ping": 1 }, from)
+            .await
+            .is_ok()
+        {
+            let taken = clock.elapsed();
+            shortest = shortest.into_iter().chain([taken]).min();
+        }
+    }
+    shortest.unwrap_or_default()
 }
 
 impl Shared {
@@ -177,6 +204,7 @@ impl Shared {
             batch_documents: batch_documents(
                 planned.statistics.documents,
                 planned.statistics.bytes,
+                self.batch_bytes,
             ),
             fields: ReadFields {
                 read_concern: self.read_concern.clone(),
