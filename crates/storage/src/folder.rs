@@ -17,6 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
+use nix::errno::Errno;
 use tokio::task::JoinHandle;
 
 use crate::{Location, ObjectInfo, Result, StorageError, Store, Upload};
@@ -200,7 +201,7 @@ impl FolderStore {
             .create_new(true)
             .open(&temporary)
             .map_err(failed)?;
-        open.lock().map_err(failed)?;
+        without_if_unsupported(open.lock()).map_err(failed)?;
         let upload = FolderUpload {
             path: path.to_owned(),
             file,
@@ -418,6 +419,21 @@ fn abandoned(file: &Path) -> StorageError {
 fn is_leftover(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.starts_with(LEFTOVER_PREFIX) && name.ends_with(".part")
+}
+
+/// Where files cannot be locked, as on some network file systems, a writer goes on without.
+fn without_if_unsupported(locked: io::Result<()>) -> io::Result<()> {
+    let unsupported = [Errno::ENOSYS, Errno::EOPNOTSUPP, Errno::ENOLCK];
+    match locked {
+        Err(error)
+            if error
+                .raw_os_error()
+                .is_some_and(|code| unsupported.contains(&Errno::from_raw(code))) =>
+        {
+            Ok(())
+        }
+        locked => locked,
+    }
 }
 
 fn is_absent(error: &io::Error) -> bool {

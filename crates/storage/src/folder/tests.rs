@@ -154,3 +154,12 @@ async fn large_objects_are_written_back_as_they_grow() {
     let info = upload.finish().await.unwrap();
     assert_eq!(info.stored_bytes, 9 * (16 << 20));
 }
+
+#[test]
+fn a_file_system_without_locks_is_written_to_without_them() {
+    let refused = |code| without_if_unsupported(Err(io::Error::from_raw_os_error(code)));
+    for code in [Errno::ENOSYS, Errno::EOPNOTSUPP, Errno::ENOLCK] {
+        refused(code as i32).unwrap();
+    }
+    refused(Errno::EIO as i32).unwrap_err();
+}
