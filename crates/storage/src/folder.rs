@@ -9,6 +9,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    iter,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process,
@@ -20,7 +21,7 @@ use futures::{FutureExt, future::BoxFuture};
 use nix::errno::Errno;
 use tokio::task::JoinHandle;
 
-use crate::{Location, ObjectInfo, Result, StorageError, Store, Upload};
+use crate::{Leftover, Location, ObjectInfo, Result, StorageError, Store, Upload};
 
 /// How the name of a file starts that is being written, or was when its writer died.
 const LEFTOVER_PREFIX: &str = ".rdump-";
@@ -169,16 +170,31 @@ impl FolderStore {
         Ok(leftovers)
     }
 
-    fn remove_leftovers_now(&self) -> Result<Vec<String>> {
-        let mut removed = Vec::new();
-        for (path, file) in self.leftovers_now()? {
-            // Its writer holds a lock for as long as it lives.
-            let abandoned = File::open(&file).is_ok_and(|open| open.try_lock().is_ok());
-            if abandoned && fs::remove_file(&file).is_ok() {
-                removed.push(path);
+    /// Looks into the root and `folders`, and through no link: what lies behind one is not ours to remove.
+    fn remove_leftovers_now(&self, folders: &[String]) -> Result<Vec<Leftover>> {
+        let mut leftovers = Vec::new();
+        for folder in iter::once("").chain(folders.iter().map(String::as_str)) {
+            // For the root, a slash at the end: the location itself may be a link.
+            let place = self.root.join(folder);
+            if !fs::symlink_metadata(&place).is_ok_and(|info| info.is_dir()) {
+                continue;
+            }
+            let listed = fs::read_dir(&place).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+            for entry in listed.map_err(|error| StorageError::from_io("list", &place, error))? {
+                let path = Path::new(folder).join(entry.file_name());
+                let path = path.to_string_lossy().into_owned();
+                if !is_leftover(&path) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                    continue;
+                }
+                let file = entry.path();
+                // Its writer holds a lock for as long as it lives.
+                let abandoned = File::open(&file).is_ok_and(|open| open.try_lock().is_ok());
+                let removed = abandoned && fs::remove_file(&file).is_ok();
+                leftovers.push(Leftover { path, removed });
             }
         }
-        Ok(removed)
+        leftovers.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(leftovers)
     }
 
     fn upload_now(&self, path: &str) -> Result<FolderUpload> {
@@ -310,9 +326,14 @@ impl Store for FolderStore {
         })
     }
 
-    fn remove_leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>> {
-        let store = self.clone();
-        blocking("list", &self.root, move || store.remove_leftovers_now())
+    fn remove_leftovers<'a>(
+        &'a self,
+        folders: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Leftover>>> {
+        let (store, folders) = (self.clone(), folders.to_owned());
+        blocking("list", &self.root, move || {
+            store.remove_leftovers_now(&folders)
+        })
     }
 }
 

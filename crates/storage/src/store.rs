@@ -64,14 +64,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// As the store has them.
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>>;
 
-    /// Removes what earlier, killed writers left behind; returns what was removed.
+    /// Removes what killed writers left behind directly in this location and in `folders` of it; returns
+    /// what was found.
     ///
-    /// What a living writer works on is left alone.
+    /// What may be a living writer's is left alone, and so is what lies behind a symbolic link.
     ///
     /// # Errors
     ///
     /// As the store has them.
-    fn remove_leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>>;
+    fn remove_leftovers<'a>(
+        &'a self,
+        folders: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Leftover>>>;
 }
 
 /// An object being written. Dropping it abandons the object and removes what was stored of it.
@@ -110,4 +114,14 @@ impl ObjectInfo {
             stored_bytes,
         }
     }
+}
+
+/// What a writer left behind, or writes now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// Its path below the store's location.
+    pub path: String,
+    /// Whether it is gone now. If not, its writer may live, or it may not be removed.
+    pub removed: bool,
 }

@@ -5,7 +5,7 @@
 //! authority.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,7 +16,7 @@ use rdump_format::{
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, data_file,
     metadata_file,
 };
-use rdump_storage::{Location, Store, Upload};
+use rdump_storage::{Leftover, Location, Store, Upload};
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
@@ -127,8 +127,15 @@ impl DumpWriter for FolderWriter {
         async move {
             let mut notices = Vec::new();
             self.retire_manifest(header, &mut notices).await?;
-            for path in self.store.remove_leftovers().await? {
-                notices.push(format!("removed {path}, which a killed dump left behind"));
+            for Leftover { path, removed, .. } in
+                self.store.remove_leftovers(&folders(header)).await?
+            {
+                notices.push(match removed {
+                    true => format!("removed {path}, which a killed dump left behind"),
+                    false => format!(
+                        "{path} was left in place: it may be of a dump that is still running"
+                    ),
+                });
             }
             check_paths(header)?;
             for namespace in &header.namespaces {
@@ -353,6 +360,15 @@ fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifes
         file.run = kept.get(&file.run).copied().unwrap_or(0);
     }
     earlier
+}
+
+/// The folders that the dump writes to.
+fn folders(header: &DumpHeader) -> Vec<String> {
+    let dbs = header
+        .namespaces
+        .iter()
+        .map(|namespace| namespace.namespace.db.clone());
+    dbs.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Two namespaces must not share a file, as they could on a server that tells cases or forms apart.

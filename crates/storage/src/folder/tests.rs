@@ -35,10 +35,8 @@ async fn an_object_is_visible_when_it_is_finished_and_not_before() {
 async fn nothing_is_created_before_there_is_something_to_write() {
     let (folder, store) = setup();
     assert_eq!(store.list().await.unwrap(), []);
-    assert_eq!(
-        store.remove_leftovers().await.unwrap(),
-        Vec::<String>::new()
-    );
+    let folders = ["db".to_owned()];
+    assert_eq!(store.remove_leftovers(&folders).await.unwrap(), []);
     store.flush().await.unwrap();
     assert!(!folder.path().join("dump").exists());
 }
@@ -58,12 +56,21 @@ async fn a_dropped_upload_leaves_nothing_and_an_older_object_in_place() {
 async fn leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not() {
     let (folder, store) = setup();
     put(&store, "db/a", b"x").await.unwrap();
-    fs::write(folder.path().join("dump/db/.rdump-1-0.part"), b"left").unwrap();
+    for path in [".rdump-1-0.part", "db/.rdump-1-0.part"] {
+        fs::write(folder.path().join("dump").join(path), b"left").unwrap();
+    }
     let upload = store.upload("db/b").await.unwrap();
-    assert_eq!(
-        store.remove_leftovers().await.unwrap(),
-        ["db/.rdump-1-0.part"]
-    );
+    let found: Vec<_> = store
+        .remove_leftovers(&["db".to_owned()])
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|leftover| (leftover.path, leftover.removed))
+        .collect();
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[0], (".rdump-1-0.part".to_owned(), true));
+    assert_eq!(found[1], ("db/.rdump-1-0.part".to_owned(), true));
+    assert!(!found[2].1, "{found:?}");
     upload.finish().await.unwrap();
     let paths: Vec<_> = store
         .list()
@@ -90,6 +97,25 @@ async fn writing_never_follows_a_link_out_of_the_folder() {
     put(&store, "file", b"x").await.unwrap();
     assert_eq!(fs::read(outside.join("precious")).unwrap(), b"keep");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn leftovers_are_looked_for_through_no_link_and_only_where_asked() {
+    let (folder, store) = setup();
+    let outside = folder.path().join("outside");
+    put(&store, "other/a", b"x").await.unwrap();
+    fs::create_dir(&outside).unwrap();
+    let left = |folder: &Path| folder.join(".rdump-1-0.part");
+    fs::write(left(&outside), b"keep").unwrap();
+    let dump = folder.path().join("dump");
+    fs::write(left(&dump.join("other")), b"keep").unwrap();
+    symlink(&outside, dump.join("db")).unwrap();
+    symlink(left(&outside), left(&dump)).unwrap();
+
+    let folders = ["db".to_owned(), "missing".to_owned()];
+    assert_eq!(store.remove_leftovers(&folders).await.unwrap(), []);
+    assert!(left(&outside).exists() && left(&dump).is_symlink());
+    assert!(left(&dump.join("other")).exists());
 }
 
 #[tokio::test]
