@@ -3,6 +3,7 @@
 use std::{
     fs,
     num::NonZeroUsize,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -184,6 +185,21 @@ async fn dumps_of_single_databases_share_a_folder_and_its_manifest() {
         ]
     );
     assert_eq!(manifest.runs.len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_into_does_not_hinder_a_dump_beside_it() {
+    let source = ReplicaSet::start().await;
+    let collection = source.client().database("a").collection("c");
+    collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    // Not even root can follow a link to itself.
+    symlink("loop", folder.path().join("loop")).unwrap();
+    for _ in 0..2 {
+        dump_to(source.uri(), folder.path(), DumpOptions::default())
+            .await
+            .unwrap();
+    }
 }
 
 #[tokio::test]

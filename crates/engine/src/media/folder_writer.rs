@@ -125,8 +125,8 @@ impl DumpWriter for FolderWriter {
 
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
+            check_paths(header)?;
             let mut notices = Vec::new();
-            self.retire_manifest(header, &mut notices).await?;
             for Leftover { path, removed, .. } in
                 self.store.remove_leftovers(&folders(header)).await?
             {
@@ -137,7 +137,7 @@ impl DumpWriter for FolderWriter {
                     ),
                 });
             }
-            check_paths(header)?;
+            self.retire_manifest(header, &mut notices).await?;
             for namespace in &header.namespaces {
                 let path = metadata_path(namespace);
                 let text = namespace.metadata.to_json().map_err(|error| {
@@ -199,21 +199,16 @@ impl DumpWriter for FolderWriter {
     fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<()>> {
         async move {
             let manifest = self.manifest(run);
-            let stored = self.store.list().await?;
-            let stored: BTreeMap<_, _> = stored
-                .into_iter()
-                .map(|object| (object.path, object.stored_bytes))
-                .collect();
-            for file in &manifest.files {
-                let ours = file.run as usize + 1 == manifest.runs.len();
-                if ours && stored.get(&file.path) != Some(&file.stored_bytes) {
+            let is_ours = |file: &&FileRecord| file.run as usize + 1 == manifest.runs.len();
+            for file in manifest.files.iter().filter(is_ours) {
+                let found = self.store.head(&file.path).await?;
+                let found = found.map(|object| object.stored_bytes);
+                if found != Some(file.stored_bytes) {
                     return Err(Error::data(format!(
                         "{} was stored with {} bytes, and now has {}",
                         file.path,
                         file.stored_bytes,
-                        stored
-                            .get(&file.path)
-                            .map_or("gone".to_owned(), u64::to_string),
+                        found.map_or("gone".to_owned(), |bytes| bytes.to_string()),
                     )));
                 }
             }
