@@ -432,6 +432,28 @@ async fn a_damaged_manifest_is_never_passed_over() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.manifest();
+    // Not even root can follow a link to itself.
+    symlink("loop", made.file("loop")).unwrap();
+    let reader = open_all(&made).await;
+    assert_eq!(names(&reader), ["db.c"]);
+    assert!(has_notice(&reader, "loop is skipped: "));
+
+    fs::rename(made.file("db"), made.file("away")).unwrap();
+    symlink("db", made.file("db")).unwrap();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert_eq!(error.kind(), ErrorKind::Data);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("db.c: db/c.bson cannot be looked at: db: "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
     for action in ["delete", "truncate", "flip"] {
         for victim in ["db/c.bson", "db/c.metadata.json"] {

@@ -1,9 +1,12 @@
 //! What verification finds.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use bson::doc;
-use rdump::{CancellationToken, Codec, DamageKind, Error, ErrorKind, VerifyReport, verify_folder};
+use rdump::{
+    CancellationToken, Codec, DamageKind, Error, ErrorKind, Event, Observer, RecordingObserver,
+    VerifyReport, verify_folder,
+};
 use rdump_testkit::damage;
 
 use crate::made::Made;
@@ -128,6 +131,24 @@ async fn what_the_manifest_does_not_list_is_unexpected() {
         unexpected("notes.txt"),
     ];
     assert_eq!(damage_of(&made).await, expected);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_looked_into_is_an_error_only_if_the_manifest_lists_files_in_it() {
+    let made = dump();
+    // Not even root can follow a link to itself.
+    symlink("loop", made.file("loop")).unwrap();
+    let notices = Arc::new(RecordingObserver::default());
+    let observer = Arc::clone(&notices) as Arc<dyn Observer>;
+    let report = verify_folder(&made.location(), observer, CancellationToken::new()).await;
+    assert!(report.unwrap().is_whole());
+    let is_told = |event: &Event| matches!(event, Event::Notice { message, .. } if message.starts_with("loop is skipped: "));
+    assert!(notices.events().iter().any(is_told));
+
+    fs::rename(made.file("db"), made.file("away")).unwrap();
+    symlink("db", made.file("db")).unwrap();
+    let error = try_verify(&made).await.unwrap_err();
+    assert_eq!(error.location(), Some("db"));
 }
 
 #[tokio::test]

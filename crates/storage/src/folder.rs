@@ -21,7 +21,9 @@ use futures::{FutureExt, future::BoxFuture};
 use nix::errno::Errno;
 use tokio::task::JoinHandle;
 
-use crate::{Leftover, Location, ObjectInfo, Result, StorageError, Store, Upload};
+use crate::{
+    Leftover, Listing, Location, ObjectInfo, Result, StorageError, Store, Unreadable, Upload,
+};
 
 /// How the name of a file starts that is being written, or was when its writer died.
 const LEFTOVER_PREFIX: &str = ".rdump-";
@@ -114,60 +116,49 @@ impl FolderStore {
         Ok(())
     }
 
-    /// Calls `found` with every file below `folder`, links followed, in byte order of the names.
-    fn walk(
-        &self,
-        folder: &Path,
-        prefix: &str,
-        found: &mut dyn FnMut(String, &Path, u64),
-    ) -> Result<()> {
+    /// Adds every file below `folder`, links followed.
+    fn walk(&self, folder: &Path, prefix: &str, listing: &mut Listing) -> Result<()> {
         let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        if prefix.is_empty() && listed.as_ref().is_err_and(is_absent) {
-            return Ok(());
-        }
-        let mut entries = listed.map_err(|error| StorageError::from_io("list", folder, error))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
+        for entry in listed.map_err(|error| StorageError::from_io("list", folder, error))? {
             let file = entry.path();
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                 continue;
             };
             let path = format!("{prefix}{name}");
-            let info = match fs::metadata(&file) {
-                Ok(info) => info,
-                // Gone since, or a link to nothing.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(StorageError::from_io("open", &file, error)),
+            let info = fs::metadata(&file);
+            let looked = match info.map_err(|error| StorageError::from_io("open", &file, error)) {
+                // A dump is two levels deep; a link that leads back up must not become a loop.
+                Ok(info) if info.is_dir() && prefix.matches('/').count() < 4 => {
+                    self.walk(&file, &format!("{path}/"), listing)
+                }
+                Ok(info) if info.is_file() => {
+                    match is_leftover(&path) {
+                        true => listing.leftovers.push(path.clone()),
+                        false => listing.objects.push(ObjectInfo::new(&path, info.len())),
+                    }
+                    Ok(())
+                }
+                looked => looked.map(drop),
             };
-            // A dump is two levels deep; a link that leads back up must not become a loop.
-            if info.is_dir() && prefix.matches('/').count() < 4 {
-                self.walk(&file, &format!("{path}/"), found)?;
-            } else if info.is_file() {
-                found(path, &file, info.len());
+            match looked {
+                // Gone since, or a link to nothing.
+                Ok(()) | Err(StorageError::NotFound { .. }) => {}
+                Err(error) => listing.unreadable.push(Unreadable { path, error }),
             }
         }
         Ok(())
     }
 
-    fn list_now(&self) -> Result<Vec<ObjectInfo>> {
-        let mut objects = Vec::new();
-        self.walk(&self.root, "", &mut |path, _, stored_bytes| {
-            if !is_leftover(&path) {
-                objects.push(ObjectInfo { path, stored_bytes });
-            }
-        })?;
-        objects.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(objects)
-    }
-
-    fn leftovers_now(&self) -> Result<Vec<(String, PathBuf)>> {
-        let mut leftovers = Vec::new();
-        self.walk(&self.root, "", &mut |path, file, _| {
-            if is_leftover(&path) {
-                leftovers.push((path, file.to_owned()));
-            }
-        })?;
-        Ok(leftovers)
+    fn list_now(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        match self.walk(&self.root, "", &mut listing) {
+            Ok(()) | Err(StorageError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        listing.objects.sort_by(|a, b| a.path.cmp(&b.path));
+        listing.leftovers.sort();
+        listing.unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(listing)
     }
 
     /// Looks into the root and `folders`, and through no link: what lies behind one is not ours to remove.
@@ -236,7 +227,7 @@ impl Store for FolderStore {
         Location::Folder(self.root.clone())
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<ObjectInfo>>> {
+    fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         let store = self.clone();
         blocking("list", &self.root, move || store.list_now())
     }
@@ -315,14 +306,6 @@ impl Store for FolderStore {
             // One call for all files: a sync of each would cost a millisecond a collection.
             nix::unistd::syncfs(File::open(&root).map_err(failed)?)
                 .map_err(|error| failed(error.into()))
-        })
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>> {
-        let store = self.clone();
-        blocking("list", &self.root, move || {
-            let found = store.leftovers_now()?;
-            Ok(found.into_iter().map(|(path, _)| path).collect())
         })
     }
 

@@ -1,9 +1,9 @@
-use std::{fmt, ops::Range};
+use std::{error::Error, fmt, ops::Range};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::{Location, Result};
+use crate::{Location, Result, StorageError};
 
 /// A flat set of objects, each named by a `/`-separated relative path.
 ///
@@ -13,41 +13,42 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Where this store is.
     fn location(&self) -> Location;
 
-    /// Every object, in byte order of its path. Uploads that never finished are not objects.
+    /// Everything that is there.
     ///
     /// # Errors
     ///
-    /// As the store has them; an object that disappears meanwhile is none.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<ObjectInfo>>>;
+    /// As the store has them. What cannot be looked into below the location itself is no error but part of
+    /// the listing, and an object that disappears meanwhile is none.
+    fn list(&self) -> BoxFuture<'_, Result<Listing>>;
 
     /// One object's size, or `None` if there is no such object.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Denied`](crate::StorageError::Denied) and as the store has them.
+    /// [`StorageError::Denied`] and as the store has them.
     fn head<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>>;
 
     /// Exactly the bytes in `range`.
     ///
     /// # Errors
     ///
-    /// [`StorageError::NotFound`](crate::StorageError::NotFound), or
-    /// [`StorageError::TooShort`](crate::StorageError::TooShort) if the object ends before the range does.
+    /// [`StorageError::NotFound`], or
+    /// [`StorageError::TooShort`] if the object ends before the range does.
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>>;
 
     /// Starts to write an object, which replaces one of the same path when it is finished.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Denied`](crate::StorageError::Denied),
-    /// [`StorageError::Symlink`](crate::StorageError::Symlink) and as the store has them.
+    /// [`StorageError::Denied`],
+    /// [`StorageError::Symlink`] and as the store has them.
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>>;
 
     /// Removes an object; one that does not exist is as good.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Denied`](crate::StorageError::Denied) and as the store has them.
+    /// [`StorageError::Denied`] and as the store has them.
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<()>>;
 
     /// Makes every finished object survive a power cut.
@@ -56,13 +57,6 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// As [`Upload::write`]; what was finished may then be lost.
     fn flush(&self) -> BoxFuture<'_, Result<()>>;
-
-    /// What writers left behind that were killed, or write now: paths of what is no object, and may never be.
-    ///
-    /// # Errors
-    ///
-    /// As the store has them.
-    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<String>>>;
 
     /// Removes what killed writers left behind directly in this location and in `folders` of it; returns
     /// what was found.
@@ -84,7 +78,7 @@ pub trait Upload: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// [`StorageError::NoSpace`](crate::StorageError::NoSpace) and as the store has them. The upload can
+    /// [`StorageError::NoSpace`] and as the store has them. The upload can
     /// then only be dropped.
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>>;
 
@@ -94,6 +88,45 @@ pub trait Upload: fmt::Debug + Send {
     ///
     /// As [`Upload::write`]; the object is then not visible.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<ObjectInfo>>;
+}
+
+/// What is in a store, each in byte order of the paths.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The objects. Uploads that never finished are none.
+    pub objects: Vec<ObjectInfo>,
+    /// The paths of what writers left behind that were killed, or write now: no objects, and never to be.
+    pub leftovers: Vec<String>,
+    /// What could not be looked into, and may hold objects.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A part of a store that could not be looked into.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// Its path below the store's location.
+    pub path: String,
+    /// Why.
+    pub error: StorageError,
+}
+
+impl Unreadable {
+    /// Whether the object at `path` is this, or lies in it.
+    pub fn hides(&self, path: &str) -> bool {
+        path.strip_prefix(self.path.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Why, in a few words that do not repeat the path.
+    pub fn reason(&self) -> String {
+        match (&self.error, self.error.source()) {
+            (StorageError::Denied { .. }, _) => "permission denied".to_owned(),
+            (_, Some(source)) => source.to_string(),
+            (error, None) => error.to_string(),
+        }
+    }
 }
 
 /// What a store says about an object.

@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{FileRecord, FileRole, FolderManifest, MANIFEST_FILE};
-use rdump_storage::Store;
+use rdump_storage::{Listing, Store};
 
 use super::{Damage, DamageKind, VerifyReport, file};
 use crate::{Error, Event, Result, context::RunContext};
@@ -42,14 +42,26 @@ pub(super) async fn verify(
             return Ok(Some(report));
         }
     };
-    let present: BTreeMap<String, u64> = store
-        .list()
-        .await?
+    let Listing {
+        objects,
+        leftovers,
+        unreadable,
+        ..
+    } = store.list().await?;
+    for unreadable in unreadable {
+        let mut listed = manifest.files.iter();
+        if listed.any(|file| unreadable.hides(&file.path)) {
+            return Err(Error::from(unreadable.error).at(unreadable.path));
+        }
+        let reason = unreadable.reason();
+        cx.notice(None, format!("{} is skipped: {reason}", unreadable.path));
+    }
+    let present: BTreeMap<String, u64> = objects
         .into_iter()
         .map(|object| (object.path, object.stored_bytes))
         .collect();
     report.files = manifest.files.len() as u64;
-    unexpected(store, &manifest, &present, &mut report).await?;
+    unexpected(&manifest, &present, &leftovers, &mut report);
     let at_once = crate::default_parallelism().get().max(2);
     let checks = manifest
         .files
@@ -67,12 +79,12 @@ pub(super) async fn verify(
 }
 
 /// Files that the manifest does not list, what killed writers left behind included.
-async fn unexpected(
-    store: &Arc<dyn Store>,
+fn unexpected(
     manifest: &FolderManifest,
     present: &BTreeMap<String, u64>,
+    leftovers: &[String],
     report: &mut VerifyReport,
-) -> Result<()> {
+) {
     let listed: BTreeSet<&str> = manifest
         .files
         .iter()
@@ -88,13 +100,12 @@ async fn unexpected(
             "the manifest does not list it",
         ));
     }
-    for path in store.leftovers().await? {
+    for path in leftovers {
         let message = "a dump that was killed, or is still running, left it behind";
         report
             .damage
-            .push(Damage::new(&path, DamageKind::Unexpected, message));
+            .push(Damage::new(path, DamageKind::Unexpected, message));
     }
-    Ok(())
 }
 
 async fn check(

@@ -22,19 +22,19 @@ async fn an_object_is_visible_when_it_is_finished_and_not_before() {
     let mut upload = store.upload("a/b.bson").await.unwrap();
     upload.write(Bytes::from_static(b"hello ")).await.unwrap();
     assert_eq!(store.head("a/b.bson").await.unwrap(), None);
-    assert_eq!(store.list().await.unwrap(), []);
+    assert_eq!(store.list().await.unwrap().objects, []);
     upload.write(Bytes::from_static(b"world")).await.unwrap();
     let info = upload.finish().await.unwrap();
     assert_eq!(info, ObjectInfo::new("a/b.bson", 11));
     store.flush().await.unwrap();
-    assert_eq!(store.list().await.unwrap(), [info]);
+    assert_eq!(store.list().await.unwrap().objects, [info]);
     assert_eq!(store.read("a/b.bson", 6..11).await.unwrap(), "world");
 }
 
 #[tokio::test]
 async fn nothing_is_created_before_there_is_something_to_write() {
     let (folder, store) = setup();
-    assert_eq!(store.list().await.unwrap(), []);
+    assert_eq!(store.list().await.unwrap().objects, []);
     let folders = ["db".to_owned()];
     assert_eq!(store.remove_leftovers(&folders).await.unwrap(), []);
     store.flush().await.unwrap();
@@ -76,6 +76,7 @@ async fn leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not() {
         .list()
         .await
         .unwrap()
+        .objects
         .into_iter()
         .map(|object| object.path)
         .collect();
@@ -116,6 +117,23 @@ async fn leftovers_are_looked_for_through_no_link_and_only_where_asked() {
     assert_eq!(store.remove_leftovers(&folders).await.unwrap(), []);
     assert!(left(&outside).exists() && left(&dump).is_symlink());
     assert!(left(&dump.join("other")).exists());
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_into_is_listed_as_such() {
+    let (folder, store) = setup();
+    put(&store, "db/a", b"x").await.unwrap();
+    // Not even root can follow a link to itself.
+    symlink("loop", folder.path().join("dump/loop")).unwrap();
+    symlink("nowhere", folder.path().join("dump/db/gone")).unwrap();
+    let listing = store.list().await.unwrap();
+    assert_eq!(listing.objects, [ObjectInfo::new("db/a", 1)]);
+    let [unreadable] = listing.unreadable.as_slice() else {
+        panic!("{:?}", listing.unreadable);
+    };
+    assert!(unreadable.hides("loop") && unreadable.hides("loop/c.bson"));
+    assert!(!unreadable.hides("looping/c.bson"));
+    assert!(unreadable.reason().contains("symbolic links"));
 }
 
 #[tokio::test]

@@ -6,13 +6,13 @@ use rdump_format::{
     BUCKETS_PREFIX, Codec, FileKind, FileName, FileRecord, FileRole, MANIFEST_FILE, PRELUDE_FILE,
     Prelude, check_database_name, escape, unescape,
 };
-use rdump_storage::ObjectInfo;
+use rdump_storage::{ObjectInfo, StorageError, Unreadable};
 
 use super::{
     place::{Place, Scope},
     small_file,
 };
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A file of a collection.
 #[derive(Clone, Debug)]
@@ -47,10 +47,9 @@ enum Sort<'a> {
 
 impl Survey {
     pub(super) async fn of(place: &Place) -> Result<Self> {
-        let objects: BTreeMap<String, u64> = place
-            .store
-            .list()
-            .await?
+        let listing = place.store.list().await?;
+        let objects: BTreeMap<String, u64> = listing
+            .objects
             .into_iter()
             .filter(|object| object.path.starts_with(&place.prefix))
             .map(
@@ -59,12 +58,20 @@ impl Survey {
                  }| (path, stored_bytes),
             )
             .collect();
-        let records = records(place, &objects)?;
+        let records = records(place, &objects, &listing.unreadable)?;
         let mut survey = Self {
             prelude: prelude(place, &objects, &records).await?,
             ..Self::default()
         };
-        let mut skipped = BTreeSet::new();
+        let is_meant = |path: &str| {
+            path.starts_with(&place.prefix) && !matches!(place.scope, Scope::File { .. })
+        };
+        let mut skipped: BTreeSet<_> = listing
+            .unreadable
+            .iter()
+            .filter(|unreadable| is_meant(&unreadable.path))
+            .map(|unreadable| format!("{} is skipped: {}", unreadable.path, unreadable.reason()))
+            .collect();
         for (path, stored_bytes) in &objects {
             let relative = path.strip_prefix(&place.prefix).unwrap_or(path);
             match sort(&place.scope, relative) {
@@ -199,6 +206,7 @@ fn may_belong_to(file: &str, wanted: &str) -> bool {
 fn records<'a>(
     place: &'a Place,
     objects: &BTreeMap<String, u64>,
+    unreadable: &[Unreadable],
 ) -> Result<BTreeMap<&'a str, &'a FileRecord>> {
     let mut records = BTreeMap::new();
     for record in place.manifest.iter().flat_map(|manifest| &manifest.files) {
@@ -210,20 +218,35 @@ fn records<'a>(
         {
             continue;
         }
-        let problem = match objects.get(&record.path) {
+        let error = match objects.get(&record.path) {
             Some(stored_bytes) if *stored_bytes == record.stored_bytes => {
                 records.insert(record.path.as_str(), record);
                 continue;
             }
-            Some(stored_bytes) => {
-                format!(
-                    "{} has {stored_bytes} bytes, but the manifest recorded {}",
-                    record.path, record.stored_bytes
-                )
-            }
-            None => format!("{} is missing, but the manifest lists it", record.path),
+            Some(stored_bytes) => Error::data(format!(
+                "{} has {stored_bytes} bytes, but the manifest recorded {}",
+                record.path, record.stored_bytes
+            )),
+            None => match unreadable.iter().find(|found| found.hides(&record.path)) {
+                Some(found) => Error::new(
+                    match found.error {
+                        StorageError::Denied { .. } => ErrorKind::Denied,
+                        _ => ErrorKind::Data,
+                    },
+                    format!(
+                        "{} cannot be looked at: {}: {}",
+                        record.path,
+                        found.path,
+                        found.reason()
+                    ),
+                ),
+                None => Error::data(format!(
+                    "{} is missing, but the manifest lists it",
+                    record.path
+                )),
+            },
         };
-        let error = Error::data(problem)
+        let error = error
             .at(record.path.as_str())
             .with_hint("run verify to see what else is damaged");
         return Err(match &record.namespace {
