@@ -1,4 +1,4 @@
-use std::{env, path::Path, time::Duration};
+use std::{env, fs::File, path::Path, time::Duration};
 
 use rdump_testkit::{ReplicaSet, damage::SmallDisk, dataset};
 use tokio::time::timeout;
@@ -31,8 +31,9 @@ async fn a_dump_that_is_killed_never_verifies_as_complete() {
                 verify(folder.path()).await.expect(0);
                 finished += 1;
             }
-            // Dropping the future sent SIGKILL.
+            // Dropping the future sent SIGKILL; once the process is dead, its lock on the folder is gone.
             Err(_) => {
+                File::open(folder.path()).unwrap().lock().unwrap();
                 let ran = verify(folder.path()).await;
                 // Killed between its commit and its exit, a dump is complete: then all of it must be there.
                 match ran.code {

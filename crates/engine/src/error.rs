@@ -181,6 +181,10 @@ impl From<StorageError> for Error {
                 ErrorKind::Conflict,
                 Some("remove the link or choose another folder"),
             ),
+            StorageError::Locked { .. } => (
+                ErrorKind::Conflict,
+                Some("wait for its end or choose another folder"),
+            ),
             StorageError::NotAFolder { .. }
             | StorageError::InvalidPath { .. }
             | StorageError::InvalidLocation { .. } => (ErrorKind::Invalid, None),

@@ -203,6 +203,30 @@ async fn what_cannot_be_looked_into_does_not_hinder_a_dump_beside_it() {
 }
 
 #[tokio::test]
+async fn a_folder_takes_one_dump_at_a_time() {
+    let source = ReplicaSet::start().await;
+    let collection = source.client().database("a").collection("c");
+    collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    let dumped = dump(&source, DumpOptions::default()).await;
+    let before = dumped.manifest();
+
+    let other = fs::File::open(dumped.folder.path()).unwrap();
+    other.lock().unwrap();
+    let again = || dump_to(source.uri(), dumped.folder.path(), DumpOptions::default());
+    let error = again().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let expected = format!(
+        "another dump is being written to {}",
+        dumped.folder.path().display()
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(dumped.manifest(), before);
+
+    drop(other);
+    again().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_filter_takes_only_what_it_lets_through() {
     let source = ReplicaSet::start().await;
     let collection = source.client().database("shop").collection("c");

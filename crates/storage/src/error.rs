@@ -23,6 +23,8 @@ pub enum StorageError {
     },
     #[error("{path} is a symbolic link, and a dump is never written through one")]
     Symlink { path: String },
+    #[error("another dump is being written to {path}")]
+    Locked { path: String },
     #[error("{path} is not a folder")]
     NotAFolder { path: String },
     #[error("{path} has {actual_bytes} bytes, but byte {wanted_end} was asked for")]

@@ -7,7 +7,7 @@
 //! mongorestore does.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     iter,
     os::unix::fs::FileExt,
@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Leftover, Listing, Location, ObjectInfo, Result, StorageError, Store, Unreadable, Upload,
+    Leftover, Listing, Location, Lock, ObjectInfo, Result, StorageError, Store, Unreadable, Upload,
 };
 
 /// How the name of a file starts that is being written, or was when its writer died.
@@ -84,15 +84,37 @@ impl FolderStore {
         }
     }
 
+    fn create_root(&self) -> Result<()> {
+        fs::create_dir_all(&self.root).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StorageError::NotAFolder {
+                path: self.root.display().to_string(),
+            },
+            _ => StorageError::from_io("create", &self.root, error),
+        })
+    }
+
+    /// Locks the folder itself, which leaves no file behind.
+    fn lock_now(&self) -> Result<Lock> {
+        self.create_root()?;
+        let failed = |error| StorageError::from_io("lock", &self.root, error);
+        let folder = File::open(&self.root).map_err(failed)?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let path = self.root.display().to_string();
+                return Err(StorageError::Locked { path });
+            }
+            Err(TryLockError::Error(error)) => {
+                without_if_unsupported(Err(error)).map_err(failed)?;
+            }
+            Ok(()) => {}
+        }
+        Ok(Box::new(folder))
+    }
+
     /// Creates the folders between the root and `path`, and refuses any that is a symbolic link.
     fn create_parents(&self, path: &str) -> Result<()> {
+        self.create_root()?;
         let mut folder = self.root.clone();
-        fs::create_dir_all(&folder).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StorageError::NotAFolder {
-                path: folder.display().to_string(),
-            },
-            _ => StorageError::from_io("create", &folder, error),
-        })?;
         let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
         for part in parents.split('/').filter(|part| !part.is_empty()) {
             folder.push(part);
@@ -225,6 +247,11 @@ impl FolderStore {
 impl Store for FolderStore {
     fn location(&self) -> Location {
         Location::Folder(self.root.clone())
+    }
+
+    fn lock(&self) -> BoxFuture<'_, Result<Lock>> {
+        let store = self.clone();
+        blocking("lock", &self.root, move || store.lock_now())
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {

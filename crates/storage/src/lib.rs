@@ -14,4 +14,4 @@ mod store;
 pub use error::{Result, StorageError};
 pub use folder::FolderStore;
 pub use location::Location;
-pub use store::{Leftover, Listing, ObjectInfo, Store, Unreadable, Upload};
+pub use store::{Leftover, Listing, Lock, ObjectInfo, Store, Unreadable, Upload};

@@ -13,6 +13,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Where this store is.
     fn location(&self) -> Location;
 
+    /// Keeps other writers out, of this process and of others, until the lock is dropped or its process dies.
+    ///
+    /// Readers get in, and where nothing can be locked, so does everyone.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Locked`] if another writer holds the lock, and as [`upload`](Self::upload).
+    fn lock(&self) -> BoxFuture<'_, Result<Lock>>;
+
     /// Everything that is there.
     ///
     /// # Errors
@@ -71,6 +80,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         folders: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Leftover>>>;
 }
+
+/// What [`Store::lock`] gives: dropping it lets other writers in.
+pub type Lock = Box<dyn fmt::Debug + Send>;
 
 /// An object being written. Dropping it abandons the object and removes what was stored of it.
 pub trait Upload: fmt::Debug + Send {

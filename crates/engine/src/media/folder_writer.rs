@@ -16,7 +16,7 @@ use rdump_format::{
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, data_file,
     metadata_file,
 };
-use rdump_storage::{Leftover, Location, Store, Upload};
+use rdump_storage::{Leftover, Location, Lock, Store, Upload};
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
@@ -25,8 +25,8 @@ use crate::{Error, Result};
 
 /// Writes a mongodump folder with a manifest.
 ///
-/// A folder may take several dumps, of one database each for instance. The manifest goes on vouching for
-/// the files of an earlier dump unless the new one covers their database.
+/// A folder may take several dumps one after the other, of one database each for instance. The manifest goes on
+/// vouching for the files of an earlier dump unless the new one covers their database.
 #[derive(Debug)]
 pub struct FolderWriter {
     store: Arc<dyn Store>,
@@ -34,6 +34,8 @@ pub struct FolderWriter {
     files: Arc<Mutex<BTreeMap<String, FileRecord>>>,
     /// Runs and files of earlier dumps that this one leaves in place.
     earlier: Mutex<Option<FolderManifest>>,
+    /// Held from the beginning of a dump to its commit.
+    locked: Mutex<Option<Lock>>,
 }
 
 impl FolderWriter {
@@ -53,6 +55,7 @@ impl FolderWriter {
             store,
             files: Arc::default(),
             earlier: Mutex::default(),
+            locked: Mutex::default(),
         }
     }
 
@@ -126,6 +129,10 @@ impl DumpWriter for FolderWriter {
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             check_paths(header)?;
+            // A dump that was begun before and given up has ended with that.
+            drop(lock(&self.locked).take());
+            let locked = self.store.lock().await?;
+            *lock(&self.locked) = Some(locked);
             let mut notices = Vec::new();
             for Leftover { path, removed, .. } in
                 self.store.remove_leftovers(&folders(header)).await?
@@ -221,6 +228,7 @@ impl DumpWriter for FolderWriter {
             upload.write(bytes.into()).await?;
             upload.finish().await?;
             self.store.flush().await?;
+            drop(lock(&self.locked).take());
             Ok(())
         }
         .boxed()

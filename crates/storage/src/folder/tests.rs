@@ -137,6 +137,21 @@ async fn what_cannot_be_looked_into_is_listed_as_such() {
 }
 
 #[tokio::test]
+async fn a_lock_keeps_other_writers_out_and_leaves_no_file_behind() {
+    let (folder, store) = setup();
+    let path = folder.path().join("dump");
+    let lock = store.lock().await.unwrap();
+    put(&store, "a", b"x").await.unwrap();
+    let other = FolderStore::open(&path).unwrap();
+    let error = other.lock().await.unwrap_err();
+    assert!(matches!(error, StorageError::Locked { .. }), "{error}");
+    assert_eq!(other.list().await.unwrap().objects.len(), 1);
+    drop(lock);
+    let _lock = other.lock().await.unwrap();
+    assert_eq!(fs::read_dir(path).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn paths_that_lead_elsewhere_are_refused() {
     let (_folder, store) = setup();
     for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/"] {
