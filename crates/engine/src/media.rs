@@ -14,6 +14,7 @@ use crate::Result;
 mod discard;
 mod folder_reader;
 mod folder_writer;
+pub(crate) mod manifest;
 
 pub use discard::Discard;
 pub use folder_reader::{FolderReader, FolderReaderOptions};

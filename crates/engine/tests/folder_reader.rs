@@ -454,6 +454,27 @@ async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
 }
 
 #[tokio::test]
+async fn files_that_are_too_long_for_what_they_hold_are_refused_and_not_read() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    // Seventeen times 16 MiB of nothing, and more than is read of any metadata.
+    let path = made.metadata_text("db.c", Codec::Gzip, &" ".repeat(16 << 20));
+    let member = fs::read(made.file(&path)).unwrap();
+    made.stray(&path, member.repeat(17));
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert!(error.to_string().contains("too many"), "{error}");
+
+    let manifest = fs::File::create(made.file(rdump_format::MANIFEST_FILE)).unwrap();
+    manifest
+        .set_len(rdump_format::MAX_MANIFEST_BYTES + 1)
+        .unwrap();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert_eq!(error.kind(), ErrorKind::Data);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("1073741825 bytes long"), "{cause}");
+}
+
+#[tokio::test]
 async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
     for action in ["delete", "truncate", "flip"] {
         for victim in ["db/c.bson", "db/c.metadata.json"] {

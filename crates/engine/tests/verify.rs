@@ -152,6 +152,18 @@ async fn a_folder_that_cannot_be_looked_into_is_an_error_only_if_the_manifest_li
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_too_long_is_damage_and_not_read() {
+    let made = dump();
+    let manifest = fs::File::create(made.file(MANIFEST)).unwrap();
+    manifest
+        .set_len(rdump_format::MAX_MANIFEST_BYTES + 1)
+        .unwrap();
+    let report = try_verify(&made).await.unwrap();
+    let text = report.damage[0].to_string();
+    assert!(text.contains("1073741825 bytes long"), "{text}");
+}
+
+#[tokio::test]
 async fn a_dump_without_manifest_cannot_be_verified_and_a_missing_one_is_a_mistake() {
     let mut made = Made::new();
     made.data("db.c", Codec::None, [doc! {}]);

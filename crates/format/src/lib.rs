@@ -67,10 +67,10 @@ pub use framing::{
     DocumentReader, Documents, FrameError, MAX_DOCUMENT_BYTES, check_document, documents,
 };
 pub use manifest::{
-    FileRecord, FileRole, FolderManifest, FormatVersion, MANIFEST_FILE, ManifestError, RunRecord,
-    SourceRecord, VersionError,
+    FileRecord, FileRole, FolderManifest, FormatVersion, MANIFEST_FILE, MAX_MANIFEST_BYTES,
+    ManifestError, RunRecord, SourceRecord, VersionError,
 };
-pub use metadata::{CollectionMetadata, MetadataError};
+pub use metadata::{CollectionMetadata, MAX_METADATA_BYTES, MetadataError};
 pub use namespace::{
     BUCKETS_PREFIX, NameError, Namespace, check_collection_argument, check_collection_name,
     check_database_name,

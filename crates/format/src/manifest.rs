@@ -27,6 +27,10 @@ pub use version::{FormatVersion, VersionError};
 /// The name of the manifest, in the folder that it describes.
 pub const MANIFEST_FILE: &str = "rdump.manifest.json";
 
+/// The longest manifest that is written or read, in bytes: 1 GiB, which is enough for 80 TiB of
+/// compressed segments.
+pub const MAX_MANIFEST_BYTES: u64 = 1 << 30;
+
 /// What a dump folder holds and how it came to be.
 ///
 /// # Examples
@@ -83,14 +87,28 @@ impl FolderManifest {
         check::invariants(self)?;
         let text = serde_json::to_string(self)
             .map_err(|source| ManifestError::json(source, frame::VALUE_OFFSET))?;
-        Ok(frame::wrap(&text))
+        let bytes = frame::wrap(&text);
+        Self::check_length(bytes.len() as u64)?;
+        Ok(bytes)
+    }
+
+    /// Refuses a file that is too long for a manifest, before it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError::TooLong`] beyond [`MAX_MANIFEST_BYTES`].
+    pub fn check_length(bytes: u64) -> Result<(), ManifestError> {
+        if bytes > MAX_MANIFEST_BYTES {
+            return Err(ManifestError::TooLong { bytes });
+        }
+        Ok(())
     }
 
     /// Reads the bytes of the file.
     ///
     /// # Errors
     ///
-    /// [`ManifestError`]: anything around the value is not as it must be, the digest differs, the
+    /// [`ManifestError`]: the file is too long, anything around the value is not as it must be, the digest differs, the
     /// version is not readable by this build (found out before anything else is looked at), the
     /// JSON is not a manifest, or what it says contradicts itself.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
@@ -100,6 +118,7 @@ impl FolderManifest {
             version: FormatVersion,
         }
 
+        Self::check_length(bytes.len() as u64)?;
         let value = frame::unwrap(bytes)?;
         let json = |source| ManifestError::json(source, frame::VALUE_OFFSET);
         let versioned: Versioned = serde_json::from_slice(value).map_err(json)?;

@@ -20,6 +20,7 @@ use rdump_storage::{Leftover, Location, Lock, Store, Upload};
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+    manifest,
 };
 use crate::{Error, Result};
 
@@ -86,12 +87,11 @@ impl FolderWriter {
 
     /// Takes the manifest of an earlier dump out of the way; returns what of it stays true.
     async fn retire_manifest(&self, header: &DumpHeader, notices: &mut Vec<String>) -> Result<()> {
-        let Some(info) = self.store.head(MANIFEST_FILE).await? else {
+        let Some((_, parsed)) = manifest::read(&self.store).await? else {
             return Ok(());
         };
-        let bytes = self.store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
         self.store.delete(MANIFEST_FILE).await?;
-        match FolderManifest::from_bytes(&bytes) {
+        match parsed {
             Ok(earlier) => *lock(&self.earlier) = Some(outside_of(header, earlier)),
             Err(error) => notices.push(format!(
                 "the manifest of an earlier dump in {} was damaged and is gone ({error})",

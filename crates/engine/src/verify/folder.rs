@@ -10,26 +10,21 @@ use rdump_format::{FileRecord, FileRole, FolderManifest, MANIFEST_FILE};
 use rdump_storage::{Listing, Store};
 
 use super::{Damage, DamageKind, VerifyReport, file};
-use crate::{Error, Event, Result, context::RunContext};
+use crate::{Error, Event, Result, context::RunContext, media::manifest};
 
 /// Compares everything with the manifest; `None` if there is none.
 pub(super) async fn verify(
     store: &Arc<dyn Store>,
     cx: &RunContext,
 ) -> Result<Option<VerifyReport>> {
-    let Some(info) = store.head(MANIFEST_FILE).await? else {
+    let Some((stored_bytes, parsed)) = manifest::read(store).await? else {
         return Ok(None);
     };
-    let bytes = store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
-    let parsed = tokio::task::spawn_blocking(move || FolderManifest::from_bytes(&bytes));
     let mut report = VerifyReport {
-        stored_bytes: info.stored_bytes,
+        stored_bytes,
         ..VerifyReport::default()
     };
-    let manifest = match parsed
-        .await
-        .map_err(|error| Error::task("read manifest", error))?
-    {
+    let manifest = match parsed {
         Ok(manifest) => manifest,
         Err(error) => {
             let message = format!(

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::MAX_MANIFEST_BYTES;
 use super::version::VersionError;
 use crate::digest::Digest;
 
@@ -11,6 +12,8 @@ use crate::digest::Digest;
 #[expect(missing_docs, reason = "each message is its documentation")]
 #[non_exhaustive]
 pub enum ManifestError {
+    #[error("manifest is {bytes} bytes long, and {MAX_MANIFEST_BYTES} are possible")]
+    TooLong { bytes: u64 },
     #[error("not a manifest, or one cut short: expected {expected:?} at byte {offset}")]
     Frame {
         offset: usize,

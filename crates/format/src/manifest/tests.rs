@@ -281,6 +281,16 @@ fn records_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn what_is_too_long_for_a_manifest_is_refused_by_its_length() {
+    FolderManifest::check_length(MAX_MANIFEST_BYTES).unwrap();
+    let error = FolderManifest::check_length(MAX_MANIFEST_BYTES + 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "manifest is 1073741825 bytes long, and 1073741824 are possible"
+    );
+}
+
+#[test]
 fn what_is_no_manifest_is_refused_with_the_place() {
     let refused = |bytes: &[u8]| FolderManifest::from_bytes(bytes).unwrap_err().to_string();
     let whole = sample().to_bytes().unwrap();

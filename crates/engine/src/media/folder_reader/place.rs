@@ -12,7 +12,7 @@ use rdump_format::{
 use rdump_storage::{Location, StorageError, Store};
 
 use super::FolderReaderOptions;
-use crate::{Error, Result};
+use crate::{Error, Result, media::manifest};
 
 /// A dump that was found, but not looked into.
 #[derive(Debug)]
@@ -162,14 +162,9 @@ impl Place {
 }
 
 async fn read_manifest(store: &Arc<dyn Store>) -> Result<Option<FolderManifest>> {
-    let Some(info) = store.head(MANIFEST_FILE).await? else {
+    let Some((_, parsed)) = manifest::read(store).await? else {
         return Ok(None);
     };
-    let bytes = store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
-    let parsed = tokio::task::spawn_blocking(move || FolderManifest::from_bytes(&bytes));
-    let parsed = parsed
-        .await
-        .map_err(|error| Error::task("read manifest", error))?;
     parsed.map(Some).map_err(|error| {
         Error::data(format!(
             "the manifest {MANIFEST_FILE} in {} cannot be used",

@@ -2,14 +2,10 @@
 
 use std::{io::Read, sync::Arc};
 
-use rdump_format::{Codec, Digest, FileRecord, decoder};
+use rdump_format::{Codec, Digest, FileRecord, MAX_METADATA_BYTES, decoder};
 use rdump_storage::Store;
 
 use crate::{Error, Result};
-
-/// The largest content of a small file, in bytes. Options and indexes of a collection come from documents of the
-/// server, which are shorter by far even as text.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// The content of a file, checked against its record, if it has one, before it is decompressed.
 pub(super) async fn read(
@@ -24,11 +20,13 @@ pub(super) async fn read(
             .at(path)
             .with_hint("run verify to see what else is damaged")
     };
-    if stored_bytes > MAX_BYTES {
-        return Err(damaged(format!(
-            "{path} has {stored_bytes} bytes, too many for what it should hold"
-        )));
-    }
+    let check_length = |bytes| match bytes > MAX_METADATA_BYTES {
+        true => Err(damaged(format!(
+            "{path} has {bytes} bytes or more, too many for what it should hold"
+        ))),
+        false => Ok(()),
+    };
+    check_length(stored_bytes)?;
     let stored = store.read(path, 0..stored_bytes).await?;
     if let Some(record) = record {
         let actual = Digest::of(&stored);
@@ -42,7 +40,8 @@ pub(super) async fn read(
     let mut content = Vec::new();
     let read = decoder(codec, &stored[..])
         .map_err(|error| damaged(format!("{path} is damaged")).caused_by(error))?;
-    let read = read.take(MAX_BYTES).read_to_end(&mut content);
+    let read = read.take(MAX_METADATA_BYTES + 1).read_to_end(&mut content);
     read.map_err(|error| damaged(format!("{path} is damaged")).caused_by(error))?;
+    check_length(content.len() as u64)?;
     Ok(content)
 }

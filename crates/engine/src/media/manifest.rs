@@ -1,0 +1,26 @@
+//! The manifest of a folder.
+
+use std::sync::Arc;
+
+use rdump_format::{FolderManifest, MANIFEST_FILE, ManifestError};
+use rdump_storage::Store;
+
+use crate::{Error, Result};
+
+/// The manifest's stored size in bytes, and what it says or why it cannot be used; `None` if there is none.
+pub(crate) async fn read(
+    store: &Arc<dyn Store>,
+) -> Result<Option<(u64, Result<FolderManifest, ManifestError>)>> {
+    let Some(info) = store.head(MANIFEST_FILE).await? else {
+        return Ok(None);
+    };
+    if let Err(error) = FolderManifest::check_length(info.stored_bytes) {
+        return Ok(Some((info.stored_bytes, Err(error))));
+    }
+    let bytes = store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
+    let parsed = tokio::task::spawn_blocking(move || FolderManifest::from_bytes(&bytes));
+    let parsed = parsed
+        .await
+        .map_err(|error| Error::task("read manifest", error))?;
+    Ok(Some((info.stored_bytes, parsed)))
+}
