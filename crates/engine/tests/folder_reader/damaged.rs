@@ -1,0 +1,145 @@
+//! Folders of which something is damaged, missing or out of reach.
+
+use std::{fs, os::unix::fs::symlink};
+
+use bson::doc;
+use futures::TryStreamExt;
+use rdump::{Codec, ErrorKind, FolderReaderOptions, media::DumpReader};
+use rdump_testkit::damage;
+
+use super::{has_notice, names, numbered, open, open_all, read, refused};
+use crate::made::Made;
+
+#[tokio::test]
+async fn a_damaged_manifest_is_never_passed_over() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.manifest();
+    for offset in [0, 20, 90, 200] {
+        made.manifest();
+        damage::flip_byte(&made.file(rdump_format::MANIFEST_FILE), offset);
+        let error = refused(&made, "", FolderReaderOptions::default()).await;
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.hint().unwrap().contains("verify"));
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.manifest();
+    // Not even root can follow a link to itself.
+    symlink("loop", made.file("loop")).unwrap();
+    let reader = open_all(&made).await;
+    assert_eq!(names(&reader), ["db.c"]);
+    assert!(has_notice(&reader, "loop is skipped: "));
+
+    fs::rename(made.file("db"), made.file("away")).unwrap();
+    symlink("db", made.file("db")).unwrap();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert_eq!(error.kind(), ErrorKind::Data);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("db.c: db/c.bson cannot be looked at: db: "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn files_that_are_too_long_for_what_they_hold_are_refused_and_not_read() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    // Seventeen times 16 MiB of nothing, and more than is read of any metadata.
+    let path = made.metadata_text("db.c", Codec::Gzip, &" ".repeat(16 << 20));
+    let member = fs::read(made.file(&path)).unwrap();
+    made.stray(&path, member.repeat(17));
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert!(error.to_string().contains("too many"), "{error}");
+
+    let manifest = fs::File::create(made.file(rdump_format::MANIFEST_FILE)).unwrap();
+    manifest
+        .set_len(rdump_format::MAX_MANIFEST_BYTES + 1)
+        .unwrap();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert_eq!(error.kind(), ErrorKind::Data);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("1073741825 bytes long"), "{cause}");
+}
+
+#[tokio::test]
+async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
+    for action in ["delete", "truncate", "flip"] {
+        for victim in ["db/c.bson", "db/c.metadata.json"] {
+            let mut made = Made::new();
+            made.data("db.c", Codec::None, numbered(250));
+            made.metadata("db.c", doc! {}, &[]);
+            made.manifest();
+            let file = made.file(victim);
+            match action {
+                "delete" => fs::remove_file(&file).unwrap(),
+                "truncate" => damage::truncate(&file, damage::length(&file) - 1),
+                _ => damage::flip_byte(&file, 5),
+            }
+            let error = match open(&made, "", FolderReaderOptions::default()).await {
+                Err(error) => error,
+                Ok(reader) => read(&reader, &reader.contents().entries[0])
+                    .await
+                    .unwrap_err(),
+            };
+            assert_eq!(error.kind(), ErrorKind::Data, "{action} {victim}");
+            assert!(
+                error.location() == Some(victim) || error.to_string().contains(victim),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_segment_is_named_and_those_before_it_are_read() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let mut made = Made::new();
+        let path = made.data("db.c", codec, numbered(250));
+        made.manifest();
+        let first = made.segments(&path)[0];
+        damage::flip_bits(&made.file(&path), first + 30, 1);
+        let reader = open_all(&made).await;
+        let mut runs = reader.documents(&reader.contents().entries[0]);
+        assert_eq!(runs.try_next().await.unwrap().unwrap().documents, 100);
+        let error = runs.try_next().await.unwrap_err();
+        assert_eq!(error.namespace().unwrap().to_string(), "db.c");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("segment 2 of 3 of {path} (bytes {first} to")),
+            "{error}"
+        );
+        assert!(runs.try_next().await.unwrap().is_none());
+    }
+}
+
+/// Without a manifest only a cut between two documents of a plain file goes unnoticed.
+#[tokio::test]
+async fn a_file_without_manifest_that_is_cut_at_any_byte_is_an_error() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let mut made = Made::new();
+        let few: Vec<_> = (0..3).map(|number| doc! { "_id": number }).collect();
+        let path = made.data("db.c", codec, few);
+        let whole = fs::read(made.file(&path)).unwrap();
+        for cut in 0..whole.len() {
+            made.stray(&path, &whole[..cut]);
+            let reader = open_all(&made).await;
+            let found = read(&reader, &reader.contents().entries[0]).await;
+            if codec == Codec::None && cut % 14 == 0 {
+                assert_eq!(found.unwrap().len(), cut / 14);
+            } else {
+                let error = found.unwrap_err();
+                assert_eq!(
+                    (error.kind(), error.namespace().unwrap().to_string()),
+                    (ErrorKind::Data, "db.c".into())
+                );
+            }
+        }
+    }
+}
