@@ -77,6 +77,8 @@ pub use namespace::{
 };
 pub use prelude::{PRELUDE_FILE, Prelude, PreludeError};
 pub use remap::Remap;
-pub use segment::{SealedSegment, Segment, SegmentBuilder, SegmentError, SegmentRecord};
+pub use segment::{
+    MAX_SEGMENT_BYTES, SealedSegment, Segment, SegmentBuilder, SegmentError, SegmentRecord,
+};
 pub use select::{Pattern, PatternError, Selector};
 pub use validate::{InvalidBson, validate};

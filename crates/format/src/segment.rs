@@ -13,6 +13,12 @@ use crate::codec::{Codec, CodecError, Compressor, decompress};
 use crate::digest::Digest;
 use crate::framing::{FrameError, check_document, documents};
 
+/// The longest segment that a manifest may list, in bytes, before compression and as stored: 1 GiB,
+/// and 32 MiB for the document that goes beyond it and for what compression may add.
+///
+/// Whoever reads a segment needs memory for all of it.
+pub const MAX_SEGMENT_BYTES: u64 = (1 << 30) + (32 << 20);
+
 /// Gathers the documents of one namespace into segments. No I/O and no clock: the same documents
 /// give the same segments.
 ///

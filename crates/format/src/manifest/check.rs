@@ -6,7 +6,8 @@ use super::error::ManifestError;
 use super::record::{FileRecord, FileRole};
 use super::{FolderManifest, MANIFEST_FILE};
 use crate::codec::Codec;
-use crate::segment::SegmentRecord;
+use crate::metadata::MAX_METADATA_BYTES;
+use crate::segment::{MAX_SEGMENT_BYTES, SegmentRecord};
 
 /// Checks every record by itself and all of them together.
 pub(super) fn invariants(manifest: &FolderManifest) -> Result<(), ManifestError> {
@@ -73,6 +74,9 @@ fn content(file: &FileRecord) -> Result<(), ManifestError> {
         return refuse("is not compressed, but has another length uncompressed");
     }
     if file.kind != FileRole::Data {
+        if file.uncompressed_bytes.max(file.stored_bytes) > MAX_METADATA_BYTES {
+            return refuse("is too long for what it should hold");
+        }
         let documents = file.documents != 0 || !file.segments.is_empty();
         return if documents {
             refuse("has documents, but is no data")
@@ -83,6 +87,9 @@ fn content(file: &FileRecord) -> Result<(), ManifestError> {
     let recorded = Totals::of_file(file);
     let mut segments = Totals::default();
     for segment in &file.segments {
+        if segment.uncompressed_bytes.max(segment.stored_bytes) > MAX_SEGMENT_BYTES {
+            return refuse("has a segment that is too long");
+        }
         segments = segments.plus(&Totals::of_segment(segment), &file.path)?;
     }
     let differing = recorded

@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::{Codec, Compression};
 use crate::digest::Digest;
+use crate::metadata::MAX_METADATA_BYTES;
 use crate::namespace::Namespace;
-use crate::segment::{Segment, SegmentRecord};
+use crate::segment::{MAX_SEGMENT_BYTES, Segment, SegmentRecord};
 
 fn run() -> RunRecord {
     let mut source = SourceRecord::new(vec!["localhost:27017".to_owned()], "6.0.5", "replica-set");
@@ -251,9 +252,8 @@ fn records_that_contradict_each_other_are_refused() {
         file(|file| file.stored_bytes = 16),
         file(|file| file.segments.clear()),
         file(|file| file.segments[0].documents = u64::MAX),
-        file(|file| {
-            (file.documents, file.segments) = (u64::MAX, vec![segment(u64::MAX / 8), segment(1)]);
-        }),
+        file(|file| file.segments[0].uncompressed_bytes = MAX_SEGMENT_BYTES + 1),
+        file(|file| file.segments[1].stored_bytes = MAX_SEGMENT_BYTES + 1),
         file(|file| file.namespace = None),
         file(|file| file.namespace = Some(Namespace::new("", "a"))),
         file(|file| file.namespace = Some(Namespace::new("a", ""))),
@@ -265,14 +265,22 @@ fn records_that_contradict_each_other_are_refused() {
     insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
 
     let mut manifest = sample();
-    manifest.files[2].stored_bytes = u64::MAX;
-    manifest.files[2].uncompressed_bytes = u64::MAX;
+    manifest.files[2].stored_bytes = MAX_METADATA_BYTES + 1;
+    manifest.files[2].uncompressed_bytes = MAX_METADATA_BYTES + 1;
+    let error = manifest.to_bytes().unwrap_err();
+    assert!(matches!(error, ManifestError::Path { .. }), "{error:?}");
+
+    let mut manifest = sample();
+    manifest.files[1].documents = u64::MAX;
+    manifest.files[1].segments[0].documents = u64::MAX - 2;
+    let path = "shop/more.bson.zst";
+    manifest.files.push(data(path, vec![segment(1)]));
     let error = manifest.to_bytes().unwrap_err();
     assert!(
         matches!(
             error,
             ManifestError::Overflow {
-                what: "uncompressed bytes",
+                what: "documents",
                 ..
             }
         ),
