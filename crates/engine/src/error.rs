@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by what the caller should do about it.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use rdump_format::Namespace;
 use rdump_storage::StorageError;
@@ -31,8 +31,10 @@ pub enum ErrorKind {
 }
 
 /// Why a run failed. `Display` is one line and leaves the cause to [`source`](StdError::source).
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -40,7 +42,7 @@ struct Inner {
     location: Option<String>,
     hint: Option<String>,
     retryable: bool,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -133,7 +135,7 @@ impl Error {
 
     #[must_use]
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use rdump_format::{Codec, CollectionMetadata, Digest, Namespace, Prelude, RunRecord};
 
-use crate::Result;
+use crate::{Error, Result};
 
 mod discard;
 mod folder_reader;
@@ -162,6 +162,9 @@ pub struct DumpEntry {
     pub metadata: Option<CollectionMetadata>,
     /// The documents, or `None` if the dump has no data for it, as for a view.
     pub data: Option<DumpData>,
+    /// Why it cannot be restored, if so: a file of it is missing or damaged, or two files are for it. There is
+    /// neither metadata nor data then.
+    pub damage: Option<Error>,
 }
 
 /// The data of one namespace of a dump that is read.

@@ -103,7 +103,8 @@ impl Restore {
     /// the target is no primary; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if two namespaces would become
     /// one, or what exists cannot take what is restored; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
     /// for indexes that the target does not have; [`ErrorKind::Data`](crate::ErrorKind::Data) for metadata that
-    /// makes no sense; and as the target has them.
+    /// makes no sense; what the [`damage`](crate::media::DumpEntry::damage) of a namespace that is selected says; and as
+    /// the target has them.
     ///
     /// # Cancel safety
     ///

@@ -65,6 +65,13 @@ fn has_notice(reader: &FolderReader, text: &str) -> bool {
         .any(|notice| notice.contains(text))
 }
 
+/// Why a namespace cannot be restored.
+fn damage_of<'a>(reader: &'a FolderReader, namespace: &str) -> Option<&'a Error> {
+    let mut entries = reader.contents().entries.iter();
+    let entry = entries.find(|entry| entry.namespace.to_string() == namespace);
+    entry.unwrap().damage.as_ref()
+}
+
 fn numbered(count: i32) -> Vec<Document> {
     (0..count)
         .map(|number| doc! { "_id": number, "text": "x".repeat(300) })
@@ -361,7 +368,10 @@ async fn two_files_for_one_collection_are_a_conflict_unless_gzip_decides() {
     let mut made = Made::new();
     made.data("db.c", Codec::None, numbered(1));
     made.data("db.c", Codec::Gzip, numbered(2));
-    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    made.data("db.other", Codec::None, numbered(1));
+    let reader = open_all(&made).await;
+    assert!(damage_of(&reader, "db.other").is_none());
+    let error = damage_of(&reader, "db.c").unwrap();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(
         error.to_string(),

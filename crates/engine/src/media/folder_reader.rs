@@ -80,12 +80,15 @@ pub(super) struct DataFile {
 impl FolderReader {
     /// Looks at what is there, and reads the manifest and all metadata.
     ///
+    /// What is wrong with the files of one namespace is no error here, but its [`DumpEntry::damage`]: the others can
+    /// be restored without it.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is no dump, or an option does not fit it;
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the manifest is damaged, or a file that it names is missing, of
-    /// another size, or damaged; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if two files are of one namespace;
-    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied) if something may not be read.
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the manifest is damaged;
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the location is a file beside which the manifest has
+    /// another for its collection; [`ErrorKind::Denied`](crate::ErrorKind::Denied) if the folder may not be read.
     ///
     /// # Cancel safety
     ///
@@ -108,6 +111,9 @@ impl DumpReader for FolderReader {
     }
 
     fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>> {
+        if let Some(damage) = entry.damage.clone() {
+            return async move { Err(damage) }.into_stream().boxed();
+        }
         let Some(data) = &entry.data else {
             return futures::stream::empty().boxed();
         };

@@ -35,6 +35,12 @@ pub(super) async fn plan(
     check_writable(deployment, cx, options).await?;
     let (selected, skipped) = selection::select(&contents.entries, options)?;
     check_config(&selected, options, &deployment.server)?;
+    let mut entries = selected
+        .iter()
+        .map(|selected| contents.entries.get(selected.entry));
+    if let Some(damage) = entries.find_map(|entry| entry?.damage.as_ref()) {
+        return Err(damage.clone());
+    }
     let existing = existing(deployment, &selected, options, cx).await?;
     let planning = Planning {
         server: &deployment.server,

@@ -131,6 +131,7 @@ mod tests {
             namespace: name.parse().unwrap(),
             metadata: None,
             data: None,
+            damage: None,
         };
         names.iter().map(entry).collect()
     }

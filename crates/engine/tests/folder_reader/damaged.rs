@@ -4,10 +4,10 @@ use std::{fs, os::unix::fs::symlink};
 
 use bson::doc;
 use futures::TryStreamExt;
-use rdump::{Codec, ErrorKind, FolderReaderOptions, media::DumpReader};
+use rdump::{Codec, Error, ErrorKind, FolderReaderOptions, media::DumpReader};
 use rdump_testkit::damage;
 
-use super::{has_notice, names, numbered, open, open_all, read, refused};
+use super::{damage_of, has_notice, names, numbered, open_all, read, refused};
 use crate::made::Made;
 
 #[tokio::test]
@@ -37,7 +37,8 @@ async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
 
     fs::rename(made.file("db"), made.file("away")).unwrap();
     symlink("db", made.file("db")).unwrap();
-    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    let reader = open_all(&made).await;
+    let error = damage_of(&reader, "db.c").unwrap();
     assert_eq!(error.kind(), ErrorKind::Data);
     let text = error.to_string();
     assert!(
@@ -54,7 +55,8 @@ async fn files_that_are_too_long_for_what_they_hold_are_refused_and_not_read() {
     let path = made.metadata_text("db.c", Codec::Gzip, &" ".repeat(16 << 20));
     let member = fs::read(made.file(&path)).unwrap();
     made.stray(&path, member.repeat(17));
-    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    let reader = open_all(&made).await;
+    let error = damage_of(&reader, "db.c").unwrap();
     assert!(error.to_string().contains("too many"), "{error}");
 
     let manifest = fs::File::create(made.file(rdump_format::MANIFEST_FILE)).unwrap();
@@ -74,6 +76,7 @@ async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
             let mut made = Made::new();
             made.data("db.c", Codec::None, numbered(250));
             made.metadata("db.c", doc! {}, &[]);
+            made.data("db.sound", Codec::None, numbered(1));
             made.manifest();
             let file = made.file(victim);
             match action {
@@ -81,12 +84,17 @@ async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
                 "truncate" => damage::truncate(&file, damage::length(&file) - 1),
                 _ => damage::flip_byte(&file, 5),
             }
-            let error = match open(&made, "", FolderReaderOptions::default()).await {
-                Err(error) => error,
-                Ok(reader) => read(&reader, &reader.contents().entries[0])
-                    .await
-                    .unwrap_err(),
+            let reader = open_all(&made).await;
+            assert_eq!(names(&reader), ["db.c", "db.sound"], "{action} {victim}");
+            let [damaged, sound] = reader.contents().entries.as_slice() else {
+                unreachable!("there are two")
             };
+            assert_eq!(read(&reader, sound).await.unwrap().len(), 1);
+            let error = read(&reader, damaged).await.unwrap_err();
+            assert_eq!(error.namespace().unwrap().to_string(), "db.c");
+            // The bytes of documents are looked at when they are read.
+            let is_found_late = action == "flip" && victim == "db/c.bson";
+            assert_eq!(damaged.damage.is_none(), is_found_late);
             assert_eq!(error.kind(), ErrorKind::Data, "{action} {victim}");
             assert!(
                 error.location() == Some(victim) || error.to_string().contains(victim),
@@ -94,6 +102,38 @@ async fn missing_changed_and_cut_files_are_named_with_their_namespace() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_read_damages_its_collection_even_if_it_alone_has_the_name() {
+    let mut made = Made::new();
+    let long = format!("db.{}", "n".repeat(240));
+    for namespace in ["db.c", &long] {
+        made.data(namespace, Codec::None, numbered(1));
+        made.metadata_text(namespace, Codec::None, "{");
+    }
+    made.data("db.sound", Codec::None, numbered(1));
+    made.data("old.c", Codec::None, numbered(1));
+    made.stray("old/system.indexes.bson", b"no documents");
+    let reader = open_all(&made).await;
+    assert_eq!(names(&reader).len(), 4);
+    for entry in &reader.contents().entries {
+        let damage = entry.damage.as_ref();
+        let is_sound = entry.namespace.collection == "sound";
+        assert_eq!(damage.is_none(), is_sound, "{:?}", entry.namespace);
+        let names_it = |error: &Error| error.namespace() == Some(&entry.namespace);
+        assert!(damage.is_none_or(names_it), "{damage:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_prelude_that_is_damaged_or_missing_is_told_and_hinders_nothing() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    made.stray("prelude.json", b"{");
+    let reader = open_all(&made).await;
+    assert!(has_notice(&reader, "it is not known which server"));
+    assert!(damage_of(&reader, "db.c").is_none());
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Which documents end up at the target, and how they are counted.
 
-use std::num::NonZeroUsize;
+use std::{fs, num::NonZeroUsize};
 
 use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::Client;
-use rdump::{Codec, ErrorKind, Event, RestoreOptions};
+use rdump::{Codec, ErrorKind, Event, Pattern, RestoreOptions, Selector};
 use rdump_testkit::{ReplicaSet, damage, raw::RawBuilder};
 
 use super::{restore, try_restore};
@@ -315,6 +315,34 @@ async fn nothing_of_a_damaged_segment_is_inserted() {
             found.len()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_collection_fails_only_a_restore_that_selects_it_and_before_anything_is_written()
+{
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    made.data("a.good", Codec::None, numbered(0..3));
+    let missing = made.data("b.missing", Codec::None, numbered(0..3));
+    made.manifest();
+    fs::remove_file(made.file(&missing)).unwrap();
+
+    let (report, _) = try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    let error = report.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert_eq!(
+        error.to_string(),
+        "b.missing: b/missing.bson is missing, but the manifest lists it"
+    );
+    assert!(stored(&target.client(), "a", "good").await.is_empty());
+
+    let select = Selector {
+        include: vec![Pattern::parse("a.*").unwrap()],
+        exclude: vec![],
+    };
+    let options = RestoreOptions::default().select(select);
+    restore(&made.location(), &target, options).await;
+    assert_eq!(stored(&target.client(), "a", "good").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bson::RawDocumentBuf;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use rdump_format::{CollectionMetadata, FileKind, Namespace};
 
 use super::{
@@ -28,8 +28,11 @@ const PARALLEL_READS: usize = 8;
 #[derive(Debug, Default)]
 struct Parts {
     data: Vec<(Found, bool)>,
-    metadata: Vec<(Found, CollectionMetadata)>,
+    metadata: Vec<(Found, Result<CollectionMetadata>)>,
 }
+
+/// Indexes by database and collection.
+type LegacyIndexes = BTreeMap<String, Result<BTreeMap<String, Vec<RawDocumentBuf>>>>;
 
 impl Parts {
     fn files(&self) -> impl Iterator<Item = &Found> {
@@ -53,33 +56,30 @@ pub(super) async fn build(
     let (mut metadata, mut data): (Vec<_>, Vec<_>) = std::mem::take(&mut survey.files)
         .into_iter()
         .partition(|file| file.name.kind == FileKind::Metadata);
-    let legacy = take_system_indexes(place, &metadata, &mut data, &mut survey.notices).await?;
+    let legacy = take_system_indexes(place, &metadata, &mut data, &mut survey.notices).await;
     if options.gzip {
         prefer_gzip(&mut metadata);
         prefer_gzip(&mut data);
     }
-    let metadata = read_metadata(place, metadata).await?;
+    let metadata = read_metadata(place, metadata).await;
     let mut parts = group(place, data, metadata)?;
     keep_verified(place, &mut parts, &mut contents, &mut survey.notices);
-
-    let mut files = HashMap::new();
-    let mut entries = Vec::new();
-    for (namespace, parts) in parts {
-        let (order, entry) = entry(namespace, parts, &legacy, &mut files)?;
-        entries.push((order, entry));
-    }
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-    contents.entries = entries.into_iter().map(|(_, entry)| entry).collect();
     if let Scope::File {
         name, collection, ..
     } = &place.scope
     {
-        only_file(
-            &mut contents.entries,
-            &format!("{}{name}", place.prefix),
-            collection.as_deref(),
-        )?;
+        let path = format!("{}{name}", place.prefix);
+        parts = only_file(parts, &path, collection.as_deref())?;
     }
+
+    let mut files = HashMap::new();
+    let mut entries = Vec::new();
+    for (namespace, parts) in parts {
+        let order = parts.files().map(|file| file.path.clone()).min();
+        entries.push((order, entry(namespace, parts, &legacy, &mut files)));
+    }
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    contents.entries = entries.into_iter().map(|(_, entry)| entry).collect();
     if place.manifest.is_none() {
         survey.notices.push(format!(
             "{} has no manifest: what is restored cannot be verified",
@@ -110,7 +110,7 @@ async fn take_system_indexes(
     metadata: &[Found],
     data: &mut Vec<Found>,
     notices: &mut Vec<String>,
-) -> Result<BTreeMap<Namespace, Vec<RawDocumentBuf>>> {
+) -> LegacyIndexes {
     let (system, rest) = std::mem::take(data)
         .into_iter()
         .partition::<Vec<_>, _>(|file| file.name.stem == "system.indexes");
@@ -130,52 +130,52 @@ async fn take_system_indexes(
             segments: None,
         };
         let runs = unverified::read(&place.store, &file.path, &stored);
-        for (collection, specs) in system_indexes::read(&file.path, runs).await? {
-            indexes.insert(Namespace::new(&file.db, collection), specs);
-        }
+        let read = match file.damage {
+            Some(damage) => Err(damage),
+            None => system_indexes::read(&file.path, runs).await,
+        };
+        indexes.insert(file.db, read);
     }
-    Ok(indexes)
+    indexes
 }
 
 async fn read_metadata(
     place: &Place,
     files: Vec<Found>,
-) -> Result<Vec<(Found, CollectionMetadata)>> {
+) -> Vec<(Found, Result<CollectionMetadata>)> {
     let read = files.into_iter().map(|file| async move {
-        let codec = file
-            .record
-            .as_ref()
-            .map_or(file.name.codec, |record| record.codec);
-        let text = small_file::read(
-            &place.store,
-            &file.path,
-            codec,
-            file.stored_bytes,
-            file.record.as_ref(),
-        )
-        .await?;
-        let metadata = CollectionMetadata::from_json(&text).map_err(|error| {
-            Error::data(format!("{} does not hold options and indexes", file.path))
-                .at(file.path.as_str())
-                .caused_by(error)
-        })?;
-        Ok((file, metadata))
+        let metadata = read_one(place, &file).await;
+        (file, metadata)
     });
-    stream::iter(read)
-        .buffered(PARALLEL_READS)
-        .try_collect()
-        .await
+    stream::iter(read).buffered(PARALLEL_READS).collect().await
+}
+
+async fn read_one(place: &Place, file: &Found) -> Result<CollectionMetadata> {
+    if let Some(damage) = &file.damage {
+        return Err(damage.clone());
+    }
+    let record = file.record.as_ref();
+    let codec = record.map_or(file.name.codec, |record| record.codec);
+    let text = small_file::read(&place.store, &file.path, codec, file.stored_bytes, record).await?;
+    CollectionMetadata::from_json(&text).map_err(|error| {
+        Error::data(format!("{} does not hold options and indexes", file.path))
+            .at(file.path.as_str())
+            .caused_by(error)
+    })
 }
 
 fn group(
     place: &Place,
     data: Vec<Found>,
-    metadata: Vec<(Found, CollectionMetadata)>,
+    metadata: Vec<(Found, Result<CollectionMetadata>)>,
 ) -> Result<BTreeMap<Namespace, Parts>> {
-    let unnamed = |file: &Found, error: rdump_format::FileNameError| {
-        Error::data(format!("{} names no collection", file.path))
+    // A file that names no collection goes by its name as it is, and is not restored.
+    let unnamed = |file: &mut Found, error: rdump_format::FileNameError| {
+        let unnamed = Error::data(format!("{} names no collection", file.path))
             .at(file.path.as_str())
-            .caused_by(error)
+            .caused_by(error);
+        file.damage.get_or_insert(unnamed);
+        file.name.stem.clone()
     };
     let collection = |file: &Found, recorded: &[&str]| match file
         .record
@@ -183,18 +183,26 @@ fn group(
         .and_then(|record| record.namespace.as_ref())
     {
         Some(namespace) => Ok(namespace.collection.clone()),
-        None => {
-            names::collection(file, recorded.iter().copied()).map_err(|error| unnamed(file, error))
-        }
+        None => names::collection(file, recorded.iter().copied()),
     };
     let mut parts: BTreeMap<Namespace, Parts> = BTreeMap::new();
     let mut recorded: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (file, metadata) in metadata {
-        let own = metadata.collection.as_deref();
-        // Beside one file asked for, metadata of other collections may lie that cannot be told apart by its name.
+    for (mut file, metadata) in metadata {
+        let own = metadata
+            .as_ref()
+            .ok()
+            .and_then(|metadata| metadata.collection.as_deref());
         let name = match (collection(&file, own.as_slice()), &place.scope) {
-            (Err(_), Scope::File { .. }) => continue,
-            (name, _) => name?,
+            (Ok(name), _) => name,
+            // Beside one file asked for, metadata of other collections may lie that cannot be told apart by its name.
+            (Err(_), Scope::File { .. }) => {
+                metadata?;
+                continue;
+            }
+            (Err(error), _) => {
+                file.damage = metadata.as_ref().err().cloned();
+                unnamed(&mut file, error)
+            }
         };
         recorded
             .entry(file.db.clone())
@@ -207,14 +215,15 @@ fn group(
             .metadata
             .push((file, metadata));
     }
-    for file in data {
+    for mut file in data {
         let beside: Vec<&str> = recorded
             .get(&file.db)
             .into_iter()
             .flatten()
             .map(String::as_str)
             .collect();
-        let (namespace, is_buckets) = names::logical(&file.db, &collection(&file, &beside)?);
+        let name = collection(&file, &beside).unwrap_or_else(|error| unnamed(&mut file, error));
+        let (namespace, is_buckets) = names::logical(&file.db, &name);
         parts
             .entry(namespace)
             .or_default()
@@ -260,30 +269,52 @@ fn keep_verified(
 fn entry(
     namespace: Namespace,
     parts: Parts,
-    legacy: &BTreeMap<Namespace, Vec<RawDocumentBuf>>,
+    legacy: &LegacyIndexes,
     files: &mut HashMap<String, DataFile>,
-) -> Result<(String, DumpEntry)> {
-    let order = parts
-        .files()
-        .map(|file| file.path.clone())
-        .min()
-        .unwrap_or_default();
-    let metadata = only(&namespace, parts.metadata, |(file, _)| &file.path)?;
+) -> DumpEntry {
+    let (metadata, data, damage) = match usable(&namespace, parts, legacy, files) {
+        Ok((metadata, data)) => (metadata, data, None),
+        Err(error) => (None, None, Some(error.for_namespace(&namespace))),
+    };
+    DumpEntry {
+        namespace,
+        metadata,
+        data,
+        damage,
+    }
+}
+
+/// The metadata and data of a namespace, if everything about them is sound.
+fn usable(
+    namespace: &Namespace,
+    parts: Parts,
+    legacy: &LegacyIndexes,
+    files: &mut HashMap<String, DataFile>,
+) -> Result<(Option<CollectionMetadata>, Option<DumpData>)> {
+    if let Some(damage) = parts.files().find_map(|file| file.damage.clone()) {
+        return Err(damage);
+    }
     // An empty file says nothing, not even that there are no options.
-    let metadata =
-        metadata.and_then(|(file, metadata)| (file.stored_bytes > 0).then_some(metadata));
-    let metadata = metadata.or_else(|| {
-        let indexes = legacy.get(&namespace)?.clone();
-        Some(CollectionMetadata {
-            indexes,
-            ..CollectionMetadata::default()
-        })
-    });
+    let metadata = match only(namespace, parts.metadata, |(file, _)| &file.path)? {
+        Some((file, metadata)) => Some(metadata?).filter(|_| file.stored_bytes > 0),
+        None => None,
+    };
+    let metadata = match (metadata, legacy.get(&namespace.db)) {
+        (None, Some(Err(damage))) => return Err(damage.clone()),
+        (None, Some(Ok(indexes))) => {
+            let indexes = indexes.get(&namespace.collection).cloned();
+            indexes.map(|indexes| CollectionMetadata {
+                indexes,
+                ..CollectionMetadata::default()
+            })
+        }
+        (metadata, _) => metadata,
+    };
     let is_time_series = metadata.as_ref().is_some_and(|metadata| {
         metadata.options.get_document("timeseries").is_ok()
             || metadata.kind.as_deref() == Some("timeseries")
     });
-    let data = only(&namespace, parts.data, |(file, _)| &file.path)?;
+    let data = only(namespace, parts.data, |(file, _)| &file.path)?;
     if let Some((file, true)) = &data
         && !is_time_series
     {
@@ -291,7 +322,6 @@ fn entry(
             "{} holds time-series buckets, and no metadata says of what kind",
             file.path
         ))
-        .for_namespace(&namespace)
         .at(file.path.as_str()));
     }
     let data = data.map(|(file, is_buckets)| {
@@ -314,14 +344,7 @@ fn entry(
             place: file.path,
         }
     });
-    Ok((
-        order,
-        DumpEntry {
-            namespace,
-            metadata,
-            data,
-        },
-    ))
+    Ok((metadata, data))
 }
 
 fn only<T>(
@@ -342,17 +365,20 @@ fn only<T>(
 }
 
 /// Leaves the collection of the one file that was asked for, under the name that was asked for.
-fn only_file(entries: &mut Vec<DumpEntry>, path: &str, collection: Option<&str>) -> Result<()> {
-    entries.retain(|entry| entry.data.as_ref().is_some_and(|data| data.place == path));
-    let Some(entry) = entries.first_mut() else {
+fn only_file(
+    parts: BTreeMap<Namespace, Parts>,
+    path: &str,
+    collection: Option<&str>,
+) -> Result<BTreeMap<Namespace, Parts>> {
+    let is_wanted = |parts: &Parts| parts.data.iter().any(|(file, _)| file.path == path);
+    let found = parts.into_iter().find(|(_, parts)| is_wanted(parts));
+    let Some((mut namespace, parts)) = found else {
         return Err(Error::conflict(format!(
             "{path} is not restored: the manifest has another file for its collection"
         )));
     };
     if let Some(collection) = collection {
-        let db = entry.namespace.db.clone();
-        let (namespace, _) = names::logical(&db, collection);
-        entry.namespace = namespace;
+        (namespace, _) = names::logical(&namespace.db, collection);
     }
-    Ok(())
+    Ok(BTreeMap::from([(namespace, parts)]))
 }

@@ -51,6 +51,7 @@ mod tests {
             name: FileName::parse(name).unwrap(),
             stored_bytes: 0,
             record: None,
+            damage: None,
         }
     }
 

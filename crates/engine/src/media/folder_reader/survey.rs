@@ -23,6 +23,8 @@ pub(super) struct Found {
     pub(super) stored_bytes: u64,
     /// What the manifest says of it.
     pub(super) record: Option<FileRecord>,
+    /// Why it cannot be used, if the manifest says something else than the folder.
+    pub(super) damage: Option<Error>,
 }
 
 /// Everything of a dump, in byte order of the paths.
@@ -48,7 +50,7 @@ enum Sort<'a> {
 impl Survey {
     pub(super) async fn of(place: &Place) -> Result<Self> {
         let listing = place.store.list().await?;
-        let objects: BTreeMap<String, u64> = listing
+        let mut objects: BTreeMap<String, u64> = listing
             .objects
             .into_iter()
             .filter(|object| object.path.starts_with(&place.prefix))
@@ -58,18 +60,29 @@ impl Survey {
                  }| (path, stored_bytes),
             )
             .collect();
-        let records = records(place, &objects, &listing.unreadable)?;
-        let mut survey = Self {
-            prelude: prelude(place, &objects, &records).await?,
-            ..Self::default()
-        };
-        let is_meant = |path: &str| {
-            path.starts_with(&place.prefix) && !matches!(place.scope, Scope::File { .. })
+        let records = records(place, &objects, &listing.unreadable);
+        for (path, (record, _)) in &records {
+            // A file that is missing is there too, as one that is damaged.
+            objects
+                .entry((*path).to_owned())
+                .or_insert(record.stored_bytes);
+        }
+        let mut survey = Self::default();
+        match prelude(place, &objects, &records).await {
+            Ok(prelude) => survey.prelude = prelude,
+            Err(error) => survey
+                .notices
+                .push(format!("it is not known which server was dumped: {error}")),
+        }
+        let is_meant = |unreadable: &&Unreadable| {
+            unreadable.path.starts_with(&place.prefix)
+                && !matches!(place.scope, Scope::File { .. })
+                && !records.keys().any(|path| unreadable.hides(path))
         };
         let mut skipped: BTreeSet<_> = listing
             .unreadable
             .iter()
-            .filter(|unreadable| is_meant(&unreadable.path))
+            .filter(is_meant)
             .map(|unreadable| format!("{} is skipped: {}", unreadable.path, unreadable.reason()))
             .collect();
         for (path, stored_bytes) in &objects {
@@ -80,13 +93,17 @@ impl Survey {
                     skipped.insert(notice);
                 }
                 Sort::Of { db, file } => match FileName::parse(file) {
-                    Some(name) => survey.files.push(Found {
-                        path: path.clone(),
-                        db,
-                        name,
-                        stored_bytes: *stored_bytes,
-                        record: records.get(path.as_str()).map(|record| (*record).clone()),
-                    }),
+                    Some(name) => {
+                        let recorded = records.get(path.as_str());
+                        survey.files.push(Found {
+                            path: path.clone(),
+                            db,
+                            name,
+                            stored_bytes: *stored_bytes,
+                            record: recorded.map(|(record, _)| (*record).clone()),
+                            damage: recorded.and_then(|(_, damage)| damage.clone()),
+                        });
+                    }
                     None => {
                         skipped.insert(format!(
                             "{path} is skipped: it is no file of documents or metadata"
@@ -202,12 +219,15 @@ fn may_belong_to(file: &str, wanted: &str) -> bool {
         && (wanted.is_shortened() || file.stem == wanted.stem || Some(file.stem) == logical)
 }
 
-/// The manifest's records of what is meant, after a look at whether each file is there.
+/// What the manifest says of a file, and why the file cannot be used, if so.
+type Recorded<'a> = (&'a FileRecord, Option<Error>);
+
+/// The manifest's records of what is meant by path, after a look at whether each file is there.
 fn records<'a>(
     place: &'a Place,
     objects: &BTreeMap<String, u64>,
     unreadable: &[Unreadable],
-) -> Result<BTreeMap<&'a str, &'a FileRecord>> {
+) -> BTreeMap<&'a str, Recorded<'a>> {
     let mut records = BTreeMap::new();
     for record in place.manifest.iter().flat_map(|manifest| &manifest.files) {
         let Some(relative) = record.path.strip_prefix(&place.prefix) else {
@@ -220,7 +240,7 @@ fn records<'a>(
         }
         let error = match objects.get(&record.path) {
             Some(stored_bytes) if *stored_bytes == record.stored_bytes => {
-                records.insert(record.path.as_str(), record);
+                records.insert(record.path.as_str(), (record, None));
                 continue;
             }
             Some(stored_bytes) => Error::data(format!(
@@ -249,19 +269,16 @@ fn records<'a>(
         let error = error
             .at(record.path.as_str())
             .with_hint("run verify to see what else is damaged");
-        return Err(match &record.namespace {
-            Some(namespace) => error.for_namespace(&namespace.without_buckets_prefix()),
-            None => error,
-        });
+        records.insert(record.path.as_str(), (record, Some(error)));
     }
-    Ok(records)
+    records
 }
 
 /// The `prelude.json` of the dump, here or in the folder above.
 async fn prelude(
     place: &Place,
     objects: &BTreeMap<String, u64>,
-    records: &BTreeMap<&str, &FileRecord>,
+    records: &BTreeMap<&str, Recorded<'_>>,
 ) -> Result<Option<Prelude>> {
     for codec in [Codec::None, Codec::Gzip] {
         let name = format!("{PRELUDE_FILE}{}", codec.extension());
@@ -277,7 +294,11 @@ async fn prelude(
                 (store, name, info.stored_bytes)
             }
         };
-        let record = records.get(path.as_str()).copied();
+        let record = match records.get(path.as_str()) {
+            Some((_, Some(damage))) => return Err(damage.clone()),
+            Some((record, None)) => Some(*record),
+            None => None,
+        };
         let content = small_file::read(store, &path, codec, stored_bytes, record).await?;
         let prelude = Prelude::from_json(&content).map_err(|error| {
             Error::data(format!("{path} does not say which server was dumped"))
