@@ -1,0 +1,173 @@
+//! What a dump does to the folder that it writes to.
+
+use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
+
+use bson::doc;
+use rdump::{CancellationToken, Counters, Dump, DumpOptions, ErrorKind, FolderWriter, Location};
+use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE};
+use rdump_testkit::{ReplicaSet, dataset, wait_for};
+use tempfile::TempDir;
+
+use super::{connect, dump, dump_to};
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_leaves_no_trace() {
+    let source = ReplicaSet::start().await;
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("dump");
+    for options in [
+        DumpOptions::default().db("no"),
+        DumpOptions::default().db("no").collection("such"),
+    ] {
+        let report = dump_to(source.uri(), &out, options).await.unwrap();
+        assert_eq!(report.namespaces, []);
+        assert!(!out.exists());
+    }
+}
+
+#[tokio::test]
+async fn dumps_of_single_databases_share_a_folder_and_its_manifest() {
+    let source = ReplicaSet::start().await;
+    for db in ["a", "b"] {
+        let collection = source.client().database(db).collection("c");
+        collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    }
+    let folder = TempDir::new().unwrap();
+    for db in ["a", "b", "b"] {
+        dump_to(source.uri(), folder.path(), DumpOptions::default().db(db))
+            .await
+            .unwrap();
+    }
+    let manifest =
+        FolderManifest::from_bytes(&fs::read(folder.path().join(MANIFEST_FILE)).unwrap()).unwrap();
+    let paths: Vec<_> = manifest
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.run))
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            ("a/c.bson", 0),
+            ("a/c.metadata.json", 0),
+            ("a/prelude.json", 0),
+            ("b/c.bson", 1),
+            ("b/c.metadata.json", 1),
+            ("b/prelude.json", 1)
+        ]
+    );
+    assert_eq!(manifest.runs.len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_into_does_not_hinder_a_dump_beside_it() {
+    let source = ReplicaSet::start().await;
+    let collection = source.client().database("a").collection("c");
+    collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    // Not even root can follow a link to itself.
+    symlink("loop", folder.path().join("loop")).unwrap();
+    for _ in 0..2 {
+        dump_to(source.uri(), folder.path(), DumpOptions::default())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_folder_takes_one_dump_at_a_time() {
+    let source = ReplicaSet::start().await;
+    let collection = source.client().database("a").collection("c");
+    collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    let dumped = dump(&source, DumpOptions::default()).await;
+    let before = dumped.manifest();
+
+    let other = fs::File::open(dumped.folder.path()).unwrap();
+    other.lock().unwrap();
+    let again = || dump_to(source.uri(), dumped.folder.path(), DumpOptions::default());
+    let error = again().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let expected = format!(
+        "another dump is being written to {}",
+        dumped.folder.path().display()
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(dumped.manifest(), before);
+
+    drop(other);
+    again().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_manifest_counts_what_the_files_hold() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20_000).seed(&source.client()).await;
+    let options = DumpOptions::default().segment_bytes(256 << 10);
+    let dumped = dump(&source, options).await;
+    let manifest = dumped.manifest();
+    let data: Vec<_> = manifest
+        .files
+        .iter()
+        .filter(|file| file.kind == FileRole::Data)
+        .collect();
+    let orders = data.iter().find(|file| file.documents == 20_000).unwrap();
+    assert!(
+        orders.segments.len() > 4,
+        "{} segments",
+        orders.segments.len()
+    );
+    assert_eq!(
+        orders.stored_bytes,
+        fs::metadata(dumped.path(&orders.path)).unwrap().len()
+    );
+    assert_eq!(manifest.runs[0].documents, dumped.report.documents);
+    assert_eq!(manifest.runs[0].source.set_name.as_deref(), Some("rs0"));
+    for file in &manifest.files {
+        let bytes = fs::read(dumped.path(&file.path)).unwrap();
+        assert_eq!(
+            rdump_format::Digest::of(&bytes),
+            file.sha256,
+            "{}",
+            file.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_dump_says_so_and_leaves_nothing_half_written() {
+    let source = ReplicaSet::start().await;
+    dataset::seed_bulk(
+        &source.client(),
+        "shop.c",
+        dataset::Shape::Medium,
+        20_000,
+        1,
+    )
+    .await;
+    let folder = TempDir::new().unwrap();
+    let writer = FolderWriter::create(&Location::from(folder.path())).unwrap();
+    let (cancel, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
+    let dump = Dump::new(&connect(source.uri()).await, Arc::new(writer))
+        .options(DumpOptions::default().limit_bytes_per_second(4 << 20))
+        .counters(Arc::clone(&counters))
+        .cancel(cancel.clone());
+    let plan = dump.plan().await.unwrap();
+    let stop = async {
+        wait_for(
+            "documents to be read",
+            Duration::from_secs(20),
+            async || (counters.documents_read.value() > 0).then_some(()),
+        )
+        .await;
+        cancel.cancel();
+    };
+    let (result, ()) = futures::join!(dump.run(plan), stop);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
+    let mut left: Vec<_> = fs::read_dir(folder.path().join("shop"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["c.metadata.json"]);
+    assert!(!folder.path().join(MANIFEST_FILE).exists());
+}
