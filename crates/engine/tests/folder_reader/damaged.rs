@@ -27,10 +27,14 @@ async fn a_damaged_manifest_is_never_passed_over() {
 #[tokio::test]
 async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
     let mut made = Made::new();
-    made.data("db.c", Codec::None, numbered(1));
-    made.manifest();
     // Not even root can follow a link to itself.
     symlink("loop", made.file("loop")).unwrap();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    let loop_path = made.file("loop").display().to_string();
+    assert_eq!(error.to_string(), format!("could not open {loop_path}"));
+
+    made.data("db.c", Codec::None, numbered(1));
+    made.manifest();
     let reader = open_all(&made).await;
     assert_eq!(names(&reader), ["db.c"]);
     assert!(has_notice(&reader, "loop is skipped: "));

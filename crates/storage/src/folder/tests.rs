@@ -134,6 +134,11 @@ async fn what_cannot_be_looked_into_is_listed_as_such() {
     assert!(unreadable.hides("loop") && unreadable.hides("loop/c.bson"));
     assert!(!unreadable.hides("looping/c.bson"));
     assert!(unreadable.reason().contains("symbolic links"));
+
+    let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    let error = StorageError::from_io("list", Path::new("/dump/lost+found"), denied);
+    let path = "lost+found".to_owned();
+    assert_eq!(Unreadable { path, error }.reason(), "permission denied");
 }
 
 #[tokio::test]

@@ -113,8 +113,14 @@ impl Survey {
             }
         }
         survey.notices.extend(skipped);
-        survey.check_not_empty(place)?;
-        Ok(survey)
+        match (
+            survey.check_not_empty(place),
+            listing.unreadable.into_iter().next(),
+        ) {
+            // The dump may be there.
+            (Err(_), Some(unreadable)) => Err(unreadable.error.into()),
+            (checked, _) => checked.map(|()| survey),
+        }
     }
 
     /// An empty place is most likely a mistake in the path; an empty dump says that it is one.
