@@ -81,7 +81,8 @@ impl FolderManifest {
     ///
     /// # Errors
     ///
-    /// [`ManifestError`] when [`from_bytes`](Self::from_bytes) would refuse them.
+    /// [`ManifestError`] when [`from_bytes`](Self::from_bytes) or
+    /// [`check_length`](Self::check_length) would refuse them.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
         self.version.check_readable()?;
         check::invariants(self)?;
@@ -104,11 +105,11 @@ impl FolderManifest {
         Ok(())
     }
 
-    /// Reads the bytes of the file.
+    /// Reads the bytes of the file, whose length was looked at by [`check_length`](Self::check_length).
     ///
     /// # Errors
     ///
-    /// [`ManifestError`]: the file is too long, anything around the value is not as it must be, the digest differs, the
+    /// [`ManifestError`]: anything around the value is not as it must be, the digest differs, the
     /// version is not readable by this build (found out before anything else is looked at), the
     /// JSON is not a manifest, or what it says contradicts itself.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
@@ -118,7 +119,6 @@ impl FolderManifest {
             version: FormatVersion,
         }
 
-        Self::check_length(bytes.len() as u64)?;
         let value = frame::unwrap(bytes)?;
         let json = |source| ManifestError::json(source, frame::VALUE_OFFSET);
         let versioned: Versioned = serde_json::from_slice(value).map_err(json)?;
