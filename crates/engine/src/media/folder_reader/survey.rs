@@ -35,6 +35,9 @@ pub(super) struct Survey {
     pub(super) prelude: Option<Prelude>,
 }
 
+/// What file systems keep for themselves at their root.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// What a path is, seen from where the dump begins.
 enum Sort<'a> {
     /// In the folder of a database.
@@ -79,12 +82,25 @@ impl Survey {
                 && !matches!(place.scope, Scope::File { .. })
                 && !records.keys().any(|path| unreadable.hides(path))
         };
-        let mut skipped: BTreeSet<_> = listing
-            .unreadable
-            .iter()
-            .filter(is_meant)
-            .map(|unreadable| format!("{} is skipped: {}", unreadable.path, unreadable.reason()))
-            .collect();
+        let mut skipped = BTreeSet::new();
+        for unreadable in listing.unreadable.iter().filter(is_meant) {
+            // Without a manifest nobody knows what of the dump is there.
+            if place.manifest.is_none() && !unreadable.path.ends_with(LOST_AND_FOUND) {
+                let (path, reason) = (&unreadable.path, unreadable.reason());
+                let unknown = Error::new(
+                    kind_of(unreadable),
+                    format!("cannot look into {path}: {reason}"),
+                );
+                return Err(unknown
+                    .at(path.as_str())
+                    .with_hint("it may be a part of the dump; make it readable, or move it away"));
+            }
+            skipped.insert(format!(
+                "{} is skipped: {}",
+                unreadable.path,
+                unreadable.reason()
+            ));
+        }
         for (path, stored_bytes) in &objects {
             let relative = path.strip_prefix(&place.prefix).unwrap_or(path);
             match sort(&place.scope, relative) {
@@ -113,14 +129,8 @@ impl Survey {
             }
         }
         survey.notices.extend(skipped);
-        match (
-            survey.check_not_empty(place),
-            listing.unreadable.into_iter().next(),
-        ) {
-            // The dump may be there.
-            (Err(_), Some(unreadable)) => Err(unreadable.error.into()),
-            (checked, _) => checked.map(|()| survey),
-        }
+        survey.check_not_empty(place)?;
+        Ok(survey)
     }
 
     /// An empty place is most likely a mistake in the path; an empty dump says that it is one.
@@ -228,6 +238,13 @@ fn may_belong_to(file: &str, wanted: &str) -> bool {
 /// What the manifest says of a file, and why the file cannot be used, if so.
 type Recorded<'a> = (&'a FileRecord, Option<Error>);
 
+fn kind_of(unreadable: &Unreadable) -> ErrorKind {
+    match unreadable.error {
+        StorageError::Denied { .. } => ErrorKind::Denied,
+        _ => ErrorKind::Data,
+    }
+}
+
 /// The manifest's records of what is meant by path, after a look at whether each file is there.
 fn records<'a>(
     place: &'a Place,
@@ -255,10 +272,7 @@ fn records<'a>(
             )),
             None => match unreadable.iter().find(|found| found.hides(&record.path)) {
                 Some(found) => Error::new(
-                    match found.error {
-                        StorageError::Denied { .. } => ErrorKind::Denied,
-                        _ => ErrorKind::Data,
-                    },
+                    kind_of(found),
                     format!(
                         "{} cannot be looked at: {}: {}",
                         record.path,
