@@ -14,11 +14,11 @@ use crate::ext_json::{ExtJsonError, parse, quote, write_canonical};
 use crate::validate::InvalidBson;
 
 /// The longest metadata or prelude that is written or read, in bytes, as a file and decompressed:
-/// 256 MiB.
+/// 64 MiB.
 ///
 /// Options and indexes of a collection are documents of the server, which are shorter by far even
 /// as text.
-pub const MAX_METADATA_BYTES: u64 = 256 << 20;
+pub const MAX_METADATA_BYTES: u64 = 64 << 20;
 
 /// The content of a metadata file. All fields are public: it is plain data whose text form is fixed
 /// by mongodump.
