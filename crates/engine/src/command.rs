@@ -129,8 +129,11 @@ pub(crate) fn error(error: DriverError) -> Error {
             Error::new(ErrorKind::Unavailable, message.clone())
         }
         DriverErrorKind::ServerSelection { message, .. } => {
-            Error::new(ErrorKind::Unavailable, "no server could be reached")
-                .caused_by(message.clone())
+            let ours = Error::new(ErrorKind::Unavailable, "no server could be reached");
+            match selection_failure(message) {
+                Some(reason) => ours.caused_by(reason),
+                None => ours,
+            }
         }
         DriverErrorKind::Io(io) => {
             Error::new(ErrorKind::Unavailable, "the connection to the server broke")
@@ -143,6 +146,17 @@ pub(crate) fn error(error: DriverError) -> Error {
         .caused_by(message.clone()),
         other => Error::internal("the driver failed").caused_by(other.to_string()),
     }
+}
+
+/// The first server's own error out of the driver's description of everything that it knows.
+pub(crate) fn selection_failure(description: &str) -> Option<String> {
+    let (_, rest) = description.split_once(", Error: ")?;
+    let rest = rest.strip_prefix("Kind: ").unwrap_or(rest);
+    let end = [", labels: ", ", source: ", ", backtrace: ", " }"]
+        .iter()
+        .filter_map(|mark| rest.find(mark))
+        .min();
+    Some(rest.get(..end.unwrap_or(rest.len()))?.to_owned())
 }
 
 /// What may not be done to what, out of a message that goes on to quote the whole command, documents and all:
@@ -159,7 +173,19 @@ fn without_command(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_command;
+    use super::{selection_failure, without_command};
+
+    #[test]
+    fn why_no_server_is_there_is_the_error_of_the_first_one() {
+        let description = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { \
+                           Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error \
+                           111), labels: {\"RetryableError\"} } ] }";
+        assert_eq!(
+            selection_failure(description).as_deref(),
+            Some("I/O error: Connection refused (os error 111)")
+        );
+        assert_eq!(selection_failure("Topology: { Type: Unknown }"), None);
+    }
 
     #[test]
     fn a_refused_command_is_named_without_its_documents() {

@@ -1,9 +1,9 @@
 //! How a deployment is reached, and what it says it is.
 
-use std::fmt;
+use std::{fmt, time::Instant};
 
 use bson::{Document, doc};
-use mongodb::{Client, Database};
+use mongodb::{Client, Database, error::ErrorKind as DriverErrorKind};
 
 use crate::{Result, command};
 
@@ -94,7 +94,16 @@ impl Deployment {
         let client = plan.client().await?;
         let admin = client.database("admin");
         let failed = |error| failure::of(&plan, error);
-        let hello = match admin.run_command(doc! { "hello": 1 }).await {
+        let clock = Instant::now();
+        let hello = loop {
+            match admin.run_command(doc! { "hello": 1 }).await {
+                Err(error)
+                    if matches!(*error.kind, DriverErrorKind::ServerSelection { .. })
+                        && clock.elapsed() < plan.patience() => {}
+                answered => break answered,
+            }
+        };
+        let hello = match hello {
             // Servers before 4.4.2 know only the older word.
             Err(error)
                 if command::server_code(&error) == Some(command::code::COMMAND_NOT_FOUND) =>

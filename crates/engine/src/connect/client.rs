@@ -1,6 +1,6 @@
 //! From a plan to the driver's client.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bson::{Bson, Document};
 use mongodb::{
@@ -13,6 +13,12 @@ use crate::{Error, ErrorKind, Result};
 
 /// Connections to one server at most. The driver's own default of 10 would hold back parallel inserts.
 const MAX_CONNECTIONS: u32 = 100;
+/// How long a server is looked for when connecting, unless options or connection string say so.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a server is looked for at once, unless they say so.
+///
+/// A cursor belongs to one server, and is given up only after this time if that server is gone.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl ConnectPlan {
     /// Makes a client. Looks names up for `mongodb+srv`, but connects to nothing yet.
@@ -24,7 +30,8 @@ impl ConnectPlan {
     pub(super) async fn client_options(&self) -> Result<ClientOptions> {
         let mut parameters = self.parameters.clone();
         parameters.replica_set.clone_from(&self.replica_set);
-        parameters.server_selection_timeout = self.server_selection_timeout;
+        parameters.server_selection_timeout =
+            Some(self.server_selection_timeout.unwrap_or(SELECTION_TIMEOUT));
         parameters.connect_timeout = self.connect_timeout;
         parameters.compressors = (!self.compressors.is_empty()).then(|| self.compressors.clone());
         parameters
@@ -64,6 +71,11 @@ impl ConnectPlan {
             options.credential = Some(credential);
         }
         Ok(options)
+    }
+
+    /// How long a server is looked for before it is called unreachable.
+    pub(super) fn patience(&self) -> Duration {
+        self.server_selection_timeout.unwrap_or(PATIENCE)
     }
 
     /// Whether only the one server that is named is talked to, whatever it is a member of.

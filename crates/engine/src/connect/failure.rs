@@ -5,22 +5,17 @@ use mongodb::error::{Error as DriverError, ErrorKind as DriverErrorKind};
 use super::{ConnectPlan, uri::Seeds};
 use crate::{Error, ErrorKind, command};
 
-/// How long the driver looks for a server if it is not told.
-const DEFAULT_SELECTION_SECONDS: f64 = 30.0;
-
 /// Says what an error means that came while connecting.
 pub(super) fn of(plan: &ConnectPlan, error: DriverError) -> Error {
     let address = plan.address();
     let failed = match &*error.kind {
         DriverErrorKind::ServerSelection { message, .. } => {
-            let seconds = plan
-                .server_selection_timeout
-                .map_or(DEFAULT_SELECTION_SECONDS, |time| time.as_secs_f64());
+            let seconds = plan.patience().as_secs_f64();
             let ours = Error::new(
                 ErrorKind::Unavailable,
                 format!("no server could be reached at {address} within {seconds} seconds"),
             );
-            match reason(message) {
+            match command::selection_failure(message) {
                 Some(reason) => ours.caused_by(reason),
                 None => ours,
             }
@@ -67,32 +62,4 @@ fn refused(plan: &ConnectPlan, message: String) -> Error {
     )
     .with_hint("check --username, --password and --authenticationDatabase")
     .caused_by(message)
-}
-
-/// The first server's own error out of the driver's description of everything that it knows.
-fn reason(description: &str) -> Option<String> {
-    let (_, rest) = description.split_once(", Error: ")?;
-    let rest = rest.strip_prefix("Kind: ").unwrap_or(rest);
-    let end = [", labels: ", ", source: ", ", backtrace: ", " }"]
-        .iter()
-        .filter_map(|mark| rest.find(mark))
-        .min();
-    Some(rest.get(..end.unwrap_or(rest.len()))?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reason;
-
-    #[test]
-    fn the_reason_is_the_error_of_the_first_server() {
-        let description = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { \
-                           Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error \
-                           111), labels: {\"RetryableError\"} } ] }";
-        assert_eq!(
-            reason(description).as_deref(),
-            Some("I/O error: Connection refused (os error 111)")
-        );
-        assert_eq!(reason("Topology: { Type: Unknown }"), None);
-    }
 }
