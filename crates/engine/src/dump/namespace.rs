@@ -164,7 +164,7 @@ impl Shared {
         let namespace = &planned.header.namespace;
         let query = self.query(planned);
         let mut retries = Retries::new(self.options.max_retries);
-        let mut ranges = self.partitions(planned, &query).await?;
+        let mut ranges = self.partitions(planned, &query).await;
         loop {
             let mut progress = Written::default();
             let error = match self.copy(planned, &query, &ranges, &mut progress).await {
@@ -214,18 +214,23 @@ impl Shared {
     }
 
     /// The ranges of `_id` to read at once; none to read in natural order.
-    async fn partitions(&self, planned: &PlannedNamespace, query: &Query) -> Result<Vec<IdRange>> {
+    async fn partitions(&self, planned: &PlannedNamespace, query: &Query) -> Vec<IdRange> {
         let partitions = self.options.partitions.get();
         let worth_it = planned.statistics.documents >= PARTITION_DOCUMENTS;
         if partitions == 1 || !planned.ordered_by_id || !worth_it || self.filter.is_some() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let namespace = Some(&planned.header.namespace);
         let (cx, max_retries) = (&self.cx, self.options.max_retries);
-        patiently(cx, max_retries, namespace, "sampling _id", || {
+        let ranges = patiently(cx, max_retries, namespace, "sampling _id", || {
             partition::split(query, partitions)
+        });
+        ranges.await.unwrap_or_else(|error| {
+            let message =
+                format!("read by one cursor, since its _id could not be sampled: {error}");
+            cx.notice(namespace, message);
+            Vec::new()
         })
-        .await
     }
 
     /// Copies a namespace once, from the first document to the last.
