@@ -6,7 +6,7 @@ use rdump_format::Namespace;
 
 use super::{create_command, insert_reply, plan::PlannedNamespace, read_back, run::Shared};
 use crate::{
-    Error, Event, Result, Topology,
+    Error, ErrorKind, Event, Result, Topology,
     catalog::{Catalog, CollectionEntry},
     command::{self, code},
     retry::{Retries, patiently},
@@ -26,13 +26,27 @@ enum Done {
 impl Shared {
     /// Drops and creates what the plan says.
     pub(super) async fn prepare(&self, planned: &PlannedNamespace) -> Result<()> {
+        let namespace = &planned.namespace;
         if planned.drop {
-            self.drop_collection(&planned.namespace).await?;
+            self.drop_collection(namespace).await?;
         }
-        if planned.create {
-            self.create(planned).await?;
+        if !planned.create {
+            return Ok(());
         }
-        Ok(())
+        let mut retries = Retries::new(self.options.max_retries);
+        loop {
+            match self.create(planned).await {
+                // An insert that an earlier restore left under way makes the collection that was dropped again.
+                Err(error) if self.options.drop && error.kind() == ErrorKind::Conflict => {
+                    let what = "dropping it once more";
+                    retries
+                        .again_after(&self.cx, Some(namespace), what, error)
+                        .await?;
+                    self.drop_collection(namespace).await?;
+                }
+                created => return created,
+            }
+        }
     }
 
     async fn drop_collection(&self, namespace: &Namespace) -> Result<()> {
@@ -199,7 +213,7 @@ impl Shared {
                     None => return Ok(Done::Yes),
                     Some(error) => {
                         let unsure = Error::new(
-                            crate::ErrorKind::Unavailable,
+                            ErrorKind::Unavailable,
                             format!("a change was made, but not acknowledged as asked: {error}"),
                         );
                         if !command::is_transient_code(error.code) {
