@@ -1,7 +1,7 @@
 use std::fs;
 
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
+    Fingerprint, FingerprintOptions, ReplicaSet, Standalone, dataset, fingerprint::assert_same,
 };
 
 use crate::program::{dump, rdump, rrestore, run};
@@ -41,6 +41,34 @@ async fn what_rdump_dumps_rrestore_restores() {
             &Fingerprint::of(&target.client(), &FingerprintOptions::new()).await,
         );
     }
+}
+
+#[tokio::test]
+async fn the_built_in_roles_for_backups_are_enough() {
+    let source = Standalone::builder().auth().start().await;
+    for data in [dataset::orders(100), dataset::indexes()] {
+        data.seed(&source.client()).await;
+    }
+    source.create_user("out", "o", &[("backup", "admin")]).await;
+    source
+        .create_user("back", "b", &[("restore", "admin")])
+        .await;
+    let uri = |user: &str| format!("mongodb://{user}@{}/?authSource=admin", source.hosts()[0]);
+    let options = FingerprintOptions::new();
+    let expected = Fingerprint::of(&source.client(), &options).await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    run(rdump(), ["--uri", &uri("out:o"), "-o", folder])
+        .await
+        .expect(0);
+    run(rrestore(), ["--uri", &uri("back:b"), "--drop", folder])
+        .await
+        .expect(0)
+        .says("shop.orders: its documents could not be compared with what was restored: not authorized");
+    assert_same(
+        &expected,
+        &Fingerprint::of(&source.client(), &options).await,
+    );
 }
 
 #[tokio::test]

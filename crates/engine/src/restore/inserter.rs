@@ -18,7 +18,7 @@ use super::{
     zero_timestamps,
 };
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Problem, Result,
     command::{self, code},
     context::RunContext,
     retry::Retries,
@@ -54,6 +54,8 @@ pub(super) struct BatchOutcome {
     pub(super) failed_documents: u64,
     /// Why the first few failed.
     pub(super) messages: Vec<String>,
+    /// Why the run has to end. What became of documents that are not counted is not known then.
+    pub(super) error: Option<Error>,
 }
 
 /// The documents of a batch, by what is known of them. Indexes are ascending.
@@ -70,19 +72,32 @@ struct Fate {
 }
 
 impl Inserter {
-    /// Inserts a batch; `Err` means that it is not known to be inserted in full.
-    pub(super) async fn insert(&self, batch: &InsertBatch) -> Result<BatchOutcome> {
-        let mut retries = Retries::new(self.max_retries);
+    /// Inserts a batch.
+    pub(super) async fn insert(&self, batch: &InsertBatch) -> BatchOutcome {
         let mut fate = Fate {
             pending: (0..batch.len()).collect(),
             ..Fate::default()
         };
+        let error = self.settle(batch, &mut fate).await.err();
+        let bytes = |index: &usize| batch.document(*index).len() as u64;
+        BatchOutcome {
+            documents: fate.inserted.len() as u64,
+            uncompressed_bytes: fate.inserted.iter().map(bytes).sum(),
+            failed_documents: fate.failed_documents,
+            messages: fate.messages,
+            error,
+        }
+    }
+
+    /// Sends the documents of a batch until nothing is pending.
+    async fn settle(&self, batch: &InsertBatch, fate: &mut Fate) -> Result<()> {
+        let mut retries = Retries::new(self.max_retries);
         while !fate.pending.is_empty() {
             fate.mixed_schema = self.mixed_schema.load(Ordering::Relaxed);
             let reply = command::run_raw(&self.database, self.command(batch, &fate.pending)?).await;
             match reply {
                 Ok(reply) => {
-                    self.judge(batch, &mut fate, WriteReply::of(&reply), &mut retries)
+                    self.judge(batch, fate, WriteReply::of(&reply), &mut retries)
                         .await?;
                 }
                 Err(error) => {
@@ -95,14 +110,7 @@ impl Inserter {
         }
         fate.inserted.sort_unstable();
         self.keep_timestamps(batch, &fate.inserted, &mut retries)
-            .await?;
-        let bytes = |index: &usize| batch.document(*index).len() as u64;
-        Ok(BatchOutcome {
-            documents: fate.inserted.len() as u64,
-            uncompressed_bytes: fate.inserted.iter().map(bytes).sum(),
-            failed_documents: fate.failed_documents,
-            messages: fate.messages,
-        })
+            .await
     }
 
     fn command(&self, batch: &InsertBatch, pending: &[usize]) -> Result<RawDocumentBuf> {
@@ -133,8 +141,8 @@ impl Inserter {
             ))
             .for_namespace(&self.namespace));
         };
-        let (mut inserted, mut again, mut passing, mut mixed) =
-            (Vec::new(), Vec::new(), None, false);
+        let (mut inserted, mut again, mut passing, mut mixed, mut fatal) =
+            (Vec::new(), Vec::new(), None, false, None);
         let mut errors = reply.errors.into_iter().peekable();
         for (position, document) in sent.iter().copied().enumerate() {
             if position >= attempted {
@@ -168,7 +176,10 @@ impl Inserter {
                     again.push(document);
                     passing = Some(error.error);
                 }
-                _ => return Err(self.refused(&error.error)),
+                _ => {
+                    fate.failed_documents += 1;
+                    fatal.get_or_insert_with(|| self.refused(&error.error));
+                }
             }
         }
         match reply.concern_error {
@@ -180,11 +191,10 @@ impl Inserter {
                 passing = Some(error);
             }
             Some(error) => {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!("documents were inserted, but not acknowledged as asked: {error}"),
-                )
-                .for_namespace(&self.namespace));
+                let message =
+                    format!("documents were inserted, but not acknowledged as asked: {error}");
+                let error = Error::new(ErrorKind::Unavailable, message);
+                fatal.get_or_insert_with(|| error.for_namespace(&self.namespace));
             }
             None => {}
         }
@@ -192,6 +202,9 @@ impl Inserter {
             retries.progressed();
         }
         fate.inserted.append(&mut inserted);
+        if let Some(error) = fatal {
+            return Err(error);
+        }
         fate.pending = again;
         if self.ordered && fate.failed_documents > 0 {
             // The run ends here, and what comes later in the order must not be there.
@@ -245,6 +258,10 @@ impl Inserter {
                     return Ok(found.is_some_and(|found| {
                         is_same_but_for_timestamps(document, found.as_bytes())
                     }));
+                }
+                // Who may not read learns that a document was refused, although it may be ours.
+                Err(error) if command::server_code(&error) == Some(code::UNAUTHORIZED) => {
+                    return Ok(false);
                 }
                 Err(error) => {
                     retries
@@ -303,6 +320,14 @@ impl Inserter {
             loop {
                 let reply = match command::run_raw(&self.database, command.clone()).await {
                     Ok(reply) => WriteReply::of(&reply),
+                    // The built-in role `restore` may insert, and not update.
+                    Err(error) if command::server_code(&error) == Some(code::UNAUTHORIZED) => {
+                        let message = "this server puts its time in the place of zero timestamps, and this user may \
+                                       not update documents to put them back";
+                        self.cx
+                            .problem(Problem::new(Some(&self.namespace), message));
+                        return Ok(());
+                    }
                     Err(error) => {
                         retries
                             .again(&self.cx, Some(&self.namespace), WHAT_TIMESTAMPS, error)

@@ -60,7 +60,9 @@ pub(super) async fn load(
         shared.options.insertion_workers.get()
     };
     let workers = future::try_join_all((0..workers).map(|_| loader.work(&receiver)));
-    let (read, _) = future::try_join(loader.read(entry, sender), workers).await?;
+    let (read, _) =
+        future::try_join(async { Ok(loader.read(entry, sender).await) }, workers).await?;
+    let read = read?;
     let loaded = std::mem::take(&mut *lock(&loader.loaded));
     if read != loaded.documents + loaded.failed_documents
         || planned.documents.is_some_and(|documents| documents != read)
@@ -140,6 +142,8 @@ impl<'a> Loader<'a> {
     }
 
     /// Makes batches of the documents, and returns how many documents there were.
+    ///
+    /// What came before damage is whole, and goes into batches too.
     async fn read(&self, entry: &DumpEntry, batches: mpsc::Sender<InsertBatch>) -> Result<u64> {
         let builder = BatchBuilder::new(
             self.inserter.head.clone(),
@@ -157,7 +161,12 @@ impl<'a> Loader<'a> {
         };
         let mut runs = self.shared.reader.documents(entry);
         let mut documents = 0;
-        while let Some(run) = runs.next().await.transpose()? {
+        let ended = loop {
+            let run = match runs.next().await {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(error),
+                Some(Ok(run)) => run,
+            };
             self.shared.cx.counters.documents_read.add(run.documents);
             self.shared
                 .cx
@@ -165,12 +174,15 @@ impl<'a> Loader<'a> {
                 .bytes_read
                 .add(run.body.len() as u64);
             documents += run.documents;
-            let packed =
-                tokio::task::spawn_blocking(move || packing.push_all(&run).map(|()| packing));
-            packing = packed
+            let packed = tokio::task::spawn_blocking(move || (packing.push_all(&run), packing));
+            let (pushed, back) = packed
                 .await
-                .map_err(|error| Error::task("build batches", error))??;
-        }
+                .map_err(|error| Error::task("build batches", error))?;
+            packing = back;
+            if pushed.is_err() {
+                break pushed;
+            }
+        };
         if let Some(batch) = packing.builder.finish() {
             packing
                 .batches
@@ -178,7 +190,7 @@ impl<'a> Loader<'a> {
                 .await
                 .map_err(|_gone| Error::internal("no worker is left"))?;
         }
-        Ok(documents)
+        ended.map(|()| documents)
     }
 
     /// Inserts batches until there are no more.
@@ -187,7 +199,7 @@ impl<'a> Loader<'a> {
             let Some(batch) = batches.lock().await.recv().await else {
                 return Ok(());
             };
-            let outcome = self.inserter.insert(&batch).await?;
+            let outcome = self.inserter.insert(&batch).await;
             lock(&self.spare).push(batch.into_buffer());
             self.take_in(outcome)?;
         }
@@ -219,6 +231,9 @@ impl<'a> Loader<'a> {
                 documents,
                 uncompressed_bytes,
             });
+        }
+        if let Some(error) = outcome.error {
+            return Err(error);
         }
         let options = &self.shared.options;
         if outcome.failed_documents > 0

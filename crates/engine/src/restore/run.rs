@@ -13,8 +13,8 @@ use super::{
     read_back,
 };
 use crate::{
-    Error, Event, Problem, RestoreOptions, Result, connect::Deployment, context::RunContext,
-    media::DumpReader,
+    Error, ErrorKind, Event, Problem, RestoreOptions, Result, connect::Deployment,
+    context::RunContext, media::DumpReader,
 };
 
 /// How large a collection may be, in bytes as far as they are known, to need no memory worth counting.
@@ -66,6 +66,25 @@ impl Shared {
         }
     }
 
+    /// What a look at the target found, or `None` with a notice if the user may not look: the built-in role
+    /// `restore` may write, and not read.
+    fn unless_denied<T>(
+        &self,
+        namespace: &Namespace,
+        what: &str,
+        found: Result<T>,
+    ) -> Result<Option<T>> {
+        match found {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                let message =
+                    format!("{what} could not be compared with what was restored: {error}");
+                self.cx.notice(Some(namespace), message);
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
     /// Creates one collection, restores its documents and counts them at the target.
     async fn load(&self, planned: &PlannedNamespace) -> Result<RestoredNamespace> {
         let namespace = &planned.namespace;
@@ -107,7 +126,9 @@ impl Shared {
         }
         // Before indexes are built, one of which may make documents expire.
         if planned.create && !planned.steps.expires {
-            let counted = self.count(planned, loaded.documents).await?;
+            let counted = self.count(planned, loaded.documents).await;
+            let counted = self.unless_denied(namespace, "its documents", counted)?;
+            let counted = counted.unwrap_or(loaded.documents);
             let message = format!(
                 "{} documents were inserted, but the target has {counted}",
                 loaded.documents
@@ -128,7 +149,11 @@ impl Shared {
             return Ok(());
         }
         let namespace = &planned.namespace;
-        let Some(listed) = self.listed(namespace).await? else {
+        let listed = self.listed(namespace).await;
+        let Some(listed) = self.unless_denied(namespace, "its options", listed)? else {
+            return Ok(());
+        };
+        let Some(listed) = listed else {
             return self.problem(namespace, "it is gone");
         };
         let mut differences =
@@ -141,12 +166,15 @@ impl Shared {
             differences.push("its UUID is not what was asked for".to_owned());
         }
         if planned.kind != NamespaceKind::View {
-            let indexes = self.listed_indexes(namespace).await?;
-            differences.extend(read_back::index_differences(
-                &planned.steps.indexes,
-                &indexes,
-                planned.kind,
-            ));
+            let indexes = self.listed_indexes(namespace).await;
+            if let Some(indexes) = self.unless_denied(namespace, "its indexes", indexes)? {
+                let asked_for = &planned.steps.indexes;
+                differences.extend(read_back::index_differences(
+                    asked_for,
+                    &indexes,
+                    planned.kind,
+                ));
+            }
         }
         differences
             .into_iter()

@@ -8,7 +8,7 @@ use rdump::{
     Location, Namespace, RecordingObserver,
 };
 use rdump_format::MANIFEST_FILE;
-use rdump_testkit::{FailPoint, Proxy, ReplicaSet, dataset, wait_for};
+use rdump_testkit::{FailPoint, Proxy, ReplicaSet, Standalone, dataset, wait_for};
 use tempfile::TempDir;
 
 use super::{Dumped, connect, dump, dump_to, partitions};
@@ -32,6 +32,34 @@ async fn a_collection_that_was_replaced_since_the_plan_fails_the_dump() {
         assert_eq!(error.namespace(), Some(&Namespace::new("shop", "c")));
         assert!(!folder.path().join(MANIFEST_FILE).exists());
     }
+}
+
+#[tokio::test]
+async fn a_collection_that_cannot_be_sampled_is_read_by_one_cursor() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(2_000).seed(&source.client()).await;
+    // CursorNotFound.
+    let failure = doc! { "errorCode": 43 };
+    let point =
+        FailPoint::fail_command(&source, &["aggregate"], doc! { "times": 1 }, failure).await;
+    let dumped = dump(&source, partitions(4)).await;
+    assert!(point.disable().await > 0);
+    assert_eq!(dumped.documents("shop/orders.bson").len(), 2_000);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_an_error_of_one_line_that_says_why() {
+    let source = Standalone::start().await;
+    dataset::orders(100).seed(&source.client()).await;
+    let uri = format!("{}&serverSelectionTimeoutMS=100", source.uri());
+    let dump = Dump::new(&connect(uri).await, Arc::new(Discard))
+        .options(DumpOptions::default().max_retries(1));
+    drop(source);
+    let error = dump.plan().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.starts_with("I/O error: "), "{cause}");
+    assert!(!cause.contains("Topology"), "{cause}");
 }
 
 #[tokio::test]

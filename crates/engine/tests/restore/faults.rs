@@ -10,7 +10,7 @@ use rdump::{
 };
 use rdump_testkit::{FailPoint, Proxy, ReplicaSet, wait_for};
 
-use super::{documents::stored, reader, restore, try_restore};
+use super::{documents::stored, reader, restore, target, try_restore};
 use crate::made::{Made, raw};
 
 const DOCUMENTS: i32 = 20_000;
@@ -341,6 +341,57 @@ async fn a_collection_is_not_complete_before_its_indexes_are() {
     );
     let partial = |event: &Event| matches!(event, Event::Stopped { partial, complete, .. } if partial.len() == 1 && complete.is_empty());
     assert!(observer.events().iter().any(partial));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_comes_back_after_it_was_dropped_is_dropped_again() {
+    let target = ReplicaSet::start().await;
+    let (made, expected) = dump();
+    // NamespaceExists: an insert that another restore left under way was quicker.
+    let failure = doc! { "errorCode": 48 };
+    let point = FailPoint::fail_command(&target, &["create"], doc! { "times": 2 }, failure).await;
+    restore(
+        &made.location(),
+        &target,
+        RestoreOptions::default().drop(true),
+    )
+    .await;
+    assert!(point.disable().await > 0);
+    assert_exact(&target.client(), &expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failing_restore_inserted_is_counted() {
+    let set = ReplicaSet::start().await;
+    let mut made = Made::new();
+    // A server takes no array for an `_id`.
+    let ids = [doc! { "_id": 1 }, doc! { "_id": [] }, doc! { "_id": 3 }];
+    made.data("db.c", Codec::None, ids);
+    let counters = Arc::new(Counters::default());
+    let restore = Restore::new(&target(&set).await, reader(&made.location()).await)
+        .counters(Arc::clone(&counters));
+    let plan = restore.plan().await.unwrap();
+    assert_eq!(
+        restore.run(plan).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    let counted = (
+        counters.documents_written.value(),
+        counters.documents_failed.value(),
+    );
+    assert_eq!(counted, (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_documents_before_the_end_of_a_file_that_was_cut_are_inserted() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    let path = made.data("db.c", Codec::None, (0..3).map(|id| doc! { "_id": id }));
+    let bytes = fs::read(made.file(&path)).unwrap();
+    fs::write(made.file(&path), &bytes[..bytes.len() - 1]).unwrap();
+    let (report, _) = try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    assert_eq!(report.unwrap_err().kind(), ErrorKind::Data);
+    assert_eq!(stored(&target.client(), "db", "c").await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
