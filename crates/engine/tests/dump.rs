@@ -195,6 +195,24 @@ async fn views_are_dumped_as_definitions_or_on_request_as_data() {
 }
 
 #[tokio::test]
+async fn a_collection_asked_for_by_name_is_dumped_even_where_views_are_meant() {
+    let source = ReplicaSet::start().await;
+    let db = source.client().database("shop");
+    db.collection("c")
+        .insert_many((0..10).map(|n| doc! { "_id": n }))
+        .await
+        .unwrap();
+    let options = DumpOptions::default()
+        .db("shop")
+        .collection("c")
+        .views_as_collections(true);
+    let dumped = dump(&source, options).await;
+    assert_eq!(dumped.report.documents, 10);
+    assert_eq!(dumped.data_files(), ["shop/c.bson"]);
+    assert!(dumped.path("shop/c.metadata.json").exists());
+}
+
+#[tokio::test]
 async fn options_that_contradict_each_other_are_refused_before_anything_is_written() {
     let source = ReplicaSet::start().await;
     let refused = [

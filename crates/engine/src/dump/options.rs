@@ -21,7 +21,8 @@ pub struct DumpOptions {
     pub exclude_collections_with_prefix: Vec<String>,
     /// Namespaces to dump, by pattern, among those that the options above leave. Default: all.
     pub select: Selector,
-    /// Dump only views, each as if it were a collection. Default: false.
+    /// Dump only views, each as if it were a collection; what [`collection`](Self::collection) names is dumped in any
+    /// case. Default: false.
     pub views_as_collections: bool,
     /// A filter as strict [Extended JSON v2](https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/);
     /// needs [`collection`](Self::collection). Default: every document.

@@ -297,7 +297,10 @@ fn choose(db: &str, entries: Vec<CollectionEntry>, options: &DumpOptions) -> Vec
             Some(collection) => *collection == entry.name,
             None => !is_internal(db, &entry.name, options.db.is_some()) && !excluded(&entry.name),
         };
-        let kind = !options.views_as_collections || entry.kind == CollectionKind::View;
+        // As mongodump has it: what is asked for by name is dumped, whatever it is.
+        let kind = !options.views_as_collections
+            || options.collection.is_some()
+            || entry.kind == CollectionKind::View;
         named && kind && options.select.selects(&Namespace::new(db, &entry.name))
     });
     let found = chosen.map(|entry| {
