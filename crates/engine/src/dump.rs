@@ -152,7 +152,9 @@ impl Dump {
                 .map(|namespace| namespace.stored_bytes)
                 .sum();
             let run = self.run_record(started_at.to_string(), &report)?;
-            self.cx.unless_cancelled(self.writer.commit(run)).await?;
+            for message in self.cx.unless_cancelled(self.writer.commit(run)).await? {
+                self.cx.problem(Problem::new(None, message));
+            }
         }
         report.problems = self.cx.problems();
         report.retries = self.cx.counters.retries.value();

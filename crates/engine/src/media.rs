@@ -41,7 +41,9 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>>;
 
     /// Makes the dump complete, after a look at everything that was stored.
-    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<()>>;
+    ///
+    /// Returns what is wrong with the place, though not with the dump: each becomes a problem of the run.
+    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>>;
 }
 
 /// Takes one namespace's documents. Dropping it unfinished discards what it took.

@@ -24,10 +24,14 @@ use super::{
 };
 use crate::{Error, Result};
 
+/// How many files that are no part of the dump are named before the rest is only counted.
+const MAX_UNLISTED_NAMES: usize = 10;
+
 /// Writes a mongodump folder with a manifest.
 ///
 /// A folder may take several dumps one after the other, of one database each for instance. The manifest goes on
-/// vouching for the files of an earlier dump unless the new one covers their database.
+/// vouching for the files of an earlier dump unless the new one covers their database. What then is of no dump any
+/// more, and was not written over, stays where it is and is a problem of the run.
 #[derive(Debug)]
 pub struct FolderWriter {
     store: Arc<dyn Store>,
@@ -99,6 +103,34 @@ impl FolderWriter {
             )),
         }
         Ok(())
+    }
+
+    /// Says which files lie here that the manifest does not list, as those of an older dump that nothing replaced.
+    ///
+    /// They are not ours to remove, and what cannot be looked into is not ours to know.
+    async fn unlisted(&self, manifest: &FolderManifest) -> Option<String> {
+        let listing = match self.store.list().await {
+            Ok(listing) => listing,
+            Err(error) => {
+                let error = Error::from(error);
+                return Some(format!("cannot look for files of older dumps: {error}"));
+            }
+        };
+        let objects = listing.objects.iter().map(|object| object.path.as_str());
+        let leftovers = listing.leftovers.iter().map(String::as_str);
+        let paths = manifest::unlisted(manifest, objects.chain(leftovers));
+        let (named, rest) = paths.split_at(paths.len().min(MAX_UNLISTED_NAMES));
+        let rest = match rest.len() {
+            _ if named.is_empty() => return None,
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "files in {} that are no part of the dump: {}{rest}: remove them, or dump to an empty folder: \
+                verify will call them unexpected",
+            self.store.location(),
+            named.join(", ")
+        ))
     }
 
     /// The manifest of this run and of what earlier runs left in place.
@@ -203,7 +235,7 @@ impl DumpWriter for FolderWriter {
         .boxed()
     }
 
-    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<()>> {
+    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let manifest = self.manifest(run);
             let is_ours = |file: &&FileRecord| file.run as usize + 1 == manifest.runs.len();
@@ -223,13 +255,14 @@ impl DumpWriter for FolderWriter {
             let bytes = bytes.map_err(|error| {
                 Error::internal("could not write the manifest").caused_by(error)
             })?;
+            let problems = self.unlisted(&manifest).await;
             self.store.flush().await?;
             let mut upload = self.store.upload(MANIFEST_FILE).await?;
             upload.write(bytes.into()).await?;
             upload.finish().await?;
             self.store.flush().await?;
             drop(lock(&self.locked).take());
-            Ok(())
+            Ok(problems.into_iter().collect())
         }
         .boxed()
     }

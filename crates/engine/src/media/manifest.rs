@@ -1,6 +1,6 @@
 //! The manifest of a folder.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use rdump_format::{FolderManifest, MANIFEST_FILE, ManifestError};
 use rdump_storage::Store;
@@ -23,4 +23,19 @@ pub(crate) async fn read(
         .await
         .map_err(|error| Error::task("read manifest", error))?;
     Ok(Some((info.stored_bytes, parsed)))
+}
+
+/// Those of the paths that the manifest does not list, its own left out.
+pub(crate) fn unlisted<'a>(
+    manifest: &FolderManifest,
+    paths: impl IntoIterator<Item = &'a str>,
+) -> Vec<&'a str> {
+    let listed: HashSet<&str> = manifest
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .chain([MANIFEST_FILE])
+        .collect();
+    let paths = paths.into_iter();
+    paths.filter(|path| !listed.contains(path)).collect()
 }

@@ -1,9 +1,6 @@
 //! All files of a folder.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{FileRecord, FileRole, FolderManifest, MANIFEST_FILE};
@@ -80,15 +77,7 @@ fn unexpected(
     leftovers: &[String],
     report: &mut VerifyReport,
 ) {
-    let listed: BTreeSet<&str> = manifest
-        .files
-        .iter()
-        .map(|file| file.path.as_str())
-        .collect();
-    let strays = present
-        .keys()
-        .filter(|path| !listed.contains(path.as_str()) && path.as_str() != MANIFEST_FILE);
-    for path in strays {
+    for path in manifest::unlisted(manifest, present.keys().map(String::as_str)) {
         report.damage.push(Damage::new(
             path,
             DamageKind::Unexpected,

@@ -2,8 +2,11 @@
 
 use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
 
-use bson::doc;
-use rdump::{CancellationToken, Counters, Dump, DumpOptions, ErrorKind, FolderWriter, Location};
+use bson::{Document, doc};
+use rdump::{
+    CancellationToken, Compression, Counters, Dump, DumpOptions, ErrorKind, FolderWriter, Location,
+    verify_folder,
+};
 use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE};
 use rdump_testkit::{ReplicaSet, dataset, wait_for};
 use tempfile::TempDir;
@@ -57,6 +60,44 @@ async fn dumps_of_single_databases_share_a_folder_and_its_manifest() {
         ]
     );
     assert_eq!(manifest.runs.len(), 2);
+}
+
+#[tokio::test]
+async fn files_of_an_older_dump_that_nothing_replaced_are_left_and_told_of() {
+    let source = ReplicaSet::start().await;
+    let db = source.client().database("a");
+    for number in 10..22 {
+        let collection = db.collection(&format!("c{number}"));
+        collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    }
+    let dumped = dump(&source, DumpOptions::default().db("a")).await;
+    assert_eq!(dumped.report.problems, []);
+    db.collection::<Document>("c10").drop().await.unwrap();
+
+    let zstd = DumpOptions::default()
+        .db("a")
+        .compression(Compression::Zstd { level: 1 });
+    let report = dump_to(source.uri(), dumped.folder.path(), zstd.clone()).await;
+    let problems = report.unwrap().problems;
+    let expected = format!(
+        "files in {} that are no part of the dump: a/c10.bson, a/c10.metadata.json, a/c11.bson, a/c12.bson, \
+            a/c13.bson, a/c14.bson, a/c15.bson, a/c16.bson, a/c17.bson, a/c18.bson and 3 more: remove them, or dump \
+            to an empty folder: verify will call them unexpected",
+        dumped.folder.path().display()
+    );
+    let messages: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(messages, [expected]);
+    assert!(dumped.path("a/c10.bson").exists());
+    let location = Location::from(dumped.folder.path());
+    let verify = || verify_folder(&location, Arc::new(()), CancellationToken::new());
+    assert_eq!(verify().await.unwrap().damage.len(), 13);
+
+    for file in fs::read_dir(dumped.path("a")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let report = dump_to(source.uri(), dumped.folder.path(), zstd).await;
+    assert_eq!(report.unwrap().problems, []);
+    assert!(verify().await.unwrap().is_whole());
 }
 
 #[tokio::test]
