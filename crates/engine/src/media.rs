@@ -167,6 +167,8 @@ pub struct DumpEntry {
     /// Why it cannot be restored, if so: a file of it is missing or damaged, or two files are for it. There is
     /// neither metadata nor data then.
     pub damage: Option<Error>,
+    /// Whether the dump has a manifest, and it lists no file of this namespace.
+    pub unlisted: bool,
 }
 
 /// The data of one namespace of a dump that is read.

@@ -123,7 +123,8 @@ impl Restore {
     ///
     /// Documents that the target refuses as duplicates or by a validator do not end the run unless the options say
     /// so: they are counted, and their collection is a problem in the report. So is everything that differs, when it
-    /// is read back at the end, from what was asked for.
+    /// is read back at the end, from what was asked for, and every namespace that has files in the dump, but none that
+    /// its manifest lists.
     ///
     /// # Errors
     ///
@@ -142,13 +143,9 @@ impl Restore {
         for notice in &plan.notices {
             self.cx.notice(None, notice);
         }
-        let (verified, names) = (
-            plan.verified,
-            plan.namespaces
-                .iter()
-                .map(|planned| planned.namespace.clone()),
-        );
-        let names: Vec<Namespace> = names.collect();
+        let (verified, unlisted) = (plan.verified, self.unlisted(&plan));
+        let planned = plan.namespaces.iter();
+        let names: Vec<Namespace> = planned.map(|planned| planned.namespace.clone()).collect();
         let options = self.options.clone();
         let shared = run::Shared::new(
             self.cx.clone(),
@@ -162,6 +159,11 @@ impl Restore {
             .unless_cancelled(run::restore_all(&shared, plan))
             .await;
         let namespaces = restored.inspect_err(|_| self.cx.stopped(names.iter()))?;
+        for namespace in &unlisted {
+            let message =
+                "restored from files that the manifest does not list: it could not be verified";
+            self.cx.problem(Problem::new(Some(namespace), message));
+        }
         Ok(RestoreReport {
             documents: namespaces.iter().map(|namespace| namespace.documents).sum(),
             failed_documents: namespaces
@@ -174,6 +176,16 @@ impl Restore {
             retries: self.cx.counters.retries.value(),
             duration_seconds: clock.elapsed().as_secs_f64(),
         })
+    }
+
+    /// The namespaces of the plan that the dump's manifest knows nothing of.
+    fn unlisted(&self, plan: &RestorePlan) -> Vec<Namespace> {
+        let entries = &self.reader.contents().entries;
+        let unlisted = plan.namespaces.iter().filter(|planned| {
+            let entry = entries.get(planned.steps.entry);
+            entry.is_some_and(|entry| entry.unlisted)
+        });
+        unlisted.map(|planned| planned.namespace.clone()).collect()
     }
 }
 

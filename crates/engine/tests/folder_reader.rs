@@ -408,6 +408,9 @@ async fn files_beside_a_manifest_count_only_where_it_has_none() {
     let reader = open_all(&made).await;
     assert!(!reader.contents().verified && has_notice(&reader, "db.new cannot be verified"));
     assert_eq!(names(&reader), ["db.c", "db.new"]);
+    let entries = reader.contents().entries.iter();
+    let unlisted: Vec<_> = entries.map(|entry| entry.unlisted).collect();
+    assert_eq!(unlisted, [false, true]);
 }
 
 #[tokio::test]

@@ -132,6 +132,7 @@ mod tests {
             metadata: None,
             data: None,
             damage: None,
+            unlisted: false,
         };
         names.iter().map(entry).collect()
     }

@@ -432,3 +432,29 @@ fn raw_bucket(bucket: &RawDocumentBuf) -> RawDocumentBuf {
         .insert("v", "text");
     raw(&bucket)
 }
+
+#[tokio::test]
+async fn what_no_manifest_lists_is_restored_and_is_a_problem_if_it_was_selected() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(0..1));
+    made.manifest();
+    made.data("db.new", Codec::None, numbered(0..3));
+
+    let options = RestoreOptions::default().rename("db.*", "other.*");
+    let (report, _) = try_restore(&made.location(), &target, options).await;
+    let report = report.unwrap();
+    assert_eq!((report.documents, report.verified), (4, false));
+    let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+    let expected =
+        "other.new: restored from files that the manifest does not list: it could not be verified";
+    assert_eq!(problems, [expected]);
+
+    let select = Selector {
+        include: vec![Pattern::parse("db.c").unwrap()],
+        ..Selector::default()
+    };
+    let options = RestoreOptions::default().select(select);
+    let report = restore(&made.location(), &target, options).await;
+    assert_eq!(report.documents, 1);
+}

@@ -41,6 +41,11 @@ impl Parts {
             .map(|(file, _)| file)
             .chain(self.metadata.iter().map(|(file, _)| file))
     }
+
+    /// Whether the manifest lists a file of it.
+    fn is_vouched_for(&self) -> bool {
+        self.files().any(|file| file.record.is_some())
+    }
 }
 
 pub(super) async fn build(
@@ -76,7 +81,7 @@ pub(super) async fn build(
     let mut entries = Vec::new();
     for (namespace, parts) in parts {
         let order = parts.files().map(|file| file.path.clone()).min();
-        entries.push((order, entry(namespace, parts, &legacy, &mut files)));
+        entries.push((order, entry(place, namespace, parts, &legacy, &mut files)));
     }
     entries.sort_by(|(a, _), (b, _)| a.cmp(b));
     contents.entries = entries.into_iter().map(|(_, entry)| entry).collect();
@@ -244,7 +249,7 @@ fn keep_verified(
         return;
     }
     for (namespace, parts) in parts {
-        let vouched_for = parts.files().any(|file| file.record.is_some());
+        let vouched_for = parts.is_vouched_for();
         for file in parts.files().filter(|file| file.record.is_none()) {
             notices.push(match vouched_for {
                 true => format!(
@@ -267,11 +272,13 @@ fn keep_verified(
 }
 
 fn entry(
+    place: &Place,
     namespace: Namespace,
     parts: Parts,
     legacy: &LegacyIndexes,
     files: &mut HashMap<String, DataFile>,
 ) -> DumpEntry {
+    let unlisted = place.manifest.is_some() && !parts.is_vouched_for();
     let (metadata, data, damage) = match usable(&namespace, parts, legacy, files) {
         Ok((metadata, data)) => (metadata, data, None),
         Err(error) => (None, None, Some(error.for_namespace(&namespace))),
@@ -281,6 +288,7 @@ fn entry(
         metadata,
         data,
         damage,
+        unlisted,
     }
 }
 
