@@ -89,7 +89,7 @@ fn restore(args: &RestoreArgs) -> Exit {
         Ok(session) => session,
         Err(reason) => return usage("rrestore", &reason, Exit::Failed),
     };
-    run::<RestoreArgs, _>(&session, "rrestore", &args.generate, || {
+    let work = || {
         let mut request = RestoreRequest::new(args, &environment())?;
         warn(&session, &request.warnings);
         session
@@ -98,6 +98,15 @@ fn restore(args: &RestoreArgs) -> Exit {
         session
             .block_on(Some(&args.general), run_restore::run(&session, request))
             .map_err(Refusal::Option)
+    };
+    run::<RestoreArgs, _>(&session, "rrestore", &args.generate, || match work() {
+        // What fails once documents may have been inserted tells of them itself.
+        Err(Refusal::Option(error)) => {
+            let exit = failed(&session, &error);
+            session.console.log(run_restore::totals(0, 0));
+            Ok(exit)
+        }
+        done => done,
     })
 }
 

@@ -11,19 +11,19 @@ use crate::{
     session::{Session, is_cancelled},
 };
 
-/// Restores.
+/// Restores. An error means that no document was inserted.
 pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
     // The dump first: whether it can be read at all is known without the server.
     let reader = FolderReader::open(&request.location, request.reader.clone());
     let Some(reader) = session.unless_cancelled(reader).await? else {
-        return Ok(Exit::cancelled(session.strict));
+        return Ok(stopped(session, 0, 0));
     };
     let Some(target) = session
         .unless_cancelled(Target::connect(&request.connect))
         .await?
     else {
-        return Ok(Exit::cancelled(session.strict));
+        return Ok(stopped(session, 0, 0));
     };
     console.log(format_args!(
         "preparing collections to restore from {}",
@@ -38,7 +38,7 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         .cancel(session.cancel.clone())
         .counters(Arc::clone(&counters));
     let plan = match restore.plan().await {
-        Err(error) if is_cancelled(&error) => return Ok(Exit::cancelled(session.strict)),
+        Err(error) if is_cancelled(&error) => return Ok(stopped(session, 0, 0)),
         plan => plan?,
     };
     if request.dry_run {
@@ -62,11 +62,11 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         Ok(report) => Ok(finish(session, &request, &report)),
         Err(error) if is_cancelled(&error) => {
             console.always("restore stopped before its end");
-            console.log(totals(
+            Ok(stopped(
+                session,
                 counters.documents_written.value(),
                 counters.documents_failed.value(),
-            ));
-            Ok(Exit::cancelled(session.strict))
+            ))
         }
         Err(error) => {
             crate::failure::tell(console, &anyhow::Error::from(error));
@@ -77,6 +77,12 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
             Ok(Exit::Failed)
         }
     }
+}
+
+/// The end of a run that a signal stopped.
+fn stopped(session: &Session, restored: u64, failed: u64) -> Exit {
+    session.console.log(totals(restored, failed));
+    Exit::cancelled(session.strict)
 }
 
 fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {
@@ -106,6 +112,6 @@ fn refused_namespaces(report: &RestoreReport) -> usize {
 }
 
 /// mongorestore's last line.
-fn totals(restored: u64, failed: u64) -> String {
+pub(crate) fn totals(restored: u64, failed: u64) -> String {
     format!("{restored} document(s) restored successfully. {failed} document(s) failed to restore.")
 }

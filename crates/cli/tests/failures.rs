@@ -210,3 +210,32 @@ async fn a_missing_privilege_is_named_with_what_needs_it() {
     assert!(ran.stderr.contains("not authorized on shop to execute"));
     assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
 }
+
+#[tokio::test]
+async fn a_restore_that_fails_before_its_first_document_ends_with_the_totals_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    fs::create_dir(folder.path().join("db")).unwrap();
+    fs::write(folder.path().join("db/c.metadata.json"), "{").unwrap();
+    let unreachable = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100";
+    let missing = folder.path().join("missing");
+    for arguments in [
+        vec![unreachable, path],
+        vec![unreachable, missing.to_str().unwrap()],
+        vec![unreachable, "--numInsertionWorkersPerCollection", "0", path],
+        vec![unreachable, "--archive", path],
+    ] {
+        let ran = run(rrestore(), &arguments).await.expect(1);
+        let messages = ran.messages();
+        let failed = messages
+            .iter()
+            .position(|line| line.starts_with("Failed: "));
+        let last = messages.iter().position(|line| {
+            *line == "0 document(s) restored successfully. 0 document(s) failed to restore."
+        });
+        assert!(failed.is_some() && failed < last, "{}", ran.stderr);
+        assert_eq!(last, Some(messages.len() - 1), "{}", ran.stderr);
+    }
+    let ran = run(rrestore(), ["--no-such-option"]).await.expect(1);
+    assert!(!ran.stderr.contains("document(s)"), "{}", ran.stderr);
+}
