@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM: the first stops the run cleanly, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first stops the run cleanly, the second ends the process at once. SIGXFSZ is let pass.
 
 use std::{future::Future, io, pin::pin};
 
+use nix::libc::SIGXFSZ;
 use rdump::CancellationToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,6 +18,9 @@ pub(crate) struct Signals {
 impl Signals {
     /// Takes the signals over from their default, which is to end the process.
     pub(crate) fn new() -> io::Result<Self> {
+        // A file that outgrows the limit of the process (`ulimit -f`) is then a write that fails, and says so. What
+        // handles a signal once does so to the end of the process.
+        let _handled = signal(SignalKind::from_raw(SIGXFSZ))?;
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

@@ -2,7 +2,7 @@ use std::{fs, path::Path, process::Stdio};
 
 use bson::doc;
 use rdump_testkit::{ReplicaSet, Standalone, dataset};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::program::{dump, rdump, rrestore, run};
 
@@ -238,4 +238,19 @@ async fn a_restore_that_fails_before_its_first_document_ends_with_the_totals_too
     }
     let ran = run(rrestore(), ["--no-such-option"]).await.expect(1);
     assert!(!ran.stderr.contains("document(s)"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_become_so_large_is_a_failure_with_a_reason() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(10_000).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("sh");
+    let binary = env!("CARGO_BIN_EXE_rdump");
+    limited.args(["-c", r#"ulimit -f 100; exec "$0" "$@""#, binary]);
+    let uri = source.uri();
+    let arguments = ["--uri", &uri, "-o", folder.path().to_str().unwrap()];
+    let ran = run(limited, arguments).await.expect(1).says("Failed: ");
+    assert!(ran.stderr.contains("File too large"), "{}", ran.stderr);
+    assert!(!folder.path().join("rdump.manifest.json").exists());
 }
