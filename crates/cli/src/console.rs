@@ -1,6 +1,7 @@
 //! Everything that is printed: data on stdout, all else on stderr.
 //!
-//! Nothing here fails: whoever closes our stdout or stderr does not want to hear of it.
+//! Nothing here fails: whoever closes our stdout or stderr does not want to hear of it. If stdout takes no data for
+//! another reason, stderr says so, and the exit code is no longer that of success.
 
 use std::{
     fmt::Display,
@@ -15,6 +16,8 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::exit::Exit;
+
 /// The version of the JSON lines; it changes when a line loses something or means something else.
 const JSON_VERSION: u32 = 1;
 
@@ -24,7 +27,10 @@ pub(crate) struct Console {
     level: i8,
     json: bool,
     bars: Option<MultiProgress>,
+    /// Nothing more goes to stdout.
     stdout_closed: Arc<AtomicBool>,
+    /// Something did not reach stdout though it was wanted there.
+    stdout_failed: Arc<AtomicBool>,
 }
 
 /// One line of JSON on stdout.
@@ -51,6 +57,7 @@ impl Console {
             json,
             bars,
             stdout_closed: Arc::default(),
+            stdout_failed: Arc::default(),
         }
     }
 
@@ -101,8 +108,21 @@ impl Console {
             Some(bars) => bars.suspend(write),
             None => write(),
         };
-        if written.is_err() {
-            self.stdout_closed.store(true, Ordering::Relaxed);
+        let Err(error) = written else { return };
+        self.stdout_closed.store(true, Ordering::Relaxed);
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            self.stdout_failed.store(true, Ordering::Relaxed);
+            self.always(format_args!("cannot write to standard output: {error}"));
+        }
+    }
+
+    /// How a command ends that would have ended so, if stdout had taken everything.
+    pub(crate) fn ended(&self, exit: Exit) -> Exit {
+        match exit {
+            Exit::Done | Exit::Problems if self.stdout_failed.load(Ordering::Relaxed) => {
+                Exit::Failed
+            }
+            exit => exit,
         }
     }
 

@@ -115,10 +115,11 @@ fn verify(args: &VerifyArgs) -> Exit {
         Ok(session) => session,
         Err(reason) => return usage("rdump verify", &reason, Exit::Usage),
     };
-    match session.block_on(None, run_verify::run(&session, args)) {
+    let exit = match session.block_on(None, run_verify::run(&session, args)) {
         Ok(exit) => exit,
         Err(error) => failed(&session, &error),
-    }
+    };
+    session.console.ended(exit)
 }
 
 /// Generates, or does the work, and tells why if it fails.
@@ -133,11 +134,12 @@ fn run<A: clap::CommandFactory, F: FnOnce() -> Result<Exit, Refusal>>(
         Ok(false) => work(),
         Err(error) => Err(Refusal::Option(error)),
     };
-    match done {
+    let exit = match done {
         Ok(exit) => exit,
         Err(Refusal::Usage(reason)) => usage(name, &reason, Exit::Failed),
         Err(Refusal::Option(error)) => failed(session, &error),
-    }
+    };
+    session.console.ended(exit)
 }
 
 fn failed(session: &Session, error: &anyhow::Error) -> Exit {
@@ -152,8 +154,9 @@ fn warn(session: &Session, warnings: &[String]) {
 }
 
 fn print(text: &str) -> Exit {
-    Console::new(0, false).stdout(text);
-    Exit::Done
+    let console = Console::new(0, false);
+    console.stdout(text);
+    console.ended(Exit::Done)
 }
 
 fn usage(name: &str, reason: &str, exit: Exit) -> Exit {
