@@ -254,3 +254,38 @@ async fn a_file_that_may_not_become_so_large_is_a_failure_with_a_reason() {
     assert!(ran.stderr.contains("File too large"), "{}", ran.stderr);
     assert!(!folder.path().join("rdump.manifest.json").exists());
 }
+
+#[tokio::test]
+async fn what_an_older_dump_left_is_told_by_the_next_dump_and_by_a_restore() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(10).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    dump(&source, folder.path(), &["-d", "shop"])
+        .await
+        .expect(0);
+    let db = source.client().database("shop");
+    let orders = db.collection::<bson::Document>("orders");
+    orders.drop().await.unwrap();
+    let other = db.collection("other");
+    other.insert_one(doc! { "_id": 1 }).await.unwrap();
+
+    let left = format!(
+        "WARNING: files in {} that are no part of the dump: shop/orders.bson, ",
+        folder.path().display()
+    );
+    let again = async |more: &[&str]| {
+        let arguments = [&["-d", "shop", "--quiet"], more].concat();
+        dump(&source, folder.path(), &arguments).await
+    };
+    again(&[]).await.expect(0).says(&left);
+    again(&["--strict"]).await.expect(3).says(&left);
+
+    let uri = source.uri();
+    let arguments = [&uri, "--drop", folder.path().to_str().unwrap()];
+    let unlisted = "WARNING: shop.orders: restored from files that the manifest does not list";
+    let ran = run(rrestore(), arguments).await.expect(1).says(unlisted);
+    let last = "11 document(s) restored successfully. 0 document(s) failed to restore.";
+    assert_eq!(*ran.messages().last().unwrap(), last);
+    let strict = arguments.iter().copied().chain(["--strict"]);
+    run(rrestore(), strict).await.expect(3).says(unlisted);
+}
