@@ -270,7 +270,7 @@ async fn what_an_older_dump_left_is_told_by_the_next_dump_and_by_a_restore() {
     other.insert_one(doc! { "_id": 1 }).await.unwrap();
 
     let left = format!(
-        "WARNING: files in {} that are no part of the dump: shop/orders.bson, ",
+        "WARNING: files in {} are no part of the dump: shop/orders.bson, ",
         folder.path().display()
     );
     let again = async |more: &[&str]| {

@@ -126,8 +126,8 @@ impl FolderWriter {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "files in {} that are no part of the dump: {}{rest}: remove them, or dump to an empty folder: \
-                verify will call them unexpected",
+            "files in {} are no part of the dump: {}{rest}; verify will call them unexpected, which a dump to an empty \
+             folder avoids",
             self.store.location(),
             named.join(", ")
         ))
