@@ -1,17 +1,14 @@
 //! What a dump does to the folder that it writes to.
 
-use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use bson::{Document, doc};
-use rdump::{
-    CancellationToken, Compression, Counters, Dump, DumpOptions, ErrorKind, FolderWriter, Location,
-    verify_folder,
-};
+use rdump::{CancellationToken, Compression, DumpOptions, ErrorKind, Location, verify_folder};
 use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE};
-use rdump_testkit::{ReplicaSet, dataset, wait_for};
+use rdump_testkit::{ReplicaSet, dataset};
 use tempfile::TempDir;
 
-use super::{connect, dump, dump_to};
+use super::{dump, dump_to};
 
 #[tokio::test]
 async fn a_database_that_does_not_exist_leaves_no_trace() {
@@ -172,43 +169,4 @@ async fn the_manifest_counts_what_the_files_hold() {
             file.path
         );
     }
-}
-
-#[tokio::test]
-async fn a_cancelled_dump_says_so_and_leaves_nothing_half_written() {
-    let source = ReplicaSet::start().await;
-    dataset::seed_bulk(
-        &source.client(),
-        "shop.c",
-        dataset::Shape::Medium,
-        20_000,
-        1,
-    )
-    .await;
-    let folder = TempDir::new().unwrap();
-    let writer = FolderWriter::create(&Location::from(folder.path())).unwrap();
-    let (cancel, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
-    let dump = Dump::new(&connect(source.uri()).await, Arc::new(writer))
-        .options(DumpOptions::default().limit_bytes_per_second(4 << 20))
-        .counters(Arc::clone(&counters))
-        .cancel(cancel.clone());
-    let plan = dump.plan().await.unwrap();
-    let stop = async {
-        wait_for(
-            "documents to be read",
-            Duration::from_secs(20),
-            async || (counters.documents_read.value() > 0).then_some(()),
-        )
-        .await;
-        cancel.cancel();
-    };
-    let (result, ()) = futures::join!(dump.run(plan), stop);
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
-    let mut left: Vec<_> = fs::read_dir(folder.path().join("shop"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    left.sort();
-    assert_eq!(left, ["c.metadata.json"]);
-    assert!(!folder.path().join(MANIFEST_FILE).exists());
 }
