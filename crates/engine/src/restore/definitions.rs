@@ -37,7 +37,11 @@ impl Shared {
         loop {
             match self.create(planned).await {
                 // An insert that an earlier restore left under way makes the collection that was dropped again.
-                Err(error) if self.options.drop && error.kind() == ErrorKind::Conflict => {
+                Err(error)
+                    if self.options.drop
+                        && !namespace.collection.starts_with("system.")
+                        && error.kind() == ErrorKind::Conflict =>
+                {
                     let what = "dropping it once more";
                     retries
                         .again_after(&self.cx, Some(namespace), what, error)
