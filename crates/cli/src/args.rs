@@ -34,8 +34,8 @@ const AFTER_HELP_RESTORE: &str = "\
 Environment:
   RDUMP_URI  connection string, where neither --uri, --host nor --port is given
 
-Exit codes: 0 done, even if the server refused documents; 1 failed. With --strict: 3 if it refused
-any or there were other problems, 130 stopped by a signal.";
+Exit codes: 0 done, even if the server refused documents; 1 failed, or done with other problems.
+With --strict: 3 if it refused any or there were other problems, 130 stopped by a signal.";
 
 const AFTER_HELP_VERIFY: &str = "\
 Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 4 damaged,

@@ -53,7 +53,7 @@ pub(crate) struct VerbosityArgs {
     )]
     pub(crate) verbose: Vec<String>,
 
-    /// Say nothing but why it failed
+    /// Say nothing but what went wrong
     #[arg(long)]
     pub(crate) quiet: bool,
 }
