@@ -26,6 +26,7 @@ use self::{
     servers::Servers,
 };
 use crate::{
+    arguments::arguments,
     programs::{Programs, ReferenceTools},
     screen,
 };
@@ -35,7 +36,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = discard::maybe_run() {
         return code;
     }
-    let options = Options::parse();
+    let options = Options::parse_from(arguments());
     if options.list {
         for row in rows::ROWS {
             screen::line(format!("{:<16} {}", row.name, row.title));

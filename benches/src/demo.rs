@@ -22,6 +22,7 @@ use rdump_testkit::{
 use tempfile::TempDir;
 
 use crate::{
+    arguments::arguments,
     folder::Contents,
     programs::Programs,
     screen::{self, Step},
@@ -53,7 +54,7 @@ struct Demo {
 
 /// Runs the demo; the exit code is 0 only if what was restored is the same as what was dumped.
 pub fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Options::parse_from(arguments());
     let outcome = tokio::runtime::Runtime::new()
         .context("could not start the runtime")
         .and_then(|runtime| {

@@ -5,6 +5,7 @@
 //! `mongodump` and `mongorestore` in turn, each as a process of its own. The criterion benches in
 //! `benches/stages.rs` measure single stages without a server.
 
+mod arguments;
 pub mod compare;
 pub mod demo;
 mod folder;
