@@ -7,8 +7,8 @@
 use std::io::Read;
 
 use rdump_format::{
-    Codec, CollectionMetadata, Digest, DocumentReader, FileName, FolderManifest, SegmentRecord,
-    check_document, decoder, escape, ext_json, stem, unescape, validate,
+    Codec, CollectionMetadata, Digest, Digester, DocumentReader, FileName, FolderManifest,
+    SegmentRecord, check_document, decoder, escape, ext_json, stem, unescape, validate,
 };
 
 /// The most that one input is decompressed to, in bytes.
@@ -115,7 +115,7 @@ pub fn segment(input: &[u8]) {
         sha256: Digest::of(stored),
     };
     let mut out = b"before".to_vec();
-    let opened = record.open(codec, stored, &mut out);
+    let opened = record.open(codec, stored, &mut Digester::new(), &mut out);
     let grown = out.len() as u64 - 6;
     assert_eq!(
         grown,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
-use rdump_format::{Codec, CollectionMetadata, Digest, Namespace, Prelude, RunRecord};
+use rdump_format::{Codec, CollectionMetadata, Namespace, Prelude, RunRecord};
 
 use crate::{Error, Result};
 
@@ -59,9 +59,9 @@ pub trait NamespaceWriter: fmt::Debug + Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Packing {
-    /// Compressed as the options say, with a digest of the stored bytes.
+    /// Compressed as the options say.
     Sealed,
-    /// As they are, without a digest.
+    /// As they are.
     Plain,
 }
 
@@ -75,8 +75,6 @@ pub struct PackedSegment {
     pub documents: u64,
     /// Their size before compression, in bytes.
     pub uncompressed_bytes: u64,
-    /// The SHA-256 of [`bytes`](Self::bytes); `None` for [`Packing::Plain`].
-    pub digest: Option<Digest>,
 }
 
 /// What a dump is about, told to the medium before anything else.

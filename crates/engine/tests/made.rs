@@ -8,7 +8,7 @@ use std::{
 use bson::{Document, RawDocumentBuf};
 use rdump::{Codec, Compression, Location, Namespace};
 use rdump_format::{
-    CollectionMetadata, Compressor, Digest, FileKind, FileName, FileRecord, FileRole,
+    CollectionMetadata, Compressor, Digest, Digester, FileKind, FileName, FileRecord, FileRole,
     FolderManifest, MANIFEST_FILE, RunRecord, Segment, SegmentRecord, SourceRecord, data_file,
     metadata_file,
 };
@@ -75,6 +75,7 @@ impl Made {
         let documents: Vec<_> = documents.into_iter().collect();
         let mut stored = Vec::new();
         let mut segments: Vec<SegmentRecord> = Vec::new();
+        let mut digester = Digester::new();
         let mut compressor = Compressor::new(compression(codec)).unwrap();
         let mut chunks: Vec<_> = documents.chunks(100).collect();
         if chunks.is_empty() && codec != Codec::None {
@@ -87,8 +88,14 @@ impl Made {
                 segment.documents += 1;
             }
             let sealed = segment.seal(&mut compressor, Vec::new()).unwrap();
-            stored.extend_from_slice(&sealed.stored);
-            segments.push(sealed.record);
+            let bytes = segment.body.len() as u64;
+            segments.push(SegmentRecord::of(
+                segment.documents,
+                bytes,
+                &sealed,
+                &mut digester,
+            ));
+            stored.extend_from_slice(&sealed);
         }
         let mut record = FileRecord::new(&path, FileRole::Data, Digest::of(&stored));
         record.namespace = Some(namespace);

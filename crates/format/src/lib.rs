@@ -19,17 +19,19 @@
 //! Packing documents into a segment, and reading it back against its record:
 //!
 //! ```
-//! use rdump_format::{Codec, Compression, Compressor, SegmentBuilder};
+//! use rdump_format::{Codec, Compression, Compressor, Digester, SegmentBuilder, SegmentRecord};
 //!
 //! let mut builder = SegmentBuilder::new(8 * 1024 * 1024);
 //! builder.push(bson::rawdoc! { "_id": 1 }.as_bytes())?;
 //! let segment = builder.finish().expect("a document was pushed");
 //!
 //! let mut compressor = Compressor::new(Compression::ZSTD)?;
-//! let sealed = segment.seal(&mut compressor, Vec::new())?;
+//! let stored = segment.seal(&mut compressor, Vec::new())?;
+//! let bytes = segment.body.len() as u64;
+//! let record = SegmentRecord::of(segment.documents, bytes, &stored, &mut Digester::new());
 //!
 //! let mut documents = Vec::new();
-//! sealed.record.open(Codec::Zstd, &sealed.stored, &mut documents)?;
+//! record.open(Codec::Zstd, &stored, &mut Digester::new(), &mut documents)?;
 //! assert_eq!(documents, segment.body);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -77,8 +79,6 @@ pub use namespace::{
 };
 pub use prelude::{PRELUDE_FILE, Prelude, PreludeError};
 pub use remap::Remap;
-pub use segment::{
-    MAX_SEGMENT_BYTES, SealedSegment, Segment, SegmentBuilder, SegmentError, SegmentRecord,
-};
+pub use segment::{MAX_SEGMENT_BYTES, Segment, SegmentBuilder, SegmentError, SegmentRecord};
 pub use select::{Pattern, PatternError, Selector};
 pub use validate::{InvalidBson, validate};

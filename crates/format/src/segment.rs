@@ -10,7 +10,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Codec, CodecError, Compressor, decompress};
-use crate::digest::Digest;
+use crate::digest::{Digest, Digester};
 use crate::framing::{FrameError, check_document, documents};
 
 /// The longest segment that a manifest may list, in bytes, before compression and as stored: 1 GiB,
@@ -119,8 +119,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Compresses the documents into `out`, whose content is dropped, and takes the digest of what
-    /// is stored.
+    /// Compresses the documents into `out`, whose content is dropped, and returns it: what is to be
+    /// stored.
     ///
     /// # Errors
     ///
@@ -129,29 +129,11 @@ impl Segment {
         &self,
         compressor: &mut Compressor,
         mut out: Vec<u8>,
-    ) -> Result<SealedSegment, CodecError> {
+    ) -> Result<Vec<u8>, CodecError> {
         out.clear();
         compressor.compress(&self.body, &mut out)?;
-        let record = SegmentRecord {
-            documents: self.documents,
-            uncompressed_bytes: self.body.len() as u64,
-            stored_bytes: out.len() as u64,
-            sha256: Digest::of(&out),
-        };
-        Ok(SealedSegment {
-            stored: out,
-            record,
-        })
+        Ok(out)
     }
-}
-
-/// A segment that is ready to be stored.
-#[derive(Debug)]
-pub struct SealedSegment {
-    /// The bytes to store.
-    pub stored: Vec<u8>,
-    /// What the manifest says about them.
-    pub record: SegmentRecord,
 }
 
 /// What a manifest says about one segment.
@@ -167,55 +149,102 @@ pub struct SegmentRecord {
     pub uncompressed_bytes: u64,
     /// Length as stored, in bytes.
     pub stored_bytes: u64,
-    /// Digest of the stored bytes.
+    /// Digest of the data file from its first byte to the end of the segment.
     pub sha256: Digest,
 }
 
 impl SegmentRecord {
-    /// Appends the documents that `stored` holds to `out`, if `stored` is what this record
-    /// describes.
+    /// Describes a segment of `documents` documents, `uncompressed_bytes` long, that is `stored` after what
+    /// `digester` has seen; it has seen the segment too then.
+    #[must_use]
+    pub fn of(
+        documents: u64,
+        uncompressed_bytes: u64,
+        stored: &[u8],
+        digester: &mut Digester,
+    ) -> Self {
+        digester.update(stored);
+        Self {
+            documents,
+            uncompressed_bytes,
+            stored_bytes: stored.len() as u64,
+            sha256: digester.clone().finish(),
+        }
+    }
+
+    /// Appends the documents that `stored` holds to `out`, if `stored` is what this record describes
+    /// and `digester` has seen what is stored before it; it has seen the segment too then.
     ///
     /// Length and digest are compared before anything is decompressed; then the decompressed
     /// length, the framing of every document and their number.
     ///
     /// # Errors
     ///
-    /// [`SegmentError`]; `out` is then as it was before.
-    pub fn open(&self, codec: Codec, stored: &[u8], out: &mut Vec<u8>) -> Result<(), SegmentError> {
+    /// [`SegmentError`]; `out` is then as it was before. After [`SegmentError::StoredLength`] and
+    /// [`SegmentError::Digest`] the digests of later segments say nothing any more.
+    pub fn open(
+        &self,
+        codec: Codec,
+        stored: &[u8],
+        digester: &mut Digester,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SegmentError> {
+        self.check_stored(stored, digester)?;
+        let start = out.len();
+        decompress(codec, stored, self.uncompressed_bytes, out)
+            .map_err(|source| SegmentError::Codec { source })?;
+        let outcome = self.check_documents(out.get(start..).unwrap_or_default());
+        if outcome.is_err() {
+            out.truncate(start);
+        }
+        outcome
+    }
+
+    /// As [`open`](Self::open), of a segment that is not compressed, where it lies.
+    ///
+    /// # Errors
+    ///
+    /// As `open` has them.
+    pub fn check_plain(&self, stored: &[u8], digester: &mut Digester) -> Result<(), SegmentError> {
+        self.check_stored(stored, digester)?;
+        self.check_documents(stored)
+    }
+
+    fn check_stored(&self, stored: &[u8], digester: &mut Digester) -> Result<(), SegmentError> {
         if stored.len() as u64 != self.stored_bytes {
             return Err(SegmentError::StoredLength {
                 recorded: self.stored_bytes,
                 actual: stored.len() as u64,
             });
         }
-        if Digest::of(stored) != self.sha256 {
+        digester.update(stored);
+        if digester.clone().finish() != self.sha256 {
             return Err(SegmentError::Digest {
                 recorded: self.sha256,
             });
         }
-        let start = out.len();
-        decompress(codec, stored, self.uncompressed_bytes, out)
-            .map_err(|source| SegmentError::Codec { source })?;
-        let counted = count(out.get(start..).unwrap_or_default());
-        let outcome = match counted {
-            Err(source) => Err(SegmentError::Framing { source }),
-            Ok(actual) if actual != self.documents => Err(SegmentError::Documents {
+        Ok(())
+    }
+
+    fn check_documents(&self, body: &[u8]) -> Result<(), SegmentError> {
+        let counted = documents(body).try_fold(0_u64, |count, document| {
+            document.map(|_| count.saturating_add(1))
+        });
+        let actual = counted.map_err(|source| SegmentError::Framing { source })?;
+        if body.len() as u64 != self.uncompressed_bytes {
+            return Err(SegmentError::Length {
+                recorded: self.uncompressed_bytes,
+                actual: body.len() as u64,
+            });
+        }
+        if actual != self.documents {
+            return Err(SegmentError::Documents {
                 recorded: self.documents,
                 actual,
-            }),
-            Ok(_) => Ok(()),
-        };
-        if outcome.is_err() {
-            out.truncate(start);
+            });
         }
-        outcome
+        Ok(())
     }
-}
-
-fn count(body: &[u8]) -> Result<u64, FrameError> {
-    documents(body).try_fold(0_u64, |count, document| {
-        document.map(|_| count.saturating_add(1))
-    })
 }
 
 impl From<(u64, u64, u64, Digest)> for SegmentRecord {
@@ -250,12 +279,14 @@ impl From<SegmentRecord> for (u64, u64, u64, Digest) {
 pub enum SegmentError {
     #[error("segment is {actual} bytes long, but the manifest recorded {recorded}")]
     StoredLength { recorded: u64, actual: u64 },
-    #[error("SHA-256 of the segment is not {recorded}, which the manifest recorded")]
+    #[error("SHA-256 up to the end of the segment is not {recorded}, which the manifest recorded")]
     Digest { recorded: Digest },
     #[error("cannot decompress the segment")]
     Codec { source: CodecError },
     #[error("segment does not hold whole documents")]
     Framing { source: FrameError },
+    #[error("segment holds {actual} bytes of documents, but the manifest recorded {recorded}")]
+    Length { recorded: u64, actual: u64 },
     #[error("segment holds {actual} documents, but the manifest recorded {recorded}")]
     Documents { recorded: u64, actual: u64 },
 }

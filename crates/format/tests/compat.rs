@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rdump_format::{
-    Codec, CollectionMetadata, Digest, FileName, FileRecord, FileRole, FolderManifest,
+    Codec, CollectionMetadata, Digest, Digester, FileName, FileRecord, FileRole, FolderManifest,
     FormatVersion, MANIFEST_FILE, Prelude, decoder, documents, validate,
 };
 
@@ -28,9 +28,10 @@ fn content(folder: &Path, file: &FileRecord) -> Result<Vec<u8>, Box<dyn Error>> 
     assert_eq!(content.len() as u64, file.uncompressed_bytes);
     if file.kind == FileRole::Data {
         let (mut opened, mut rest) = (Vec::new(), stored.as_slice());
+        let mut digester = Digester::new();
         for segment in &file.segments {
             let (piece, after) = rest.split_at(usize::try_from(segment.stored_bytes)?);
-            segment.open(file.codec, piece, &mut opened)?;
+            segment.open(file.codec, piece, &mut digester, &mut opened)?;
             rest = after;
         }
         assert!(rest.is_empty());

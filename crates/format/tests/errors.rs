@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use rdump_format::{
-    Codec, CollectionMetadata, Compression, Compressor, Digest, DocumentReader, FileName,
+    Codec, CollectionMetadata, Compression, Compressor, Digest, Digester, DocumentReader, FileName,
     FolderManifest, FormatVersion, Namespace, Pattern, Prelude, Remap, SegmentRecord,
     check_collection_argument, check_collection_name, check_database_name, check_document,
     decompress, documents, ext_json, unescape, validate,
@@ -71,7 +71,7 @@ fn documents_and_segments() {
         sha256: Digest::of(&three),
     };
     let open = |record: &SegmentRecord, stored: &[u8]| {
-        text(record.open(Codec::None, stored, &mut Vec::new()))
+        text(record.open(Codec::None, stored, &mut Digester::new(), &mut Vec::new()))
     };
     let decompress =
         |codec, stored: &[u8], bytes| text(decompress(codec, stored, bytes, &mut Vec::new()));

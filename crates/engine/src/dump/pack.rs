@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rdump_format::{Compression, Compressor, Digest, Segment, SegmentBuilder};
+use rdump_format::{Compression, Compressor, Segment, SegmentBuilder};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -119,21 +119,16 @@ impl Packers {
             .map_err(|_closed| Error::internal("the writer stopped before the packer"))
     }
 
-    /// Compresses and digests. Blocks for as long as that takes: about 20 ms for 8 MiB.
+    /// Compresses. Blocks for as long as that takes: about 20 ms for 8 MiB.
     fn seal(&self, segment: Segment) -> Result<PackedSegment> {
         let (documents, uncompressed_bytes) = (segment.documents, segment.body.len() as u64);
-        let packed = |bytes: Bytes, digest| PackedSegment {
+        let packed = |bytes: Bytes| PackedSegment {
             bytes,
             documents,
             uncompressed_bytes,
-            digest,
         };
         match (self.packing, self.compression) {
-            (Packing::Plain, _) => Ok(packed(segment.body.into(), None)),
-            (Packing::Sealed, Compression::None) => {
-                let digest = Digest::of(&segment.body);
-                Ok(packed(segment.body.into(), Some(digest)))
-            }
+            (Packing::Plain, _) | (_, Compression::None) => Ok(packed(segment.body.into())),
             (Packing::Sealed, compression) => {
                 let failed =
                     |error| Error::internal("could not compress a segment").caused_by(error);
@@ -142,10 +137,10 @@ impl Packers {
                     .map_or_else(|| Compressor::new(compression), Ok)
                     .map_err(failed)?;
                 let out = lock(&self.stored).pop().unwrap_or_default();
-                let sealed = segment.seal(&mut compressor, out).map_err(failed)?;
+                let stored = segment.seal(&mut compressor, out).map_err(failed)?;
                 lock(&self.compressors).push(compressor);
                 lock(&self.bodies).push(segment.body);
-                Ok(packed(sealed.stored.into(), Some(sealed.record.sha256)))
+                Ok(packed(stored.into()))
             }
         }
     }

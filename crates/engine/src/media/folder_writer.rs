@@ -280,25 +280,23 @@ struct FolderNamespace {
 impl NamespaceWriter for FolderNamespace {
     fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
         async move {
-            let stored_bytes = segment.bytes.len() as u64;
-            let (mut digester, bytes) = (std::mem::take(&mut self.digester), segment.bytes.clone());
+            let (mut digester, stored) =
+                (std::mem::take(&mut self.digester), segment.bytes.clone());
+            let (documents, uncompressed_bytes) = (segment.documents, segment.uncompressed_bytes);
             let digested = tokio::task::spawn_blocking(move || {
-                digester.update(&bytes);
-                digester
-            });
-            self.record.documents += segment.documents;
-            self.record.uncompressed_bytes += segment.uncompressed_bytes;
-            self.record.stored_bytes += stored_bytes;
-            self.record.segments.push(SegmentRecord {
-                documents: segment.documents,
-                uncompressed_bytes: segment.uncompressed_bytes,
-                stored_bytes,
-                sha256: segment.digest.unwrap_or_else(|| Digest::of(&segment.bytes)),
+                let record =
+                    SegmentRecord::of(documents, uncompressed_bytes, &stored, &mut digester);
+                (record, digester)
             });
             self.upload.write(segment.bytes).await?;
-            self.digester = digested
+            let (record, digester) = digested
                 .await
                 .map_err(|error| Error::task("digest", error))?;
+            self.digester = digester;
+            self.record.documents += record.documents;
+            self.record.uncompressed_bytes += record.uncompressed_bytes;
+            self.record.stored_bytes += record.stored_bytes;
+            self.record.segments.push(record);
             Ok(())
         }
         .boxed()
@@ -341,15 +339,11 @@ impl NamespaceWriter for FolderNamespace {
 fn empty_segment(codec: Codec) -> Result<PackedSegment> {
     let failed = |error| Error::internal("could not compress an empty segment").caused_by(error);
     let mut compressor = Compressor::new(default_compression(codec)).map_err(failed)?;
-    let sealed = Segment::default()
-        .seal(&mut compressor, Vec::new())
-        .map_err(failed)?;
-    let digest = Some(sealed.record.sha256);
+    let stored = Segment::default().seal(&mut compressor, Vec::new());
     Ok(PackedSegment {
-        bytes: sealed.stored.into(),
+        bytes: stored.map_err(failed)?.into(),
         documents: 0,
         uncompressed_bytes: 0,
-        digest,
     })
 }
 

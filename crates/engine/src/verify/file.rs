@@ -4,8 +4,7 @@ use std::{error::Error as StdError, sync::Arc};
 
 use bytes::Bytes;
 use rdump_format::{
-    CollectionMetadata, Digester, FileRecord, FileRole, Prelude, SegmentError, SegmentRecord,
-    decompress,
+    CollectionMetadata, Digester, FileRecord, FileRole, Prelude, SegmentError, decompress,
 };
 use rdump_storage::{StorageError, Store};
 
@@ -14,7 +13,7 @@ use crate::{Error, Event, Result, context::RunContext};
 
 /// How much of a file without segments is read at once, in bytes.
 const READ_BYTES: u64 = 8 << 20;
-/// Faults that are told of one file; a file of zeros would have one in every segment.
+/// Faults that are told of one file.
 const MOST_FAULTS: usize = 10;
 
 /// What was found in a file.
@@ -41,48 +40,32 @@ pub(super) async fn check(
     cx: &RunContext,
 ) -> Result<Checked> {
     let mut checked = Checked::default();
-    let digested = match record.kind {
+    match record.kind {
         FileRole::Data => segments(store, record, cx, &mut checked).await?,
         _ => small(store, record, &mut checked).await?,
-    };
-    match digested {
-        Some(digester) if checked.damage.is_empty() => {
-            let actual = digester.finish();
-            if actual != record.sha256 {
-                let message = format!(
-                    "its SHA-256 is {actual}, but the manifest recorded {}",
-                    record.sha256
-                );
-                checked
-                    .damage
-                    .push(Damage::new(&record.path, DamageKind::Digest, message));
-            }
-        }
-        _ => {}
     }
     Ok(checked)
 }
 
-/// Checks every segment by itself; the digest of the whole file goes along.
+/// Checks one segment after the other, up to the first whose digest is not right: that of each covers those before.
 async fn segments(
     store: &Arc<dyn Store>,
     record: &FileRecord,
     cx: &RunContext,
     checked: &mut Checked,
-) -> Result<Option<Digester>> {
+) -> Result<()> {
     let mut digester = Digester::new();
     let mut body = Vec::new();
     let (mut start, mut uncompressed_bytes) = (0, 0);
     for (number, segment) in record.segments.iter().enumerate() {
         let end = start + segment.stored_bytes;
         let Some(stored) = read(store, record, start..end, checked).await? else {
-            return Ok(None);
+            return Ok(());
         };
         let (codec, described) = (record.codec, segment.clone());
         let work = tokio::task::spawn_blocking(move || {
-            digester.update(&stored);
             body.clear();
-            let opened = described.open(codec, &stored, &mut body);
+            let opened = described.open(codec, &stored, &mut digester, &mut body);
             (digester, body, opened)
         });
         let opened;
@@ -95,19 +78,36 @@ async fn segments(
                 uncompressed_bytes += segment.uncompressed_bytes;
                 advanced(cx, record, checked.documents, uncompressed_bytes);
             }
-            Err(error) if checked.damage.len() < MOST_FAULTS => {
-                let place = format!(
-                    "segment {} of {} (bytes {start} to {end})",
+            Err(error) => {
+                let kind = match error {
+                    SegmentError::StoredLength { .. } | SegmentError::Digest { .. } => {
+                        DamageKind::Digest
+                    }
+                    _ => DamageKind::Format,
+                };
+                let (count, documents) = (record.segments.len(), segment.documents);
+                let rest = match count - number - 1 {
+                    unchecked if kind == DamageKind::Digest && unchecked > 0 => {
+                        format!("; the {unchecked} segments after it were not checked")
+                    }
+                    _ => String::new(),
+                };
+                let message = format!(
+                    "segment {} of {count} (bytes {start} to {end}), {documents} documents: {}{rest}",
                     number + 1,
-                    record.segments.len()
+                    chain(&error)
                 );
-                checked.damage.push(fault(record, segment, &place, &error));
+                checked
+                    .damage
+                    .push(Damage::new(&record.path, kind, message));
+                if kind == DamageKind::Digest || checked.damage.len() == MOST_FAULTS {
+                    return Ok(());
+                }
             }
-            Err(_) => {}
         }
         start = end;
     }
-    Ok(Some(digester))
+    Ok(())
 }
 
 fn advanced(cx: &RunContext, record: &FileRecord, documents: u64, uncompressed_bytes: u64) {
@@ -120,51 +120,35 @@ fn advanced(cx: &RunContext, record: &FileRecord, documents: u64, uncompressed_b
     }
 }
 
-fn fault(
-    record: &FileRecord,
-    segment: &SegmentRecord,
-    place: &str,
-    error: &SegmentError,
-) -> Damage {
-    let kind = match error {
-        SegmentError::StoredLength { .. } | SegmentError::Digest { .. } => DamageKind::Digest,
-        _ => DamageKind::Format,
-    };
-    let documents = segment.documents;
-    Damage::new(
-        &record.path,
-        kind,
-        format!("{place}, {documents} documents: {}", chain(error)),
-    )
-}
-
 /// Checks a file of metadata or the prelude: its digest, and whether it can be read.
-async fn small(
-    store: &Arc<dyn Store>,
-    record: &FileRecord,
-    checked: &mut Checked,
-) -> Result<Option<Digester>> {
+async fn small(store: &Arc<dyn Store>, record: &FileRecord, checked: &mut Checked) -> Result<()> {
     let mut digester = Digester::new();
     let mut stored = Vec::new();
     let mut start = 0;
     while start < record.stored_bytes {
         let end = record.stored_bytes.min(start + READ_BYTES);
         let Some(bytes) = read(store, record, start..end, checked).await? else {
-            return Ok(None);
+            return Ok(());
         };
         digester.update(&bytes);
         stored.extend_from_slice(&bytes);
         start = end;
     }
-    if digester.clone().finish() == record.sha256
-        && let Err(error) = meaning(record, &stored)
-    {
+    let actual = digester.finish();
+    let (kind, message) = if actual != record.sha256 {
+        let recorded = record.sha256;
+        let message = format!("its SHA-256 is {actual}, but the manifest recorded {recorded}");
+        (DamageKind::Digest, message)
+    } else if let Err(error) = meaning(record, &stored) {
         let message = format!("it cannot be read: {}", chain(&*error));
-        checked
-            .damage
-            .push(Damage::new(&record.path, DamageKind::Format, message));
-    }
-    Ok(Some(digester))
+        (DamageKind::Format, message)
+    } else {
+        return Ok(());
+    };
+    checked
+        .damage
+        .push(Damage::new(&record.path, kind, message));
+    Ok(())
 }
 
 fn meaning(record: &FileRecord, stored: &[u8]) -> Result<(), Box<dyn StdError + Send + Sync>> {

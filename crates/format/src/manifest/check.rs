@@ -6,6 +6,7 @@ use super::error::ManifestError;
 use super::record::{FileRecord, FileRole};
 use super::{FolderManifest, MANIFEST_FILE};
 use crate::codec::Codec;
+use crate::digest::Digest;
 use crate::metadata::MAX_METADATA_BYTES;
 use crate::segment::{MAX_SEGMENT_BYTES, SegmentRecord};
 
@@ -91,6 +92,10 @@ fn content(file: &FileRecord) -> Result<(), ManifestError> {
             return refuse("has a segment that is too long");
         }
         segments = segments.plus(&Totals::of_segment(segment), &file.path)?;
+    }
+    let last = file.segments.last();
+    if last.map_or_else(|| Digest::of(&[]), |last| last.sha256) != file.sha256 {
+        return refuse("has another digest than its last segment");
     }
     let differing = recorded
         .0

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::{Codec, Compression};
-use crate::digest::Digest;
+use crate::digest::{Digest, Digester};
 use crate::metadata::MAX_METADATA_BYTES;
 use crate::namespace::Namespace;
 use crate::segment::{MAX_SEGMENT_BYTES, Segment, SegmentRecord};
@@ -36,7 +36,8 @@ fn segment(documents: u64) -> SegmentRecord {
 }
 
 fn data(path: &str, segments: Vec<SegmentRecord>) -> FileRecord {
-    let mut file = FileRecord::new(path, FileRole::Data, Digest::of(path.as_bytes()));
+    let digest = segments.last().map_or(Digest::of(b""), |last| last.sha256);
+    let mut file = FileRecord::new(path, FileRole::Data, digest);
     file.namespace = Some(Namespace::new("shop", "orders"));
     file.codec = Codec::Zstd;
     file.documents = segments.iter().map(|segment| segment.documents).sum();
@@ -152,11 +153,12 @@ fn the_bytes_are_one_line_with_the_digest_first() {
 #[test]
 fn an_empty_compressed_file_is_one_empty_segment() {
     let mut compressor = crate::Compressor::new(Compression::GZIP).unwrap();
-    let sealed = Segment::default()
+    let stored = Segment::default()
         .seal(&mut compressor, Vec::new())
         .unwrap();
+    let record = SegmentRecord::of(0, 0, &stored, &mut Digester::new());
     let mut manifest = sample();
-    manifest.files[1] = data("shop/empty.bson.gz", vec![sealed.record]);
+    manifest.files[1] = data("shop/empty.bson.gz", vec![record]);
     let back = FolderManifest::from_bytes(&manifest.to_bytes().unwrap()).unwrap();
     assert_eq!(back, manifest);
 }
@@ -251,6 +253,7 @@ fn records_that_contradict_each_other_are_refused() {
         file(|file| file.uncompressed_bytes = 0),
         file(|file| file.stored_bytes = 16),
         file(|file| file.segments.clear()),
+        file(|file| file.sha256 = Digest::of(b"another")),
         file(|file| file.segments[0].documents = u64::MAX),
         file(|file| file.segments[0].uncompressed_bytes = MAX_SEGMENT_BYTES + 1),
         file(|file| file.segments[1].stored_bytes = MAX_SEGMENT_BYTES + 1),

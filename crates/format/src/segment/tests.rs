@@ -22,13 +22,24 @@ fn segments(documents: &[Vec<u8>], limit_bytes: usize) -> Vec<Segment> {
     segments
 }
 
-fn sealed(segment: &Segment, compression: Compression) -> SealedSegment {
-    segment
-        .seal(
-            &mut Compressor::new(compression).unwrap(),
-            b"old content".to_vec(),
-        )
-        .unwrap()
+/// What is stored of a segment after what `digester` has seen, and its record.
+fn sealed(
+    segment: &Segment,
+    compression: Compression,
+    digester: &mut Digester,
+) -> (Vec<u8>, SegmentRecord) {
+    let mut compressor = Compressor::new(compression).unwrap();
+    let stored = segment
+        .seal(&mut compressor, b"old content".to_vec())
+        .unwrap();
+    let bytes = segment.body.len() as u64;
+    let record = SegmentRecord::of(segment.documents, bytes, &stored, digester);
+    (stored, record)
+}
+
+/// As [`sealed`], of the first segment of a file.
+fn first(segment: &Segment, compression: Compression) -> (Vec<u8>, SegmentRecord) {
+    sealed(segment, compression, &mut Digester::new())
 }
 
 /// A segment of three documents.
@@ -47,10 +58,13 @@ proptest! {
         compression in prop::sample::select(&ALL[..]),
     ) {
         let segments = segments(&documents, limit_bytes);
-        let mut out = Vec::new();
+        let (mut out, mut file) = (Vec::new(), Vec::new());
+        let (mut written, mut read) = (Digester::new(), Digester::new());
         for segment in &segments {
-            let sealed = sealed(segment, compression);
-            sealed.record.open(compression.codec(), &sealed.stored, &mut out).unwrap();
+            let (stored, record) = sealed(segment, compression, &mut written);
+            record.open(compression.codec(), &stored, &mut read, &mut out).unwrap();
+            file.extend(stored);
+            prop_assert_eq!(record.sha256, Digest::of(&file));
         }
         prop_assert_eq!(out, documents.concat());
         prop_assert_eq!(segments.iter().map(|segment| segment.documents).sum::<u64>(), documents.len() as u64);
@@ -68,13 +82,13 @@ proptest! {
         at in any::<prop::sample::Index>(),
         mask in 1..=u8::MAX,
     ) {
-        let SealedSegment { mut stored, record } = sealed(&segments(&documents, usize::MAX)[0], compression);
+        let (mut stored, record) = first(&segments(&documents, usize::MAX)[0], compression);
         let at = at.index(stored.len());
         let mut out = b"before".to_vec();
-        let cut = record.open(compression.codec(), &stored[..at], &mut out);
+        let cut = record.open(compression.codec(), &stored[..at], &mut Digester::new(), &mut out);
         prop_assert!(matches!(cut, Err(SegmentError::StoredLength { .. })), "{:?}", cut);
         stored[at] ^= mask;
-        let changed = record.open(compression.codec(), &stored, &mut out);
+        let changed = record.open(compression.codec(), &stored, &mut Digester::new(), &mut out);
         prop_assert!(matches!(changed, Err(SegmentError::Digest { .. })), "{:?}", changed);
         prop_assert_eq!(out, b"before");
     }
@@ -123,23 +137,39 @@ fn buffers_go_round() {
 #[test]
 fn an_empty_segment_is_an_empty_piece() {
     for compression in ALL {
-        let sealed = sealed(&Segment::default(), compression);
+        let (stored, record) = first(&Segment::default(), compression);
         let mut out = Vec::new();
-        sealed
-            .record
-            .open(compression.codec(), &sealed.stored, &mut out)
+        record
+            .open(compression.codec(), &stored, &mut Digester::new(), &mut out)
             .unwrap();
-        assert_eq!((out.len(), sealed.record.documents), (0, 0));
+        assert_eq!((out.len(), record.documents), (0, 0));
     }
+}
+
+#[test]
+fn segments_that_changed_places_are_noticed() {
+    let mut digester = Digester::new();
+    let (_, before) = sealed(&three(), Compression::None, &mut digester);
+    let (stored, after) = sealed(&three(), Compression::None, &mut digester);
+    let opened = after.open(Codec::None, &stored, &mut Digester::new(), &mut Vec::new());
+    assert!(
+        matches!(opened, Err(SegmentError::Digest { .. })),
+        "{opened:?}"
+    );
+    let opened = before.open(Codec::None, &stored, &mut Digester::new(), &mut Vec::new());
+    opened.unwrap();
 }
 
 #[test]
 fn a_record_that_lies_is_found_out() {
     for compression in ALL {
         let codec = compression.codec();
-        let SealedSegment { stored, record } = sealed(&three(), compression);
+        let (stored, record) = first(&three(), compression);
         let mut out = Vec::new();
-        let mut open = |record: SegmentRecord| record.open(codec, &stored, &mut out).unwrap_err();
+        let mut open = |record: SegmentRecord| {
+            let opened = record.open(codec, &stored, &mut Digester::new(), &mut out);
+            opened.unwrap_err()
+        };
 
         let error = open(SegmentRecord {
             documents: 4,
@@ -177,16 +207,17 @@ fn bytes_that_are_no_documents_are_not_handed_out() {
         body: b"no documents".to_vec(),
         documents: 1,
     };
-    let SealedSegment { stored, record } = sealed(&segment, Compression::ZSTD);
+    let (stored, record) = first(&segment, Compression::ZSTD);
     let mut out = Vec::new();
-    let error = record.open(Codec::Zstd, &stored, &mut out).unwrap_err();
+    let opened = record.open(Codec::Zstd, &stored, &mut Digester::new(), &mut out);
+    let error = opened.unwrap_err();
     assert!(matches!(error, SegmentError::Framing { .. }), "{error:?}");
     assert!(out.is_empty());
 }
 
 #[test]
 fn a_record_is_an_array() {
-    let record = sealed(&three(), Compression::None).record;
+    let (_, record) = first(&three(), Compression::None);
     let json = serde_json::to_string(&record).unwrap();
     assert_eq!(json, format!(r#"[3,15,15,"{}"]"#, record.sha256));
     assert_eq!(

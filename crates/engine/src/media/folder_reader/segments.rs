@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use rdump_format::{Codec, Digest, SegmentRecord, documents};
+use rdump_format::{Codec, Digester, SegmentRecord};
 use rdump_storage::Store;
 
 use super::Documents;
@@ -19,14 +18,16 @@ pub(super) fn read(
     records: &Arc<[SegmentRecord]>,
 ) -> BoxStream<'static, Result<Documents>> {
     let (store, path, records) = (Arc::clone(store), path.to_owned(), Arc::clone(records));
-    let segments = stream::try_unfold((0_usize, 0_u64), move |(number, start)| {
+    let start = (0_usize, 0_u64, Digester::new());
+    let segments = stream::try_unfold(start, move |(number, start, digester)| {
         let (store, path, records) = (Arc::clone(&store), path.clone(), Arc::clone(&records));
         async move {
             let Some(record) = records.get(number).cloned() else {
                 return Ok(None);
             };
             let end = start.saturating_add(record.stored_bytes);
-            let documents = open(&store, &path, codec, record, start..end).await.map_err(|error| {
+            let opened = open(&store, &path, codec, record, start..end, digester).await;
+            let (documents, digester) = opened.map_err(|error| {
                 Error::data(format!(
                     "segment {} of {} of {path} (bytes {start} to {end}) is damaged and was not restored",
                     number + 1,
@@ -35,7 +36,7 @@ pub(super) fn read(
                 .with_hint("run verify to see what else is damaged")
                 .caused_by(error)
             })?;
-            Ok(Some((documents, (number + 1, end))))
+            Ok(Some((documents, (number + 1, end, digester))))
         }
     });
     segments
@@ -49,38 +50,22 @@ async fn open(
     codec: Codec,
     record: SegmentRecord,
     range: std::ops::Range<u64>,
-) -> Result<Documents, Failure> {
+    mut digester: Digester,
+) -> Result<(Documents, Digester), Failure> {
     let stored = store.read(path, range).await?;
     let opened = tokio::task::spawn_blocking(move || {
         let body = match codec {
-            Codec::None => open_plain(&record, stored)?,
+            Codec::None => {
+                record.check_plain(&stored, &mut digester)?;
+                stored.into()
+            }
             _ => {
                 let mut body = Vec::new();
-                record.open(codec, &stored, &mut body)?;
+                record.open(codec, &stored, &mut digester, &mut body)?;
                 body
             }
         };
-        Ok::<_, Failure>(Documents::new(body, record.documents))
+        Ok::<_, Failure>((Documents::new(body, record.documents), digester))
     });
     opened.await?
-}
-
-/// As [`SegmentRecord::open`], but without a second copy of what is stored as it is.
-fn open_plain(record: &SegmentRecord, stored: Bytes) -> Result<Vec<u8>, Failure> {
-    let digest = Digest::of(&stored);
-    if digest != record.sha256 {
-        let recorded = record.sha256;
-        return Err(
-            format!("its SHA-256 is {digest}, but the manifest recorded {recorded}").into(),
-        );
-    }
-    let counted =
-        documents(&stored).try_fold(0, |count: u64, document| document.map(|_| count + 1))?;
-    if counted != record.documents || stored.len() as u64 != record.uncompressed_bytes {
-        let recorded = record.documents;
-        return Err(
-            format!("it holds {counted} documents, but the manifest recorded {recorded}").into(),
-        );
-    }
-    Ok(stored.into())
 }
