@@ -3,11 +3,12 @@
 //! A *medium* is a [`DumpWriter`] and a [`DumpReader`]. The pipelines of dump and restore know nothing else
 //! of it: they hand over and take whole documents of one namespace at a time, in segments.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use rdump_format::{Codec, CollectionMetadata, Namespace, Prelude, RunRecord};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Error, Result};
 
@@ -132,10 +133,57 @@ pub trait DumpReader: fmt::Debug + Send + Sync {
     /// What the dump says of itself.
     fn contents(&self) -> &DumpContents;
 
+    /// How the documents are got.
+    fn access(&self) -> Access<'_>;
+}
+
+/// How the documents of a dump are got from its medium.
+#[non_exhaustive]
+pub enum Access<'a> {
+    /// Namespace by namespace, in any order.
+    Random(&'a dyn RandomAccess),
+    /// As they come, all namespaces mixed. The stream ends after its first error.
+    ///
+    /// An [`Arrival`] whose documents are not wanted is dropped. Of all others the documents have to be taken at the same
+    /// time: while those of one are not, no other gets any.
+    Sequential(ArrivalStream<'a>),
+}
+
+impl fmt::Debug for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Random(_) => "Random",
+            Self::Sequential(_) => "Sequential",
+        })
+    }
+}
+
+/// The namespaces of a medium that is read once, from front to end.
+pub type ArrivalStream<'a> = BoxStream<'a, Result<Arrival>>;
+
+/// A medium that has the documents of each namespace in a place of their own.
+pub trait RandomAccess: fmt::Debug + Send + Sync {
     /// The documents of one namespace, in runs of whole documents, each checked before it is given.
     ///
     /// The stream ends after its first error.
     fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>>;
+}
+
+/// A namespace of which the first documents came, or of which there are none.
+#[non_exhaustive]
+pub struct Arrival {
+    /// Its place among the [entries](DumpContents::entries).
+    pub entry: usize,
+    /// Its documents, in runs. The stream ends after its first error.
+    pub documents: BoxStream<'static, Result<Documents>>,
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is in a dump.
@@ -193,11 +241,20 @@ pub struct Documents {
     pub body: Vec<u8>,
     /// How many.
     pub documents: u64,
+    /// What the medium counts them against until they are used up.
+    pub(crate) held: Option<Held>,
 }
+
+/// A share of what a medium has in memory at once, given back when the last copy is dropped.
+pub(crate) type Held = Arc<OwnedSemaphorePermit>;
 
 impl Documents {
     /// `documents` whole documents, one after the other.
     pub fn new(body: Vec<u8>, documents: u64) -> Self {
-        Self { body, documents }
+        Self {
+            body,
+            documents,
+            held: None,
+        }
     }
 }

@@ -8,7 +8,7 @@ use bson::{Document, doc};
 use futures::TryStreamExt;
 use rdump::{
     Codec, Error, ErrorKind, FolderReader, FolderReaderOptions, Location,
-    media::{DumpEntry, DumpReader},
+    media::{Access, DumpEntry, DumpReader},
 };
 use rdump_format::{CollectionMetadata, documents};
 
@@ -37,7 +37,10 @@ async fn refused(made: &Made, path: &str, options: FolderReaderOptions) -> Error
 
 async fn read(reader: &FolderReader, entry: &DumpEntry) -> Result<Vec<Document>, Error> {
     let mut found = Vec::new();
-    let mut runs = reader.documents(entry);
+    let Access::Random(random) = reader.access() else {
+        panic!("a folder has every namespace in a place of its own");
+    };
+    let mut runs = random.documents(entry);
     while let Some(run) = runs.try_next().await? {
         let before = found.len();
         found.extend(documents(&run.body).map(|document| {

@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt, stream::BoxStream};
 use rdump_format::{Codec, SegmentRecord};
 use rdump_storage::{Location, Store};
 
-use super::{Documents, DumpContents, DumpEntry, DumpReader};
+use super::{Access, Documents, DumpContents, DumpEntry, DumpReader, RandomAccess};
 use crate::{Error, Result};
 
 mod entries;
@@ -110,6 +110,12 @@ impl DumpReader for FolderReader {
         &self.contents
     }
 
+    fn access(&self) -> Access<'_> {
+        Access::Random(self)
+    }
+}
+
+impl RandomAccess for FolderReader {
     fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>> {
         if let Some(damage) = entry.damage.clone() {
             return async move { Err(damage) }.into_stream().boxed();

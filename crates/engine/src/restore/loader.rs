@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use bson::doc;
-use futures::{StreamExt, future};
+use futures::{StreamExt, future, stream::BoxStream};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Error, Event, Result,
-    media::{Documents, DumpEntry},
+    media::{Documents, Held},
 };
 
 /// Batches that wait for a worker.
@@ -40,6 +40,13 @@ pub(super) struct Loaded {
     pub(super) messages: Vec<String>,
 }
 
+/// The documents of a namespace, and how they come.
+pub(super) struct Incoming<'a> {
+    pub(super) documents: BoxStream<'a, Result<Documents>>,
+    /// Whether the next run may depend on what other namespaces do: nothing is kept back until it comes then.
+    pub(super) sequential: bool,
+}
+
 /// Inserts the documents of a namespace.
 ///
 /// # Cancel safety
@@ -48,7 +55,7 @@ pub(super) struct Loaded {
 pub(super) async fn load(
     shared: &Shared,
     planned: &PlannedNamespace,
-    entry: &DumpEntry,
+    incoming: Incoming<'_>,
 ) -> Result<Loaded> {
     let loader = Loader::new(shared, planned)?;
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
@@ -61,7 +68,7 @@ pub(super) async fn load(
     };
     let workers = future::try_join_all((0..workers).map(|_| loader.work(&receiver)));
     let (read, _) =
-        future::try_join(async { Ok(loader.read(entry, sender).await) }, workers).await?;
+        future::try_join(async { Ok(loader.read(incoming, sender).await) }, workers).await?;
     let read = read?;
     let loaded = std::mem::take(&mut *lock(&loader.loaded));
     if read != loaded.documents + loaded.failed_documents
@@ -83,8 +90,12 @@ struct Loader<'a> {
     watch_timestamps: bool,
     loaded: Mutex<Loaded>,
     inserted_bytes: AtomicU64,
-    /// Buffers of batches that are done.
-    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// A batch on its way to a worker.
+struct Queued {
+    batch: InsertBatch,
+    held: Option<Held>,
 }
 
 impl<'a> Loader<'a> {
@@ -137,29 +148,29 @@ impl<'a> Loader<'a> {
             watch_timestamps: !can_bypass,
             loaded: Mutex::default(),
             inserted_bytes: AtomicU64::new(0),
-            spare: Arc::default(),
         })
     }
 
     /// Makes batches of the documents, and returns how many documents there were.
     ///
     /// What came before damage is whole, and goes into batches too.
-    async fn read(&self, entry: &DumpEntry, batches: mpsc::Sender<InsertBatch>) -> Result<u64> {
+    async fn read(&self, incoming: Incoming<'_>, batches: mpsc::Sender<Queued>) -> Result<u64> {
         let builder = BatchBuilder::new(
             self.inserter.head.clone(),
             self.limits,
             self.watch_timestamps,
         );
-        let spare = Arc::clone(&self.spare);
+        let spare = Arc::clone(&self.shared.spare_buffers);
         let validate = self.shared.options.validate_documents;
         let mut packing = Packing {
             builder,
             batches,
             spare,
             validate,
+            sequential: incoming.sequential,
             offset: 0,
         };
-        let mut runs = self.shared.reader.documents(entry);
+        let mut runs = incoming.documents;
         let mut documents = 0;
         let ended = loop {
             let run = match runs.next().await {
@@ -186,7 +197,7 @@ impl<'a> Loader<'a> {
         if let Some(batch) = packing.builder.finish() {
             packing
                 .batches
-                .send(batch)
+                .send(Queued { batch, held: None })
                 .await
                 .map_err(|_gone| Error::internal("no worker is left"))?;
         }
@@ -194,13 +205,14 @@ impl<'a> Loader<'a> {
     }
 
     /// Inserts batches until there are no more.
-    async fn work(&self, batches: &AsyncMutex<mpsc::Receiver<InsertBatch>>) -> Result<()> {
+    async fn work(&self, batches: &AsyncMutex<mpsc::Receiver<Queued>>) -> Result<()> {
         loop {
-            let Some(batch) = batches.lock().await.recv().await else {
+            let Some(Queued { batch, held }) = batches.lock().await.recv().await else {
                 return Ok(());
             };
             let outcome = self.inserter.insert(&batch).await;
-            lock(&self.spare).push(batch.into_buffer());
+            lock(&self.shared.spare_buffers).push(batch.into_buffer());
+            drop(held);
             self.take_in(outcome)?;
         }
     }
@@ -252,9 +264,10 @@ impl<'a> Loader<'a> {
 /// What turns runs of documents into batches, on a thread that may block.
 struct Packing {
     builder: BatchBuilder,
-    batches: mpsc::Sender<InsertBatch>,
+    batches: mpsc::Sender<Queued>,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     validate: bool,
+    sequential: bool,
     /// Where the run begins in the uncompressed data.
     offset: u64,
 }
@@ -275,12 +288,8 @@ impl Packing {
                     .caused_by(error)
                 })?;
             }
-            if self.builder.is_full_for(document)
-                && let Some(batch) = self.builder.finish()
-            {
-                // Nobody hears this: when the workers are gone, so is the run.
-                let gone = |_gone| Error::internal("no worker is left");
-                self.batches.blocking_send(batch).map_err(gone)?;
+            if self.builder.is_full_for(document) {
+                self.hand_over(run)?;
             }
             let spare = &self.spare;
             self.builder
@@ -288,7 +297,21 @@ impl Packing {
             offset += document.len() as u64;
         }
         self.offset = offset;
+        if self.sequential {
+            self.hand_over(run)?;
+        }
         Ok(())
+    }
+
+    /// Hands over the documents that were pushed and not handed over yet.
+    fn hand_over(&mut self, run: &Documents) -> Result<()> {
+        let Some(batch) = self.builder.finish() else {
+            return Ok(());
+        };
+        let held = run.held.clone();
+        let sent = self.batches.blocking_send(Queued { batch, held });
+        // Nobody hears this: when the workers are gone, so is the run.
+        sent.map_err(|_gone| Error::internal("no worker is left"))
     }
 }
 

@@ -1,20 +1,26 @@
 //! Carrying a plan out: definitions, data, indexes, and a look at what came of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use bson::Document;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::Namespace;
 use tokio::task::JoinSet;
 
 use super::{
-    RestoredNamespace, loader,
+    RestoredNamespace,
+    loader::{self, Incoming},
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
     read_back,
 };
 use crate::{
-    Error, ErrorKind, Event, Problem, RestoreOptions, Result, connect::Deployment,
-    context::RunContext, media::DumpReader,
+    Error, ErrorKind, Event, Problem, RestoreOptions, Result,
+    connect::Deployment,
+    context::RunContext,
+    media::{Access, ArrivalStream, Documents, DumpReader},
 };
 
 /// How large a collection may be, in bytes as far as they are known, to need no memory worth counting.
@@ -31,6 +37,8 @@ pub(super) struct Shared {
     pub(super) options: RestoreOptions,
     /// As it goes into commands.
     pub(super) write_concern: Document,
+    /// Buffers of insert commands that are done.
+    pub(super) spare_buffers: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Shared {
@@ -51,6 +59,7 @@ impl Shared {
             reader,
             options,
             write_concern,
+            spare_buffers: Arc::default(),
         }
     }
 
@@ -86,7 +95,13 @@ impl Shared {
     }
 
     /// Creates one collection, restores its documents and counts them at the target.
-    async fn load(&self, planned: &PlannedNamespace) -> Result<RestoredNamespace> {
+    ///
+    /// The documents are those that `arrived`, or are asked for.
+    async fn load(
+        &self,
+        planned: &PlannedNamespace,
+        arrived: Option<BoxStream<'static, Result<Documents>>>,
+    ) -> Result<RestoredNamespace> {
         let namespace = &planned.namespace;
         self.cx.begin(namespace);
         self.prepare(planned).await?;
@@ -105,7 +120,20 @@ impl Shared {
             estimated_documents: planned.documents,
             estimated_bytes: planned.uncompressed_bytes,
         });
-        let loaded = loader::load(self, planned, entry).await?;
+        let incoming = match (arrived, self.reader.access()) {
+            (Some(documents), _) => Incoming {
+                documents,
+                sequential: true,
+            },
+            (None, Access::Random(random)) => Incoming {
+                documents: random.documents(entry),
+                sequential: false,
+            },
+            (None, Access::Sequential(_)) => {
+                return Err(Error::internal("documents that are to come were asked for"));
+            }
+        };
+        let loaded = loader::load(self, planned, incoming).await?;
         restored.documents = loaded.documents;
         restored.failed_documents = loaded.failed_documents;
         self.cx.counters.namespaces_finished.add(1);
@@ -201,9 +229,12 @@ pub(super) async fn restore_all(
     let (views, others) = namespaces
         .iter()
         .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
-    let mut restored = load_all(shared, others, places, large).await?;
+    let mut restored = match shared.reader.access() {
+        Access::Random(_) => load_all(shared, others, places, large).await?,
+        Access::Sequential(arrivals) => load_arriving(shared, others, arrivals).await?,
+    };
     for view in sources_first(views) {
-        let loaded = shared.load(view).await;
+        let loaded = shared.load(view, None).await;
         let loaded = loaded.map_err(|error| error.for_namespace(&view.namespace))?;
         restored.insert(loaded.namespace.clone(), loaded);
     }
@@ -256,7 +287,7 @@ async fn load_all(
             places -= taken;
             let (shared, planned) = (Arc::clone(shared), Arc::clone(planned));
             tasks.spawn(async move {
-                let loaded = shared.load(&planned).await;
+                let loaded = shared.load(&planned, None).await;
                 let loaded = loaded.map_err(|error| error.for_namespace(&planned.namespace));
                 loaded.map(|loaded| (taken, loaded))
             });
@@ -270,6 +301,55 @@ async fn load_all(
             }
             None => return Ok(restored),
         }
+    }
+}
+
+/// Loads the data of all namespaces as they come, each by a task of its own.
+///
+/// How many there are at once is for the medium to say, and so is how much they have in memory altogether.
+async fn load_arriving(
+    shared: &Arc<Shared>,
+    planned: Vec<&Arc<PlannedNamespace>>,
+    mut arrivals: ArrivalStream<'_>,
+) -> Result<HashMap<Namespace, RestoredNamespace>> {
+    let mut waiting: HashMap<usize, &Arc<PlannedNamespace>> = planned
+        .into_iter()
+        .map(|planned| (planned.steps.entry, planned))
+        .collect();
+    let mut tasks = JoinSet::new();
+    let mut restored = HashMap::new();
+    let (mut ended, mut failed) = (false, None);
+    loop {
+        tokio::select! {
+            arrival = arrivals.next(), if !ended => match arrival {
+                Some(Ok(arrival)) => {
+                    // What is not wanted is dropped.
+                    let Some(planned) = waiting.remove(&arrival.entry) else { continue };
+                    let (shared, planned) = (Arc::clone(shared), Arc::clone(planned));
+                    tasks.spawn(async move {
+                        let loaded = shared.load(&planned, Some(arrival.documents)).await;
+                        loaded.map_err(|error| error.for_namespace(&planned.namespace))
+                    });
+                }
+                Some(Err(error)) => (ended, failed) = (true, Some(error)),
+                None => ended = true,
+            },
+            Some(loaded) = tasks.join_next(), if !tasks.is_empty() => {
+                match loaded.map_err(|error| Error::task("restore namespace", error))? {
+                    Ok(loaded) => {
+                        restored.insert(loaded.namespace.clone(), loaded);
+                    }
+                    // What came of the others until then is whole, and is inserted.
+                    Err(_) if failed.is_some() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            else => break,
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(restored),
     }
 }
 

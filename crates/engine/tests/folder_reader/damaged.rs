@@ -4,7 +4,10 @@ use std::{fs, os::unix::fs::symlink};
 
 use bson::doc;
 use futures::TryStreamExt;
-use rdump::{Codec, Error, ErrorKind, FolderReaderOptions, media::DumpReader};
+use rdump::{
+    Codec, Error, ErrorKind, FolderReaderOptions,
+    media::{DumpReader, RandomAccess},
+};
 use rdump_testkit::damage;
 
 use super::{damage_of, has_notice, names, numbered, open_all, read, refused};
