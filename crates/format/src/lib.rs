@@ -11,6 +11,7 @@
 //! | [`framing`], [`validate`](mod@validate) | where a document ends, and whether its inside is sound |
 //! | [`codec`], [`digest`], [`segment`] | how documents are packed, compressed and checked |
 //! | [`ext_json`], [`metadata`], [`prelude`](mod@prelude) | the JSON files beside the data |
+//! | [`archive`] | the one stream of mongodump that holds everything |
 //! | [`manifest`] | the list of everything in a folder, with sizes, counts and digests |
 //! | [`select`], [`remap`] | which namespaces are meant, and what they are called after a restore |
 //!
@@ -44,6 +45,7 @@
     reason = "a panic in a test is a failed test"
 )]
 mod arbitrary;
+pub mod archive;
 pub mod codec;
 pub mod digest;
 mod element;
@@ -59,6 +61,7 @@ pub mod segment;
 pub mod select;
 pub mod validate;
 
+pub use archive::Crc64;
 pub use codec::{Codec, CodecError, Compression, Compressor, decoder, decompress};
 pub use digest::{Digest, DigestError, Digester};
 pub use ext_json::ExtJsonError;
