@@ -17,5 +17,27 @@
 //! bytes, cut anywhere. Offsets count bytes of the archive before compression.
 
 mod crc64;
+mod decoder;
+mod error;
+mod fields;
+mod header;
+mod listing;
+mod prelude;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 pub use crc64::Crc64;
+pub use decoder::{ArchiveDecoder, ArchiveEvent};
+pub use error::{ArchiveError, ArchivePart, ArchiveWriteError};
+pub use prelude::{ArchiveMetadata, ArchivePrelude};
+pub use writer::ArchiveWriter;
+
+/// What an archive starts with: 0x8199E26D, little-endian.
+const MAGIC: [u8; 4] = 0x8199_E26D_u32.to_le_bytes();
+
+/// What ends the prelude and every block.
+const TERMINATOR: [u8; 4] = [0xFF; 4];
+
+/// The one version of the format that there has ever been.
+const FORMAT_VERSION: &str = "0.1";

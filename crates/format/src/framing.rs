@@ -223,8 +223,13 @@ pub fn check_document(doc: &[u8]) -> Result<(), FrameError> {
 }
 
 fn check_length(length: i32, offset: u64) -> Result<usize, FrameError> {
-    match usize::try_from(length) {
-        Ok(bytes) if (MIN_DOCUMENT_BYTES..=MAX_DOCUMENT_BYTES).contains(&bytes) => Ok(bytes),
-        _ => Err(FrameError::Length { offset, length }),
-    }
+    document_length(length).ok_or(FrameError::Length { offset, length })
+}
+
+/// The length in bytes that a length field claims, if documents can have it.
+pub(crate) fn document_length(field: i32) -> Option<usize> {
+    let length = usize::try_from(field).ok()?;
+    (MIN_DOCUMENT_BYTES..=MAX_DOCUMENT_BYTES)
+        .contains(&length)
+        .then_some(length)
 }

@@ -61,7 +61,10 @@ pub mod segment;
 pub mod select;
 pub mod validate;
 
-pub use archive::Crc64;
+pub use archive::{
+    ArchiveDecoder, ArchiveError, ArchiveEvent, ArchiveMetadata, ArchivePart, ArchivePrelude,
+    ArchiveWriteError, ArchiveWriter, Crc64,
+};
 pub use codec::{Codec, CodecError, Compression, Compressor, decoder, decompress};
 pub use digest::{Digest, DigestError, Digester};
 pub use ext_json::ExtJsonError;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub const PRELUDE_FILE: &str = "prelude.json";
 
 /// What stands for a server whose version nobody knows.
-const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The content of a `prelude.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::io;
 
+use bson::{RawDocumentBuf, rawdoc};
 use rdump_format::{
-    Codec, CollectionMetadata, Compression, Compressor, Digest, Digester, DocumentReader, FileName,
-    FolderManifest, FormatVersion, Namespace, Pattern, Prelude, Remap, SegmentRecord,
-    check_collection_argument, check_collection_name, check_database_name, check_document,
-    decompress, documents, ext_json, unescape, validate,
+    ArchiveDecoder, ArchiveError, ArchiveMetadata, ArchivePrelude, ArchiveWriter, Codec,
+    CollectionMetadata, Compression, Compressor, Crc64, Digest, Digester, DocumentReader, FileName,
+    FolderManifest, FormatVersion, MAX_DOCUMENT_BYTES, Namespace, Pattern, Prelude, Remap,
+    SegmentRecord, check_collection_argument, check_collection_name, check_database_name,
+    check_document, decompress, documents, ext_json, unescape, validate,
 };
 
 /// One line: the error and what caused it.
@@ -116,6 +118,125 @@ fn documents_and_segments() {
         text("lz4".parse::<Compression>()),
         text(Compressor::new(Compression::Zstd { level: 20 })),
         text("12".parse::<Digest>()),
+    ];
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// The parts of an archive, to be put together wrongly.
+fn decode(parts: &[&[u8]]) -> Result<(), ArchiveError> {
+    let archive = parts.concat();
+    let mut piece = archive.as_slice();
+    let mut decoder = ArchiveDecoder::new();
+    while decoder.decode(&mut piece)?.is_some() {}
+    decoder.finish()
+}
+
+#[test]
+fn archives() {
+    let magic = 0x8199_E26D_u32.to_le_bytes();
+    let end = [0xFF; 4];
+    let bytes = RawDocumentBuf::into_bytes;
+    let header = bytes(rawdoc! {
+        "concurrent_collections": 4, "version": "0.1", "server_version": "6.0.5", "tool_version": "100.18.0",
+    });
+    let newer = bytes(rawdoc! {
+        "concurrent_collections": 4, "version": "0.2", "server_version": "6.0.5", "tool_version": "100.18.0",
+    });
+    let orders = bytes(rawdoc! {
+        "db": "shop", "collection": "orders", "metadata": "", "size": 0, "type": "collection",
+    });
+    let nameless = bytes(rawdoc! {
+        "db": "shop", "collection": "", "metadata": "", "size": 0,
+    });
+    let block = |collection: &str, end: bool, crc: i64| {
+        bytes(rawdoc! { "db": "shop", "collection": collection, "EOF": end, "CRC": crc })
+    };
+    let (start, stop) = (block("orders", false, 0), block("orders", true, 0));
+    let mut latin = start.clone();
+    *latin.iter_mut().find(|byte| **byte == b'p').unwrap() = 0xFF;
+    let front = [&magic, header.as_slice(), &orders, &end].concat();
+    let whole = |parts: &[&[u8]]| text(decode(&[&front, &parts.concat()]));
+    let after_error = {
+        let mut decoder = ArchiveDecoder::new();
+        decoder.decode(&mut b"BSON".as_slice()).unwrap_err();
+        text(decoder.decode(&mut b"BSON".as_slice()))
+    };
+    let lines = [
+        text(decode(&[])),
+        text(decode(&[b"BSON"])),
+        after_error,
+        text(decode(&[&magic, &end])),
+        text(decode(&[&magic, &newer])),
+        text(decode(&[&magic, &header[..9]])),
+        text(decode(&[&magic, &header, &orders])),
+        text(decode(&[&magic, &header, &orders, &orders])),
+        text(decode(&[&magic, &header, &nameless])),
+        text(decode(&[&magic, &header, &start])),
+        whole(&[]),
+        whole(&[&end]),
+        whole(&[&[4, 0, 0, 0]]),
+        whole(&[&start[..20]]),
+        whole(&[&start]),
+        whole(&[&start, &[0; 4]]),
+        whole(&[&start, &[5, 0, 0, 0, 1]]),
+        whole(&[&start, &end]),
+        whole(&[&start, &end, &end]),
+        whole(&[&stop, &header]),
+        whole(&[&stop]),
+        whole(&[&stop, &end, &start]),
+        whole(&[&stop, &end, &stop]),
+        whole(&[&block("other", false, 0)]),
+        whole(&[&block("", false, 0)]),
+        whole(&[&block("orders", false, 1)]),
+        whole(&[&start, &end, &block("orders", true, -1)]),
+        whole(&[&latin]),
+        whole(&[&[8, 0, 0, 0, 0x20, b'a', 0, 0]]),
+        whole(&[&bytes(rawdoc! { "ns": "shop.orders" })]),
+        whole(&[&bytes(rawdoc! { "db": "shop" })]),
+        whole(&[&bytes(rawdoc! { "db": 1 })]),
+    ];
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn archives_that_cannot_be_written() {
+    let namespace = |number: usize| Namespace::new("shop", number.to_string());
+    let prelude = |names: &[Namespace], metadata: &str| ArchivePrelude {
+        concurrent_collections: 1,
+        server_version: None,
+        tool_version: "1".repeat(metadata.len()),
+        collections: names
+            .iter()
+            .map(|name| ArchiveMetadata {
+                namespace: name.clone(),
+                metadata: metadata.to_owned(),
+                kind: None,
+            })
+            .collect(),
+    };
+    let start = |names: &[Namespace], metadata: &str| {
+        ArchiveWriter::new(&prelude(names, metadata), &mut Vec::new())
+    };
+    let long = "x".repeat(MAX_DOCUMENT_BYTES + 1);
+    let long_metadata = ArchivePrelude {
+        tool_version: "1".into(),
+        ..prelude(&[namespace(1)], &long)
+    };
+    let all = [0, 1, 2, 3, 4, 5, 6].map(namespace);
+    let mut writer = start(&all, "").unwrap();
+    let mut out = Vec::new();
+    let lines = [
+        text(start(&[Namespace::new("shop", "")], "")),
+        text(start(&[namespace(1), namespace(1)], "")),
+        text(start(&[], "").unwrap().end(&namespace(1), &mut Vec::new())),
+        text(ArchiveWriter::new(&long_metadata, &mut Vec::new())),
+        text(start(&[namespace(1)], &long)),
+        text(
+            writer
+                .end(&all[0], &mut out)
+                .and_then(|()| writer.run(&all[0], &Crc64::new(), &mut out)),
+        ),
+        text(writer.finish()),
     ];
     insta::assert_snapshot!(lines.join("\n"));
 }
