@@ -170,6 +170,7 @@ impl Dump {
             },
             db: self.options.db.clone(),
             single_collection: self.options.collection.is_some(),
+            parallel_collections: self.options.parallel_collections,
             namespaces: plan
                 .namespaces
                 .iter()

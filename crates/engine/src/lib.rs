@@ -102,7 +102,9 @@ pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
 pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace};
 pub use error::{Error, ErrorKind, Result};
-pub use media::{Discard, FolderReader, FolderReaderOptions, FolderWriter};
+pub use media::{
+    ArchiveReader, ArchiveWriter, Discard, FolderReader, FolderReaderOptions, FolderWriter,
+};
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use restore::{
     NamespaceKind, PlannedNamespace, Restore, RestoreOptions, RestorePlan, RestoreReport,

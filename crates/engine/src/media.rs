@@ -3,20 +3,24 @@
 //! A *medium* is a [`DumpWriter`] and a [`DumpReader`]. The pipelines of dump and restore know nothing else
 //! of it: they hand over and take whole documents of one namespace at a time, in segments.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
-use rdump_format::{Codec, CollectionMetadata, Namespace, Prelude, RunRecord};
+use rdump_format::{Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Error, Result};
 
+mod archive_reader;
+mod archive_writer;
 mod discard;
 mod folder_reader;
 mod folder_writer;
 pub(crate) mod manifest;
 
+pub use archive_reader::ArchiveReader;
+pub use archive_writer::ArchiveWriter;
 pub use discard::Discard;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
 pub use folder_writer::FolderWriter;
@@ -28,6 +32,11 @@ pub use folder_writer::FolderWriter;
 pub trait DumpWriter: fmt::Debug + Send + Sync {
     /// How this medium wants its segments.
     fn packing(&self) -> Packing;
+
+    /// Whether a namespace whose writer was dropped can be started over although documents of it were written.
+    fn takes_back(&self) -> bool {
+        true
+    }
 
     /// Makes the place ready, and incomplete: what said that an older dump here was complete is removed.
     ///
@@ -62,6 +71,8 @@ pub trait NamespaceWriter: fmt::Debug + Send {
 pub enum Packing {
     /// Compressed as the options say.
     Sealed,
+    /// Compressed as the options say, with a checksum of what was compressed.
+    Checksummed,
     /// As they are.
     Plain,
 }
@@ -76,6 +87,8 @@ pub struct PackedSegment {
     pub documents: u64,
     /// Their size before compression, in bytes.
     pub uncompressed_bytes: u64,
+    /// The checksum of the documents before compression; of nothing but for [`Packing::Checksummed`].
+    pub checksum: Crc64,
 }
 
 /// What a dump is about, told to the medium before anything else.
@@ -88,6 +101,8 @@ pub struct DumpHeader {
     pub db: Option<String>,
     /// Whether only one collection of [`db`](Self::db) is dumped.
     pub single_collection: bool,
+    /// How many namespaces are written at once, at most.
+    pub parallel_collections: NonZeroUsize,
     /// The namespaces, those without data included.
     pub namespaces: Vec<NamespaceHeader>,
 }

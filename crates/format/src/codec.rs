@@ -46,6 +46,26 @@ impl Codec {
             Self::Zstd => ".zst",
         }
     }
+
+    /// The codec of a file that starts with `bytes`, by its magic number.
+    #[must_use]
+    pub fn detect(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x1F, 0x8B, ..] => Self::Gzip,
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    /// How to compress what few bytes come along with data of this codec.
+    #[must_use]
+    pub fn default_compression(self) -> Compression {
+        match self {
+            Self::None => Compression::None,
+            Self::Gzip => Compression::GZIP,
+            Self::Zstd => Compression::ZSTD,
+        }
+    }
 }
 
 impl fmt::Display for Codec {

@@ -46,6 +46,7 @@
 )]
 mod arbitrary;
 pub mod archive;
+pub mod authorization;
 pub mod codec;
 pub mod digest;
 mod element;
@@ -65,6 +66,7 @@ pub use archive::{
     ArchiveDecoder, ArchiveError, ArchiveEvent, ArchiveMetadata, ArchivePart, ArchivePrelude,
     ArchiveWriteError, ArchiveWriter, Crc64,
 };
+pub use authorization::Authorization;
 pub use codec::{Codec, CodecError, Compression, Compressor, decoder, decompress};
 pub use digest::{Digest, DigestError, Digester};
 pub use ext_json::ExtJsonError;

@@ -10,8 +10,10 @@ mod error;
 mod folder;
 mod location;
 mod store;
+mod stream;
 
 pub use error::{Result, StorageError};
 pub use folder::FolderStore;
 pub use location::Location;
 pub use store::{Leftover, Listing, Lock, ObjectInfo, Store, Unreadable, Upload};
+pub use stream::StreamUpload;

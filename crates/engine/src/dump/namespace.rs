@@ -76,12 +76,15 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
     });
-    let mut waiting = plan.namespaces.iter();
+    let mut waiting = plan.namespaces.iter().peekable();
     let mut tasks = JoinSet::new();
     let mut done = Vec::new();
+    let first = plan.namespaces.iter().filter(|planned| planned.is_first());
+    let first = first.count();
     let result = loop {
         while tasks.len() < shared.options.parallel_collections.get() {
-            let Some(planned) = waiting.next() else { break };
+            let next = waiting.next_if(|planned| planned.is_first() || done.len() >= first);
+            let Some(planned) = next else { break };
             let (shared, planned) = (Arc::clone(&shared), planned.clone());
             tasks.spawn(async move {
                 shared
@@ -172,6 +175,11 @@ impl Shared {
                 Err(ReadError::Fatal(error)) => return Err(error),
                 Err(ReadError::Interrupted(error)) => command::error(error),
             };
+            if progress.documents > 0 && !self.writer.takes_back() {
+                return Err(error.with_hint(
+                    "an archive cannot take back what was written to it: start the dump again, or dump to a folder",
+                ));
+            }
             self.cx
                 .counters
                 .documents_written

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rdump_format::{Compression, Compressor, Segment, SegmentBuilder};
+use rdump_format::{Compression, Compressor, Crc64, Segment, SegmentBuilder};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -122,14 +122,19 @@ impl Packers {
     /// Compresses. Blocks for as long as that takes: about 20 ms for 8 MiB.
     fn seal(&self, segment: Segment) -> Result<PackedSegment> {
         let (documents, uncompressed_bytes) = (segment.documents, segment.body.len() as u64);
+        let checksum = match self.packing {
+            Packing::Checksummed => Crc64::of(&segment.body),
+            Packing::Sealed | Packing::Plain => Crc64::new(),
+        };
         let packed = |bytes: Bytes| PackedSegment {
             bytes,
             documents,
             uncompressed_bytes,
+            checksum: checksum.clone(),
         };
         match (self.packing, self.compression) {
             (Packing::Plain, _) | (_, Compression::None) => Ok(packed(segment.body.into())),
-            (Packing::Sealed, compression) => {
+            (Packing::Sealed | Packing::Checksummed, compression) => {
                 let failed =
                     |error| Error::internal("could not compress a segment").caused_by(error);
                 let idle = lock(&self.compressors).pop();

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt};
 use bson::{RawDocument, RawDocumentBuf, doc, raw::CString};
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::SelectionCriteria;
-use rdump_format::{BUCKETS_PREFIX, CollectionMetadata, Namespace, ext_json};
+use rdump_format::{Authorization, BUCKETS_PREFIX, CollectionMetadata, Namespace, ext_json};
 use serde::Serialize;
 
 use super::DumpOptions;
@@ -35,7 +35,7 @@ const CONFIG_COLLECTIONS: [&str; 7] = [
 /// [`Dump::run`](crate::Dump::run).
 #[derive(Debug)]
 pub struct DumpPlan {
-    /// Those with data by falling size, then those without.
+    /// Users and roles, then those with data by falling size, then those without.
     pub(super) namespaces: Vec<PlannedNamespace>,
     pub(super) filter: Option<RawDocumentBuf>,
     pub(super) from: SelectionCriteria,
@@ -52,6 +52,13 @@ pub(super) struct PlannedNamespace {
     pub(super) identity: Option<(Namespace, [u8; 16])>,
     /// Whether its documents can be read in the order of `_id`.
     pub(super) ordered_by_id: bool,
+}
+
+impl PlannedNamespace {
+    /// Whether it has to be dumped before anything else: who reads a stream has to know users and roles first.
+    pub(super) fn is_first(&self) -> bool {
+        Authorization::of(&self.header.namespace).is_some()
+    }
 }
 
 impl DumpPlan {
@@ -177,7 +184,8 @@ pub(super) async fn plan(
     };
     namespaces.sort_by_key(|planned| {
         let data = planned.header.data_namespace.is_some();
-        (!data, std::cmp::Reverse(planned.statistics.bytes))
+        let bytes = std::cmp::Reverse(planned.statistics.bytes);
+        (!planned.is_first(), !data, bytes)
     });
     Ok(DumpPlan {
         namespaces,

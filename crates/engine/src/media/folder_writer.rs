@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use rdump_format::{
-    Codec, Compression, Compressor, Digest, Digester, FileRecord, FileRole, FolderManifest,
+    Codec, Compressor, Crc64, Digest, Digester, FileRecord, FileRole, FolderManifest,
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, data_file,
     metadata_file,
 };
@@ -71,7 +71,7 @@ impl FolderWriter {
             Codec::None => content,
             codec => {
                 let mut stored = Vec::new();
-                Compressor::new(default_compression(codec))
+                Compressor::new(codec.default_compression())
                     .and_then(|mut compressor| compressor.compress(&content, &mut stored))
                     .map_err(|error| {
                         Error::internal(format!("could not compress {}", record.path))
@@ -338,12 +338,13 @@ impl NamespaceWriter for FolderNamespace {
 /// What a compressed file without documents holds, so that plain tools can read it.
 fn empty_segment(codec: Codec) -> Result<PackedSegment> {
     let failed = |error| Error::internal("could not compress an empty segment").caused_by(error);
-    let mut compressor = Compressor::new(default_compression(codec)).map_err(failed)?;
+    let mut compressor = Compressor::new(codec.default_compression()).map_err(failed)?;
     let stored = Segment::default().seal(&mut compressor, Vec::new());
     Ok(PackedSegment {
         bytes: stored.map_err(failed)?.into(),
         documents: 0,
         uncompressed_bytes: 0,
+        checksum: Crc64::new(),
     })
 }
 
@@ -443,14 +444,6 @@ fn metadata_codec(codec: Codec) -> Codec {
     match codec {
         Codec::Gzip => Codec::Gzip,
         _ => Codec::None,
-    }
-}
-
-fn default_compression(codec: Codec) -> Compression {
-    match codec {
-        Codec::Gzip => Compression::Gzip { level: 6 },
-        Codec::Zstd => Compression::Zstd { level: 1 },
-        _ => Compression::None,
     }
 }
 

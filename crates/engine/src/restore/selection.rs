@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rdump_format::{Namespace, Remap, check_collection_name, check_database_name};
+use rdump_format::{Authorization, Namespace, Remap, check_collection_name, check_database_name};
 
 use crate::{Error, RestoreOptions, Result, media::DumpEntry};
 
@@ -73,10 +73,11 @@ fn is_named(namespace: &Namespace, db: &str, collection: Option<&str>) -> bool {
 
 /// Why a namespace is never restored as a collection, if so.
 fn never_restored(namespace: &Namespace) -> Option<&'static str> {
+    if Authorization::of(namespace).is_some() {
+        return Some("users and roles are not restored by this version");
+    }
     match (namespace.db.as_str(), namespace.collection.as_str()) {
-        ("admin", "system.users" | "system.roles" | "system.version") => {
-            Some("users and roles are not restored by this version")
-        }
+        ("", "oplog") => Some("the oplog is not replayed by this version"),
         ("admin", "system.keys") => Some("each cluster has its own"),
         (_, "system.profile") => Some("what a profiler recorded belongs to its server"),
         (_, "system.views") => Some("views are restored from their metadata"),

@@ -1,0 +1,400 @@
+//! The mongodump archive, read: one stream with the documents of all namespaces, as they come.
+//!
+//! A thread of its own reads, decompresses and takes the archive apart. Everything it has read and nobody has used up yet
+//! counts against [`BUDGET_BYTES`], whatever the number of namespaces.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures::{FutureExt, StreamExt, future, stream};
+use rdump_format::{
+    ArchiveDecoder, ArchiveError, ArchiveEvent, ArchivePrelude, Codec, CollectionMetadata, Prelude,
+    decoder,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::{
+    Access, Arrival, ArrivalStream, Documents, DumpContents, DumpData, DumpEntry, DumpReader,
+};
+use crate::{Error, Result};
+
+/// How many bytes are decompressed at once, and so about the longest run of documents.
+const PIECE_BYTES: usize = 4 << 20;
+/// The most bytes of documents that have been read and are not used up.
+const BUDGET_BYTES: usize = 32 << 20;
+/// How much is read at once from where the archive comes from.
+const READ_BYTES: usize = 1 << 20;
+
+/// Reads a mongodump archive from front to end, once.
+pub struct ArchiveReader {
+    contents: DumpContents,
+    arriving: Mutex<Option<Arriving>>,
+}
+
+/// What comes after the prelude.
+struct Arriving {
+    arrivals: mpsc::Receiver<Result<Arrival>>,
+    /// Whether the thread came to the end of the archive.
+    ended: Arc<AtomicBool>,
+}
+
+impl ArchiveReader {
+    /// Reads the prelude of the archive that `input` is; errors call it `name`. Plain, gzip and zstd are told apart by
+    /// the first bytes.
+    ///
+    /// The thread that reads ends with the archive, or when the reader is gone and what it waits for has come.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is no archive,
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if its front is damaged,
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if it cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up reading; what was read is gone.
+    pub async fn open(name: impl Into<String>, input: impl Read + Send + 'static) -> Result<Self> {
+        let name = name.into();
+        let (opened, contents) = oneshot::channel();
+        let (arrived, arrivals) = mpsc::channel(1);
+        let ended = Arc::new(AtomicBool::new(false));
+        let reading = Reading {
+            name: name.clone(),
+            opened: Some(opened),
+            arrived,
+            open: HashMap::new(),
+            run: None,
+            budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
+        };
+        let has_ended = Arc::clone(&ended);
+        // Who sees no more arrivals has to see that this is the end.
+        let last = reading.arrived.clone();
+        let thread = std::thread::Builder::new().name("archive".to_owned());
+        thread
+            .spawn(move || {
+                reading.read(input);
+                has_ended.store(true, Ordering::Release);
+                drop(last);
+            })
+            .map_err(|error| Error::internal("could not start a thread").caused_by(error))?;
+        let contents = contents.await.map_err(|_gone| gave_up(&name))??;
+        Ok(Self {
+            contents,
+            arriving: Mutex::new(Some(Arriving { arrivals, ended })),
+        })
+    }
+}
+
+impl DumpReader for ArchiveReader {
+    fn contents(&self) -> &DumpContents {
+        &self.contents
+    }
+
+    fn access(&self) -> Access<'_> {
+        let arriving = self
+            .arriving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        Access::Sequential(match arriving {
+            Some(arriving) => arriving.stream(),
+            None => {
+                let error = Error::internal("an archive can be read only once");
+                future::ready(Err(error)).into_stream().boxed()
+            }
+        })
+    }
+}
+
+impl Arriving {
+    fn stream<'a>(self) -> ArrivalStream<'a> {
+        stream::unfold(Some(self), |this| async move {
+            let mut this = this?;
+            match this.arrivals.recv().await {
+                Some(Ok(arrival)) => Some((Ok(arrival), Some(this))),
+                Some(Err(error)) => Some((Err(error), None)),
+                None if this.ended.load(Ordering::Acquire) => None,
+                None => Some((Err(gave_up("the archive")), None)),
+            }
+        })
+        .boxed()
+    }
+}
+
+fn gave_up(name: &str) -> Error {
+    Error::internal(format!(
+        "the thread that reads {name} ended before its time"
+    ))
+}
+
+impl fmt::Debug for ArchiveReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArchiveReader")
+            .field("contents", &self.contents)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the thread has.
+struct Reading {
+    name: String,
+    opened: Option<oneshot::Sender<Result<DumpContents>>>,
+    arrived: mpsc::Sender<Result<Arrival>>,
+    /// The namespaces that have begun and not ended; `None` for those that nobody wants.
+    open: HashMap<usize, Option<mpsc::Sender<Result<Documents>>>>,
+    /// Documents that are not handed over yet, and whose they are.
+    run: Option<(usize, Documents)>,
+    budget: Arc<Semaphore>,
+}
+
+/// Why the thread stops.
+enum Stop {
+    Failed(Error),
+    /// Nobody wants anything any more.
+    Unwanted,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Reading {
+    fn read(mut self, input: impl Read + Send) {
+        let Err(Stop::Failed(error)) = self.read_all(input) else {
+            return;
+        };
+        // What came before the damage is whole.
+        let _ = self.hand_over();
+        if let Some(opened) = self.opened.take() {
+            let _ = opened.send(Err(error));
+            return;
+        }
+        for documents in self.open.into_values().flatten() {
+            let _ = documents.blocking_send(Err(error.clone()));
+        }
+        let _ = self.arrived.blocking_send(Err(error));
+    }
+
+    fn read_all(&mut self, input: impl Read + Send) -> Result<(), Stop> {
+        let mut input = BufReader::with_capacity(READ_BYTES, input);
+        let codec = Codec::detect(input.fill_buf().map_err(|error| self.unreadable(error))?);
+        let mut input = decoder(codec, input).map_err(|error| {
+            Error::data(format!("{} cannot be decompressed", self.name)).caused_by(error)
+        })?;
+        let mut decoder = ArchiveDecoder::new();
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let filled = fill(&mut input, &mut piece);
+            let mut rest = piece.get(..filled.bytes).unwrap_or_default();
+            loop {
+                let event = decoder.decode(&mut rest);
+                match event.map_err(|error| self.damaged(error))? {
+                    Some(event) => self.take(event)?,
+                    None => break,
+                }
+            }
+            self.hand_over()?;
+            match filled.ended {
+                None => {}
+                Some(Ok(())) => break,
+                Some(Err(error)) => return Err(self.unreadable(error).into()),
+            }
+        }
+        decoder.finish().map_err(|error| self.damaged(error))?;
+        Ok(())
+    }
+
+    fn take(&mut self, event: ArchiveEvent<'_>) -> Result<(), Stop> {
+        match event {
+            ArchiveEvent::Prelude(prelude) => {
+                let opened = self.opened.take();
+                let unwanted =
+                    opened.is_none_or(|opened| opened.send(Ok(contents(prelude))).is_err());
+                return if unwanted {
+                    Err(Stop::Unwanted)
+                } else {
+                    Ok(())
+                };
+            }
+            ArchiveEvent::Block { collection, .. } => self.begin(collection)?,
+            ArchiveEvent::Documents {
+                collection,
+                documents,
+                bytes,
+            } => {
+                self.begin(collection)?;
+                if self.run.as_ref().is_some_and(|(of, _)| *of != collection) {
+                    self.hand_over()?;
+                }
+                if let Some(Some(_)) = self.open.get(&collection) {
+                    let (_, run) = self
+                        .run
+                        .get_or_insert_with(|| (collection, Documents::default()));
+                    run.body.extend_from_slice(bytes);
+                    run.documents += documents;
+                }
+            }
+            ArchiveEvent::End { collection, .. } => {
+                self.begin(collection)?;
+                self.hand_over()?;
+                self.open.remove(&collection);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a namespace comes, the first time that it does.
+    fn begin(&mut self, collection: usize) -> Result<(), Stop> {
+        if self.open.contains_key(&collection) {
+            return Ok(());
+        }
+        let (sender, receiver) = mpsc::channel(1);
+        let documents = stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|run| (run, receiver))
+        });
+        let arrival = Arrival {
+            entry: collection,
+            documents: documents.boxed(),
+        };
+        let sent = self.arrived.blocking_send(Ok(arrival));
+        sent.map_err(|_gone| Stop::Unwanted)?;
+        self.open.insert(collection, Some(sender));
+        Ok(())
+    }
+
+    /// Hands over the documents that were gathered, once there is room for them.
+    fn hand_over(&mut self) -> Result<(), Stop> {
+        let Some((collection, mut run)) = self.run.take() else {
+            return Ok(());
+        };
+        let Some(Some(documents)) = self.open.get(&collection) else {
+            return Ok(());
+        };
+        let bytes = u32::try_from(run.body.len().min(BUDGET_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.budget).acquire_many_owned(bytes);
+        // It is never closed.
+        if let Ok(held) = futures::executor::block_on(room) {
+            run.held = Some(Arc::new(held));
+        }
+        if documents.blocking_send(Ok(run)).is_err() {
+            if self.arrived.is_closed() {
+                return Err(Stop::Unwanted);
+            }
+            self.open.insert(collection, None);
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::UnexpectedEof => {
+                Error::data(format!("{} is damaged or cut short", self.name))
+            }
+            _ => Error::new(
+                crate::ErrorKind::Unavailable,
+                format!("could not read {}", self.name),
+            ),
+        }
+        .caused_by(error)
+    }
+
+    fn damaged(&self, error: ArchiveError) -> Error {
+        match error {
+            ArchiveError::BadMagic { .. } => Error::invalid(format!(
+                "{} does not appear to be a mongodump archive",
+                self.name
+            )),
+            _ => Error::data(format!("{} is damaged or cut short", self.name)),
+        }
+        .caused_by(error)
+    }
+}
+
+/// How much of a piece was filled, and what came after it.
+struct Filled {
+    bytes: usize,
+    ended: Option<io::Result<()>>,
+}
+
+fn fill(input: &mut impl Read, piece: &mut [u8]) -> Filled {
+    let mut bytes = 0;
+    loop {
+        let room = piece.get_mut(bytes..).unwrap_or_default();
+        if room.is_empty() {
+            return Filled { bytes, ended: None };
+        }
+        match input.read(room) {
+            Ok(0) => {
+                let ended = Some(Ok(()));
+                return Filled { bytes, ended };
+            }
+            Ok(read) => bytes += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let ended = Some(Err(error));
+                return Filled { bytes, ended };
+            }
+        }
+    }
+}
+
+/// What the prelude says of the dump.
+fn contents(prelude: ArchivePrelude) -> DumpContents {
+    let entries = prelude.collections.into_iter().map(|listed| {
+        let metadata = match listed.metadata.as_bytes() {
+            [] => Ok(None),
+            text => CollectionMetadata::from_json(text).map(Some),
+        };
+        let (metadata, damage) = match metadata {
+            Ok(metadata) => (metadata, None),
+            Err(error) => {
+                let damage =
+                    Error::data("its metadata in the archive does not hold options and indexes");
+                (
+                    None,
+                    Some(damage.for_namespace(&listed.namespace).caused_by(error)),
+                )
+            }
+        };
+        let has = |option: &str| {
+            let options = metadata.as_ref().map(|metadata| &metadata.options);
+            options.is_some_and(|options| options.get(option).ok().flatten().is_some())
+        };
+        let is_view = has("viewOn");
+        let data = DumpData {
+            place: "the archive".to_owned(),
+            buckets: has("timeseries"),
+            stored_bytes: 0,
+            uncompressed_bytes: None,
+            documents: None,
+        };
+        DumpEntry {
+            namespace: listed.namespace,
+            data: (damage.is_none() && !is_view).then_some(data),
+            metadata,
+            damage,
+            unlisted: false,
+        }
+    });
+    DumpContents {
+        prelude: Some(Prelude {
+            server_version: prelude.server_version,
+            tool_version: prelude.tool_version,
+        }),
+        // Every namespace has a checksum, though only at its end.
+        verified: true,
+        entries: entries.collect(),
+        notices: Vec::new(),
+    }
+}

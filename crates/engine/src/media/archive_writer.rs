@@ -1,0 +1,297 @@
+//! The mongodump archive, written: all namespaces in one stream.
+//!
+//! A compressed archive is a row of gzip members or zstd frames, one for each segment and one for what stands between
+//! segments, so that segments are compressed on several threads.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use rdump_format::{
+    ArchiveMetadata, ArchivePrelude, ArchiveWriteError, Codec, Compressor, Namespace, RunRecord,
+};
+use rdump_storage::{Location, Store, StreamUpload, Upload};
+use tokio::sync::Mutex;
+
+use super::{
+    DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+};
+use crate::{Error, Result};
+
+/// Writes a mongodump archive, to a file or to a stream.
+///
+/// A file gets its name when the dump is complete. A stream that ends before that is no whole archive, and whoever reads
+/// it says so.
+#[derive(Debug)]
+pub struct ArchiveWriter {
+    place: Place,
+    archive: Arc<Mutex<Archive>>,
+}
+
+/// Where an archive goes.
+#[derive(Debug)]
+enum Place {
+    Object { store: Arc<dyn Store>, path: String },
+    Stream,
+}
+
+/// An archive being written.
+#[derive(Debug, Default)]
+struct Archive {
+    upload: Option<Box<dyn Upload>>,
+    framing: Option<rdump_format::ArchiveWriter>,
+    /// For what stands between segments.
+    compressor: Option<Compressor>,
+}
+
+impl ArchiveWriter {
+    /// Prepares to write the file at `location`, through a symbolic link if it is one.
+    ///
+    /// What is no file, such as a named pipe, is written to as a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is a folder, and as the file system has them.
+    pub fn create(location: &Location) -> Result<Self> {
+        let failed = |error: io::Error| {
+            Error::invalid(format!("cannot write an archive to {location}")).caused_by(error)
+        };
+        let (mut path, kind) = match location {
+            Location::Folder(path) => (
+                path.clone(),
+                fs::metadata(path).map(|found| found.file_type()),
+            ),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "an archive cannot be written to {location}"
+                )));
+            }
+        };
+        match kind {
+            Ok(kind) if kind.is_dir() => {
+                return Err(Error::invalid(format!(
+                    "{location} is a folder, and an archive is a file"
+                )));
+            }
+            Ok(kind) if kind.is_file() => path = fs::canonicalize(&path).map_err(failed)?,
+            Ok(_) => {
+                let stream = fs::OpenOptions::new().write(true).open(&path);
+                return Ok(Self::stream(location.to_string(), stream.map_err(failed)?));
+            }
+            Err(_) => {}
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| Error::invalid(format!("{location} names no file")))?;
+        let folder = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let store = Location::from(folder.unwrap_or(Path::new("."))).create()?;
+        Ok(Self {
+            place: Place::Object {
+                store,
+                path: name.to_owned(),
+            },
+            archive: Arc::default(),
+        })
+    }
+
+    /// Prepares to write to `output`, which errors call `name`.
+    pub fn stream(name: impl Into<String>, output: impl io::Write + Send + 'static) -> Self {
+        Self {
+            place: Place::Stream,
+            archive: Arc::new(Mutex::new(Archive {
+                upload: Some(Box::new(StreamUpload::new(name, output))),
+                ..Archive::default()
+            })),
+        }
+    }
+}
+
+impl DumpWriter for ArchiveWriter {
+    fn packing(&self) -> Packing {
+        Packing::Checksummed
+    }
+
+    fn takes_back(&self) -> bool {
+        false
+    }
+
+    fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let mut notices = Vec::new();
+            let mut archive = self.archive.lock().await;
+            if let Place::Object { store, path } = &self.place {
+                for leftover in store.remove_leftovers(&[]).await? {
+                    if leftover.removed {
+                        notices.push(format!(
+                            "removed {}, which a killed dump left behind",
+                            leftover.path
+                        ));
+                    }
+                }
+                archive.upload = Some(store.upload(path).await?);
+            }
+            archive.begin(header).await?;
+            Ok(notices)
+        }
+        .boxed()
+    }
+
+    fn namespace<'a>(
+        &'a self,
+        header: &'a NamespaceHeader,
+    ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
+        let namespace = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+        let writer = ArchiveNamespace {
+            namespace: namespace.clone(),
+            archive: Arc::clone(&self.archive),
+            written: Written::default(),
+        };
+        async move { Ok(Box::new(writer) as Box<dyn NamespaceWriter>) }.boxed()
+    }
+
+    fn commit<'a>(&'a self, _run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let mut archive = self.archive.lock().await;
+            let (upload, framing) = (archive.upload.take(), archive.framing.take());
+            let (Some(upload), Some(framing)) = (upload, framing) else {
+                return Err(Error::internal("an archive was ended that was not begun"));
+            };
+            framing.finish().map_err(misused)?;
+            if let Place::Object { store, .. } = &self.place {
+                store.flush().await?;
+                upload.finish().await?;
+                store.flush().await?;
+            } else {
+                upload.finish().await?;
+            }
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+}
+
+impl Archive {
+    async fn begin(&mut self, header: &DumpHeader) -> Result<()> {
+        let collections = header.namespaces.iter().map(listed);
+        let prelude = ArchivePrelude {
+            concurrent_collections: i32::try_from(header.parallel_collections.get())
+                .unwrap_or(i32::MAX),
+            server_version: header.prelude.server_version.clone(),
+            tool_version: header.prelude.tool_version.clone(),
+            collections: collections.collect::<Result<_>>()?,
+        };
+        let codec = header
+            .namespaces
+            .first()
+            .map_or(Codec::None, |namespace| namespace.codec);
+        if codec != Codec::None {
+            let compressor = Compressor::new(codec.default_compression());
+            self.compressor = Some(compressor.map_err(uncompressible)?);
+        }
+        let mut bytes = Vec::new();
+        let mut framing =
+            rdump_format::ArchiveWriter::new(&prelude, &mut bytes).map_err(misused)?;
+        for namespace in &header.namespaces {
+            if namespace.data_namespace.is_none() {
+                framing
+                    .end(&namespace.namespace, &mut bytes)
+                    .map_err(misused)?;
+            }
+        }
+        self.framing = Some(framing);
+        self.put(bytes).await
+    }
+
+    /// Writes what stands between segments.
+    async fn put(&mut self, bytes: Vec<u8>) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let stored = match &mut self.compressor {
+            None => bytes,
+            Some(compressor) => {
+                let mut stored = Vec::new();
+                compressor
+                    .compress(&bytes, &mut stored)
+                    .map_err(uncompressible)?;
+                stored
+            }
+        };
+        self.write(stored.into()).await
+    }
+
+    /// Writes bytes as they are.
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let upload = self.upload.as_mut();
+        let upload =
+            upload.ok_or_else(|| Error::internal("an archive is written to that was not begun"))?;
+        Ok(upload.write(bytes).await?)
+    }
+
+    fn framing(&mut self) -> Result<&mut rdump_format::ArchiveWriter> {
+        let framing = self.framing.as_mut();
+        framing.ok_or_else(|| Error::internal("an archive is written to that was not begun"))
+    }
+}
+
+/// One namespace being written.
+#[derive(Debug)]
+struct ArchiveNamespace {
+    namespace: Namespace,
+    archive: Arc<Mutex<Archive>>,
+    written: Written,
+}
+
+impl NamespaceWriter for ArchiveNamespace {
+    fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let mut between = Vec::new();
+            let mut archive = self.archive.lock().await;
+            archive
+                .framing()?
+                .run(&self.namespace, &segment.checksum, &mut between)
+                .map_err(misused)?;
+            archive.put(between).await?;
+            self.written.add(&segment);
+            archive.write(segment.bytes).await
+        }
+        .boxed()
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
+        async move {
+            let mut between = Vec::new();
+            let mut archive = self.archive.lock().await;
+            archive
+                .framing()?
+                .end(&self.namespace, &mut between)
+                .map_err(misused)?;
+            archive.put(between).await?;
+            Ok(self.written)
+        }
+        .boxed()
+    }
+}
+
+/// What the prelude has of a namespace.
+fn listed(header: &NamespaceHeader) -> Result<ArchiveMetadata> {
+    let metadata = header.metadata.to_json().map_err(|error| {
+        Error::data("its options or indexes cannot be written so that they come back the same")
+            .for_namespace(&header.namespace)
+            .caused_by(error)
+    })?;
+    Ok(ArchiveMetadata {
+        namespace: header.namespace.clone(),
+        metadata,
+        kind: header.metadata.kind.clone(),
+    })
+}
+
+fn misused(error: ArchiveWriteError) -> Error {
+    Error::internal("the archive was not written in order").caused_by(error)
+}
+
+fn uncompressible(error: rdump_format::CodecError) -> Error {
+    Error::internal("could not compress what stands between segments").caused_by(error)
+}

@@ -1,0 +1,257 @@
+//! The mongodump archive as a medium: one stream with everything in it.
+
+use std::{
+    fs,
+    io::{self, Cursor, Read},
+    sync::Arc,
+};
+
+use bson::doc;
+use rdump::{
+    ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Dump, DumpOptions, DumpReport,
+    Error, ErrorKind, Location, Pattern, Restore, RestoreOptions, RestoreReport, Selector, Source,
+};
+use rdump_testkit::{
+    Deployment, Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
+};
+use tempfile::TempDir;
+
+use crate::restore::target;
+
+/// The version of an index becomes the server's newest unless it is to be kept.
+fn compared() -> FingerprintOptions {
+    FingerprintOptions::new().ignore_index_version(true)
+}
+
+async fn dump(
+    from: &Deployment,
+    writer: ArchiveWriter,
+    options: DumpOptions,
+) -> Result<DumpReport, Error> {
+    let source = Source::connect(&ConnectOptions::default().uri(from.root_uri())).await?;
+    let dump = Dump::new(&source, Arc::new(writer)).options(options);
+    let plan = dump.plan().await?;
+    dump.run(plan).await
+}
+
+/// An archive in memory.
+async fn archive_of(from: &Deployment, options: DumpOptions) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("archive");
+    let writer = ArchiveWriter::create(&Location::from(path.as_path())).unwrap();
+    dump(from, writer, options)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    fs::read(path).unwrap()
+}
+
+async fn try_restore(
+    archive: impl Read + Send + 'static,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> Result<RestoreReport, Error> {
+    let reader = ArchiveReader::open("the archive", archive).await?;
+    let restore = Restore::new(&target(to).await, Arc::new(reader)).options(options);
+    let plan = restore.plan().await?;
+    restore.run(plan).await
+}
+
+async fn restore(
+    archive: impl Read + Send + 'static,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> RestoreReport {
+    let report = try_restore(archive, to, options).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(report.problems, []);
+    report
+}
+
+/// Options that restore data sets over themselves.
+fn over_itself() -> RestoreOptions {
+    // As mongorestore does, `--drop` leaves system collections alone.
+    let exclude = vec![Pattern::parse("*.system.js").unwrap()];
+    RestoreOptions::default()
+        .bypass_document_validation(true)
+        .drop(true)
+        .select(Selector {
+            include: Vec::new(),
+            exclude,
+        })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_data_set_comes_back_from_an_archive_compressed_or_not() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    for data in dataset::all() {
+        data.seed(&source.client()).await;
+    }
+    let expected = Fingerprint::of(&source.client(), &compared()).await;
+    let mut options = RestoreOptions::default().bypass_document_validation(true);
+    for compression in [Compression::None, Compression::GZIP, Compression::ZSTD] {
+        let archive = archive_of(&source, DumpOptions::default().compression(compression)).await;
+        let report = restore(Cursor::new(archive), &target, options).await;
+        assert_eq!(report.failed_documents, 0);
+        let found = Fingerprint::of(&target.client(), &compared()).await;
+        assert_same(&expected, &found);
+        options = over_itself();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_restored_while_it_is_written() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    for data in [dataset::orders(20_000), dataset::large_documents()] {
+        data.seed(&source.client()).await;
+    }
+    let (read, write) = io::pipe().unwrap();
+    let writer = ArchiveWriter::stream("the pipe", write);
+    let (dumped, restored) = tokio::join!(
+        dump(&source, writer, DumpOptions::default()),
+        restore(read, &target, RestoreOptions::default()),
+    );
+    let dumped = dumped.unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(restored.documents > 20_000 && dumped.documents >= restored.documents);
+    assert_same(
+        &Fingerprint::of(&source.client(), &compared()).await,
+        &Fingerprint::of(&target.client(), &compared()).await,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_archive_what_is_selected_is_restored_under_its_new_name() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let client = source.client();
+    for number in 0..40 {
+        let collection = client.database("shop").collection(&format!("c{number}"));
+        let documents = (0..number).map(|id| doc! { "_id": id });
+        collection
+            .insert_one(doc! { "_id": "first" })
+            .await
+            .unwrap();
+        if number > 0 {
+            collection.insert_many(documents).await.unwrap();
+        }
+    }
+    let archive = archive_of(&source, DumpOptions::default()).await;
+    let include = vec![Pattern::parse("shop.c1*").unwrap()];
+    let options = RestoreOptions::default()
+        .rename("shop.*", "copy.*")
+        .select(Selector {
+            include,
+            exclude: Vec::new(),
+        });
+    let report = restore(Cursor::new(archive), &target, options).await;
+    assert_eq!(report.namespaces.len(), 11);
+    let copy = target.client().database("copy");
+    let found = copy.collection::<bson::Document>("c19");
+    assert_eq!(found.count_documents(doc! {}).await.unwrap(), 20);
+    let names = target.client().list_database_names().await.unwrap();
+    assert!(!names.contains(&"shop".to_owned()), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_is_cut_or_changed_anywhere_is_no_success() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let database = source.client().database("db");
+    for name in ["a", "b"] {
+        let documents = (0..300).map(|id| doc! { "_id": id, "text": "x".repeat(50) });
+        database
+            .collection(name)
+            .insert_many(documents)
+            .await
+            .unwrap();
+    }
+    let options = DumpOptions::default().db("db");
+    let archive = archive_of(&source, options).await;
+    let drop = || RestoreOptions::default().drop(true);
+    for cut in [
+        0,
+        3,
+        4,
+        60,
+        500,
+        archive.len() / 2,
+        archive.len() - 5,
+        archive.len() - 1,
+    ] {
+        let cut = archive.get(..cut).unwrap().to_vec();
+        let length = cut.len();
+        let error = try_restore(Cursor::new(cut), &target, drop())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data, "cut at {length}: {error:?}");
+    }
+    let mut changed = archive.clone();
+    let middle = changed.len() / 2;
+    *changed.get_mut(middle).unwrap() ^= 0x20;
+    let error = try_restore(Cursor::new(changed), &target, drop())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_archive_is_refused_before_anything_is_written() {
+    let error = ArchiveReader::open(
+        "the file",
+        Cursor::new(b"{\"not\": \"an archive\"}".to_vec()),
+    );
+    let error = error.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(
+        error.to_string(),
+        "the file does not appear to be a mongodump archive"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_fails_leaves_no_archive_and_no_older_one_is_lost() {
+    let source = ReplicaSet::start().await;
+    source
+        .client()
+        .database("db")
+        .collection("c")
+        .insert_one(doc! { "_id": 1 })
+        .await
+        .unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("archive");
+    fs::write(&path, "the archive of yesterday").unwrap();
+    let location = Location::from(path.as_path());
+    let connected = Source::connect(&ConnectOptions::default().uri(source.root_uri())).await;
+    let connected = connected.unwrap();
+    let writer = Arc::new(ArchiveWriter::create(&location).unwrap());
+    let dump = Dump::new(&connected, writer);
+    let plan = dump.plan().await.unwrap();
+    let database = source.client().database("db");
+    database
+        .collection::<bson::Document>("c")
+        .drop()
+        .await
+        .unwrap();
+    dump.run(plan).await.unwrap_err();
+    drop(dump);
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        "the archive of yesterday"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_away_ends_the_dump_with_an_error() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20_000).seed(&source.client()).await;
+    let (mut read, write) = io::pipe().unwrap();
+    let writer = ArchiveWriter::stream("the pipe", write);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut start = [0; 100];
+        read.read_exact(&mut start).unwrap();
+    });
+    let error = dump(&source, writer, DumpOptions::default())
+        .await
+        .unwrap_err();
+    reading.await.unwrap();
+    assert!(error.to_string().contains("the pipe"), "{error}");
+}
