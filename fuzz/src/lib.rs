@@ -7,12 +7,16 @@
 use std::io::Read;
 
 use rdump_format::{
-    Codec, CollectionMetadata, Digest, Digester, DocumentReader, FileName, FolderManifest,
-    SegmentRecord, check_document, decoder, escape, ext_json, stem, unescape, validate,
+    ArchiveDecoder, ArchiveError, ArchiveEvent, ArchiveWriter, Codec, CollectionMetadata, Crc64,
+    Digest, Digester, DocumentReader, FileName, FolderManifest, Namespace, SegmentRecord,
+    check_document, decoder, escape, ext_json, stem, unescape, validate,
 };
 
 /// The most that one input is decompressed to, in bytes.
 const ENOUGH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The most checksums that are put right in one input.
+const ENOUGH_REPAIRS: usize = 8;
 
 /// A stream of documents, plain or compressed.
 pub fn documents(input: &[u8]) {
@@ -125,4 +129,80 @@ pub fn segment(input: &[u8]) {
             0
         }
     );
+}
+
+/// An archive, read at once and in small pieces; one that is whole is written again.
+///
+/// Checksums would keep the fuzzer out, so wrong ones are put right.
+pub fn archive(input: &[u8]) {
+    let mut archive = input.to_vec();
+    let mut read = read_archive(archive.chunks(usize::MAX));
+    for _ in 0..ENOUGH_REPAIRS {
+        let Err(ArchiveError::Checksum {
+            offset,
+            recorded,
+            actual,
+            ..
+        }) = read
+        else {
+            break;
+        };
+        let at = usize::try_from(offset).expect("it is in memory");
+        let mut fields = archive[at..].windows(8);
+        let field = fields.position(|field| field == recorded.to_le_bytes());
+        let at = at + field.expect("the header has it");
+        archive[at..at + 8].copy_from_slice(&actual.to_le_bytes());
+        read = read_archive(archive.chunks(usize::MAX));
+    }
+    let in_pieces = read_archive(archive.chunks(1 + input.len() % 13));
+    match (read, in_pieces) {
+        (Ok(written), Ok(in_pieces)) => {
+            assert_eq!(written, in_pieces);
+            let again = read_archive([written.as_slice()]).expect("it was written");
+            assert_eq!(again, written);
+        }
+        (Err(at_once), Err(in_pieces)) => assert_eq!(at_once.to_string(), in_pieces.to_string()),
+        (at_once, in_pieces) => panic!("at once {at_once:?}, in pieces {in_pieces:?}"),
+    }
+}
+
+/// What a writer makes of the archive in `pieces`.
+fn read_archive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, ArchiveError> {
+    let mut decoder = ArchiveDecoder::new();
+    let mut out = Vec::new();
+    let mut writer = None;
+    let mut block = Namespace::new("", "");
+    for mut piece in pieces {
+        while let Some(event) = decoder.decode(&mut piece)? {
+            if let ArchiveEvent::Prelude(prelude) = event {
+                writer = Some(ArchiveWriter::new(&prelude, &mut out).expect("it was read"));
+                continue;
+            }
+            let writer = writer.as_mut().expect("the prelude comes first");
+            let written = match event {
+                ArchiveEvent::Prelude(_) => Ok(()),
+                ArchiveEvent::Block { namespace, .. } => {
+                    block.clone_from(namespace);
+                    writer.run(&block, &Crc64::new(), &mut out)
+                }
+                ArchiveEvent::Documents {
+                    documents, bytes, ..
+                } => {
+                    let count = rdump_format::documents(bytes).map(|document| {
+                        document.expect("it came out of an archive");
+                    });
+                    assert_eq!(count.count() as u64, documents);
+                    let written = writer.run(&block, &Crc64::of(bytes), &mut out);
+                    out.extend_from_slice(bytes);
+                    written
+                }
+                ArchiveEvent::End { namespace, .. } => writer.end(namespace, &mut out),
+            };
+            written.expect("it was read");
+        }
+    }
+    decoder.finish()?;
+    let writer = writer.expect("the prelude comes first");
+    writer.finish().expect("it was whole");
+    Ok(out)
 }

@@ -8,7 +8,8 @@ use crate::targets;
 /// A target takes an input and panics when it finds a fault.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 5] = [
+const TARGETS: [(&str, Target); 6] = [
+    ("archive", targets::archive),
     ("documents", targets::documents),
     ("file_name", targets::file_name),
     ("manifest", targets::manifest),
