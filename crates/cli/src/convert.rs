@@ -3,6 +3,7 @@
 mod connect;
 mod dump;
 mod json;
+mod medium;
 mod positional;
 mod read_preference;
 mod refused;
@@ -16,6 +17,7 @@ use std::{fmt, num::NonZeroUsize};
 use rdump::Secret;
 
 pub(crate) use dump::DumpRequest;
+pub(crate) use medium::{Input, Output};
 pub(crate) use restore::RestoreRequest;
 
 /// What is read of the process's environment.

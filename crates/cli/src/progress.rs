@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdump::{Codec, Counters, Event, Location, Namespace, Observer, data_file};
+use rdump::{Codec, Counters, Event, Namespace, Observer, data_file};
 
-use crate::{console::Console, units::counted};
+use crate::{console::Console, convert::Output, units::counted};
 use bars::Bars;
 use rows::Rows;
 
@@ -25,8 +25,8 @@ const BARS_EVERY: Duration = Duration::from_millis(200);
 /// What the run does, for the words to say it.
 #[derive(Clone, Debug)]
 pub(crate) enum Verb {
-    /// Collections are written to files of this codec below this folder.
-    Dump(Location, Codec),
+    /// Collections are written, to files of this codec if it is a folder.
+    Dump(Output, Codec),
     /// Documents are inserted.
     Restore,
     /// Files are read and compared with their manifest.
@@ -102,13 +102,14 @@ impl Progress {
     fn line(&self, event: &Event) -> Option<String> {
         Some(match event {
             Event::NamespaceStarted { namespace, .. } => match &self.verb {
-                Verb::Dump(location, codec) => {
+                Verb::Dump(Output::Folder(location), codec) => {
                     format!(
                         "writing {namespace} to {location}/{}/{}",
                         namespace.db,
                         data_file(&namespace.collection, *codec)
                     )
                 }
+                Verb::Dump(archive, _) => format!("writing {namespace} to {archive}"),
                 Verb::Restore => format!("restoring {namespace}"),
                 Verb::Verify => return None,
             },

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rdump::{Counters, Dump, DumpReport, FolderWriter, Source};
+use rdump::{ArchiveWriter, Counters, Dump, DumpReport, FolderWriter, Source, media::DumpWriter};
 
 use crate::{
-    convert::DumpRequest,
+    convert::{DumpRequest, Output},
     exit::Exit,
     progress::{Progress, Verb},
     session::{Session, is_cancelled},
@@ -22,14 +22,10 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         return Ok(Exit::cancelled(session.strict));
     };
     let counters = Arc::new(Counters::default());
-    let verb = Verb::Dump(
-        request.location.clone(),
-        request.options.compression.codec(),
-    );
+    let verb = Verb::Dump(request.output.clone(), request.options.compression.codec());
     let progress = Arc::new(Progress::new(console, verb, Arc::clone(&counters)));
 
-    let writer = FolderWriter::create(&request.location)?;
-    let dump = Dump::new(&source, Arc::new(writer))
+    let dump = Dump::new(&source, writer(&request.output)?)
         .options(request.options.clone())
         .observer(Arc::clone(&progress) as _)
         .cancel(session.cancel.clone())
@@ -62,12 +58,20 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         Err(error) if is_cancelled(&error) => {
             console.always(format_args!(
                 "dump stopped before its end; {} holds no complete dump",
-                request.location
+                request.output
             ));
             Ok(Exit::cancelled(session.strict))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn writer(output: &Output) -> rdump::Result<Arc<dyn DumpWriter>> {
+    Ok(match output {
+        Output::Folder(location) => Arc::new(FolderWriter::create(location)?),
+        Output::Archive(location) => Arc::new(ArchiveWriter::create(location)?),
+        Output::ArchiveToStdout => Arc::new(ArchiveWriter::stream("stdout", std::io::stdout())),
+    })
 }
 
 fn nothing_there(request: &DumpRequest) -> String {
@@ -94,7 +98,7 @@ fn finish(session: &Session, request: &DumpRequest, report: &DumpReport) -> Exit
         counted(report.documents, "document"),
         counted(report.namespaces.len() as u64, "namespace"),
         bytes(report.uncompressed_bytes),
-        request.location,
+        request.output,
         report.duration_seconds,
         rate(report.uncompressed_bytes, report.duration_seconds)
     ));

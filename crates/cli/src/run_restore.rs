@@ -1,11 +1,15 @@
 //! `rrestore`: restores what the request says.
 
-use std::sync::Arc;
+use std::{fs::File, io, sync::Arc};
 
-use rdump::{Acknowledgement, Counters, FolderReader, Restore, RestoreReport, Target};
+use anyhow::Context;
+use rdump::{
+    Acknowledgement, ArchiveReader, Counters, FolderReader, Restore, RestoreReport, Target,
+    media::DumpReader,
+};
 
 use crate::{
-    convert::RestoreRequest,
+    convert::{Input, RestoreRequest},
     exit::Exit,
     progress::{Progress, Verb},
     session::{Session, is_cancelled},
@@ -15,8 +19,7 @@ use crate::{
 pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
     // The dump first: whether it can be read at all is known without the server.
-    let reader = FolderReader::open(&request.location, request.reader.clone());
-    let Some(reader) = session.unless_cancelled(reader).await? else {
+    let Some(reader) = reader(session, &request).await? else {
         return Ok(stopped(session, 0, 0));
     };
     let Some(target) = session
@@ -27,12 +30,12 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
     };
     console.log(format_args!(
         "preparing collections to restore from {}",
-        request.location
+        request.input
     ));
     let counters = Arc::new(Counters::default());
     let progress = Arc::new(Progress::new(console, Verb::Restore, Arc::clone(&counters)));
     let observer = Arc::clone(&progress);
-    let restore = Restore::new(&target, Arc::new(reader))
+    let restore = Restore::new(&target, reader)
         .options(request.options.clone())
         .observer(observer)
         .cancel(session.cancel.clone())
@@ -77,6 +80,36 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
             Ok(Exit::Failed)
         }
     }
+}
+
+/// Opens the dump. `None` if a signal came first.
+async fn reader(
+    session: &Session,
+    request: &RestoreRequest,
+) -> anyhow::Result<Option<Arc<dyn DumpReader>>> {
+    let name = request.input.to_string();
+    let archive = match &request.input {
+        Input::Archive(path) => {
+            let file = File::open(path);
+            Some(file.with_context(|| format!("cannot open {}", path.display()))?)
+        }
+        Input::Folder(_) | Input::ArchiveFromStdin => None,
+    };
+    let opened = async {
+        Ok::<Arc<dyn DumpReader>, rdump::Error>(match &request.input {
+            Input::Folder(location) => {
+                Arc::new(FolderReader::open(location, request.reader.clone()).await?)
+            }
+            Input::Archive(_) | Input::ArchiveFromStdin => {
+                let input: Box<dyn io::Read + Send> = match archive {
+                    Some(file) => Box::new(file),
+                    None => Box::new(io::stdin()),
+                };
+                Arc::new(ArchiveReader::open(name, input).await?)
+            }
+        })
+    };
+    session.unless_cancelled(opened).await
 }
 
 /// The end of a run that a signal stopped.

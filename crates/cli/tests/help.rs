@@ -39,10 +39,10 @@ async fn a_wrong_command_line_ends_with_1_or_in_a_subcommand_with_2() {
 
 #[tokio::test]
 async fn what_is_not_supported_yet_is_refused_by_name() {
-    let ran = run(rdump(), ["--archive"])
+    let ran = run(rdump(), ["--oplog"])
         .await
         .expect(1)
-        .says("Failed: --archive: not yet supported by this version");
+        .says("Failed: --oplog: not yet supported by this version");
     assert_eq!(ran.stdout, "");
     run(rrestore(), ["--oplogReplay"])
         .await

@@ -1,5 +1,6 @@
 //! The binaries, run as a person runs them.
 
+mod archive;
 mod broken_pipe;
 mod failures;
 mod generated;

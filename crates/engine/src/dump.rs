@@ -12,6 +12,7 @@ use crate::{
     media::{DumpHeader, DumpWriter},
 };
 
+mod authorization;
 mod cursor;
 mod limiter;
 mod namespace;

@@ -116,10 +116,22 @@ pub struct NamespaceHeader {
     /// The namespace that the documents are stored under: the buckets of a time-series collection, else
     /// the same. `None` if there are no documents, as for a view.
     pub data_namespace: Option<Namespace>,
-    /// Options, indexes and UUID.
-    pub metadata: CollectionMetadata,
+    /// Options, indexes and UUID; `None` for users and roles that are dumped with their database.
+    pub metadata: Option<CollectionMetadata>,
     /// How its segments are compressed.
     pub codec: Codec,
+}
+
+impl NamespaceHeader {
+    /// The metadata as every medium writes it.
+    fn metadata_text(&self) -> Result<Option<String>> {
+        let text = self.metadata.as_ref().map(CollectionMetadata::to_json);
+        text.transpose().map_err(|error| {
+            Error::data("its options or indexes cannot be written so that they come back the same")
+                .for_namespace(&self.namespace)
+                .caused_by(error)
+        })
+    }
 }
 
 /// What a [`NamespaceWriter`] stored.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Counters, Observer, Problem, Result, Target, context::RunContext, media::DumpReader};
 
+mod authorization;
 mod create_command;
 mod definitions;
 mod index_spec;
@@ -154,10 +155,14 @@ impl Restore {
             options,
         );
         let shared = Arc::new(shared);
+        let authorization = plan.authorization.clone();
         let restored = self
             .cx
             .unless_cancelled(run::restore_all(&shared, plan))
             .await;
+        if let Some(authorization) = authorization {
+            shared.clean_up_authorization(&authorization).await;
+        }
         let namespaces = restored.inspect_err(|_| self.cx.stopped(names.iter()))?;
         for namespace in &unlisted {
             let message =

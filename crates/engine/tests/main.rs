@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod archive;
+mod authorization;
 mod default_options;
 mod dump;
 mod folder_reader;

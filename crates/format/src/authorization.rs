@@ -20,7 +20,19 @@ pub enum Authorization {
 /// What the names of users and roles that were dumped with one database start with.
 const DUMPED_WITH_DATABASE: &str = "$admin.";
 
+/// Whether a collection of a dump holds users, roles or their version that were dumped with its database.
+pub(crate) fn is_dumped_with_database(collection: &str) -> bool {
+    let name = collection.strip_prefix(DUMPED_WITH_DATABASE);
+    name.is_some_and(|name| {
+        Authorization::ALL
+            .iter()
+            .any(|this| this.collection() == name)
+    })
+}
+
 impl Authorization {
+    const ALL: [Self; 3] = [Self::Users, Self::Roles, Self::Version];
+
     /// What `namespace` of a dump holds, if that is users, roles or their version: those of the whole deployment, in
     /// `admin`, or those of the one database that was dumped, in a collection of it called `$admin.system.users` and
     /// the like.
@@ -31,7 +43,7 @@ impl Authorization {
             None if namespace.db == "admin" => &namespace.collection,
             None => return None,
         };
-        [Self::Users, Self::Roles, Self::Version]
+        Self::ALL
             .into_iter()
             .find(|this| this.collection() == collection)
     }

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest as _, Sha1};
 
+use crate::authorization;
 use crate::codec::Codec;
 use crate::namespace::BUCKETS_PREFIX;
 
@@ -84,9 +85,12 @@ pub fn unescape(text: &str) -> Result<String, FileNameError> {
 }
 
 /// What the files of `collection` are called before their suffix: its escaped name, shortened if
-/// need be.
+/// need be, but `$admin.system.users` and the like as they are.
 #[must_use]
 pub fn stem(collection: &str) -> String {
+    if authorization::is_dumped_with_database(collection) {
+        return collection.to_owned();
+    }
     let escaped = escape(collection);
     if escaped.len() <= MAX_STEM_BYTES {
         return escaped;

@@ -168,7 +168,7 @@ pub(crate) struct DumpArgs {
     )]
     pub(crate) max_retries: Option<u32>,
 
-    /// One archive file instead of a folder (not yet supported)
+    /// Write one archive instead of a folder, to this file or to standard output
     #[arg(
         long,
         value_name = "FILE",
@@ -176,7 +176,7 @@ pub(crate) struct DumpArgs {
         require_equals = true,
         default_missing_value = "-",
         value_parser = text,
-        hide = true
+        help_heading = OUTPUT
     )]
     pub(crate) archive: Option<String>,
 
@@ -184,11 +184,11 @@ pub(crate) struct DumpArgs {
     #[arg(long, hide = true)]
     pub(crate) oplog: bool,
 
-    /// Dump users and roles of --db too (not yet supported)
+    /// Dump users and roles of --db too
     #[arg(
         long = "dumpDbUsersAndRoles",
         alias = "dump-db-users-and-roles",
-        hide = true
+        help_heading = OUTPUT
     )]
     pub(crate) dump_db_users_and_roles: bool,
 

@@ -127,7 +127,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long = "oplogFile", alias = "oplog-file", value_name = "FILE", value_parser = text, hide = true)]
     pub(crate) oplog_file: Option<String>,
 
-    /// An archive file instead of a folder (not yet supported)
+    /// Restore an archive instead of a folder, this file or standard input
     #[arg(
         long,
         value_name = "FILE",
@@ -135,15 +135,15 @@ pub(crate) struct RestoreArgs {
         require_equals = true,
         default_missing_value = "-",
         value_parser = text,
-        hide = true
+        help_heading = INPUT
     )]
     pub(crate) archive: Option<String>,
 
-    /// Restore users and roles of --db (not yet supported)
+    /// Restore the users and roles that were dumped with --db
     #[arg(
         long = "restoreDbUsersAndRoles",
         alias = "restore-db-users-and-roles",
-        hide = true
+        help_heading = INPUT
     )]
     pub(crate) restore_db_users_and_roles: bool,
 
@@ -255,11 +255,11 @@ pub(crate) struct RestoreArgs {
     )]
     pub(crate) max_retries: Option<u32>,
 
-    /// Collection that users pass through (without effect until users are restored)
+    /// Collection that users pass through before the server merges them; tempusers by default
     #[arg(long = "tempUsersColl", alias = "temp-users-coll", value_name = "NAME", value_parser = text, hide = true)]
     pub(crate) temp_users_coll: Option<String>,
 
-    /// Collection that roles pass through (without effect until roles are restored)
+    /// Collection that roles pass through before the server merges them; temproles by default
     #[arg(long = "tempRolesColl", alias = "temp-roles-coll", value_name = "NAME", value_parser = text, hide = true)]
     pub(crate) temp_roles_coll: Option<String>,
 

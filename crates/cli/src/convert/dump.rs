@@ -3,11 +3,11 @@
 use std::fs;
 
 use anyhow::Context;
-use rdump::{Compression, ConnectOptions, DumpOptions, Location, Selector};
+use rdump::{Compression, ConnectOptions, DumpOptions, Selector};
 
 use super::{
-    Environment, Refusal, connect, parallelism, patterns, positional::Positional, read_preference,
-    refused,
+    Environment, Refusal, connect, medium::Output, parallelism, patterns, positional::Positional,
+    read_preference, refused,
 };
 use crate::args::DumpArgs;
 
@@ -16,7 +16,7 @@ use crate::args::DumpArgs;
 pub(crate) struct DumpRequest {
     pub(crate) connect: ConnectOptions,
     pub(crate) options: DumpOptions,
-    pub(crate) location: Location,
+    pub(crate) output: Output,
     pub(crate) dry_run: bool,
     /// What a person should read before it starts.
     pub(crate) warnings: Vec<String>,
@@ -44,6 +44,7 @@ impl DumpRequest {
             .clone_from(&args.exclude_collections_with_prefix);
         options.select = select(args)?;
         options.views_as_collections = args.views_as_collections;
+        options.users_and_roles = args.dump_db_users_and_roles;
         options.query = query(args)?;
         options.read_preference = match &args.read_preference {
             Some(text) => Some(read_preference::parse(text)?),
@@ -59,18 +60,18 @@ impl DumpRequest {
         options.limit_bytes_per_second = args.limit_rate;
         options.max_retries = args.max_retries.unwrap_or(options.max_retries);
 
-        let location = args
-            .out
-            .as_deref()
-            .filter(|out| !out.is_empty())
-            .unwrap_or("dump");
-        let location = location
-            .parse()
-            .map_err(|error| Refusal::Option(anyhow::Error::new(error).context("--out")))?;
+        let out = args.out.as_deref().filter(|out| !out.is_empty());
+        let output =
+            match &args.archive {
+                Some(archive) => Output::archive(archive, options.compression.codec())?,
+                None => Output::Folder(out.unwrap_or("dump").parse().map_err(|error| {
+                    Refusal::Option(anyhow::Error::new(error).context("--out"))
+                })?),
+            };
         Ok(Self {
             connect,
             options,
-            location,
+            output,
             dry_run: args.dry_run,
             warnings,
         })
@@ -92,6 +93,20 @@ fn check(args: &DumpArgs, has_db: bool) -> Result<(), Refusal> {
         ),
     ];
     let refuse = |message: &str| Err(Refusal::bad_option(message));
+    let has_out = args.out.as_deref().is_some_and(|out| !out.is_empty());
+    if has_out && args.archive.is_some() {
+        return refuse("--out not allowed when --archive is specified");
+    }
+    let to_stdout = matches!(args.archive.as_deref(), Some("-" | ""));
+    if to_stdout && args.report.json {
+        return refuse("--json cannot be used when --archive writes to standard output");
+    }
+    if args.dump_db_users_and_roles && !has_db {
+        return refuse("must specify a database when running with dumpDbUsersAndRoles");
+    }
+    if args.dump_db_users_and_roles && has_collection {
+        return refuse("cannot specify a collection when running with dumpDbUsersAndRoles");
+    }
     if has_collection && !has_db {
         return refuse("cannot dump a collection without a specified database");
     }

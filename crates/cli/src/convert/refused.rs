@@ -9,13 +9,7 @@ const NOT_YET: &str = "not yet supported by this version";
 pub(super) fn check_dump(args: &DumpArgs) -> Result<(), Refusal> {
     check_shared(&args.general, &args.connection)?;
     refuse(&[
-        (args.archive.is_some(), "--archive", NOT_YET),
         (args.oplog, "--oplog", NOT_YET),
-        (
-            args.dump_db_users_and_roles,
-            "--dumpDbUsersAndRoles",
-            NOT_YET,
-        ),
         (args.out.as_deref() == Some("-"), "--out -", NOT_YET),
         (
             args.internal_only_source_writes_done_barrier.is_some(),
@@ -29,20 +23,20 @@ pub(super) fn check_dump(args: &DumpArgs) -> Result<(), Refusal> {
 pub(super) fn check_restore(args: &RestoreArgs) -> Result<(), Refusal> {
     check_shared(&args.general, &args.connection)?;
     refuse(&[
-        (args.archive.is_some(), "--archive", NOT_YET),
         (args.oplog_replay, "--oplogReplay", NOT_YET),
         (args.oplog_limit.is_some(), "--oplogLimit", NOT_YET),
         (args.oplog_file.is_some(), "--oplogFile", NOT_YET),
         (
-            args.restore_db_users_and_roles,
-            "--restoreDbUsersAndRoles",
+            args.archive.is_none() && args.dir.as_deref() == Some("-"),
+            "--dir -",
             NOT_YET,
         ),
-        (args.dir.as_deref() == Some("-"), "--dir -", NOT_YET),
         (
-            args.positional
-                .iter()
-                .any(|argument| argument.reveal() == "-"),
+            args.archive.is_none()
+                && args
+                    .positional
+                    .iter()
+                    .any(|argument| argument.reveal() == "-"),
             "restoring from standard input",
             NOT_YET,
         ),

@@ -1,10 +1,10 @@
 //! rrestore's options.
 
-use rdump::{ConnectOptions, FolderReaderOptions, Location, Pattern, RestoreOptions, Selector};
+use rdump::{ConnectOptions, FolderReaderOptions, Pattern, RestoreOptions, Selector};
 
 use super::{
-    Environment, Refusal, connect, parallelism, patterns, positional::Positional, refused,
-    write_concern,
+    Environment, Refusal, connect, medium::Input, parallelism, patterns, positional::Positional,
+    refused, write_concern,
 };
 use crate::args::RestoreArgs;
 
@@ -14,7 +14,7 @@ pub(crate) struct RestoreRequest {
     pub(crate) connect: ConnectOptions,
     pub(crate) options: RestoreOptions,
     pub(crate) reader: FolderReaderOptions,
-    pub(crate) location: Location,
+    pub(crate) input: Input,
     pub(crate) dry_run: bool,
     /// What a person should read before it starts.
     pub(crate) warnings: Vec<String>,
@@ -25,14 +25,14 @@ impl RestoreRequest {
     pub(crate) fn new(args: &RestoreArgs, environment: &Environment) -> Result<Self, Refusal> {
         refused::check_restore(args)?;
         let Positional { uri, others } = Positional::sort(&args.positional)?;
-        let location = location(args, others)?;
+        let input = input(args, others)?;
         let (connect, mut warnings) =
             connect::connect_options(&args.connection, args.db.as_deref(), uri, environment)?;
         let plan = connect.plan()?;
         let db = plan.database().map(str::to_owned);
         let collection = args.collection.clone();
         check(args, db.is_some())?;
-        if (db.is_some() || collection.is_some()) && !is_file(&location) {
+        if (db.is_some() || collection.is_some()) && !input.is_one_file() {
             warnings.push(
                 "The --db and --collection flags are deprecated for this use-case. Please use --nsInclude instead, \
                  i.e. with --nsInclude=\"${DATABASE}.${COLLECTION}\""
@@ -47,6 +47,13 @@ impl RestoreRequest {
         reader.gzip = args.gzip;
         options.db = db;
         options.collection = collection;
+        options.users_and_roles = args.restore_db_users_and_roles;
+        if let Some(name) = &args.temp_users_coll {
+            options.temporary_users_collection.clone_from(name);
+        }
+        if let Some(name) = &args.temp_roles_coll {
+            options.temporary_roles_collection.clone_from(name);
+        }
         options.select = select(args)?;
         options.rename_from.clone_from(&args.ns_from);
         options.rename_to.clone_from(&args.ns_to);
@@ -86,15 +93,15 @@ impl RestoreRequest {
             connect,
             options,
             reader,
-            location,
+            input,
             dry_run: args.dry_run,
             warnings,
         })
     }
 }
 
-/// The dump: a positional argument, `--dir`, or `dump`.
-fn location(args: &RestoreArgs, positional: Vec<String>) -> Result<Location, Refusal> {
+/// The dump: `--archive`, a positional argument, `--dir`, or `dump`.
+fn input(args: &RestoreArgs, positional: Vec<String>) -> Result<Input, Refusal> {
     let usage = |message: &str| {
         Err(Refusal::Usage(format!(
             "error parsing positional arguments: {message}"
@@ -107,9 +114,19 @@ fn location(args: &RestoreArgs, positional: Vec<String>) -> Result<Location, Ref
         ([_], Some(_)) => return usage("the dump is named twice, by --dir and by itself"),
         _ => return usage("too many of them: name one dump, and at most one connection string"),
     };
+    if let Some(archive) = &args.archive {
+        // As with mongorestore, a folder that is named beside it says nothing.
+        return match text {
+            "-" => Err(Refusal::Option(anyhow::anyhow!(
+                "cannot restore from \"-\" when --archive is specified"
+            ))),
+            _ => Ok(Input::archive(archive, args.gzip)),
+        };
+    }
     let text = if text.is_empty() { "dump" } else { text };
-    text.parse()
-        .map_err(|error| Refusal::Option(anyhow::Error::new(error)))
+    let location = text.parse();
+    let location = location.map_err(|error| Refusal::Option(anyhow::Error::new(error)))?;
+    Ok(Input::Folder(location))
 }
 
 /// What goes together, in mongorestore's words.
@@ -127,6 +144,12 @@ fn check(args: &RestoreArgs, has_db: bool) -> Result<(), Refusal> {
     }
     if args.ns_from.len() != args.ns_to.len() {
         return refuse("--nsFrom and --nsTo arguments must be specified an equal number of times");
+    }
+    if args.restore_db_users_and_roles && !has_db {
+        return refuse("cannot use --restoreDbUsersAndRoles without a specified database");
+    }
+    if args.restore_db_users_and_roles && args.db.as_deref() == Some("admin") {
+        return refuse("cannot use --restoreDbUsersAndRoles with the admin database");
     }
     if args.preserve_uuid && !args.drop {
         return refuse("cannot specify --preserveUUID without --drop");
@@ -159,8 +182,4 @@ fn select(args: &RestoreArgs) -> Result<Selector, Refusal> {
         include: patterns("nsInclude", &args.ns_include)?,
         exclude: patterns("nsExclude", &excludes)?,
     })
-}
-
-fn is_file(location: &Location) -> bool {
-    location.to_string().ends_with(".bson")
 }

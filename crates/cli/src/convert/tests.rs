@@ -77,7 +77,7 @@ fn all(options: &impl serde::Serialize) -> BTreeSet<String> {
 
 #[test]
 fn every_dump_option_is_reachable_from_a_flag() {
-    let many = "-d shop -j 3 --excludeCollection a --excludeCollectionsWithPrefix b --nsInclude shop.* \
+    let many = "-d shop -j 3 --dumpDbUsersAndRoles --excludeCollection a --excludeCollectionsWithPrefix b --nsInclude shop.* \
                 --viewsAsCollections --readPreference nearest --compress zstd:3 --partitions 2 --limit-rate 1M \
                 --max-retries 9";
     let mut reached = changed(&dump(many).options, &DumpOptions::default());
@@ -95,7 +95,8 @@ fn every_restore_option_is_reachable_from_a_flag() {
     let many = "-d shop -c orders --nsInclude shop.* --nsFrom a --nsTo b --drop --objcheck --writeConcern 1 \
                 --noIndexRestore --noOptionsRestore --keepIndexVersion --convertLegacyIndexes --fixDottedHashIndex \
                 --preserveUUID --bypassDocumentValidation --maintainInsertionOrder --stopOnError -j 7 \
-                --numInsertionWorkersPerCollection 7 --batchSize 7 --batch-bytes 2MiB --max-problems 7 --max-retries 7";
+                --numInsertionWorkersPerCollection 7 --batchSize 7 --batch-bytes 2MiB --max-problems 7 --max-retries 7 \
+                --restoreDbUsersAndRoles --tempUsersColl u --tempRolesColl r";
     let reached = changed(&restore(many).options, &RestoreOptions::default());
     assert_eq!(reached, all(&RestoreOptions::default()));
 }
@@ -144,11 +145,11 @@ fn without_flags_options_are_the_defaults() {
     let request = dump("");
     assert_eq!(request.options, DumpOptions::default());
     assert_eq!(request.connect, ConnectOptions::default());
-    assert_eq!(request.location.to_string(), "dump");
+    assert_eq!(request.output.to_string(), "dump");
     assert_eq!(request.warnings, [] as [&str; 0]);
     let request = restore("");
     assert_eq!(request.options, RestoreOptions::default());
-    assert_eq!(request.location.to_string(), "dump");
+    assert_eq!(request.input.to_string(), "dump");
 }
 
 #[test]
@@ -290,7 +291,7 @@ fn the_database_of_a_connection_string_becomes_db() {
     let request = restore("mongodb://a/shop folder");
     assert_eq!(request.options.db.as_deref(), Some("shop"));
     assert_eq!(request.reader.db.as_deref(), Some("shop"));
-    assert_eq!(request.location.to_string(), "folder");
+    assert_eq!(request.input.to_string(), "folder");
     assert!(
         dump_refusal("mongodb://a/shop -d other").contains("Cannot specify different database")
     );
@@ -365,10 +366,10 @@ fn excluded_collections_are_patterns_that_match_only_them() {
 
 #[test]
 fn a_restore_takes_its_dump_from_the_line_or_from_dir() {
-    assert_eq!(restore("backup/today").location.to_string(), "backup/today");
-    assert_eq!(restore("--dir backup").location.to_string(), "backup");
+    assert_eq!(restore("backup/today").input.to_string(), "backup/today");
+    assert_eq!(restore("--dir backup").input.to_string(), "backup");
     assert_eq!(
-        restore("--dir backup mongodb://a").location.to_string(),
+        restore("--dir backup mongodb://a").input.to_string(),
         "backup"
     );
     assert_eq!(restore("-j 0").options.parallel_collections.get(), 1);
@@ -432,4 +433,57 @@ fn the_environments_connection_string_counts_where_no_server_is_named() {
     };
     let request = DumpRequest::new(&dump_args(""), &environment).unwrap();
     assert_eq!(request.warnings, [] as [&str; 0], "nobody can see it");
+}
+
+#[test]
+fn an_archive_is_a_file_or_the_one_in_a_folder_or_a_standard_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    for (line, expected) in [
+        ("--archive".to_owned(), "archive on stdout".to_owned()),
+        ("--archive=-".to_owned(), "archive on stdout".to_owned()),
+        ("--archive=a.b".to_owned(), "archive a.b".to_owned()),
+        (
+            format!("--archive={path}"),
+            format!("archive {path}/archive"),
+        ),
+        (
+            format!("--archive={path}/ --gzip"),
+            format!("archive {path}/archive.gz"),
+        ),
+        (
+            format!("--archive={path} --compress zstd"),
+            format!("archive {path}/archive.zst"),
+        ),
+    ] {
+        assert_eq!(dump(&line).output.to_string(), expected, "{line}");
+    }
+    for (line, expected) in [
+        ("--archive".to_owned(), "archive on stdin".to_owned()),
+        (
+            "--archive ignored".to_owned(),
+            "archive on stdin".to_owned(),
+        ),
+        ("--archive=a.b --gzip".to_owned(), "archive a.b".to_owned()),
+        (
+            format!("--archive={path} --gzip"),
+            format!("archive {path}/archive.gz"),
+        ),
+    ] {
+        assert_eq!(restore(&line).input.to_string(), expected, "{line}");
+    }
+    for line in ["--archive -", "--archive --dir -"] {
+        assert_eq!(
+            restore_refusal(line),
+            "cannot restore from \"-\" when --archive is specified"
+        );
+    }
+    assert_eq!(
+        dump_refusal("--archive=x --out y"),
+        "bad option: --out not allowed when --archive is specified"
+    );
+    assert_eq!(
+        dump_refusal("--archive --json"),
+        "bad option: --json cannot be used when --archive writes to standard output"
+    );
 }

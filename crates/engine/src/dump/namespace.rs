@@ -40,7 +40,6 @@ struct Shared {
     deployment: Deployment,
     writer: Arc<dyn DumpWriter>,
     options: DumpOptions,
-    filter: Option<bson::RawDocumentBuf>,
     from: SelectionCriteria,
     read_concern: Option<bson::RawDocumentBuf>,
     batch_bytes: u64,
@@ -66,7 +65,6 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
         cx: dump.cx.clone(),
         deployment: dump.source.0.clone(),
         writer: Arc::clone(&dump.writer),
-        filter: plan.filter.clone(),
         from: plan.from.clone(),
         read_concern: read_concern
             .map(bson::serialize_to_raw_document_buf)
@@ -139,11 +137,11 @@ impl Shared {
         if planned.header.data_namespace.is_some() {
             self.cx.emit(Event::NamespaceStarted {
                 namespace: namespace.clone(),
-                estimated_documents: self
+                estimated_documents: planned
                     .filter
                     .is_none()
                     .then_some(planned.statistics.documents),
-                estimated_bytes: self.filter.is_none().then_some(planned.statistics.bytes),
+                estimated_bytes: planned.filter.is_none().then_some(planned.statistics.bytes),
             });
             let written = self.copy_until_whole(planned).await?;
             self.check_identity(planned).await?;
@@ -202,12 +200,10 @@ impl Shared {
     }
 
     fn query(&self, planned: &PlannedNamespace) -> Query {
-        let header = &planned.header;
-        let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
         Query {
-            database: self.deployment.database(&data.db),
-            collection: data.collection.clone(),
-            filter: self.filter.clone(),
+            database: self.deployment.database(&planned.read_from.db),
+            collection: planned.read_from.collection.clone(),
+            filter: planned.filter.clone(),
             from: self.from.clone(),
             batch_documents: batch_documents(
                 planned.statistics.documents,
@@ -225,7 +221,7 @@ impl Shared {
     async fn partitions(&self, planned: &PlannedNamespace, query: &Query) -> Vec<IdRange> {
         let partitions = self.options.partitions.get();
         let worth_it = planned.statistics.documents >= PARTITION_DOCUMENTS;
-        if partitions == 1 || !planned.ordered_by_id || !worth_it || self.filter.is_some() {
+        if partitions == 1 || !planned.ordered_by_id || !worth_it || planned.filter.is_some() {
             return Vec::new();
         }
         let namespace = Some(&planned.header.namespace);

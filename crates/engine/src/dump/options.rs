@@ -19,6 +19,9 @@ pub struct DumpOptions {
     pub exclude_collections: Vec<String>,
     /// Beginnings of names of collections to leave out; needs [`db`](Self::db). Default: none.
     pub exclude_collections_with_prefix: Vec<String>,
+    /// Dump the users and roles of [`db`](Self::db) too; needs it, without a collection. Default: false, which leaves
+    /// them out unless the whole deployment or `admin` is dumped.
+    pub users_and_roles: bool,
     /// Namespaces to dump, by pattern, among those that the options above leave. Default: all.
     pub select: Selector,
     /// Dump only views, each as if it were a collection; what [`collection`](Self::collection) names is dumped in any
@@ -57,6 +60,7 @@ impl Default for DumpOptions {
             collection: None,
             exclude_collections: Vec::new(),
             exclude_collections_with_prefix: Vec::new(),
+            users_and_roles: false,
             select: Selector::default(),
             views_as_collections: false,
             query: None,
@@ -97,6 +101,13 @@ impl DumpOptions {
     #[must_use]
     pub fn exclude_collections_with_prefix(mut self, prefixes: Vec<String>) -> Self {
         self.exclude_collections_with_prefix = prefixes;
+        self
+    }
+
+    /// Sets whether the users and roles of the database are dumped too.
+    #[must_use]
+    pub fn users_and_roles(mut self, yes: bool) -> Self {
+        self.users_and_roles = yes;
         self
     }
 

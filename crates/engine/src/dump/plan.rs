@@ -8,7 +8,7 @@ use mongodb::options::SelectionCriteria;
 use rdump_format::{Authorization, BUCKETS_PREFIX, CollectionMetadata, Namespace, ext_json};
 use serde::Serialize;
 
-use super::DumpOptions;
+use super::{DumpOptions, authorization};
 use crate::{
     Error, Result, ServerInfo, Source,
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
@@ -37,7 +37,6 @@ const CONFIG_COLLECTIONS: [&str; 7] = [
 pub struct DumpPlan {
     /// Users and roles, then those with data by falling size, then those without.
     pub(super) namespaces: Vec<PlannedNamespace>,
-    pub(super) filter: Option<RawDocumentBuf>,
     pub(super) from: SelectionCriteria,
 }
 
@@ -45,6 +44,10 @@ pub struct DumpPlan {
 #[derive(Clone, Debug)]
 pub(super) struct PlannedNamespace {
     pub(super) header: NamespaceHeader,
+    /// The collection or view that the server has the documents in.
+    pub(super) read_from: Namespace,
+    /// Which of its documents are dumped; `None` for all.
+    pub(super) filter: Option<RawDocumentBuf>,
     pub(super) statistics: Statistics,
     /// Whether the server has to be told that buckets are meant, and not measurements.
     pub(super) raw_data: bool,
@@ -175,23 +178,32 @@ pub(super) async fn plan(
         .map(|found| describe(&catalog, found, options, cx))
         .buffered(CATALOG_COMMANDS);
     let mut namespaces: Vec<PlannedNamespace> = planned.try_collect().await?;
-    let time_series = namespaces
-        .iter()
-        .find(|planned| planned.header.metadata.kind.as_deref() == Some("timeseries"));
-    let filter = match (filter, time_series) {
-        (Some(filter), Some(planned)) => Some(time_series_filter(&planned.header, &filter)?),
-        (filter, _) => filter,
-    };
+    if let Some(filter) = filter {
+        for planned in &mut namespaces {
+            let metadata = planned.header.metadata.as_ref();
+            let kind = metadata.and_then(|metadata| metadata.kind.as_deref());
+            planned.filter = Some(match (kind, metadata) {
+                (Some("timeseries"), Some(metadata)) => {
+                    let namespace = &planned.header.namespace;
+                    time_series_filter(metadata, &filter)
+                        .map_err(|error| error.for_namespace(namespace))?
+                }
+                _ => filter.clone(),
+            });
+        }
+    }
+    if options.users_and_roles
+        && let Some(db) = &options.db
+    {
+        let (codec, retries) = (options.compression.codec(), options.max_retries);
+        namespaces.extend(authorization::plan(&catalog, db, codec, retries, cx).await?);
+    }
     namespaces.sort_by_key(|planned| {
         let data = planned.header.data_namespace.is_some();
         let bytes = std::cmp::Reverse(planned.statistics.bytes);
         (!planned.is_first(), !data, bytes)
     });
-    Ok(DumpPlan {
-        namespaces,
-        filter,
-        from,
-    })
+    Ok(DumpPlan { namespaces, from })
 }
 
 fn check_options(options: &DumpOptions) -> Result<()> {
@@ -211,6 +223,11 @@ fn check_options(options: &DumpOptions) -> Result<()> {
         (Some(_), Some(collection)) if collection.starts_with(BUCKETS_PREFIX) => {
             return refuse(
                 "cannot dump a collection of buckets by itself: name the time-series collection",
+            );
+        }
+        (None, _) | (_, Some(_)) if options.users_and_roles => {
+            return refuse(
+                "users and roles are dumped with one database: --dumpDbUsersAndRoles needs --db and no --collection",
             );
         }
         (_, None) if options.query.is_some() => {
@@ -403,12 +420,14 @@ async fn describe(
     };
     let header = NamespaceHeader {
         namespace,
-        data_namespace: as_data.then_some(data_namespace),
-        metadata,
+        data_namespace: as_data.then(|| data_namespace.clone()),
+        metadata: Some(metadata),
         codec,
     };
     Ok(PlannedNamespace {
         header,
+        read_from: data_namespace,
+        filter: None,
         statistics,
         raw_data,
         identity: uuid.map(|uuid| (identified, uuid)),
@@ -440,9 +459,11 @@ fn without_view(options: &RawDocument) -> Result<RawDocumentBuf> {
 }
 
 /// Turns a filter on measurements into one on their buckets, which know only the meta field.
-fn time_series_filter(header: &NamespaceHeader, filter: &RawDocument) -> Result<RawDocumentBuf> {
-    let options = header
-        .metadata
+fn time_series_filter(
+    metadata: &CollectionMetadata,
+    filter: &RawDocument,
+) -> Result<RawDocumentBuf> {
+    let options = metadata
         .options
         .get_document("timeseries")
         .map_err(Error::from_bson)?;
@@ -464,8 +485,7 @@ fn time_series_filter(header: &NamespaceHeader, filter: &RawDocument) -> Result<
                 return Err(Error::invalid(format!(
                     "cannot query {:?} of a time-series collection: only its metaField can be queried",
                     field.as_str()
-                ))
-                .for_namespace(&header.namespace));
+                )));
             }
         }
     }

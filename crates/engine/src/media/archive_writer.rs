@@ -276,15 +276,18 @@ impl NamespaceWriter for ArchiveNamespace {
 
 /// What the prelude has of a namespace.
 fn listed(header: &NamespaceHeader) -> Result<ArchiveMetadata> {
-    let metadata = header.metadata.to_json().map_err(|error| {
-        Error::data("its options or indexes cannot be written so that they come back the same")
-            .for_namespace(&header.namespace)
-            .caused_by(error)
-    })?;
+    let metadata = header.metadata_text()?;
     Ok(ArchiveMetadata {
         namespace: header.namespace.clone(),
-        metadata,
-        kind: header.metadata.kind.clone(),
+        metadata: metadata.unwrap_or_default(),
+        // Empty where there is no metadata, as with mongodump.
+        kind: Some(
+            header
+                .metadata
+                .as_ref()
+                .and_then(|metadata| metadata.kind.clone())
+                .unwrap_or_default(),
+        ),
     })
 }
 

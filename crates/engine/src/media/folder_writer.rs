@@ -178,14 +178,10 @@ impl DumpWriter for FolderWriter {
             }
             self.retire_manifest(header, &mut notices).await?;
             for namespace in &header.namespaces {
+                let Some(text) = namespace.metadata_text()? else {
+                    continue;
+                };
                 let path = metadata_path(namespace);
-                let text = namespace.metadata.to_json().map_err(|error| {
-                    Error::data(
-                        "its options or indexes cannot be written so that they come back the same",
-                    )
-                    .for_namespace(&namespace.namespace)
-                    .caused_by(error)
-                })?;
                 let mut record = FileRecord::new(path, FileRole::Metadata, Digest::of(&[]));
                 record.namespace = Some(namespace.namespace.clone());
                 record.codec = metadata_codec(namespace.codec);

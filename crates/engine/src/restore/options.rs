@@ -15,6 +15,16 @@ pub struct RestoreOptions {
     pub db: Option<String>,
     /// The dump is one file of documents, and goes into this collection of [`db`](Self::db).
     pub collection: Option<String>,
+    /// Restore the users and roles that were dumped with the one database [`db`](Self::db). Default: false.
+    ///
+    /// Those of a whole dump are restored with it, and with `admin`, unless [`select`](Self::select) leaves
+    /// `admin.system.users` and `admin.system.roles` out.
+    pub users_and_roles: bool,
+    /// The collection of `admin` that users are inserted into before the server merges them; it is dropped before and
+    /// after. Default: `tempusers`.
+    pub temporary_users_collection: String,
+    /// The same for roles. Default: `temproles`.
+    pub temporary_roles_collection: String,
     /// Namespaces of the dump to restore, by pattern, beside those that [`db`](Self::db) and
     /// [`collection`](Self::collection) name. Default: all.
     pub select: Selector,
@@ -74,6 +84,9 @@ impl Default for RestoreOptions {
         Self {
             db: None,
             collection: None,
+            users_and_roles: false,
+            temporary_users_collection: "tempusers".to_owned(),
+            temporary_roles_collection: "temproles".to_owned(),
             select: Selector::default(),
             rename_from: Vec::new(),
             rename_to: Vec::new(),
@@ -104,6 +117,27 @@ impl RestoreOptions {
     #[must_use]
     pub fn db(mut self, db: impl Into<String>) -> Self {
         self.db = Some(db.into());
+        self
+    }
+
+    /// Sets whether users and roles that were dumped with one database are restored.
+    #[must_use]
+    pub fn users_and_roles(mut self, yes: bool) -> Self {
+        self.users_and_roles = yes;
+        self
+    }
+
+    /// Sets the collection that users are merged from.
+    #[must_use]
+    pub fn temporary_users_collection(mut self, name: impl Into<String>) -> Self {
+        self.temporary_users_collection = name.into();
+        self
+    }
+
+    /// Sets the collection that roles are merged from.
+    #[must_use]
+    pub fn temporary_roles_collection(mut self, name: impl Into<String>) -> Self {
+        self.temporary_roles_collection = name.into();
         self
     }
 

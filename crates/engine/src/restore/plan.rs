@@ -1,10 +1,12 @@
 //! What a restore would do.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bson::RawDocumentBuf;
 use rdump_format::Namespace;
 use serde::Serialize;
+
+use super::authorization::PlannedAuthorization;
 
 /// What a restore would do: made by [`Restore::plan`](crate::Restore::plan), used up by
 /// [`Restore::run`](crate::Restore::run).
@@ -20,6 +22,9 @@ pub struct RestorePlan {
     pub verified: bool,
     /// Things a person should know: what of the dump is left out and why.
     pub notices: Vec<String>,
+    /// Users and roles, for the server to merge.
+    #[serde(skip)]
+    pub(super) authorization: Option<Arc<PlannedAuthorization>>,
 }
 
 /// What a restore would do with one namespace.
@@ -97,7 +102,7 @@ pub(super) struct Steps {
 impl RestorePlan {
     /// Whether there is nothing to restore.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty()
+        self.namespaces.is_empty() && self.authorization.is_none()
     }
 
     /// How many uncompressed bytes of documents there are, as far as the dump says so, else as they are stored.
@@ -122,6 +127,13 @@ impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for planned in &self.namespaces {
             writeln!(f, "{planned}")?;
+        }
+        for part in self
+            .authorization
+            .iter()
+            .flat_map(|planned| planned.namespaces())
+        {
+            writeln!(f, "restore {}: merged by the server", part.from)?;
         }
         Ok(())
     }

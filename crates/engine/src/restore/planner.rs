@@ -1,12 +1,13 @@
 //! Making a plan: everything that can be found out before the first write.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bson::{RawBsonRef, RawDocumentBuf, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::{CollectionMetadata, Namespace};
 
 use super::{
+    authorization::PlannedAuthorization,
     create_command::{self, AutoIndexId, CreateRules},
     index_spec::{self, IndexRules},
     plan::{NamespaceKind, PlannedNamespace, RestorePlan, Steps},
@@ -57,7 +58,9 @@ pub(super) async fn plan(
         let planned = planning.namespace(entry, selected, &mut notices);
         namespaces.push(planned.map_err(|error| error.for_namespace(&entry.namespace))?);
     }
+    let authorization = PlannedAuthorization::plan(contents, options)?;
     Ok(RestorePlan {
+        authorization: authorization.map(Arc::new),
         namespaces,
         verified: contents.verified,
         notices,

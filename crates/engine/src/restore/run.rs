@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{
     RestoredNamespace,
+    authorization::PlannedAuthorization,
     loader::{self, Incoming},
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
     read_back,
@@ -20,7 +21,7 @@ use crate::{
     Error, ErrorKind, Event, Problem, RestoreOptions, Result,
     connect::Deployment,
     context::RunContext,
-    media::{Access, ArrivalStream, Documents, DumpReader},
+    media::{Access, ArrivalStream, Documents, DumpEntry, DumpReader},
 };
 
 /// How large a collection may be, in bytes as far as they are known, to need no memory worth counting.
@@ -61,6 +62,11 @@ impl Shared {
             write_concern,
             spare_buffers: Arc::default(),
         }
+    }
+
+    /// What the dump has at this place.
+    fn entry(&self, at: usize) -> Option<&DumpEntry> {
+        self.reader.contents().entries.get(at)
     }
 
     /// Records a failure that does not end the run, unless there are too many.
@@ -230,13 +236,36 @@ pub(super) async fn restore_all(
         .iter()
         .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
     let mut restored = match shared.reader.access() {
-        Access::Random(_) => load_all(shared, others, places, large).await?,
-        Access::Sequential(arrivals) => load_arriving(shared, others, arrivals).await?,
+        Access::Random(random) => {
+            if let Some(planned) = &plan.authorization
+                && let Some(version) = planned.version.and_then(|at| shared.entry(at))
+            {
+                planned.read_version(random.documents(version)).await?;
+                shared.check_authorization(planned).await?;
+            }
+            load_all(shared, others, places, large).await?
+        }
+        Access::Sequential(arrivals) => {
+            load_arriving(shared, others, plan.authorization.as_ref(), arrivals).await?
+        }
     };
     for view in sources_first(views) {
         let loaded = shared.load(view, None).await;
         let loaded = loaded.map_err(|error| error.for_namespace(&view.namespace))?;
         restored.insert(loaded.namespace.clone(), loaded);
+    }
+
+    if let Some(planned) = &plan.authorization {
+        planned.begin();
+        if let Access::Random(_) = shared.reader.access() {
+            for part in planned.namespaces() {
+                let loaded = shared.load(part, None).await;
+                let loaded = loaded.map_err(|error| error.for_namespace(&part.from))?;
+                restored.insert(loaded.namespace.clone(), loaded);
+            }
+        }
+        let empty = |part: &Namespace| restored.get(part).is_none_or(|part| part.documents == 0);
+        shared.merge_authorization(planned, empty).await?;
     }
 
     let finish = async |planned: &Arc<PlannedNamespace>| {
@@ -310,10 +339,15 @@ async fn load_all(
 async fn load_arriving(
     shared: &Arc<Shared>,
     planned: Vec<&Arc<PlannedNamespace>>,
+    authorization: Option<&Arc<PlannedAuthorization>>,
     mut arrivals: ArrivalStream<'_>,
 ) -> Result<HashMap<Namespace, RestoredNamespace>> {
+    let merged = authorization
+        .into_iter()
+        .flat_map(|planned| planned.namespaces());
     let mut waiting: HashMap<usize, &Arc<PlannedNamespace>> = planned
         .into_iter()
+        .chain(merged)
         .map(|planned| (planned.steps.entry, planned))
         .collect();
     let mut tasks = JoinSet::new();
@@ -323,6 +357,13 @@ async fn load_arriving(
         tokio::select! {
             arrival = arrivals.next(), if !ended => match arrival {
                 Some(Ok(arrival)) => {
+                    if let Some(planned) = authorization {
+                        planned.begin();
+                        if planned.version == Some(arrival.entry) {
+                            planned.read_version(arrival.documents).await?;
+                            continue;
+                        }
+                    }
                     // What is not wanted is dropped.
                     let Some(planned) = waiting.remove(&arrival.entry) else { continue };
                     let (shared, planned) = (Arc::clone(shared), Arc::clone(planned));

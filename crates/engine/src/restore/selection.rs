@@ -31,6 +31,10 @@ pub(super) fn select(
         if !is_asked_for(source, options) {
             continue;
         }
+        if Authorization::of(source).is_some() {
+            // The server merges them, if they are to be restored.
+            continue;
+        }
         if let Some(reason) = never_restored(source) {
             notices.push(format!("{source} is skipped: {reason}"));
             continue;
@@ -51,7 +55,7 @@ pub(super) fn select(
 }
 
 /// A database or collection that is named is one more pattern to include.
-fn is_asked_for(namespace: &Namespace, options: &RestoreOptions) -> bool {
+pub(super) fn is_asked_for(namespace: &Namespace, options: &RestoreOptions) -> bool {
     let select = &options.select;
     match &options.db {
         Some(db) if is_named(namespace, db, options.collection.as_deref()) => {
@@ -73,9 +77,6 @@ fn is_named(namespace: &Namespace, db: &str, collection: Option<&str>) -> bool {
 
 /// Why a namespace is never restored as a collection, if so.
 fn never_restored(namespace: &Namespace) -> Option<&'static str> {
-    if Authorization::of(namespace).is_some() {
-        return Some("users and roles are not restored by this version");
-    }
     match (namespace.db.as_str(), namespace.collection.as_str()) {
         ("", "oplog") => Some("the oplog is not replayed by this version"),
         ("admin", "system.keys") => Some("each cluster has its own"),
@@ -185,7 +186,7 @@ mod tests {
         let (selected, notices) = select(&entries(&names), &RestoreOptions::default()).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].target.to_string(), "db.system.js");
-        assert_eq!(notices.len(), 4);
+        assert_eq!(notices.len(), 2);
     }
 
     #[test]

@@ -172,11 +172,6 @@ fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
     if file == MANIFEST_FILE || is_prelude(file) {
         return Sort::Own;
     }
-    if file.starts_with("$admin.system.") {
-        return Sort::Skipped(format!(
-            "{relative} is skipped: users and roles are not restored by this version"
-        ));
-    }
     match (scope, folder) {
         (Scope::Dump, None) if file == "oplog.bson" => Sort::Skipped(
             "oplog.bson is skipped: the oplog is not replayed by this version".to_owned(),

@@ -1,0 +1,291 @@
+//! Users and roles: into collections of our own first, from where the server merges them into its.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bson::{Document, doc};
+use futures::{StreamExt, stream::BoxStream};
+use rdump_format::{Authorization, Namespace};
+use tokio::sync::Mutex;
+
+use super::{
+    plan::{NamespaceKind, PlannedNamespace, Steps},
+    run::Shared,
+    selection,
+};
+use crate::{
+    Error, ErrorKind, RestoreOptions, Result, command,
+    media::{Documents, DumpContents},
+    retry::patiently,
+};
+
+/// The database of users and roles.
+const ADMIN: &str = "admin";
+/// The most that the documents about versions may have, in bytes; servers have a few hundred.
+const MOST_VERSION_BYTES: usize = 1 << 20;
+/// How long a failed or cancelled run waits for our collections to be dropped.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// Users and roles that are to be restored.
+#[derive(Debug)]
+pub(super) struct PlannedAuthorization {
+    /// Each into the collection that the server is to merge it from.
+    pub(super) users: Option<Arc<PlannedNamespace>>,
+    pub(super) roles: Option<Arc<PlannedNamespace>>,
+    /// The entry of the dump with the version they have.
+    pub(super) version: Option<usize>,
+    /// The one database whose users and roles these are; empty if they are of all.
+    db: String,
+    /// What the dump says of the server it was taken from.
+    server_version: Option<String>,
+    /// What was found in the entry of the version.
+    found: Mutex<Vec<Document>>,
+    /// Whether there may be something of ours to drop.
+    begun: AtomicBool,
+}
+
+impl PlannedAuthorization {
+    /// What is to be done about the users and roles in the dump, if anything.
+    pub(super) fn plan(contents: &DumpContents, options: &RestoreOptions) -> Result<Option<Self>> {
+        let only = match (options.users_and_roles, options.db.as_deref()) {
+            (true, None) => {
+                return Err(Error::invalid(
+                    "users and roles of a database (--restoreDbUsersAndRoles) need the database (--db)",
+                ));
+            }
+            (true, Some(ADMIN)) => {
+                return Err(Error::invalid(
+                    "--restoreDbUsersAndRoles cannot be used with the database admin, whose users and roles are \
+                     restored with it",
+                ));
+            }
+            (true, Some(db)) => Some(db),
+            (false, Some(db)) if db != ADMIN || options.collection.is_some() => return Ok(None),
+            (false, _) => None,
+        };
+        let find = |what: Authorization| {
+            let namespace = match only {
+                Some(db) => what.dumped_with(db),
+                None => Namespace::new(ADMIN, what.collection()),
+            };
+            let entries = contents.entries.iter();
+            entries
+                .clone()
+                .position(|entry| entry.namespace == namespace)
+        };
+        let asked_for = |what: Authorization| {
+            let at = find(what)?;
+            let entry = contents.entries.get(at)?;
+            selection::is_asked_for(&entry.namespace, options).then_some((at, entry))
+        };
+        let planned = |what, collection: &str| match asked_for(what) {
+            None => Ok(None),
+            Some((_, entry)) if entry.damage.is_some() => Err(entry
+                .damage
+                .clone()
+                .unwrap_or_else(|| Error::internal("it is damaged"))),
+            Some((at, entry)) => Ok(Some(Arc::new(temporary(at, &entry.namespace, collection)))),
+        };
+        let users = planned(Authorization::Users, &options.temporary_users_collection)?;
+        let roles = planned(Authorization::Roles, &options.temporary_roles_collection)?;
+        if users.is_none() && roles.is_none() {
+            return match only {
+                Some(_) => Err(Error::invalid(
+                    "No users or roles found in restore target. Omit --restoreDbUsersAndRoles, or use a dump that has \
+                     them (--dumpDbUsersAndRoles)",
+                )),
+                None => Ok(None),
+            };
+        }
+        let prelude = contents.prelude.as_ref();
+        Ok(Some(Self {
+            users,
+            roles,
+            version: find(Authorization::Version),
+            db: only.unwrap_or_default().to_owned(),
+            server_version: prelude.and_then(|prelude| prelude.server_version.clone()),
+            found: Mutex::default(),
+            begun: AtomicBool::new(false),
+        }))
+    }
+
+    /// What goes into collections of our own.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Arc<PlannedNamespace>> {
+        self.users.iter().chain(&self.roles)
+    }
+
+    /// Says that our collections may be there from now on.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Reads the documents about versions.
+    pub(super) async fn read_version(
+        &self,
+        mut documents: BoxStream<'_, Result<Documents>>,
+    ) -> Result<()> {
+        let mut bytes = 0;
+        while let Some(run) = documents.next().await {
+            let run = run?;
+            bytes += run.body.len();
+            if bytes > MOST_VERSION_BYTES {
+                return Err(Error::data(
+                    "the dump's admin.system.version is too long to be one",
+                ));
+            }
+            for document in rdump_format::documents(&run.body) {
+                let unsound = |error: Box<dyn std::error::Error + Send + Sync>| {
+                    Error::data("the dump's admin.system.version is not sound").caused_by(error)
+                };
+                let document = document.map_err(|error| unsound(error.into()))?;
+                let document = bson::deserialize_from_slice(document);
+                let document = document.map_err(|error| unsound(error.into()))?;
+                self.found.lock().await.push(document);
+            }
+        }
+        Ok(())
+    }
+
+    /// The version that users and roles have in the dump.
+    async fn dumped_version(&self) -> Result<i64> {
+        // Servers since 8.1 do not say it any more: there is no other.
+        let since_8_1 = self.server_version.as_deref().is_some_and(|version| {
+            let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+            let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
+            (major, minor) >= (Some(8), Some(1))
+        });
+        if since_8_1 {
+            return Ok(5);
+        }
+        if self.version.is_none() {
+            return Ok(if self.db.is_empty() { 1 } else { 3 });
+        }
+        let found = self.found.lock().await;
+        let schema = found
+            .iter()
+            .find(|document| document.get_str("_id").is_ok_and(|id| id == "authSchema"));
+        let version = schema.and_then(|schema| integer(schema, "currentVersion"));
+        version.ok_or_else(|| {
+            Error::data("the dump's admin.system.version does not say which version its users and roles have")
+        })
+    }
+}
+
+/// The restore of an entry of the dump into a collection of ours.
+fn temporary(entry: usize, from: &Namespace, collection: &str) -> PlannedNamespace {
+    PlannedNamespace {
+        namespace: Namespace::new(ADMIN, collection),
+        from: from.clone(),
+        kind: NamespaceKind::Collection,
+        drop: true,
+        create: true,
+        data: true,
+        documents: None,
+        uncompressed_bytes: None,
+        stored_bytes: 0,
+        indexes: Vec::new(),
+        steps: Steps {
+            entry,
+            ..Steps::default()
+        },
+    }
+}
+
+fn integer(document: &Document, field: &str) -> Option<i64> {
+    let value = document.get(field)?;
+    let number = value.as_f64().or_else(|| value.as_i32().map(f64::from));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "versions are small, and others are refused"
+    )]
+    number.map(|number| number as i64).or(value.as_i64())
+}
+
+impl Shared {
+    /// Refuses users and roles of a version that the server does not take.
+    pub(super) async fn check_authorization(&self, planned: &PlannedAuthorization) -> Result<()> {
+        let dumped = planned.dumped_version().await?;
+        let admin = self.deployment.database(ADMIN);
+        let ask = || command::run(&admin, doc! { "getParameter": 1, "authSchemaVersion": 1 });
+        let (cx, retries) = (&self.cx, self.options.max_retries);
+        let what = "asking for the version of users and roles";
+        let server = match patiently(cx, retries, None, what, ask).await {
+            Ok(reply) => integer(&reply, "authSchemaVersion").unwrap_or(1),
+            Err(error) if error.kind() == ErrorKind::Invalid => 1,
+            Err(error) => return Err(error),
+        };
+        match (dumped, server) {
+            (1 | 3, 3) | (3 | 5, 5) | (1, 1) => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the users and roles of the dump have version {dumped}, and this server has version {server} and \
+                     does not take them"
+                ),
+            )
+            .with_hint("leave them out: --nsExclude 'admin.system.*'")),
+        }
+    }
+
+    /// Lets the server merge what is in our collections, those of them that are not `empty`.
+    pub(super) async fn merge_authorization(
+        &self,
+        planned: &PlannedAuthorization,
+        empty: impl Fn(&Namespace) -> bool,
+    ) -> Result<()> {
+        self.check_authorization(planned).await?;
+        let mut merge = doc! { "_mergeAuthzCollections": 1 };
+        let parts = [
+            ("tempUsersCollection", &planned.users),
+            ("tempRolesCollection", &planned.roles),
+        ];
+        for (field, part) in parts {
+            let Some(part) = part else { continue };
+            // To merge nothing and drop what is not in it would be to drop everything.
+            if !empty(&part.namespace) {
+                merge.insert(field, part.namespace.to_string());
+            }
+        }
+        if merge.len() == 1 {
+            return Ok(());
+        }
+        merge.insert("drop", self.options.drop);
+        merge.insert("db", &planned.db);
+        merge.insert("writeConcern", self.write_concern.clone());
+        let admin = self.deployment.database(ADMIN);
+        let (cx, retries) = (&self.cx, self.options.max_retries);
+        let what = "merging users and roles";
+        patiently(cx, retries, None, what, || {
+            command::run(&admin, merge.clone())
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Drops our collections, however the run ended.
+    pub(super) async fn clean_up_authorization(&self, planned: &PlannedAuthorization) {
+        if !planned.begun.load(Ordering::Acquire) {
+            return;
+        }
+        let admin = self.deployment.database(ADMIN);
+        for part in planned.namespaces() {
+            let drop = command::run(&admin, doc! { "drop": &part.namespace.collection });
+            let dropped = tokio::time::timeout(CLEAN_UP, drop).await;
+            let failed = match dropped {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the server did not answer".to_owned(),
+            };
+            // On some servers it is an error that it is not there.
+            if !failed.contains("ns not found") {
+                let message = format!("it could not be dropped: {failed}");
+                self.cx.notice(Some(&part.namespace), message);
+            }
+        }
+    }
+}

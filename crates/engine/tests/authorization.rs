@@ -1,0 +1,266 @@
+//! Users and roles, dumped and merged.
+
+use std::sync::Arc;
+
+use bson::{Document, doc};
+use futures::TryStreamExt;
+use rdump::{
+    ArchiveReader, ArchiveWriter, CancellationToken, ConnectOptions, Dump, DumpOptions, DumpReport,
+    Error, ErrorKind, FolderReader, FolderReaderOptions, FolderWriter, Location, Restore,
+    RestoreOptions, RestoreReport, Source,
+    media::{DumpReader, DumpWriter},
+};
+use rdump_testkit::{Deployment, ReplicaSet};
+use tempfile::TempDir;
+
+use crate::restore::target;
+
+async fn try_dump(
+    from: &Deployment,
+    writer: Arc<dyn DumpWriter>,
+    options: DumpOptions,
+) -> Result<DumpReport, Error> {
+    let source = Source::connect(&ConnectOptions::default().uri(from.root_uri())).await?;
+    let dump = Dump::new(&source, writer).options(options);
+    let plan = dump.plan().await?;
+    dump.run(plan).await
+}
+
+async fn dump(from: &Deployment, writer: Arc<dyn DumpWriter>, options: DumpOptions) {
+    let report = try_dump(from, writer, options).await;
+    report.unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+async fn try_restore(
+    reader: Arc<dyn DumpReader>,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> Result<RestoreReport, Error> {
+    let restore = Restore::new(&target(to).await, reader).options(options);
+    let plan = restore.plan().await?;
+    restore.run(plan).await
+}
+
+async fn restore(reader: Arc<dyn DumpReader>, to: &Deployment, options: RestoreOptions) {
+    let report = try_restore(reader, to, options).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(report.problems, []);
+}
+
+/// One user and one role in each of two databases, and a collection in one.
+async fn seed(deployment: &Deployment) {
+    for db in ["shop", "other"] {
+        let database = deployment.client().database(db);
+        let role = doc! {
+            "createRole": format!("{db}-role"), "roles": ["read"],
+            "privileges": [{ "resource": { "db": db, "collection": "c" }, "actions": ["insert"] }],
+        };
+        database.run_command(role).await.unwrap();
+        let user = doc! {
+            "createUser": format!("{db}-user"), "pwd": "secret", "roles": [format!("{db}-role")],
+        };
+        database.run_command(user).await.unwrap();
+    }
+    let shop = deployment.client().database("shop").collection("c");
+    shop.insert_one(doc! { "_id": 1 }).await.unwrap();
+}
+
+async fn ids(of: &Deployment, collection: &str) -> Vec<String> {
+    let collection = of
+        .client()
+        .database("admin")
+        .collection::<Document>(collection);
+    let found = collection
+        .find(doc! {})
+        .sort(doc! { "_id": 1 })
+        .await
+        .unwrap();
+    let found: Vec<Document> = found.try_collect().await.unwrap();
+    let ids = found
+        .iter()
+        .map(|found| found.get_str("_id").unwrap().to_owned());
+    ids.collect()
+}
+
+/// Users and roles, whole.
+async fn all(of: &Deployment) -> Vec<Document> {
+    let admin = of.client().database("admin");
+    let mut all = Vec::new();
+    for collection in ["system.users", "system.roles"] {
+        let found = admin.collection::<Document>(collection);
+        let found = found.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+        all.extend(found.try_collect::<Vec<_>>().await.unwrap());
+    }
+    all
+}
+
+async fn assert_no_temporary_collections(of: &Deployment) {
+    let names = of
+        .client()
+        .database("admin")
+        .list_collection_names()
+        .await
+        .unwrap();
+    let left = names.iter().filter(|name| name.starts_with("temp")).count();
+    assert_eq!(left, 0, "{names:?}");
+}
+
+async fn folder(location: &Location, db: Option<&str>) -> Arc<dyn DumpReader> {
+    let mut options = FolderReaderOptions::default();
+    options.db = db.map(str::to_owned);
+    Arc::new(FolderReader::open(location, options).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_of_a_deployment_come_back_from_a_folder_and_from_an_archive() {
+    let source = ReplicaSet::start().await;
+    seed(&source).await;
+    let expected = all(&source).await;
+    assert_eq!(expected.len(), 4);
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path().join("dump").as_path());
+    let archive = temporary.path().join("archive");
+
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(&source, Arc::new(writer), DumpOptions::default()).await;
+    let writer = ArchiveWriter::create(&Location::from(archive.as_path())).unwrap();
+    dump(&source, Arc::new(writer), DumpOptions::default()).await;
+
+    let target = ReplicaSet::start().await;
+    // What somebody left there is in the way, and goes.
+    let junk = target.client().database("admin").collection("tempusers");
+    junk.insert_one(doc! { "_id": "junk" }).await.unwrap();
+    restore(
+        folder(&location, None).await,
+        &target,
+        RestoreOptions::default(),
+    )
+    .await;
+    assert_eq!(all(&target).await, expected);
+    assert_no_temporary_collections(&target).await;
+
+    let target = ReplicaSet::start().await;
+    let input = std::fs::File::open(archive).unwrap();
+    let reader = ArchiveReader::open("the archive", input).await.unwrap();
+    restore(Arc::new(reader), &target, RestoreOptions::default()).await;
+    assert_eq!(all(&target).await, expected);
+    assert_no_temporary_collections(&target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_of_one_database_are_dumped_and_restored_with_it() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    seed(&source).await;
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let options = DumpOptions::default().db("shop").users_and_roles(true);
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(&source, Arc::new(writer), options).await;
+    assert!(
+        temporary
+            .path()
+            .join("shop/$admin.system.users.bson")
+            .exists()
+    );
+    assert!(
+        !temporary
+            .path()
+            .join("shop/$admin.system.users.metadata.json")
+            .exists()
+    );
+    let report = rdump::verify_folder(&location, Arc::new(()), CancellationToken::new()).await;
+    let report = report.unwrap();
+    assert!(report.damage.is_empty(), "{report:?}");
+
+    let of_database = Location::from(temporary.path().join("shop").as_path());
+    let options = || RestoreOptions::default().db("copy");
+    restore(folder(&of_database, Some("copy")).await, &target, options()).await;
+    assert_eq!(ids(&target, "system.users").await, Vec::<String>::new());
+
+    let options = RestoreOptions::default().db("shop").users_and_roles(true);
+    restore(folder(&of_database, Some("shop")).await, &target, options).await;
+    assert_eq!(ids(&target, "system.users").await, ["shop.shop-user"]);
+    assert_eq!(ids(&target, "system.roles").await, ["shop.shop-role"]);
+    assert_no_temporary_collections(&target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drop_removes_users_that_are_not_in_the_dump_and_nothing_else_does() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    seed(&source).await;
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(&source, Arc::new(writer), DumpOptions::default()).await;
+    let user = doc! { "createUser": "mine", "pwd": "secret", "roles": [] };
+    target
+        .client()
+        .database("shop")
+        .run_command(user)
+        .await
+        .unwrap();
+
+    restore(
+        folder(&location, None).await,
+        &target,
+        RestoreOptions::default(),
+    )
+    .await;
+    let both = ["other.other-user", "shop.mine", "shop.shop-user"];
+    assert_eq!(ids(&target, "system.users").await, both);
+
+    let options = RestoreOptions::default().drop(true);
+    restore(folder(&location, None).await, &target, options).await;
+    let dumped = ["other.other-user", "shop.shop-user"];
+    assert_eq!(ids(&target, "system.users").await, dumped);
+}
+
+/// TOOLS-3719.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_that_a_dump_does_not_have_cannot_be_restored() {
+    let deployment = ReplicaSet::start().await;
+    let shop = deployment.client().database("shop").collection("c");
+    shop.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = || Arc::new(FolderWriter::create(&location).unwrap());
+    let options = DumpOptions::default().db("shop").users_and_roles(true);
+    let error = try_dump(&deployment, writer(), options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+
+    dump(&deployment, writer(), DumpOptions::default().db("shop")).await;
+    let options = RestoreOptions::default().db("shop").users_and_roles(true);
+    let of_database = Location::from(temporary.path().join("shop").as_path());
+    let reader = folder(&of_database, Some("shop")).await;
+    let error = try_restore(reader, &deployment, options).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("No users or roles found"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_version_that_the_server_does_not_take_are_refused_before_anything_is_written() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    seed(&source).await;
+    let version = source
+        .client()
+        .database("admin")
+        .collection::<Document>("system.version");
+    let set = doc! { "$set": { "currentVersion": 4 } };
+    version
+        .update_one(doc! { "_id": "authSchema" }, set)
+        .await
+        .unwrap();
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(&source, Arc::new(writer), DumpOptions::default()).await;
+    let reader = folder(&location, None).await;
+    let error = try_restore(reader, &target, RestoreOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let names = target.client().list_database_names().await.unwrap();
+    assert!(!names.contains(&"shop".to_owned()), "{names:?}");
+}
