@@ -1,11 +1,12 @@
 //! Whole passes from a deployment to a folder and back, for the tests of this package.
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
-use std::{path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc};
 
 use rdump::{
-    ConnectOptions, Dump, DumpOptions, DumpReport, FolderReader, FolderReaderOptions, FolderWriter,
-    Location, Restore, RestoreOptions, RestoreReport, Source, Target,
+    ArchiveReader, ArchiveWriter, ConnectOptions, Dump, DumpOptions, DumpReport, FolderReader,
+    FolderReaderOptions, FolderWriter, Location, Restore, RestoreOptions, RestoreReport, Source,
+    Target,
 };
 use rdump_testkit::Deployment;
 
@@ -20,6 +21,37 @@ pub async fn dump(from: &Deployment, folder: &Path, options: DumpOptions) -> Dum
     };
     pass.await
         .unwrap_or_else(|error| panic!("dumping to {}: {error:?}", folder.display()))
+}
+
+/// Dumps a deployment to an archive file.
+pub async fn dump_archive(from: &Deployment, archive: &Path, options: DumpOptions) -> DumpReport {
+    let pass = async {
+        let source = Source::connect(&ConnectOptions::default().uri(from.uri())).await?;
+        let writer = ArchiveWriter::create(&Location::from(archive))?;
+        let dump = Dump::new(&source, Arc::new(writer)).options(options);
+        let plan = dump.plan().await?;
+        dump.run(plan).await
+    };
+    pass.await
+        .unwrap_or_else(|error| panic!("dumping to {}: {error:?}", archive.display()))
+}
+
+/// Restores an archive file into a deployment.
+pub async fn restore_archive(
+    archive: &Path,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> RestoreReport {
+    let file = File::open(archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
+    let pass = async {
+        let target = Target::connect(&ConnectOptions::default().uri(to.uri())).await?;
+        let reader = ArchiveReader::open("the archive", file).await?;
+        let restore = Restore::new(&target, Arc::new(reader)).options(options);
+        let plan = restore.plan().await?;
+        restore.run(plan).await
+    };
+    pass.await
+        .unwrap_or_else(|error| panic!("restoring {}: {error:?}", archive.display()))
 }
 
 /// Restores a folder into a deployment.

@@ -12,14 +12,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bson::RawDocumentBuf;
+use bson::{Document, RawDocumentBuf, doc};
+use futures::TryStreamExt;
 use rdump::{Compression, DumpOptions, RestoreOptions};
 use rdump_format::{escape, stem};
 use rdump_testkit::{
     Fingerprint, FingerprintOptions, ReplicaSet, damage, dataset, fingerprint::assert_same,
     reference,
 };
-use rdump_tests::{dump, restore};
+use rdump_tests::{dump, dump_archive, restore, restore_archive};
 use tempfile::TempDir;
 
 async fn seeded() -> ReplicaSet {
@@ -120,6 +121,77 @@ async fn we_read_mongodumps_plain_folder() {
 #[tokio::test]
 async fn we_read_mongodumps_gzip_folder() {
     we_read(&["--gzip"]).await;
+}
+
+async fn mongorestore_reads_an_archive(compression: Compression, flags: &[&str]) {
+    let (source, target) = (seeded().await, ReplicaSet::start().await);
+    drop_what_mongorestore_cannot_read(&source).await;
+    dataset::users_and_roles().seed(&source.client()).await;
+    let folder = TempDir::new().unwrap();
+    let archive = folder.path().join("archive");
+    let options = DumpOptions::default().compression(compression);
+    dump_archive(&source, &archive, options).await;
+    let (uri, archive) = (target.uri(), format!("--archive={}", archive.display()));
+    let mut arguments = vec!["--uri", &uri, &archive, "--bypassDocumentValidation"];
+    arguments.extend(flags);
+    reference::mongorestore(arguments);
+    assert_same(&fingerprint(&source).await, &fingerprint(&target).await);
+    assert_eq!(
+        users_and_roles(&source).await,
+        users_and_roles(&target).await
+    );
+}
+
+#[tokio::test]
+async fn mongorestore_reads_our_plain_archive() {
+    mongorestore_reads_an_archive(Compression::None, &[]).await;
+}
+
+#[tokio::test]
+async fn mongorestore_reads_our_gzip_archive() {
+    mongorestore_reads_an_archive(Compression::Gzip { level: 6 }, &["--gzip"]).await;
+}
+
+async fn we_read_an_archive(flags: &[&str]) {
+    let (source, target) = (seeded().await, ReplicaSet::start().await);
+    dataset::users_and_roles().seed(&source.client()).await;
+    let folder = TempDir::new().unwrap();
+    let archive = folder.path().join("archive");
+    let (uri, named) = (source.uri(), format!("--archive={}", archive.display()));
+    let mut arguments = vec!["--uri", &uri, &named];
+    arguments.extend(flags);
+    reference::mongodump(arguments);
+    let options = RestoreOptions::default().bypass_document_validation(true);
+    let report = restore_archive(&archive, &target, options).await;
+    assert_eq!(report.problems, []);
+    assert_same(&fingerprint(&source).await, &fingerprint(&target).await);
+    assert_eq!(
+        users_and_roles(&source).await,
+        users_and_roles(&target).await
+    );
+}
+
+#[tokio::test]
+async fn we_read_mongodumps_plain_archive() {
+    we_read_an_archive(&["-j", "4"]).await;
+}
+
+#[tokio::test]
+async fn we_read_mongodumps_gzip_archive() {
+    we_read_an_archive(&["--gzip"]).await;
+}
+
+/// Everything that the server has about them.
+async fn users_and_roles(of: &ReplicaSet) -> Vec<Document> {
+    let admin = of.client().database("admin");
+    let mut all = Vec::new();
+    for collection in ["system.users", "system.roles"] {
+        let found = admin.collection::<Document>(collection);
+        let found = found.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+        all.extend(found.try_collect::<Vec<_>>().await.unwrap());
+    }
+    assert!(!all.is_empty());
+    all
 }
 
 /// File by file: the same names, and the same bytes in all data and metadata.

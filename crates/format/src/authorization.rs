@@ -3,7 +3,7 @@
 use crate::namespace::Namespace;
 
 /// What a collection of `admin` has about who may do what, and what it is called in a dump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "servers have these three, and no match may overlook one"

@@ -52,11 +52,6 @@ impl Input {
     pub(super) fn is_one_file(&self) -> bool {
         matches!(self, Self::Folder(location) if location.to_string().ends_with(".bson"))
     }
-
-    /// Whether options that name a database and a collection only select.
-    pub(super) fn is_archive(&self) -> bool {
-        !matches!(self, Self::Folder(_))
-    }
 }
 
 /// A folder stands for the archive in it, as with mongodump.

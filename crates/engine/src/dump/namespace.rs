@@ -74,15 +74,19 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
     });
-    let mut waiting = plan.namespaces.iter().peekable();
+    let mut waiting = plan.namespaces.iter();
     let mut tasks = JoinSet::new();
     let mut done = Vec::new();
-    let first = plan.namespaces.iter().filter(|planned| planned.is_first());
+    let first = plan.namespaces.iter();
+    let first = first.filter(|planned| planned.authorization().is_some());
     let first = first.count();
     let result = loop {
-        while tasks.len() < shared.options.parallel_collections.get() {
-            let next = waiting.next_if(|planned| planned.is_first() || done.len() >= first);
-            let Some(planned) = next else { break };
+        let at_once = match done.len() < first {
+            true => 1,
+            false => shared.options.parallel_collections.get(),
+        };
+        while tasks.len() < at_once {
+            let Some(planned) = waiting.next() else { break };
             let (shared, planned) = (Arc::clone(&shared), planned.clone());
             tasks.spawn(async move {
                 shared

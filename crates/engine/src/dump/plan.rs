@@ -58,9 +58,10 @@ pub(super) struct PlannedNamespace {
 }
 
 impl PlannedNamespace {
-    /// Whether it has to be dumped before anything else: who reads a stream has to know users and roles first.
-    pub(super) fn is_first(&self) -> bool {
-        Authorization::of(&self.header.namespace).is_some()
+    /// What it has of users and roles, if anything: these come before all else, one after the other, since who reads a
+    /// stream has to know them first.
+    pub(super) fn authorization(&self) -> Option<Authorization> {
+        Authorization::of(&self.header.namespace)
     }
 }
 
@@ -201,7 +202,8 @@ pub(super) async fn plan(
     namespaces.sort_by_key(|planned| {
         let data = planned.header.data_namespace.is_some();
         let bytes = std::cmp::Reverse(planned.statistics.bytes);
-        (!planned.is_first(), !data, bytes)
+        let authorization = planned.authorization();
+        (authorization.is_none(), authorization, !data, bytes)
     });
     Ok(DumpPlan { namespaces, from })
 }

@@ -8,7 +8,8 @@ use std::{fs, io, path::Path, sync::Arc};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use rdump_format::{
-    ArchiveMetadata, ArchivePrelude, ArchiveWriteError, Codec, Compressor, Namespace, RunRecord,
+    ArchiveMetadata, ArchivePrelude, ArchiveWriteError, Authorization, Codec, Compressor, Crc64,
+    Namespace, RunRecord,
 };
 use rdump_storage::{Location, Store, StreamUpload, Upload};
 use tokio::sync::Mutex;
@@ -42,6 +43,8 @@ struct Archive {
     framing: Option<rdump_format::ArchiveWriter>,
     /// For what stands between segments.
     compressor: Option<Compressor>,
+    /// Namespaces without documents, which come after users and roles: mongorestore wants these first.
+    without_documents: Vec<Namespace>,
 }
 
 impl ArchiveWriter {
@@ -153,6 +156,7 @@ impl DumpWriter for ArchiveWriter {
     fn commit<'a>(&'a self, _run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let mut archive = self.archive.lock().await;
+            archive.end_those_without_documents().await?;
             let (upload, framing) = (archive.upload.take(), archive.framing.take());
             let (Some(upload), Some(framing)) = (upload, framing) else {
                 return Err(Error::internal("an archive was ended that was not begun"));
@@ -190,17 +194,41 @@ impl Archive {
             self.compressor = Some(compressor.map_err(uncompressible)?);
         }
         let mut bytes = Vec::new();
-        let mut framing =
-            rdump_format::ArchiveWriter::new(&prelude, &mut bytes).map_err(misused)?;
-        for namespace in &header.namespaces {
-            if namespace.data_namespace.is_none() {
-                framing
-                    .end(&namespace.namespace, &mut bytes)
-                    .map_err(misused)?;
-            }
-        }
+        let framing = rdump_format::ArchiveWriter::new(&prelude, &mut bytes).map_err(misused)?;
+        let without_documents = header
+            .namespaces
+            .iter()
+            .filter(|namespace| namespace.data_namespace.is_none());
+        self.without_documents = without_documents
+            .map(|namespace| namespace.namespace.clone())
+            .collect();
         self.framing = Some(framing);
         self.put(bytes).await
+    }
+
+    /// What stands before a run of documents of `namespace`, or after its last one if there is no `run`.
+    async fn between(&mut self, namespace: &Namespace, run: Option<&Crc64>) -> Result<()> {
+        if Authorization::of(namespace).is_none() {
+            self.end_those_without_documents().await?;
+        }
+        let mut between = Vec::new();
+        let framing = self.framing()?;
+        match run {
+            Some(checksum) => framing.run(namespace, checksum, &mut between),
+            None => framing.end(namespace, &mut between),
+        }
+        .map_err(misused)?;
+        self.put(between).await
+    }
+
+    async fn end_those_without_documents(&mut self) -> Result<()> {
+        let mut ends = Vec::new();
+        for namespace in std::mem::take(&mut self.without_documents) {
+            self.framing()?
+                .end(&namespace, &mut ends)
+                .map_err(misused)?;
+        }
+        self.put(ends).await
     }
 
     /// Writes what stands between segments.
@@ -246,13 +274,9 @@ struct ArchiveNamespace {
 impl NamespaceWriter for ArchiveNamespace {
     fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
         async move {
-            let mut between = Vec::new();
             let mut archive = self.archive.lock().await;
-            archive
-                .framing()?
-                .run(&self.namespace, &segment.checksum, &mut between)
-                .map_err(misused)?;
-            archive.put(between).await?;
+            let checksum = Some(&segment.checksum);
+            archive.between(&self.namespace, checksum).await?;
             self.written.add(&segment);
             archive.write(segment.bytes).await
         }
@@ -261,13 +285,8 @@ impl NamespaceWriter for ArchiveNamespace {
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
         async move {
-            let mut between = Vec::new();
             let mut archive = self.archive.lock().await;
-            archive
-                .framing()?
-                .end(&self.namespace, &mut between)
-                .map_err(misused)?;
-            archive.put(between).await?;
+            archive.between(&self.namespace, None).await?;
             Ok(self.written)
         }
         .boxed()
