@@ -173,7 +173,8 @@ async fn names_metadata_and_everything_unknown_are_sorted_out() {
         .filter(|name| name.starts_with("db."))
         .collect();
     let mut expected = vec![
-        "db.bare".to_owned(),
+        "db.$admin.system.users".to_owned(),
+        "db.bare".into(),
         "db.caf\u{e9}/1+ %".into(),
         "db.empty".into(),
         format!("db.{long}"),
@@ -223,7 +224,6 @@ async fn names_metadata_and_everything_unknown_are_sorted_out() {
     for text in [
         "readme.txt",
         "db/nested/ is skipped",
-        "users and roles",
         "oplog.bson is skipped",
         "no manifest",
     ] {
