@@ -54,8 +54,8 @@ pub enum ArchiveEvent<'a> {
 ///
 /// Of documents only length and last byte are looked at; the checksum is compared for every
 /// namespace, whether or not anyone wants it. Documents are handed on where they lie, as many at a
-/// time as a piece holds; only one that is cut between pieces is copied. Memory: the longest such
-/// document, the names in the prelude, and until it is handed on, all of the prelude.
+/// time as a piece holds; only one that is cut between pieces is copied. Memory: twice what has come
+/// of such a document, the names in the prelude, and until it is handed on, all of the prelude.
 ///
 /// # Examples
 ///

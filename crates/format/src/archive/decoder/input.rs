@@ -178,3 +178,20 @@ fn whole_document(bytes: &[u8]) -> Option<usize> {
     let length = document_length(i32::from_le_bytes(*bytes.first_chunk()?))?;
     (bytes.get(..length)?.last() == Some(&0)).then_some(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::MAX_DOCUMENT_BYTES;
+
+    #[test]
+    fn nothing_is_allocated_for_bytes_that_have_not_come() {
+        let claim = i32::try_from(MAX_DOCUMENT_BYTES).unwrap().to_le_bytes();
+        let mut input = Input::default();
+        for mut piece in [claim.as_slice(), &[7; 1000]] {
+            assert!(input.item(&mut piece, u64::MAX).unwrap().is_none());
+        }
+        assert!(input.gathered.capacity() < 4 * 1004);
+        assert_eq!(input.offset_inside_item(), Some(1004));
+    }
+}

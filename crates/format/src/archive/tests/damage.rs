@@ -103,3 +103,20 @@ fn a_changed_byte_is_an_error_except_in_what_the_prelude_says() {
         );
     }
 }
+
+#[test]
+fn nothing_is_read_after_an_error() {
+    let mut archive = sample();
+    let blocks = place(&archive, &TERMINATOR, 0).end;
+    archive[blocks] = 0;
+    let mut decoder = ArchiveDecoder::new();
+    let mut piece = archive.as_slice();
+    decoder.decode(&mut piece).unwrap();
+    decoder.decode(&mut piece).unwrap_err();
+    let at = blocks as u64;
+    for mut piece in [piece, &archive, &[]] {
+        let error = decoder.decode(&mut piece).unwrap_err();
+        assert!(matches!(error, ArchiveError::AfterError { offset } if offset == at));
+    }
+    decoder.finish().unwrap_err();
+}
