@@ -22,18 +22,18 @@ pub(super) fn merge(
     )?;
     let password = merge::agreed_secret("password", uri.password.take(), options.password.clone())?;
     let source = merge::agreed(
-        "authentication database",
+        "authSource",
         "--authenticationDatabase",
         uri.take("authsource"),
         filled(options.authentication_database.as_ref()),
     )?;
     let mechanism = merge::agreed(
-        "authentication mechanism",
+        "authMechanism",
         "--authenticationMechanism",
         uri.take("authmechanism"),
         filled(options.authentication_mechanism.as_ref()),
     )?;
-    let properties = properties(options, uri)?;
+    let properties = properties(uri)?;
     let mechanism = mechanism.map(|name| parse_mechanism(&name)).transpose()?;
     if password.is_some() && username.is_none() {
         warnings.push("ignoring the password, since no user is given".to_owned());
@@ -87,46 +87,18 @@ fn parse_mechanism(name: &str) -> Result<AuthMechanism> {
     }
 }
 
-/// `authMechanismProperties`, with what the options say of them.
-fn properties(options: &ConnectOptions, uri: &mut ConnectionUri) -> Result<Vec<(String, Secret)>> {
-    let mut properties = Vec::new();
-    if let Some(list) = uri.take_secret("authmechanismproperties") {
-        for property in list.reveal().split(',') {
-            let (name, value) = property.split_once(':').ok_or_else(|| {
-                Error::invalid(
-                    "authMechanismProperties in the connection string must be name:value pairs",
-                )
-            })?;
-            properties.push((name.to_owned(), Secret::from(value)));
-        }
-    }
-    let mut take = |name: &str| {
-        let at = properties.iter().position(|(key, _)| key == name)?;
-        Some(properties.remove(at).1)
+/// `authMechanismProperties` of the connection string.
+fn properties(uri: &mut ConnectionUri) -> Result<Vec<(String, Secret)>> {
+    let Some(list) = uri.take_secret("authmechanismproperties") else {
+        return Ok(Vec::new());
     };
-    let (token, service, host) = (
-        take("AWS_SESSION_TOKEN"),
-        take("SERVICE_NAME"),
-        take("SERVICE_HOST"),
-    );
-    let plain = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
-    // Conflicts are conflicts even while the mechanisms that these belong to are refused.
-    merge::agreed_secret(
-        "AWS session token",
-        token,
-        options.aws_session_token.clone(),
-    )?;
-    merge::agreed(
-        "GSSAPI service name",
-        "--gssapiServiceName",
-        plain(service),
-        filled(options.gssapi_service_name.as_ref()),
-    )?;
-    merge::agreed(
-        "GSSAPI host name",
-        "--gssapiHostName",
-        plain(host),
-        filled(options.gssapi_host_name.as_ref()),
-    )?;
-    Ok(properties)
+    let properties = list.reveal().split(',').map(|property| {
+        let (name, value) = property.split_once(':').ok_or_else(|| {
+            Error::invalid(
+                "authMechanismProperties in the connection string must be name:value pairs",
+            )
+        })?;
+        Ok((name.to_owned(), Secret::from(value)))
+    });
+    properties.collect()
 }

@@ -53,17 +53,18 @@ pub(super) fn merge(options: &ConnectOptions) -> Result<ConnectPlan> {
     let mut warnings = Vec::new();
 
     let (seeds, replica_set) = servers(options, uri, given)?;
+    options.db.as_deref().map_or(Ok(()), check_database)?;
     let db = agreed("database", "--db", uri.db.take(), options.db.clone())?;
     let login = login::merge(options, uri, &mut warnings)?;
     let tls = tls(options, uri, matches!(seeds, Seeds::Srv(_)))?;
     let server_selection_timeout = agreed_time(
-        "server selection timeout",
+        "serverSelectionTimeout",
         "--serverSelectionTimeout",
         uri.take_milliseconds("serverselectiontimeoutms")?,
         options.server_selection_timeout,
     )?;
     let connect_timeout = agreed_time(
-        "connect timeout",
+        "connectTimeout",
         "--dialTimeout",
         uri.take_milliseconds("connecttimeoutms")?,
         options.connect_timeout,
@@ -83,6 +84,23 @@ pub(super) fn merge(options: &ConnectOptions) -> Result<ConnectPlan> {
         parameters,
         warnings,
     })
+}
+
+/// Refuses a name that no server takes, in mongorestore's words.
+fn check_database(name: &str) -> Result<()> {
+    const MOST_BYTES: usize = 63;
+    if name.len() > MOST_BYTES {
+        return Err(Error::invalid(format!(
+            "invalid db name: db name `{name}` is longer than {MOST_BYTES} characters"
+        )));
+    }
+    let illegal = |letter: &char| ['/', '\\', '.', ' ', '"', '\0', '$'].contains(letter);
+    match name.chars().find(illegal) {
+        Some(letter) => Err(Error::invalid(format!(
+            "invalid db name: illegal character `{letter}` found in db name `{name}`"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What both ways of saying it agree on.
@@ -147,8 +165,8 @@ fn agreed_path(
 /// The message of mongodump, word for word.
 fn conflict(what: &str, flag: &str, uri: &dyn fmt::Display, option: &dyn fmt::Display) -> Error {
     Error::invalid(format!(
-        "Invalid Options: Cannot specify different {what} in connection URI and command-line option (\"{uri}\" was \
-         specified in the URI and \"{option}\" was specified in the {flag} option)"
+        "Invalid Options: Cannot specify different {what} in connection URI and command-line option `{uri}` was \
+         specified in the URI and `{option}` was specified in the {flag} option"
     ))
 }
 
@@ -157,21 +175,19 @@ fn servers(
     uri: &mut ConnectionUri,
     given: bool,
 ) -> Result<(Seeds, Option<String>)> {
-    let from_option = match options.host.as_deref().filter(|host| !host.is_empty()) {
-        Some(text) => {
-            // It may hold a password.
-            if text.contains('@') || text.contains("://") {
-                return Err(Error::invalid(
-                    "--host takes names of servers, not a connection string",
-                )
-                .with_hint("give the connection string by --uri"));
-            }
-            let parsed = hosts::parse_option(text);
-            Some(parsed.map_err(|reason| Error::invalid(format!("--host {text}: {reason}")))?)
-        }
-        None => None,
+    let text = options.host.as_deref().unwrap_or_default();
+    // It may hold a password.
+    if text.contains('@') || text.contains("://") {
+        return Err(
+            Error::invalid("--host takes names of servers, not a connection string")
+                .with_hint("give the connection string by --uri"),
+        );
+    }
+    let (set_of_host, option_hosts) = match text {
+        "" => Default::default(),
+        _ => hosts::parse_option(text)
+            .map_err(|reason| Error::invalid(format!("--host {text}: {reason}")))?,
     };
-    let (set_of_host, option_hosts) = from_option.unwrap_or_default();
     let option_set = match (&options.replica_set, set_of_host) {
         (Some(set), Some(other)) if *set != other => {
             return Err(Error::invalid(format!(
@@ -194,6 +210,7 @@ fn servers(
         }]),
         false => Seeds::Hosts(option_hosts.clone()),
     };
+    let in_uri = seeds.to_string();
     match (&mut seeds, options.port) {
         (_, None) => {}
         (Seeds::Srv(_), Some(_)) => {
@@ -205,7 +222,7 @@ fn servers(
             for host in hosts {
                 let has = *host.port.get_or_insert(port);
                 if has != port && given {
-                    return Err(conflict("port", "--port", &has, &port));
+                    return Err(conflict("port", "--port", &in_uri, &port));
                 }
                 if has != port {
                     return Err(Error::invalid(format!(
@@ -217,20 +234,7 @@ fn servers(
     }
     if given && !option_hosts.is_empty() && !is_same_deployment(&seeds, &option_hosts, options.port)
     {
-        let hosts = option_hosts
-            .iter()
-            .map(Host::to_string)
-            .collect::<Vec<_>>()
-            .join(",");
-        let uri_hosts = match &seeds {
-            Seeds::Srv(name) => name.clone(),
-            Seeds::Hosts(hosts) => hosts
-                .iter()
-                .map(Host::to_string)
-                .collect::<Vec<_>>()
-                .join(","),
-        };
-        return Err(conflict("host", "--host", &uri_hosts, &hosts));
+        return Err(conflict("host", "--host", &in_uri, &text));
     }
     Ok((seeds, replica_set))
 }
@@ -268,13 +272,13 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
         return Err(conflict("ssl", "--ssl", &false, &true));
     }
     let ca_file = agreed_path(
-        "SSL CA file",
+        "sslCAFile",
         "--sslCAFile",
         uri.take_any(&["tlscafile", "sslcertificateauthorityfile"]),
         options.tls_ca_file.as_ref(),
     )?;
     let certificate_key_file = agreed_path(
-        "SSL PEM key file",
+        "sslClientCertificateKeyFile",
         "--sslPEMKeyFile",
         uri.take_any(&["tlscertificatekeyfile", "sslclientcertificatekeyfile"]),
         options.tls_certificate_key_file.as_ref(),
@@ -282,7 +286,7 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
     let password = uri.take_secret("tlscertificatekeyfilepassword");
     let password = password.or(uri.take_secret("sslclientcertificatekeypassword"));
     let certificate_key_file_password = agreed_secret(
-        "SSL PEM key password",
+        "sslPEMKeyFilePassword",
         password,
         options.tls_certificate_key_file_password.clone(),
     )?;
@@ -297,7 +301,12 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
         insecure = insecure.max(value);
     }
     if insecure == Some(false) && options.tls_insecure {
-        return Err(conflict("tlsInsecure", "--tlsInsecure", &false, &true));
+        return Err(conflict(
+            "sslInsecure or tlsInsecure",
+            "--tlsInsecure",
+            &false,
+            &true,
+        ));
     }
     let insecure = insecure.unwrap_or(options.tls_insecure);
     uri.take("tlsdisableocspendpointcheck");
@@ -386,7 +395,7 @@ fn for_the_driver(
                  password, percent-encode the password",
             ));
         } else if !WITHOUT_EFFECT.contains(&name.as_str()) {
-            warnings.push(format!("ignoring unsupported URI parameter '{name}'"));
+            warnings.push(format!("ignoring unsupported URI parameter `{name}`"));
         }
     }
     query.reverse();

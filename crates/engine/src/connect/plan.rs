@@ -53,17 +53,9 @@ pub(super) struct Tls {
 impl ConnectPlan {
     /// The servers that are asked first: `host:port`, several with commas, after `set/` if they are a replica set.
     pub fn address(&self) -> String {
-        let hosts = match &self.seeds {
-            Seeds::Srv(name) => name.clone(),
-            Seeds::Hosts(hosts) => hosts
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(","),
-        };
         match &self.replica_set {
-            Some(set) => format!("{set}/{hosts}"),
-            None => hosts,
+            Some(set) => format!("{set}/{}", self.seeds),
+            None => self.seeds.to_string(),
         }
     }
 

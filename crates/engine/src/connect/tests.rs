@@ -129,43 +129,43 @@ fn what_both_sides_say_must_agree() {
         ),
         ("database", "--db", |o| o.db("shop"), |o| o.db("other")),
         (
-            "authentication database",
+            "authSource",
             "--authenticationDatabase",
             |o| o.authentication_database("x"),
             |o| o.authentication_database("y"),
         ),
         (
-            "authentication mechanism",
+            "authMechanism",
             "--authenticationMechanism",
             |o| o.authentication_mechanism("SCRAM-SHA-1"),
             |o| o.authentication_mechanism("SCRAM-SHA-256"),
         ),
         (
-            "SSL CA file",
+            "sslCAFile",
             "--sslCAFile",
             |o| o.tls_ca_file("/ca"),
             |o| o.tls_ca_file("/other"),
         ),
         (
-            "SSL PEM key file",
+            "sslClientCertificateKeyFile",
             "--sslPEMKeyFile",
             |o| o.tls_certificate_key_file("/key"),
             |o| o.tls_certificate_key_file("/other"),
         ),
         (
-            "tlsInsecure",
+            "sslInsecure or tlsInsecure",
             "--tlsInsecure",
             |o| o,
             |o| o.tls_insecure(true),
         ),
         (
-            "server selection timeout",
+            "serverSelectionTimeout",
             "--serverSelectionTimeout",
             |o| o.server_selection_timeout(Duration::from_secs(1)),
             |o| o.server_selection_timeout(Duration::from_secs(2)),
         ),
         (
-            "connect timeout",
+            "connectTimeout",
             "--dialTimeout",
             |o| o.connect_timeout(Duration::from_secs(2)),
             |o| o.connect_timeout(Duration::from_secs(1)),
@@ -188,7 +188,7 @@ fn what_both_sides_say_must_agree() {
         );
         assert!(text.starts_with(&start), "{what}: {text}");
         assert!(
-            text.ends_with(&format!("in the {flag} option)")),
+            text.ends_with(&format!("in the {flag} option")),
             "{what}: {text}"
         );
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -199,6 +199,20 @@ fn what_both_sides_say_must_agree() {
         .plan()
         .unwrap_err();
     assert!(error.to_string().contains("different ssl"), "{error}");
+}
+
+#[test]
+fn a_database_that_no_server_can_have_is_refused_in_mongorestores_words() {
+    assert_eq!(
+        message(&options().db("a.b")),
+        "invalid db name: illegal character `.` found in db name `a.b`"
+    );
+    let long = "x".repeat(64);
+    assert_eq!(
+        message(&options().db(&long)),
+        format!("invalid db name: db name `{long}` is longer than 63 characters")
+    );
+    options().db("x".repeat(63)).plan().unwrap();
 }
 
 #[test]
@@ -266,10 +280,7 @@ async fn no_secret_shows_in_what_a_plan_and_its_errors_print() {
         "mongodb://u:{CANARY}@127.0.0.1:1/?serverSelectionTimeoutMS=1&tlsCertificateKeyFilePassword={CANARY}\
          &authMechanismProperties=AWS_SESSION_TOKEN:{CANARY}&nonsense={CANARY}&password={CANARY}"
     );
-    let options = options()
-        .uri(uri)
-        .password(CANARY)
-        .aws_session_token(CANARY);
+    let options = options().uri(uri).password(CANARY);
     assert!(!format!("{options:?}").contains(CANARY));
     let plan = options.plan().unwrap();
     assert!(!format!("{plan:?} {plan}").contains(CANARY));
@@ -440,8 +451,8 @@ fn unknown_parameters_are_warned_of_and_the_last_of_several_counts() {
     assert_eq!(
         warnings,
         [
-            "ignoring unsupported URI parameter 'nonsense'",
-            "ignoring unsupported URI parameter 'sockettimeoutms'",
+            "ignoring unsupported URI parameter `nonsense`",
+            "ignoring unsupported URI parameter `sockettimeoutms`",
         ]
     );
     assert_eq!(plan.write_concern().unwrap().w, Acknowledgement::Members(3));

@@ -4,6 +4,8 @@
 //! the same reason no error here quotes anything of the string: where it is malformed, nobody knows which part
 //! of it the password is.
 
+use std::fmt;
+
 use super::{
     Secret,
     hosts::{self, Host},
@@ -34,6 +36,18 @@ pub(super) enum Seeds {
 impl Default for Seeds {
     fn default() -> Self {
         Self::Hosts(Vec::new())
+    }
+}
+
+impl fmt::Display for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Srv(name) => f.write_str(name),
+            Self::Hosts(hosts) => {
+                let hosts: Vec<String> = hosts.iter().map(Host::to_string).collect();
+                f.write_str(&hosts.join(","))
+            }
+        }
     }
 }
 
