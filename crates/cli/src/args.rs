@@ -6,22 +6,23 @@
 mod connection;
 mod dump;
 mod general;
+mod go_flags;
+mod medium;
+mod namespace;
 mod rate;
 mod restore;
 #[cfg(test)]
 mod tests;
-mod values;
+mod unquote;
 
 use std::ffi::OsString;
 
-use clap::{
-    CommandFactory, Parser,
-    error::{ContextKind, ErrorKind},
-};
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand, VerifyArgs};
-pub(crate) use general::{GeneralArgs, GenerateArgs, VerbosityArgs};
+pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
+pub(crate) use namespace::PatternArgs;
 pub(crate) use restore::RestoreArgs;
 
 const AFTER_HELP_DUMP: &str = "\
@@ -46,7 +47,7 @@ Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage,
 pub(crate) enum Parsed<A> {
     /// To do the work.
     Run(A),
-    /// To print this on stdout: help or version.
+    /// To print this on stdout: the help of a subcommand.
     Print(String),
 }
 
@@ -54,44 +55,34 @@ pub(crate) enum Parsed<A> {
 pub(crate) fn parse<A: Parser + CommandFactory>(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Parsed<A>, String> {
-    match A::try_parse_from(arguments) {
+    let line = go_flags::canonical(&A::command(), arguments)?;
+    match A::try_parse_from(line) {
         Ok(parsed) => Ok(Parsed::Run(parsed)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Print(error.to_string()))
         }
         Err(error) => Err(reason(&error)),
     }
 }
 
-/// clap's reason in one line, without its tips on usage.
-fn reason(error: &clap::Error) -> String {
-    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
-    match (error.kind(), argument) {
-        (ErrorKind::UnknownArgument, Some(argument)) => {
-            let name = argument
-                .split('=')
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches('-');
-            match name {
-                "dbpath" | "directoryperdb" | "journal" => format!(
-                    "--{name} is no longer supported: start a server on the data files and connect to it instead"
-                ),
-                _ => format!("unknown option {name:?}"),
-            }
+impl GeneralArgs {
+    /// What is to be printed on stdout instead of doing the work.
+    pub(crate) fn to_print<A: CommandFactory>(&self) -> Option<String> {
+        let mut command = A::command();
+        if self.help {
+            return Some(command.render_help().to_string());
         }
-        _ => {
-            // What comes after an empty line are tips.
-            let text = error.to_string();
-            let lines = text.lines().map(str::trim);
-            let reason: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
-            let reason = reason.join(" ");
-            reason.strip_prefix("error: ").unwrap_or(&reason).to_owned()
-        }
+        let name = command.get_name();
+        let version = env!("CARGO_PKG_VERSION");
+        self.version.then(|| format!("{name} version: {version}\n"))
     }
+}
+
+/// clap's reason in one line, without its tips on usage, which come after an empty line.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim);
+    let reason: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let reason = reason.join(" ");
+    reason.strip_prefix("error: ").unwrap_or(&reason).to_owned()
 }

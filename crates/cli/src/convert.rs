@@ -1,5 +1,6 @@
 //! From what was typed to what the engine takes: one function for each binary.
 
+mod config;
 mod connect;
 mod dump;
 mod json;
@@ -12,7 +13,7 @@ mod restore;
 mod tests;
 mod write_concern;
 
-use std::{fmt, num::NonZeroUsize};
+use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
 use rdump::Secret;
 
@@ -32,21 +33,46 @@ pub(crate) struct Environment {
 pub(crate) enum Refusal {
     /// It makes no sense as a command line.
     Usage(String),
-    /// Its options do not go together, or ask for what cannot be done.
-    Option(anyhow::Error),
+    /// Its options do not go together; the message is mongodump's or mongorestore's where they have one.
+    BadOption(String),
+    /// It asks for what cannot be done.
+    Failed(anyhow::Error),
 }
 
 impl Refusal {
-    /// Options that do not go together; the message is mongodump's where it has one.
     fn bad_option(message: impl fmt::Display) -> Self {
-        Self::Option(anyhow::anyhow!("bad option: {message}"))
+        Self::BadOption(message.to_string())
+    }
+
+    /// Refuses the first of these contradictions that there is.
+    fn unless_none(contradictions: &[(bool, &str)]) -> Result<(), Self> {
+        match contradictions.iter().find(|(is_there, _)| *is_there) {
+            Some((_, message)) => Err(Self::bad_option(message)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
     }
 }
 
 impl From<rdump::Error> for Refusal {
     fn from(error: rdump::Error) -> Self {
-        Self::Option(error.into())
+        Self::Failed(error.into())
     }
+}
+
+/// A text unless it is empty: that is none, as in a script whose variable is not set.
+fn filled(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+/// As [`filled`].
+fn filled_path(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
 }
 
 /// How many at once: `None` if not given.

@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Damaged = 4,
     /// A signal stopped it (subcommands and `--strict`; else it is 1).
     Cancelled = 130,
+    /// The value of `-v` makes no sense: mongodump's code for that alone.
+    Verbosity = 255,
 }
 
 impl Exit {

@@ -31,10 +31,13 @@ mod units;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
-use args::{DumpArgs, DumpCommand, Parsed, RestoreArgs, VerifyArgs};
+use anyhow::anyhow;
+use args::{DumpArgs, DumpCommand, GenerateArgs, Parsed, RestoreArgs, ToolArgs, VerifyArgs};
+use clap::CommandFactory;
 use console::Console;
 use convert::{DumpRequest, Environment, Refusal, RestoreRequest};
 use exit::Exit;
+use prompt::Stdin;
 use rdump::Secret;
 use session::Session;
 
@@ -68,78 +71,91 @@ pub fn rrestore() -> ExitCode {
 }
 
 fn dump(args: &DumpArgs) -> Exit {
-    let session = match Session::new(&args.verbosity, args.report.json, args.report.strict) {
-        Ok(session) => session,
-        Err(reason) => return usage("rdump", &reason, Exit::Failed),
+    let Some(session) = Session::new(&args.tool.verbosity, args.own.json, args.own.strict) else {
+        return invalid_verbosity(Exit::Verbosity);
     };
-    run::<DumpArgs, _>(&session, "rdump", &args.generate, || {
-        let mut request = DumpRequest::new(args, &environment())?;
+    let request = || DumpRequest::new(args, &environment());
+    if let Some(exit) = instead::<DumpArgs, _>(&session, &args.tool, &args.own.generate, request) {
+        return session.console.ended(exit);
+    }
+    let work = || {
+        let mut request = request()?;
         warn(&session, &request.warnings);
-        session
-            .ask_for_passwords(&mut request.connect)
-            .map_err(Refusal::Option)?;
-        session
-            .block_on(Some(&args.general), run_dump::run(&session, request))
-            .map_err(Refusal::Option)
-    })
+        session.ask_for_passwords(&mut request.connect, Stdin::Free)?;
+        let work = run_dump::run(&session, request);
+        Ok(session.block_on(Some(&args.tool.general), work)?)
+    };
+    let exit = work().unwrap_or_else(|refusal| match refusal {
+        Refusal::Usage(reason) => usage("rdump", &reason, Exit::Failed),
+        Refusal::BadOption(reason) => failed(&session, &anyhow!("bad option: {reason}")),
+        Refusal::Failed(error) => failed(&session, &error),
+    });
+    session.console.ended(exit)
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
-    let session = match Session::new(&args.verbosity, args.report.json, args.report.strict) {
-        Ok(session) => session,
-        Err(reason) => return usage("rrestore", &reason, Exit::Failed),
+    let Some(session) = Session::new(&args.tool.verbosity, args.own.json, args.own.strict) else {
+        return invalid_verbosity(Exit::Verbosity);
     };
+    let request = || RestoreRequest::new(args, &environment());
+    if let Some(exit) = instead::<RestoreArgs, _>(&session, &args.tool, &args.own.generate, request)
+    {
+        return session.console.ended(exit);
+    }
     let work = || {
-        let mut request = RestoreRequest::new(args, &environment())?;
+        let mut request = request()?;
         warn(&session, &request.warnings);
-        session
-            .ask_for_passwords(&mut request.connect)
-            .map_err(Refusal::Option)?;
-        session
-            .block_on(Some(&args.general), run_restore::run(&session, request))
-            .map_err(Refusal::Option)
+        session.ask_for_passwords(&mut request.connect, request.stdin)?;
+        let work = run_restore::run(&session, request);
+        Ok(session.block_on(Some(&args.tool.general), work)?)
     };
-    run::<RestoreArgs, _>(&session, "rrestore", &args.generate, || match work() {
+    let exit = work().unwrap_or_else(|refusal| {
+        let error = match refusal {
+            Refusal::Usage(reason) => return usage("rrestore", &reason, Exit::Failed),
+            Refusal::BadOption(reason) => anyhow!(reason),
+            Refusal::Failed(error) => error,
+        };
         // What fails once documents may have been inserted tells of them itself.
-        Err(Refusal::Option(error)) => {
-            let exit = failed(&session, &error);
-            session.console.log(run_restore::totals(0, 0));
-            Ok(exit)
-        }
-        done => done,
-    })
+        let exit = failed(&session, &error);
+        session.console.log(run_restore::totals(0, 0));
+        exit
+    });
+    session.console.ended(exit)
 }
 
 fn verify(args: &VerifyArgs) -> Exit {
-    let session = match Session::new(&args.verbosity, args.json, true) {
-        Ok(session) => session,
-        Err(reason) => return usage("rdump verify", &reason, Exit::Usage),
+    let Some(session) = Session::new(&args.verbosity, args.json, true) else {
+        return invalid_verbosity(Exit::Usage);
     };
-    let exit = match session.block_on(None, run_verify::run(&session, args)) {
-        Ok(exit) => exit,
-        Err(error) => failed(&session, &error),
-    };
+    let exit = session
+        .block_on(None, run_verify::run(&session, args))
+        .unwrap_or_else(|error| failed(&session, &error));
     session.console.ended(exit)
 }
 
-/// Generates, or does the work, and tells why if it fails.
-fn run<A: clap::CommandFactory, F: FnOnce() -> Result<Exit, Refusal>>(
+/// Prints or writes what is asked for instead of the work; `None` if nothing is.
+///
+/// Help and version come only if the whole line makes sense, as with mongodump.
+fn instead<A: CommandFactory, R>(
     session: &Session,
-    name: &str,
-    generate: &args::GenerateArgs,
-    work: F,
-) -> Exit {
-    let done = match generate::run::<A>(&session.console, generate) {
-        Ok(true) => Ok(Exit::Done),
-        Ok(false) => work(),
-        Err(error) => Err(Refusal::Option(error)),
-    };
-    let exit = match done {
-        Ok(exit) => exit,
-        Err(Refusal::Usage(reason)) => usage(name, &reason, Exit::Failed),
-        Err(Refusal::Option(error)) => failed(session, &error),
-    };
-    session.console.ended(exit)
+    tool: &ToolArgs,
+    generate: &GenerateArgs,
+    request: impl FnOnce() -> Result<R, Refusal>,
+) -> Option<Exit> {
+    if let Some(text) = tool.general.to_print::<A>() {
+        return Some(match request() {
+            Err(Refusal::Usage(reason)) => usage(A::command().get_name(), &reason, Exit::Failed),
+            _ => {
+                session.console.stdout(&text);
+                Exit::Done
+            }
+        });
+    }
+    match generate::run::<A>(&session.console, generate) {
+        Ok(true) => Some(Exit::Done),
+        Ok(false) => None,
+        Err(error) => Some(failed(session, &error)),
+    }
 }
 
 fn failed(session: &Session, error: &anyhow::Error) -> Exit {
@@ -157,6 +173,12 @@ fn print(text: &str) -> Exit {
     let console = Console::new(0, false);
     console.stdout(text);
     console.ended(Exit::Done)
+}
+
+/// As mongodump says it.
+fn invalid_verbosity(exit: Exit) -> Exit {
+    Console::new(0, false).always("Invalid verbosity value given");
+    exit
 }
 
 fn usage(name: &str, reason: &str, exit: Exit) -> Exit {

@@ -9,7 +9,8 @@ use crate::{
     args::{GeneralArgs, VerbosityArgs},
     console::Console,
     exit::Exit,
-    logging, prompt,
+    logging,
+    prompt::{self, Stdin},
     signals::Signals,
 };
 
@@ -25,14 +26,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session that says as much as was asked for. The error is for the command line's author.
-    pub(crate) fn new(verbosity: &VerbosityArgs, json: bool, strict: bool) -> Result<Self, String> {
-        let level = verbosity
-            .level()
-            .map_err(|value| format!("invalid verbosity {value:?}"))?;
-        let console = Console::new(level, json);
+    /// A session that says as much as was asked for. `None` if that makes no sense.
+    pub(crate) fn new(verbosity: &VerbosityArgs, json: bool, strict: bool) -> Option<Self> {
+        let console = Console::new(verbosity.level()?, json);
         logging::install(&console);
-        Ok(Self {
+        Some(Self {
             console,
             cancel: CancellationToken::new(),
             strict,
@@ -73,16 +71,22 @@ impl Session {
     }
 
     /// Asks for the passwords that are missing.
-    pub(crate) fn ask_for_passwords(&self, options: &mut ConnectOptions) -> anyhow::Result<()> {
+    pub(crate) fn ask_for_passwords(
+        &self,
+        options: &mut ConnectOptions,
+        stdin: Stdin,
+    ) -> anyhow::Result<()> {
         let plan = options.plan()?;
-        if let Some(path) = plan.needs_key_password() {
-            let whose = format!("the key in {}", path.display());
-            options.tls_certificate_key_file_password =
-                Some(prompt::password(&self.console, &whose)?);
-        }
         if plan.needs_password() {
-            let whose = format!("mongo user {:?}", plan.username().unwrap_or_default());
-            options.password = Some(prompt::password(&self.console, &whose)?);
+            let user = plan.username().unwrap_or_default();
+            let of = format!("user {user:?}");
+            let password = prompt::password(&self.console, "mongo user", &of, stdin)?;
+            options.password = Some(password);
+        }
+        if let Some(path) = plan.needs_key_password() {
+            let of = format!("the key in {}", path.display());
+            let password = prompt::password(&self.console, "client certificate", &of, stdin)?;
+            options.tls_certificate_key_file_password = Some(password);
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, path::Path};
 
 use bson::doc;
 use rdump_testkit::{ReplicaSet, Standalone, dataset};
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::process::Command;
 
 use crate::program::{dump, rdump, rrestore, run};
 
@@ -44,50 +44,6 @@ async fn a_wrong_password_names_user_and_database_and_no_password() {
     let uri = format!("mongodb://root:{CANARY}@{host}/?authSource=admin");
     let ran = run(rrestore(), ["-vvv", &uri, "."]).await.expect(1);
     assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
-}
-
-#[tokio::test]
-async fn a_missing_password_is_read_from_standard_input() {
-    let server = Standalone::builder().auth().start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = rdump();
-    command.args([
-        "-h",
-        &server.hosts()[0],
-        "-u",
-        "root",
-        "--authenticationDatabase",
-        "admin",
-        "-d",
-        "none",
-    ]);
-    command.args(["-o", folder.path().join("dump").to_str().unwrap()]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let line = format!("{}\n", rdump_testkit::deployment::ROOT_PASSWORD);
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(line.as_bytes())
-        .await
-        .unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert!(
-        stderr.contains("Enter password for mongo user \"root\""),
-        "{stderr}"
-    );
-    assert_eq!(output.stdout, b"", "prompts never go to stdout");
-
-    let ran = run(rdump(), ["-h", &server.hosts()[0], "-u", "root"])
-        .await
-        .expect(1);
-    ran.says("Failed: there is no password for mongo user \"root\", and no terminal to ask for it");
 }
 
 #[tokio::test]

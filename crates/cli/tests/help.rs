@@ -12,32 +12,6 @@ async fn help_lists_every_option_by_group() {
 }
 
 #[tokio::test]
-async fn a_wrong_command_line_ends_with_1_or_in_a_subcommand_with_2() {
-    run(rdump(), ["--nonsense"])
-        .await
-        .expect(1)
-        .says("error parsing command line options: unknown option \"nonsense\"")
-        .says("try 'rdump --help' for more information");
-    run(rrestore(), ["a", "b"])
-        .await
-        .expect(1)
-        .says("error parsing command line options: error parsing positional arguments: ")
-        .says("try 'rrestore --help' for more information");
-    run(rdump(), ["--verbose=loud"])
-        .await
-        .expect(1)
-        .says("error parsing command line options: invalid verbosity");
-    run(rdump(), ["verify"])
-        .await
-        .expect(2)
-        .says("error parsing command line options: ");
-    run(rdump(), ["verify", "x", "--nonsense"])
-        .await
-        .expect(2)
-        .says("error parsing command line options: ");
-}
-
-#[tokio::test]
 async fn what_is_not_supported_yet_is_refused_by_name() {
     let ran = run(rdump(), ["--oplog"])
         .await

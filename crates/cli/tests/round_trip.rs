@@ -194,7 +194,7 @@ async fn tls_and_passwords_with_odd_characters_work() {
     .await;
     let ran = ran
         .expect(0)
-        .says("WARNING: a password in a connection string on the command line");
+        .says("WARNING: On some systems, a password provided directly in a connection string");
     assert!(
         !ran.stderr
             .contains(rdump_testkit::deployment::ROOT_PASSWORD)

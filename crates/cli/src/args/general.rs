@@ -1,27 +1,49 @@
-use clap::{ArgAction, Args};
+use clap::Args;
 
-use super::values::text;
+use super::{
+    connection::{ConnectionArgs, UriArgs, path, secret},
+    namespace::NamespaceArgs,
+};
+use rdump::Secret;
 
-/// What both tools have and what is about neither the server nor the dump.
+/// What both binaries take, in the order of mongodump's help.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct ToolArgs {
+    #[command(flatten)]
+    pub(crate) general: GeneralArgs,
+    #[command(flatten)]
+    pub(crate) verbosity: VerbosityArgs,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArgs,
+    #[command(flatten)]
+    pub(crate) uri: UriArgs,
+
+    /// A connection string without --uri; for a restore, the dump too
+    #[arg(hide = true, value_parser = secret)]
+    pub(crate) positional: Vec<Secret>,
+}
+
+/// What is about neither the server nor the dump.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "General options")]
 pub(crate) struct GeneralArgs {
     /// Print this text
-    #[arg(long, action = ArgAction::HelpShort)]
-    pub(crate) help: Option<bool>,
+    #[arg(long)]
+    pub(crate) help: bool,
 
     /// Print the version
-    #[arg(long, action = ArgAction::Version)]
-    pub(crate) version: Option<bool>,
+    #[arg(long)]
+    pub(crate) version: bool,
 
-    /// Path of a YAML file with passwords (not yet supported)
-    #[arg(long, value_name = "FILE", value_parser = text, hide = true)]
-    pub(crate) config: Option<String>,
+    /// YAML file with any of: password, uri, sslPEMKeyPassword
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub(crate) config: Option<std::path::PathBuf>,
 
     /// Threads that do network and file work; 2 to 64, by default 2 to 4
     #[arg(
         long = "numThreads",
-        alias = "num-threads",
         value_name = "N",
         hide = true,
         allow_negative_numbers = true
@@ -29,7 +51,7 @@ pub(crate) struct GeneralArgs {
     pub(crate) num_threads: Option<i64>,
 
     /// Test hooks of mongodump's own builds (refused)
-    #[arg(long, value_parser = text, hide = true)]
+    #[arg(long, value_name = "NAMES", hide = true)]
     pub(crate) failpoints: Option<String>,
 
     /// Without effect, as in mongodump
@@ -49,7 +71,7 @@ pub(crate) struct VerbosityArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "",
-        action = ArgAction::Append
+        action = clap::ArgAction::Append
     )]
     pub(crate) verbose: Vec<String>,
 
@@ -58,10 +80,9 @@ pub(crate) struct VerbosityArgs {
     pub(crate) quiet: bool,
 }
 
-/// What machines want to know.
+/// What neither mongodump nor mongorestore has.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Report options")]
-pub(crate) struct ReportArgs {
+pub(crate) struct OwnArgs {
     /// Print events and the report on stdout as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -69,11 +90,17 @@ pub(crate) struct ReportArgs {
     /// Exit with 3 if any document or collection had a problem, and with 130 if stopped
     #[arg(long)]
     pub(crate) strict: bool,
+
+    /// How often a failing command is tried again; 5 by default
+    #[arg(long = "max-retries", value_name = "N")]
+    pub(crate) max_retries: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) generate: GenerateArgs,
 }
 
 /// What packagers want: files made of the same definitions as the options themselves.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Shell integration")]
 pub(crate) struct GenerateArgs {
     /// Print the completions for a shell and exit
     #[arg(long, value_name = "SHELL")]
@@ -89,26 +116,25 @@ pub(crate) struct GenerateArgs {
 }
 
 impl VerbosityArgs {
-    /// The level: -1 is quiet, 0 is what mongodump prints, 1 and more is for debugging.
+    /// The level: below 0 is quiet, 0 is what mongodump prints, 1 and more is for debugging.
     ///
-    /// A number counts alone, `-v` adds up. `Err` is the value that is neither.
-    pub(crate) fn level(&self) -> Result<i8, &str> {
-        let mut level = 0_i8;
+    /// A number is added, as each `v` is; `-vv=3` is 3, whatever came before. `None` if a value is nothing of these.
+    pub(crate) fn level(&self) -> Option<i8> {
+        let mut level = 0_i64;
         for value in &self.verbose {
-            let more = if value.bytes().all(|byte| byte == b'v') {
-                i8::try_from(value.len())
-                    .unwrap_or(i8::MAX)
-                    .saturating_add(1)
-            } else {
-                level = 0;
-                value
-                    .parse::<u8>()
-                    .ok()
-                    .and_then(|more| i8::try_from(more).ok())
-                    .ok_or(value.as_str())?
+            let letters = value.trim_start_matches('v');
+            let letters_count = i64::try_from(value.len() - letters.len()).unwrap_or(i64::MAX);
+            level = match (letters, letters.strip_prefix('='), value.parse::<i64>()) {
+                ("", ..) => level.saturating_add(letters_count).saturating_add(1),
+                (_, _, Ok(more)) => level.saturating_add(more),
+                (_, Some(number), _) if letters_count > 0 && number.len() == 1 => {
+                    number.parse().ok()?
+                }
+                _ => return None,
             };
-            level = level.saturating_add(more);
         }
-        Ok(if self.quiet { -1 } else { level })
+        let level = if self.quiet { -1 } else { level };
+        let range = i64::from(i8::MIN)..=i64::from(i8::MAX);
+        i8::try_from(level.clamp(*range.start(), *range.end())).ok()
     }
 }

@@ -1,5 +1,7 @@
 use std::ffi::OsString;
 
+use rdump::Secret;
+
 use super::*;
 
 fn line(binary: &str, arguments: &[&str]) -> Vec<OsString> {
@@ -10,14 +12,15 @@ fn line(binary: &str, arguments: &[&str]) -> Vec<OsString> {
 }
 
 fn dump(arguments: &[&str]) -> Result<DumpArgs, String> {
-    match parse(line("rdump", arguments))? {
-        Parsed::Run(args) => Ok(args),
-        Parsed::Print(text) => Err(text),
-    }
+    parsed("rdump", arguments)
 }
 
 fn restore(arguments: &[&str]) -> Result<RestoreArgs, String> {
-    match parse(line("rrestore", arguments))? {
+    parsed("rrestore", arguments)
+}
+
+fn parsed<A: Parser + CommandFactory>(binary: &str, arguments: &[&str]) -> Result<A, String> {
+    match parse(line(binary, arguments))? {
         Parsed::Run(args) => Ok(args),
         Parsed::Print(text) => Err(text),
     }
@@ -34,6 +37,7 @@ fn h_is_the_host_and_help_is_only_long() {
     assert_eq!(
         dump(&["-h", "db1"])
             .unwrap()
+            .tool
             .connection
             .server
             .host
@@ -41,23 +45,33 @@ fn h_is_the_host_and_help_is_only_long() {
         Some("db1")
     );
     assert_eq!(
-        dump(&["-hdb1"]).unwrap().connection.server.host.as_deref(),
+        dump(&["-hdb1"])
+            .unwrap()
+            .tool
+            .connection
+            .server
+            .host
+            .as_deref(),
         Some("db1")
     );
-    assert!(dump(&["--help"]).unwrap_err().contains("--readPreference"));
+    let printed = dump(&["--help"])
+        .unwrap()
+        .tool
+        .general
+        .to_print::<DumpArgs>();
+    assert!(printed.unwrap().contains("--readPreference"));
 }
 
 #[test]
 fn the_version_is_printed_as_mongodump_does() {
+    let printed = |general: GeneralArgs| general.to_print::<DumpArgs>();
     assert_eq!(
-        dump(&["--version"]).unwrap_err(),
-        format!("rdump version: {}\n", env!("CARGO_PKG_VERSION"))
+        printed(dump(&["--version"]).unwrap().tool.general),
+        Some(format!("rdump version: {}\n", env!("CARGO_PKG_VERSION")))
     );
-    assert!(
-        restore(&["--version"])
-            .unwrap_err()
-            .starts_with("rrestore version: ")
-    );
+    assert_eq!(printed(dump(&[]).unwrap().tool.general), None);
+    let both = dump(&["--version", "--help"]).unwrap().tool.general;
+    assert!(printed(both).unwrap().contains("Usage:"));
 }
 
 #[test]
@@ -73,9 +87,9 @@ fn the_last_of_a_repeated_option_counts_and_lists_grow() {
         "--excludeCollection=y",
     ]);
     let args = args.unwrap();
-    assert_eq!(args.db.as_deref(), Some("b"));
-    assert!(args.gzip);
-    assert_eq!(args.exclude_collection, ["x", "y"]);
+    assert_eq!(args.tool.namespace.db.as_deref(), Some("b"));
+    assert!(args.output.gzip);
+    assert_eq!(args.output.exclude.exclude_collection, ["x", "y"]);
 }
 
 #[test]
@@ -88,40 +102,93 @@ fn values_come_in_every_spelling() {
         &["--db=x"],
     ] {
         assert_eq!(
-            dump(arguments).unwrap().db.as_deref(),
+            dump(arguments).unwrap().tool.namespace.db.as_deref(),
             Some("x"),
             "{arguments:?}"
         );
     }
+    for (arguments, parallel) in [
+        (&["--numParallelCollections", "3"][..], 3),
+        (&["--num-parallel-collections=3"], 3),
+        (&["-j", "-1"], -1),
+        (&["-j4"], 4),
+        (&["-j", "\"4\""], 4),
+    ] {
+        let args = dump(arguments).unwrap();
+        assert_eq!(
+            args.output.parallel.num_parallel_collections,
+            Some(parallel),
+            "{arguments:?}"
+        );
+    }
+    let args = dump(&["-q", r#""{\"a\": 1}""#, "-p", "\"a b\"", "--limitRate=5"]).unwrap();
+    assert_eq!(args.query.query.as_deref(), Some(r#"{"a": 1}"#));
     assert_eq!(
-        dump(&["--numParallelCollections", "3"])
-            .unwrap()
-            .num_parallel_collections,
-        Some(3)
+        args.tool.connection.auth.password,
+        Some(Secret::from("a b"))
     );
+    assert_eq!(args.limit_rate, Some(5));
+}
+
+#[test]
+fn an_empty_value_is_a_value() {
+    for arguments in [
+        &["--db", "", "--archive=", "--sslCAFile", "", "--port="][..],
+        &["-d=", "--archive=", "--sslCAFile=", "--port", ""],
+    ] {
+        let args = dump(arguments).unwrap();
+        assert_eq!(args.tool.namespace.db.as_deref(), Some(""));
+        assert_eq!(args.output.archive.place(), None);
+        assert_eq!(args.tool.connection.server.port.as_deref(), Some(""));
+    }
+}
+
+#[test]
+fn what_looks_like_an_option_is_no_value() {
+    for (arguments, reason) in [
+        (
+            &["--db", "--gzip"][..],
+            "expected argument for flag `-d, --db', but got an option; a value that starts with - is written \
+             --db=VALUE",
+        ),
+        (
+            &["-p", "-canary7"],
+            "expected argument for flag `-p, --password', but got an option; a value that starts with - is written \
+             --password=VALUE",
+        ),
+        (&["--out"], "expected argument for flag `-o, --out'"),
+        (
+            &["-q", "\"canary7"],
+            "invalid argument for flag `-q, --query': it starts with a double quote, but is no quoted string",
+        ),
+    ] {
+        assert_eq!(dump(arguments).unwrap_err(), reason, "{arguments:?}");
+    }
     assert_eq!(
-        dump(&["--num-parallel-collections=3"])
-            .unwrap()
-            .num_parallel_collections,
-        Some(3)
+        dump(&["--out", "-"]).unwrap().output.out.as_deref(),
+        Some("-")
     );
-    assert_eq!(
-        dump(&["-j", "-1"]).unwrap().num_parallel_collections,
-        Some(-1)
-    );
-    assert_eq!(
-        dump(&["-q", r#""{\"a\": 1}""#]).unwrap().query.as_deref(),
-        Some(r#"{"a": 1}"#)
-    );
+    let args = dump(&["--password=-canary7", "-d-x"]).unwrap();
+    assert_eq!(args.tool.namespace.db.as_deref(), Some("-x"));
+}
+
+#[test]
+fn dashes_alone_are_arguments() {
+    let args = restore(&["-", "--", "---x", "-d", "y"]).unwrap();
+    let others: Vec<&str> = args.tool.positional.iter().map(Secret::reveal).collect();
+    assert_eq!(others, ["-", "--", "---x"]);
+    assert_eq!(args.tool.namespace.db.as_deref(), Some("y"));
 }
 
 #[test]
 fn flags_take_no_value() {
-    let reason = restore(&["--drop=true"]).unwrap_err();
-    assert!(reason.contains("--drop"), "{reason}");
+    for argument in ["--drop=true", "--drop="] {
+        let reason = restore(&[argument]).unwrap_err();
+        assert_eq!(reason, "bool flag `--drop' cannot have an argument");
+    }
     // As in go-flags, what follows is an argument of its own.
     let args = restore(&["--drop", "true"]).unwrap();
-    assert_eq!(args.positional.len(), 1);
+    assert_eq!(args.tool.positional.len(), 1);
 }
 
 #[test]
@@ -136,29 +203,38 @@ fn optional_values_follow_only_an_equals_sign() {
         (&["-v=2"], 2),
         (&["--verbose=vv"], 3),
         (&["-v", "--quiet"], -1),
+        (&["-vvvvv"], 5),
+        (&["-v3"], 3),
+        (&["-vv=2"], 2),
+        (&["-v", "-vvv=3"], 3),
+        (&["-v=3", "-v"], 4),
+        (&["--verbose="], 1),
+        (&["--verbose=-3"], -3),
+        (&["--verbose=1000"], 127),
     ] {
-        assert_eq!(
-            dump(arguments).unwrap().verbosity.level(),
-            Ok(level),
-            "{arguments:?}"
-        );
+        let verbosity = dump(arguments).unwrap().tool.verbosity;
+        assert_eq!(verbosity.level(), Some(level), "{arguments:?}");
     }
-    let args = dump(&["-v", "mongodb://a"]).unwrap();
-    assert_eq!((args.verbosity.level(), args.positional.len()), (Ok(1), 1));
+    for argument in ["--verbose=loud", "-vx", "-v=3v", "-vv=33", "-v==3"] {
+        let verbosity = dump(&[argument]).unwrap().tool.verbosity;
+        assert_eq!(verbosity.level(), None, "{argument}");
+    }
+    let tool = dump(&["-v", "mongodb://a"]).unwrap().tool;
     assert_eq!(
-        dump(&["--verbose=loud"]).unwrap().verbosity.level(),
-        Err("loud")
+        (tool.verbosity.level(), tool.positional.len()),
+        (Some(1), 1)
     );
 
     let args = restore(&["--archive", "x"]).unwrap();
     assert_eq!(
-        (args.archive.as_deref(), args.positional.len()),
+        (args.input.archive.place(), args.tool.positional.len()),
         (Some("-"), 1)
     );
     assert_eq!(
-        restore(&["--archive=x"]).unwrap().archive.as_deref(),
+        restore(&["--archive=x"]).unwrap().input.archive.place(),
         Some("x")
     );
+    assert_eq!(restore(&[]).unwrap().input.archive.place(), None);
 }
 
 #[test]
@@ -169,13 +245,14 @@ fn a_connection_string_may_stand_anywhere() {
         &["--gzip", "mongodb://a", "-dx"],
     ] {
         assert_eq!(
-            dump(arguments).unwrap().positional[0].reveal(),
+            dump(arguments).unwrap().tool.positional[0].reveal(),
             "mongodb://a",
             "{arguments:?}"
         );
     }
     let args = restore(&["folder", "--drop", "mongodb://a"]).unwrap();
     let positional: Vec<&str> = args
+        .tool
         .positional
         .iter()
         .map(|argument| argument.reveal())
@@ -185,20 +262,27 @@ fn a_connection_string_may_stand_anywhere() {
 
 #[test]
 fn unknown_options_are_named() {
-    assert_eq!(
-        dump(&["--nonsense"]).unwrap_err(),
-        "unknown option \"nonsense\""
-    );
-    assert_eq!(
-        dump(&["--noobjcheck"]).unwrap_err(),
-        "unknown option \"noobjcheck\""
-    );
-    assert_eq!(dump(&["-z"]).unwrap_err(), "unknown option \"z\"");
+    for (argument, name) in [
+        ("--nonsense", "nonsense"),
+        ("--nonsense=1", "nonsense"),
+        ("--noobjcheck", "noobjcheck"),
+        ("--DB", "DB"),
+        ("--h", "h"),
+        ("-z", "z"),
+        ("-z=1", "z"),
+        ("-gzip", "gzip"),
+        ("--=x", ""),
+    ] {
+        assert_eq!(
+            dump(&[argument]).unwrap_err(),
+            format!("unknown option `{name}`")
+        );
+    }
     for name in ["dbpath", "directoryperdb", "journal"] {
         assert!(
             dump(&[&format!("--{name}"), "/data"])
                 .unwrap_err()
-                .contains("no longer supported"),
+                .starts_with("--dbpath and related flags are not supported"),
             "{name}"
         );
     }
@@ -217,8 +301,10 @@ fn no_reason_quotes_a_secret() {
             "-j",
             "x",
         ],
-        &["--uri=mongodb://u:canary7@a", "--port", "x"],
-        &["mongodb://u:canary7@a", "--port", "x"],
+        &["--uri=mongodb://u:canary7@a", "-j", "x"],
+        &["mongodb://u:canary7@a", "--partitions", "x"],
+        &["-xpassword=canary7"],
+        &["--password", "-canary7"],
         &["--sslPEMKeyPassword", "canary7", "--partitions", "0"],
         &["-p", "\"canary7", "--nope"],
     ] {
@@ -244,6 +330,7 @@ fn no_reason_quotes_a_secret() {
         "mongodb://canary7",
         "--awsSessionToken=canary7",
     ]);
+    assert!(args.is_ok());
     assert!(!format!("{args:?}").contains("canary7"));
 }
 
@@ -258,32 +345,35 @@ fn verify_is_a_command_of_its_own() {
     assert!(dump(&["verify", "a", "b"]).is_err());
     // After an option it is an argument like any other, and is refused as such.
     let args = dump(&["-d", "x", "verify", "folder"]).unwrap();
-    assert_eq!((args.command, args.positional.len()), (None, 2));
+    assert_eq!((args.command, args.tool.positional.len()), (None, 2));
     assert_eq!(
-        dump(&["-o", "verify"]).unwrap().out.as_deref(),
+        dump(&["-o", "verify"]).unwrap().output.out.as_deref(),
         Some("verify")
     );
+    assert!(
+        dump(&["verify", "--help"])
+            .unwrap_err()
+            .contains("rdump verify")
+    );
     assert_eq!(
-        restore(&["verify"]).unwrap().positional[0].reveal(),
+        restore(&["verify"]).unwrap().tool.positional[0].reveal(),
         "verify"
     );
 }
 
-/// Every long option has a kebab-case spelling too.
 #[test]
 fn every_option_is_known_in_kebab_case() {
-    for command in [DumpArgs::command(), RestoreArgs::command()] {
-        for argument in command.get_arguments() {
-            let Some(long) = argument.get_long() else {
-                continue;
-            };
-            let mut names: Vec<&str> = argument.get_all_aliases().unwrap_or_default();
-            names.push(long);
-            let kebab = |name: &&str| {
-                name.bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-            };
-            assert!(names.iter().any(kebab), "{names:?}");
-        }
+    for (long, kebab) in [
+        ("numParallelCollections", "num-parallel-collections"),
+        ("sslPEMKeyFile", "ssl-pem-key-file"),
+        ("sslCAFile", "ssl-ca-file"),
+        ("TCPKeepAliveSeconds", "tcp-keep-alive-seconds"),
+        ("sslFIPSMode", "ssl-fips-mode"),
+        ("db", "db"),
+    ] {
+        let value = if long.ends_with("Mode") { "" } else { "=1" };
+        let named = |name: &str| dump(&[&format!("--{name}{value}")]).unwrap();
+        assert_eq!(named(long), named(kebab), "{kebab}");
     }
+    assert!(restore(&["--preserve-uuid", "--restore-db-users-and-roles"]).is_ok());
 }

@@ -2,82 +2,118 @@
 
 use std::time::Duration;
 
-use rdump::{ConnectOptions, Secret};
+use rdump::{ConnectOptions, ConnectPlan, ErrorKind, Secret};
 
-use super::{Environment, Refusal};
-use crate::args::ConnectionArgs;
+use super::{
+    Environment, Refusal,
+    config::{self, Config},
+    filled, filled_path,
+};
+use crate::{
+    args::{ConnectionArgs, ToolArgs},
+    failure,
+};
 
-/// Puts together how to connect, and what a person should be warned of.
-pub(super) fn connect_options(
-    args: &ConnectionArgs,
-    db: Option<&str>,
-    positional: Option<Secret>,
-    environment: &Environment,
-) -> Result<(ConnectOptions, Vec<String>), Refusal> {
-    let ConnectionArgs {
-        server,
-        tls,
-        auth,
-        uri,
-    } = args;
-    if positional.is_some() && uri.uri.is_some() {
-        return Err(Refusal::Usage(
-            "illegal argument combination: cannot specify a URI in a positional argument and --uri"
-                .to_owned(),
-        ));
-    }
-    let mut options = ConnectOptions::default();
-    let typed = uri.uri.clone().or(positional);
-    let mut warnings = warnings(args, typed.as_ref());
-    options.uri = match typed {
-        None if server.host.is_none() && server.port.is_none() => environment.uri.clone(),
-        typed => typed,
-    };
-    options.host.clone_from(&server.host);
-    options.port = server.port;
-    options.connect_timeout = server
-        .dial_timeout
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs);
-    options.server_selection_timeout = server
-        .server_selection_timeout
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs);
-    options.compressors = names(server.compressors.as_deref());
-    options.tls = tls.ssl;
-    options.tls_ca_file.clone_from(&tls.ssl_ca_file);
-    options
-        .tls_certificate_key_file
-        .clone_from(&tls.ssl_pem_key_file);
-    options
-        .tls_certificate_key_file_password
-        .clone_from(&tls.ssl_pem_key_password);
-    options.tls_insecure =
-        tls.tls_insecure || tls.ssl_allow_invalid_certificates || tls.ssl_allow_invalid_hostnames;
-    options.username.clone_from(&auth.username);
-    options.password.clone_from(&auth.password);
-    options
-        .aws_session_token
-        .clone_from(&auth.aws_session_token);
-    options
-        .authentication_database
-        .clone_from(&auth.authentication_database);
-    options
-        .authentication_mechanism
-        .clone_from(&auth.authentication_mechanism);
-    options
-        .gssapi_service_name
-        .clone_from(&auth.gssapi_service_name);
-    options.gssapi_host_name.clone_from(&auth.gssapi_host_name);
-    options.db = db.filter(|db| !db.is_empty()).map(str::to_owned);
-    warnings.extend(
+/// How to connect, checked.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) options: ConnectOptions,
+    pub(super) plan: ConnectPlan,
+    /// What a person should read before it starts.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Connection {
+    /// Puts together what the command line, the file of `--config` and the environment say, in this order.
+    pub(super) fn new(
+        args: &ToolArgs,
+        positional: Option<Secret>,
+        environment: &Environment,
+    ) -> Result<Self, Refusal> {
+        let typed = filled_secret(args.uri.uri.clone()).or_else(|| positional.clone());
+        let mut warnings = warnings(&args.connection, typed.as_ref());
+        let config = match filled_path(args.general.config.as_ref()) {
+            Some(path) => config::read(path)?,
+            None => Config::default(),
+        };
+        let uri = filled_secret(args.uri.uri.clone().or(config.uri));
+        if positional.is_some() && uri.is_some() {
+            return Err(Refusal::Usage(
+                "illegal argument combination: cannot specify a URI in a positional argument and --uri"
+                    .to_owned(),
+            ));
+        }
+        let ConnectionArgs {
+            server, tls, auth, ..
+        } = &args.connection;
+        let mut options = ConnectOptions::default();
+        options.host = filled(server.host.as_ref()).map(str::to_owned);
+        options.port = port(filled(server.port.as_ref()))?;
+        options.uri = match uri.or(positional) {
+            None if options.host.is_none() && options.port.is_none() => environment.uri.clone(),
+            uri => uri,
+        };
+        options.connect_timeout = seconds(server.dial_timeout);
+        options.server_selection_timeout = seconds(server.server_selection_timeout);
+        options.compressors = names(server.compressors.as_deref());
+        options.tls = tls.ssl;
+        options.tls_ca_file = filled_path(tls.ssl_ca_file.as_ref()).cloned();
+        options.tls_certificate_key_file = filled_path(tls.ssl_pem_key_file.as_ref()).cloned();
+        let key_password = tls.ssl_pem_key_password.clone();
+        options.tls_certificate_key_file_password =
+            filled_secret(key_password.or(config.ssl_pem_key_password));
+        options.tls_insecure = tls.tls_insecure
+            || tls.ssl_allow_invalid_certificates
+            || tls.ssl_allow_invalid_hostnames;
+        options.username.clone_from(&auth.username);
+        options.password = filled_secret(auth.password.clone().or(config.password));
         options
-            .plan()?
-            .warnings()
-            .iter()
-            .map(|warning| format!("WARNING: {warning}")),
-    );
-    Ok((options, warnings))
+            .authentication_database
+            .clone_from(&auth.authentication_database);
+        options
+            .authentication_mechanism
+            .clone_from(&auth.authentication_mechanism);
+        options.db = filled(args.namespace.db.as_ref()).map(str::to_owned);
+        let plan = options.plan().map_err(refusal)?;
+        let ignored = plan.warnings().iter();
+        warnings.extend(ignored.map(|warning| format!("WARNING: {warning}")));
+        Ok(Self {
+            options,
+            plan,
+            warnings,
+        })
+    }
+}
+
+/// What contradicts itself is a wrong command line; what is not supported is none.
+fn refusal(error: rdump::Error) -> Refusal {
+    if error.kind() != ErrorKind::Invalid {
+        return error.into();
+    }
+    let hint = error.hint().map(|hint| format!(" ({hint})"));
+    let message = failure::chain(&error.into());
+    Refusal::Usage(message + &hint.unwrap_or_default())
+}
+
+/// As [`filled`].
+fn filled_secret(secret: Option<Secret>) -> Option<Secret> {
+    secret.filter(|secret| !secret.is_empty())
+}
+
+fn port(text: Option<&str>) -> Result<Option<u16>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        _ => Err(Refusal::Usage(format!(
+            "--port {text:?} is no number from 1 to 65535"
+        ))),
+    }
+}
+
+fn seconds(given: Option<u64>) -> Option<Duration> {
+    given
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
 }
 
 fn names(list: Option<&str>) -> Vec<String> {
@@ -88,33 +124,31 @@ fn names(list: Option<&str>) -> Vec<String> {
         .collect()
 }
 
-/// What was typed so that others can see it, and what is unsafe or deprecated.
+/// What was typed so that others can see it, and what is deprecated, in mongodump's words: scripts filter them.
 fn warnings(args: &ConnectionArgs, uri: Option<&Secret>) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut visible = |what: &str| {
+    let mut visible = |how: &str, instead: &str| {
         warnings.push(format!(
-            "WARNING: a password in {what} can be seen by everyone who can list this machine's processes; leave it \
-             out to be asked for it, or put a connection string into the environment variable RDUMP_URI"
+            "WARNING: On some systems, a password provided directly {how} may be visible to system status programs such \
+             as `ps` that may be invoked by other users. Consider {instead}using the --config option to specify a \
+             configuration file with the password."
         ));
     };
-    if args
-        .auth
-        .password
-        .as_ref()
-        .is_some_and(|password| !password.is_empty())
-    {
-        visible("--password");
-    }
-    if args.tls.ssl_pem_key_password.is_some() {
-        visible("--sslPEMKeyPassword");
+    let is_there = |secret: &Option<Secret>| filled_secret(secret.clone()).is_some();
+    let omit = "omitting the password to provide it via stdin, or ";
+    if is_there(&args.auth.password) {
+        visible("using --password", omit);
     }
     if uri.is_some_and(|uri| has_password(uri.reveal())) {
-        visible("a connection string on the command line");
+        visible("in a connection string or using --uri", omit);
+    }
+    if is_there(&args.tls.ssl_pem_key_password) {
+        visible("using --sslPEMKeyPassword", "");
     }
     if args.tls.ssl_allow_invalid_certificates || args.tls.ssl_allow_invalid_hostnames {
         warnings.push(
-            "WARNING: --sslAllowInvalidCertificates and --sslAllowInvalidHostnames are deprecated, use --tlsInsecure \
-             instead"
+            "WARNING: --sslAllowInvalidCertificates and --sslAllowInvalidHostnames are deprecated, please use \
+             --tlsInsecure instead"
                 .to_owned(),
         );
     }

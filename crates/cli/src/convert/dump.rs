@@ -6,10 +6,10 @@ use anyhow::Context;
 use rdump::{Compression, ConnectOptions, DumpOptions, Selector};
 
 use super::{
-    Environment, Refusal, connect, medium::Output, parallelism, patterns, positional::Positional,
-    read_preference, refused,
+    Environment, Refusal, connect::Connection, filled, filled_path, medium::Output, parallelism, patterns,
+    positional::Positional, read_preference, refused,
 };
-use crate::args::DumpArgs;
+use crate::args::{DumpArgs, PatternArgs};
 
 /// Everything that a dump needs, checked as far as it can be without a server.
 #[derive(Debug)]
@@ -23,51 +23,55 @@ pub(crate) struct DumpRequest {
 }
 
 impl DumpRequest {
-    /// Follows a command line.
+    /// Follows a command line. Where it makes no sense as one is found first.
     pub(crate) fn new(args: &DumpArgs, environment: &Environment) -> Result<Self, Refusal> {
-        refused::check_dump(args)?;
-        let uri = Positional::sort(&args.positional)?.only_uri()?;
-        let (connect, warnings) =
-            connect::connect_options(&args.connection, args.db.as_deref(), uri, environment)?;
-        let plan = connect.plan()?;
+        let uri = Positional::sort(&args.tool.positional)?.only_uri()?;
+        let Connection {
+            options: connect,
+            plan,
+            warnings,
+        } = Connection::new(&args.tool, uri, environment)?;
         let db = plan.database().map(str::to_owned);
-        check(args, db.is_some())?;
-
-        let mut options = DumpOptions::default();
-        options.db = db;
-        options.collection = args.collection.clone().filter(|name| !name.is_empty());
-        options
-            .exclude_collections
-            .clone_from(&args.exclude_collection);
-        options
-            .exclude_collections_with_prefix
-            .clone_from(&args.exclude_collections_with_prefix);
-        options.select = select(args)?;
-        options.views_as_collections = args.views_as_collections;
-        options.users_and_roles = args.dump_db_users_and_roles;
-        options.query = query(args)?;
-        options.read_preference = match &args.read_preference {
+        let read_preference = match filled(args.query.read_preference.as_ref()) {
             Some(text) => Some(read_preference::parse(text)?),
             None => plan.read_preference(),
         };
+        check(args, db.is_some())?;
+        refused::check_dump(args)?;
+
+        let mut options = DumpOptions::default();
+        options.db = db;
+        options.collection = args.tool.namespace.collection().map(str::to_owned);
+        let exclude = &args.output.exclude;
+        options
+            .exclude_collections
+            .clone_from(&exclude.exclude_collection);
+        options
+            .exclude_collections_with_prefix
+            .clone_from(&exclude.exclude_collections_with_prefix);
+        options.select = select(&args.patterns)?;
+        options.views_as_collections = args.output.views_as_collections;
+        options.users_and_roles = args.output.dump_db_users_and_roles;
+        options.query = query(args)?;
+        options.read_preference = read_preference;
         options.compression = compression(args)?;
-        if let Some(collections) =
-            parallelism("numParallelCollections", args.num_parallel_collections)?
-        {
+        let parallel = args.output.parallel.num_parallel_collections;
+        if let Some(collections) = parallelism("numParallelCollections", parallel)? {
             options.parallel_collections = collections;
         }
         options.partitions = args.partitions.unwrap_or(options.partitions);
         options.limit_bytes_per_second = args.limit_rate;
-        options.max_retries = args.max_retries.unwrap_or(options.max_retries);
+        options.max_retries = args.own.max_retries.unwrap_or(options.max_retries);
 
-        let out = args.out.as_deref().filter(|out| !out.is_empty());
-        let output =
-            match &args.archive {
-                Some(archive) => Output::archive(archive, options.compression.codec())?,
-                None => Output::Folder(out.unwrap_or("dump").parse().map_err(|error| {
-                    Refusal::Option(anyhow::Error::new(error).context("--out"))
-                })?),
-            };
+        let output = match args.output.archive.place() {
+            Some(archive) => Output::archive(archive, options.compression.codec())?,
+            None => Output::Folder(
+                filled(args.output.out.as_ref())
+                    .unwrap_or("dump")
+                    .parse()
+                    .map_err(|error| Refusal::Failed(anyhow::Error::new(error).context("--out")))?,
+            ),
+        };
         Ok(Self {
             connect,
             options,
@@ -78,80 +82,107 @@ impl DumpRequest {
     }
 }
 
-/// What goes together, in mongodump's words.
+/// What goes together, in mongodump's words and order.
 fn check(args: &DumpArgs, has_db: bool) -> Result<(), Refusal> {
-    let has_collection = args
-        .collection
-        .as_deref()
-        .is_some_and(|name| !name.is_empty());
-    let (query, query_file) = (is_query(args), args.query_file.is_some());
-    let excludes = [
-        ("excludeCollection", !args.exclude_collection.is_empty()),
+    let collection = args.tool.namespace.collection();
+    let has_collection = collection.is_some();
+    let is_bucket = collection.is_some_and(|name| name.starts_with("system.buckets."));
+    let output = &args.output;
+    let out = filled(output.out.as_ref());
+    let to_stdout = out == Some("-");
+    let query = filled(args.query.query.as_ref()).is_some();
+    let query_file = filled_path(args.query.query_file.as_ref()).is_some();
+    let exclude = !output.exclude.exclude_collection.is_empty();
+    let exclude_prefix = !output.exclude.exclude_collections_with_prefix.is_empty();
+    let patterns = !args.patterns.ns_include.is_empty() || !args.patterns.ns_exclude.is_empty();
+    let compressed = output.gzip || args.compress.is_some_and(|how| how != Compression::None);
+    let contradictions = [
         (
-            "excludeCollectionsWithPrefix",
-            !args.exclude_collections_with_prefix.is_empty(),
+            to_stdout && !has_collection,
+            "can only dump a single collection to stdout",
+        ),
+        (
+            !has_db && has_collection,
+            "cannot dump a collection without a specified database",
+        ),
+        (
+            query && !has_collection,
+            "cannot dump using a query without a specified collection",
+        ),
+        (
+            query_file && !has_collection,
+            "cannot dump using a queryFile without a specified collection",
+        ),
+        (
+            query && query_file,
+            "either query or queryFile can be specified as a query option, not both",
+        ),
+        (
+            query && args.query.force_table_scan,
+            "cannot use --forceTableScan when specifying --query",
+        ),
+        (
+            output.dump_db_users_and_roles && !has_db,
+            "must specify a database when running with dumpDbUsersAndRoles",
+        ),
+        (
+            output.dump_db_users_and_roles && has_collection,
+            "cannot specify a collection when running with dumpDbUsersAndRoles",
+        ),
+        (
+            is_bucket,
+            "cannot specify a system.buckets collection in --collection. Specifying the timeseries collection will dump \
+             the system.buckets collection",
+        ),
+        (
+            output.oplog && (has_db || patterns),
+            "--oplog mode only supported on full dumps",
+        ),
+        (
+            exclude && has_collection,
+            "--collection is not allowed when --excludeCollection is specified",
+        ),
+        (
+            exclude_prefix && has_collection,
+            "--collection is not allowed when --excludeCollectionsWithPrefix is specified",
+        ),
+        (
+            exclude && !has_db,
+            "--db is required when --excludeCollection is specified",
+        ),
+        (
+            exclude_prefix && !has_db,
+            "--db is required when --excludeCollectionsWithPrefix is specified",
+        ),
+        (
+            out.is_some() && output.archive.place().is_some(),
+            "--out not allowed when --archive is specified",
+        ),
+        (
+            output.archive.place() == Some("-") && args.own.report.json,
+            "--json cannot be used when --archive writes to standard output",
+        ),
+        (
+            to_stdout && compressed,
+            "compression can't be used when dumping a single collection to standard output",
         ),
     ];
-    let refuse = |message: &str| Err(Refusal::bad_option(message));
-    let has_out = args.out.as_deref().is_some_and(|out| !out.is_empty());
-    if has_out && args.archive.is_some() {
-        return refuse("--out not allowed when --archive is specified");
-    }
-    let to_stdout = matches!(args.archive.as_deref(), Some("-" | ""));
-    if to_stdout && args.report.json {
-        return refuse("--json cannot be used when --archive writes to standard output");
-    }
-    if args.dump_db_users_and_roles && !has_db {
-        return refuse("must specify a database when running with dumpDbUsersAndRoles");
-    }
-    if args.dump_db_users_and_roles && has_collection {
-        return refuse("cannot specify a collection when running with dumpDbUsersAndRoles");
-    }
-    if has_collection && !has_db {
-        return refuse("cannot dump a collection without a specified database");
-    }
-    if query && query_file {
-        return refuse("either query or queryFile can be specified as a query option, not both");
-    }
-    if query && !has_collection {
-        return refuse("cannot dump using a query without a specified collection");
-    }
-    if query_file && !has_collection {
-        return refuse("cannot dump using a queryFile without a specified collection");
-    }
-    if query && args.force_table_scan {
-        return refuse("cannot use --forceTableScan when specifying --query");
-    }
-    for (flag, _) in excludes.iter().filter(|(_, given)| *given) {
-        if !has_db {
-            return refuse(&format!("--db is required when --{flag} is specified"));
-        }
-        if has_collection {
-            return refuse(&format!(
-                "--collection is not allowed when --{flag} is specified"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn is_query(args: &DumpArgs) -> bool {
-    args.query.as_deref().is_some_and(|query| !query.is_empty())
+    Refusal::unless_none(&contradictions)
 }
 
 fn query(args: &DumpArgs) -> Result<Option<String>, Refusal> {
-    if is_query(args) {
-        return Ok(args.query.clone());
+    if let Some(query) = filled(args.query.query.as_ref()) {
+        return Ok(Some(query.to_owned()));
     }
-    let Some(path) = &args.query_file else {
+    let Some(path) = filled_path(args.query.query_file.as_ref()) else {
         return Ok(None);
     };
     let query = fs::read_to_string(path)
-        .with_context(|| format!("cannot read --queryFile {}", path.display()));
-    query.map(Some).map_err(Refusal::Option)
+        .with_context(|| format!("error reading queryFile {}", path.display()));
+    query.map(Some).map_err(Refusal::Failed)
 }
 
-fn select(args: &DumpArgs) -> Result<Selector, Refusal> {
+fn select(args: &PatternArgs) -> Result<Selector, Refusal> {
     Ok(Selector {
         include: patterns("nsInclude", &args.ns_include)?,
         exclude: patterns("nsExclude", &args.ns_exclude)?,
@@ -159,7 +190,7 @@ fn select(args: &DumpArgs) -> Result<Selector, Refusal> {
 }
 
 fn compression(args: &DumpArgs) -> Result<Compression, Refusal> {
-    match (args.gzip, args.compress) {
+    match (args.output.gzip, args.compress) {
         (true, None) => Ok(Compression::GZIP),
         (true, Some(gzip @ Compression::Gzip { .. })) => Ok(gzip),
         (true, Some(other)) => Err(Refusal::bad_option(format_args!(

@@ -101,11 +101,21 @@ impl Reader<'_> {
 
     /// A number, a constant, or a word.
     fn bare(&mut self) -> Result<Value, &'static str> {
-        let word = self.word()?;
-        Ok(match word {
+        let word = self.word()?.to_owned();
+        Ok(match word.as_str() {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
+            "NumberInt" | "NumberLong" if self.take('(') => {
+                let number = match self.value(MAX_DEPTH)? {
+                    Value::String(digits) => digits.parse::<i64>().map(Value::from),
+                    number => Ok(number),
+                };
+                match (number, self.take(')')) {
+                    (Ok(number @ Value::Number(_)), true) => number,
+                    _ => return Err("a number is expected in NumberInt( ) and NumberLong( )"),
+                }
+            }
             _ => match (
                 word.parse::<i64>(),
                 word.parse::<f64>().ok().and_then(Number::from_f64),
@@ -151,6 +161,10 @@ mod tests {
                 json!({"tagSets": [{"dc": "ny"}, {}], "n": -1500.0}),
             ),
             (
+                "{a: NumberInt(5), b: NumberLong('-6')}",
+                json!({"a": 5, "b": -6}),
+            ),
+            (
                 r#"["a\"b\n", 'c"d', true, false, null]"#,
                 json!(["a\"b\n", "c\"d", true, false, null]),
             ),
@@ -173,6 +187,9 @@ mod tests {
             "{a:b}",
             "{} {}",
             r#""\q""#,
+            "NumberInt(x)",
+            "NumberInt(1",
+            "NumberLong('1.5')",
             "{,}",
             "é",
         ] {

@@ -12,15 +12,14 @@ pub(super) struct Positional {
 }
 
 impl Positional {
-    /// Tells connection strings from the rest.
+    /// Tells connection strings from the rest. Empty arguments are none.
     pub(super) fn sort(arguments: &[Secret]) -> Result<Self, Refusal> {
         let mut sorted = Self::default();
-        for argument in arguments {
+        for argument in arguments.iter().filter(|argument| !argument.is_empty()) {
             if is_uri(argument.reveal()) {
                 if sorted.uri.is_some() {
                     return Err(Refusal::Usage(
-                        "error parsing positional arguments: too many URIs found: only one URI can be a positional \
-                         argument"
+                        "too many URIs found in positional arguments: only one URI can be set as a positional argument"
                             .to_owned(),
                     ));
                 }
@@ -36,13 +35,17 @@ impl Positional {
     pub(super) fn only_uri(self) -> Result<Option<Secret>, Refusal> {
         match self.others.is_empty() {
             true => Ok(self.uri),
-            false => Err(Refusal::Usage(
-                "error parsing positional arguments: provide only one MongoDB connection string; connection strings \
-                 begin with mongodb:// or mongodb+srv://"
-                    .to_owned(),
+            false => Err(invalid(
+                "provide only one MongoDB connection string. Connection strings must begin with mongodb:// or \
+                 mongodb+srv:// schemes",
             )),
         }
     }
+}
+
+/// Positional arguments that make no sense.
+pub(super) fn invalid(reason: &str) -> Refusal {
+    Refusal::Usage(format!("error parsing positional arguments: {reason}"))
 }
 
 fn is_uri(text: &str) -> bool {

@@ -16,26 +16,29 @@ pub(super) fn parse(text: &str) -> Result<ReadPreference, Refusal> {
     let Value::Object(object) = json::parse(text).map_err(invalid)? else {
         return Err(invalid("it is no object"));
     };
-    let mode = match object.get("mode") {
-        Some(Value::String(name)) => mode(name)?,
-        _ => return Err(invalid("it has no mode")),
-    };
-    let mut preference = ReadPreference::new(mode);
+    let mut preference = ReadPreference::default();
+    let mut has_mode = false;
     for (key, value) in &object {
-        preference = match (key.as_str(), value) {
-            ("mode", _) => preference,
-            ("tagSets", Value::Array(sets)) => {
+        preference = match (key.to_ascii_lowercase().as_str(), value) {
+            ("mode", Value::String(name)) => {
+                has_mode = true;
+                preference.mode = mode(name)?;
+                preference
+            }
+            ("tagsets", Value::Array(sets)) => {
                 preference.tag_sets(sets.iter().map(tags).collect::<Result<_, _>>()?)
             }
             ("tags", set @ Value::Object(_)) => preference.tag_sets(vec![tags(set)?]),
-            ("maxStalenessSeconds", value) => match value.as_i64() {
+            ("maxstalenessseconds", value) => match value.as_i64() {
                 // -1 is how the drivers spell "any".
-                Some(-1) => preference,
+                Some(-1 | 0) => preference,
                 Some(seconds) if seconds > 0 => {
                     preference.max_staleness_seconds(seconds.unsigned_abs())
                 }
                 _ => return Err(invalid("maxStalenessSeconds must be a positive number")),
             },
+            // Routers of 4.4 to 7.0 hedge reads by themselves.
+            ("hedge", Value::Object(_)) => preference,
             (other, _) => {
                 return Err(invalid(&format!(
                     "{other} is not known, or not of the right type"
@@ -43,7 +46,10 @@ pub(super) fn parse(text: &str) -> Result<ReadPreference, Refusal> {
             }
         };
     }
-    Ok(preference)
+    match has_mode {
+        true => Ok(preference),
+        false => Err(invalid("no 'mode' specified")),
+    }
 }
 
 fn mode(name: &str) -> Result<ReadMode, Refusal> {
@@ -53,7 +59,7 @@ fn mode(name: &str) -> Result<ReadMode, Refusal> {
         "secondary" => ReadMode::Secondary,
         "secondarypreferred" => ReadMode::SecondaryPreferred,
         "nearest" => ReadMode::Nearest,
-        _ => return Err(invalid(&format!("there is no mode {name:?}"))),
+        _ => return Err(invalid(&format!("unknown read preference {name}"))),
     })
 }
 
@@ -70,7 +76,7 @@ fn tags(set: &Value) -> Result<BTreeMap<String, String>, Refusal> {
 }
 
 fn invalid(reason: &str) -> Refusal {
-    Refusal::bad_option(format_args!("invalid --readPreference: {reason}"))
+    Refusal::Failed(anyhow::anyhow!("error parsing --readPreference: {reason}"))
 }
 
 #[cfg(test)]
@@ -99,12 +105,16 @@ mod tests {
             ]
         );
         assert_eq!(preference.max_staleness_seconds, Some(120));
-        assert_eq!(
-            parse("{mode:'nearest', maxStalenessSeconds:-1}")
-                .unwrap()
-                .max_staleness_seconds,
-            None
-        );
+        for text in [
+            "{mode:'nearest', maxStalenessSeconds:-1}",
+            "{Mode: \"NEAREST\", TagSets: [], maxstalenessseconds: 0, hedge: {enabled: true}}",
+        ] {
+            assert_eq!(
+                parse(text).unwrap(),
+                ReadPreference::new(ReadMode::Nearest),
+                "{text}"
+            );
+        }
     }
 
     #[test]

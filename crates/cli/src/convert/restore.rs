@@ -1,12 +1,19 @@
 //! rrestore's options.
 
-use rdump::{ConnectOptions, FolderReaderOptions, Pattern, RestoreOptions, Selector};
+use rdump::{
+    ConnectOptions, FolderReaderOptions, OpTime, Pattern, RestoreOptions, Selector,
+};
 
 use super::{
-    Environment, Refusal, connect, medium::Input, parallelism, patterns, positional::Positional,
+    Environment, Refusal,
+    connect::Connection,
+    filled,
+    medium::Input,
+    parallelism, patterns,
+    positional::{self, Positional},
     refused, write_concern,
 };
-use crate::args::RestoreArgs;
+use crate::{args::RestoreArgs, prompt::Stdin};
 
 /// Everything that a restore needs, checked as far as it can be without a server.
 #[derive(Debug)]
@@ -15,163 +22,264 @@ pub(crate) struct RestoreRequest {
     pub(crate) options: RestoreOptions,
     pub(crate) reader: FolderReaderOptions,
     pub(crate) input: Input,
+    pub(crate) stdin: Stdin,
     pub(crate) dry_run: bool,
     /// What a person should read before it starts.
     pub(crate) warnings: Vec<String>,
 }
 
 impl RestoreRequest {
-    /// Follows a command line.
+    /// Follows a command line. Where it makes no sense as one is found first.
     pub(crate) fn new(args: &RestoreArgs, environment: &Environment) -> Result<Self, Refusal> {
-        refused::check_restore(args)?;
-        let Positional { uri, others } = Positional::sort(&args.positional)?;
-        let input = input(args, others)?;
-        let (connect, mut warnings) =
-            connect::connect_options(&args.connection, args.db.as_deref(), uri, environment)?;
-        let plan = connect.plan()?;
+        let Positional { uri, others } = Positional::sort(&args.tool.positional)?;
+        let given = target(args, others)?;
+        let Connection {
+            options: connect,
+            plan,
+            mut warnings,
+        } = Connection::new(&args.tool, uri, environment)?;
         let db = plan.database().map(str::to_owned);
-        let collection = args.collection.clone();
-        check(args, db.is_some())?;
-        if (db.is_some() || collection.is_some()) && !input.is_one_file() {
-            warnings.push(
-                "The --db and --collection flags are deprecated for this use-case. Please use --nsInclude instead, \
-                 i.e. with --nsInclude=\"${DATABASE}.${COLLECTION}\""
-                    .to_owned(),
-            );
-        }
+        let collection = args.tool.namespace.collection().map(str::to_owned);
+        let write_concern = match filled(args.target.write_concern.as_ref()) {
+            Some(text) => write_concern::parse(text)?,
+            None => plan.write_concern().unwrap_or_default(),
+        };
+        check(args, db.as_deref(), given.as_deref())?;
+        refused::check_restore(args)?;
+
+        let stdin = stdin(args, given.as_deref());
+        let text = given.as_deref().unwrap_or("dump");
+        warnings.extend(notices(args, db.is_some(), given.as_deref()));
+        let input = match args.input.archive.place() {
+            // As with mongorestore, a folder that is named beside it says nothing.
+            Some(archive) => Input::archive(archive, args.input.gzip),
+            None => Input::Folder(
+                text.parse()
+                    .map_err(|error| Refusal::Failed(anyhow::Error::new(error)))?,
+            ),
+        };
 
         let mut options = RestoreOptions::default();
         let mut reader = FolderReaderOptions::default();
         reader.db.clone_from(&db);
         reader.collection.clone_from(&collection);
-        reader.gzip = args.gzip;
+        reader.gzip = args.input.gzip;
         options.db = db;
         options.collection = collection;
-        options.users_and_roles = args.restore_db_users_and_roles;
-        if let Some(name) = &args.temp_users_coll {
-            options.temporary_users_collection.clone_from(name);
+        options.users_and_roles = args.input.restore_db_users_and_roles;
+        if let Some(name) = filled(args.target.temp_users_coll.as_ref()) {
+            options.temporary_users_collection = name.to_owned();
         }
-        if let Some(name) = &args.temp_roles_coll {
-            options.temporary_roles_collection.clone_from(name);
+        if let Some(name) = filled(args.target.temp_roles_coll.as_ref()) {
+            options.temporary_roles_collection = name.to_owned();
         }
         options.select = select(args)?;
-        options.rename_from.clone_from(&args.ns_from);
-        options.rename_to.clone_from(&args.ns_to);
-        options.drop = args.drop;
-        options.validate_documents = args.objcheck;
-        options.write_concern = match &args.write_concern {
-            Some(text) => write_concern::parse(text)?,
-            None => plan.write_concern().unwrap_or_default(),
-        };
-        options.no_index_restore = args.no_index_restore;
-        options.no_options_restore = args.no_options_restore;
-        options.keep_index_version = args.keep_index_version;
-        options.convert_legacy_indexes = args.convert_legacy_indexes;
-        options.fix_dotted_hashed_indexes = args.fix_dotted_hash_index;
-        options.preserve_uuid = args.preserve_uuid;
-        options.bypass_document_validation = args.bypass_document_validation;
-        options.maintain_insertion_order = args.maintain_insertion_order;
-        options.stop_on_error = args.stop_on_error;
+        options.rename_from.clone_from(&args.rename.ns_from);
+        options.rename_to.clone_from(&args.rename.ns_to);
+        options.validate_documents = args.input.objcheck;
+        options.write_concern = write_concern;
+        let target = &args.target;
+        options.drop = target.drop;
+        options.no_index_restore = target.no_index_restore;
+        options.no_options_restore = target.no_options_restore;
+        options.keep_index_version = target.keep_index_version;
+        options.convert_legacy_indexes = target.convert_legacy_indexes;
+        options.fix_dotted_hashed_indexes = target.fix_dotted_hash_index;
+        options.preserve_uuid = target.preserve_uuid;
+        options.bypass_document_validation = target.bypass_document_validation;
+        options.maintain_insertion_order = target.maintain_insertion_order;
+        options.stop_on_error = target.stop_on_error;
         // mongorestore takes 0 for one after the other.
-        let collections = args
-            .num_parallel_collections
-            .map(|number| if number == 0 { 1 } else { number });
+        let collections = target.parallel.num_parallel_collections;
+        let collections = collections.map(|number| if number == 0 { 1 } else { number });
         if let Some(collections) = parallelism("numParallelCollections", collections)? {
             options.parallel_collections = collections;
         }
-        let workers = args.num_insertion_workers_per_collection;
+        let workers = target.num_insertion_workers_per_collection;
         if let Some(workers) = parallelism("numInsertionWorkersPerCollection", workers)? {
             options.insertion_workers = workers;
         }
-        if let Some(documents) = parallelism("batchSize", args.batch_size)? {
+        if let Some(documents) = parallelism("batchSize", target.batch_size)? {
             options.batch_documents = documents;
         }
         options.batch_bytes = args.batch_bytes.unwrap_or(options.batch_bytes);
         options.max_problems = args.max_problems.unwrap_or(options.max_problems);
-        options.max_retries = args.max_retries.unwrap_or(options.max_retries);
+        options.max_retries = args.own.max_retries.unwrap_or(options.max_retries);
         Ok(Self {
             connect,
             options,
             reader,
             input,
-            dry_run: args.dry_run,
+            stdin,
+            dry_run: target.dry_run,
             warnings,
         })
     }
 }
 
-/// The dump: `--archive`, a positional argument, `--dir`, or `dump`.
-fn input(args: &RestoreArgs, positional: Vec<String>) -> Result<Input, Refusal> {
-    let usage = |message: &str| {
-        Err(Refusal::Usage(format!(
-            "error parsing positional arguments: {message}"
-        )))
-    };
-    let text = match (&positional[..], &args.dir) {
-        ([], None) => "dump",
-        ([], Some(dir)) => dir,
-        ([one], None) => one,
-        ([_], Some(_)) => return usage("the dump is named twice, by --dir and by itself"),
-        _ => return usage("too many of them: name one dump, and at most one connection string"),
-    };
-    if let Some(archive) = &args.archive {
-        // As with mongorestore, a folder that is named beside it says nothing.
-        return match text {
-            "-" => Err(Refusal::Option(anyhow::anyhow!(
-                "cannot restore from \"-\" when --archive is specified"
-            ))),
-            _ => Ok(Input::archive(archive, args.gzip)),
-        };
+/// The dump that is named, by a positional argument or `--dir`.
+fn target(args: &RestoreArgs, positional: Vec<String>) -> Result<Option<String>, Refusal> {
+    let dir = filled(args.input.dir.as_ref()).map(str::to_owned);
+    match (&positional[..], dir) {
+        ([], dir) => Ok(dir),
+        ([one], None) => Ok(Some(one.clone())),
+        ([_], Some(_)) => Err(positional::invalid(
+            "cannot use both --dir and a positional argument to set the target directory",
+        )),
+        _ => Err(positional::invalid(
+            "provide only one MongoDB connection string and only one dump. Connection strings must begin with mongodb:// \
+             or mongodb+srv:// schemes",
+        )),
     }
-    let text = if text.is_empty() { "dump" } else { text };
-    let location = text.parse();
-    let location = location.map_err(|error| Refusal::Option(anyhow::Error::new(error)))?;
-    Ok(Input::Folder(location))
+}
+
+/// What standard input is for.
+pub(super) fn stdin(args: &RestoreArgs, given: Option<&str>) -> Stdin {
+    match (given, args.input.archive.place()) {
+        (Some("-"), _) | (_, Some("-")) => Stdin::Dump,
+        _ => Stdin::Free,
+    }
 }
 
 /// What goes together, in mongorestore's words.
-fn check(args: &RestoreArgs, has_db: bool) -> Result<(), Refusal> {
-    let refuse = |message: &str| Err(Refusal::bad_option(message));
-    if args.collection.is_some() && !has_db {
-        return refuse("cannot restore a collection without a specified database");
+fn check(args: &RestoreArgs, db: Option<&str>, given: Option<&str>) -> Result<(), Refusal> {
+    let has_collection = args.tool.namespace.collection().is_some();
+    let exclude = !args.exclude.exclude_collection.is_empty();
+    let exclude_prefix = !args.exclude.exclude_collections_with_prefix.is_empty();
+    let input = &args.input;
+    let replay = input.oplog_replay;
+    let limit = filled(input.oplog_limit.as_ref()).is_some();
+    let oplog_file = filled(input.oplog_file.as_ref()).is_some();
+    let archive = input.archive.place().is_some();
+    let workers = args.target.num_insertion_workers_per_collection;
+    let contradictions = [
+        (
+            has_collection && db.is_none(),
+            "cannot restore a collection without a specified database",
+        ),
+        (
+            input.restore_db_users_and_roles && db.is_none(),
+            "cannot use --restoreDbUsersAndRoles without a specified database",
+        ),
+        (
+            input.restore_db_users_and_roles && db == Some("admin"),
+            "cannot use --restoreDbUsersAndRoles with the admin database",
+        ),
+        (
+            limit && !replay,
+            "cannot use --oplogLimit without --oplogReplay enabled",
+        ),
+        (
+            oplog_file && !replay,
+            "cannot use --oplogFile without --oplogReplay enabled",
+        ),
+        (
+            oplog_file && archive,
+            "cannot use --oplogFile with --archive specified",
+        ),
+        (
+            replay && (!args.patterns.ns_include.is_empty() || db.is_some()),
+            "cannot use --oplogReplay with includes specified",
+        ),
+        (
+            replay && (!args.patterns.ns_exclude.is_empty() || exclude || exclude_prefix),
+            "cannot use --oplogReplay with excludes specified",
+        ),
+        (
+            replay && !args.rename.ns_from.is_empty(),
+            "cannot use --oplogReplay with namespace renames specified",
+        ),
+        (
+            exclude && has_collection,
+            "--collection is not allowed when --excludeCollection is specified",
+        ),
+        (
+            exclude_prefix && has_collection,
+            "--collection is not allowed when --excludeCollectionsWithPrefix is specified",
+        ),
+        (
+            args.rename.ns_from.len() != args.rename.ns_to.len(),
+            "--nsFrom and --nsTo arguments must be specified an equal number of times",
+        ),
+        (
+            workers.is_some_and(|workers| workers < 0),
+            "cannot specify a negative number of insertion workers per collection",
+        ),
+        (
+            args.target.preserve_uuid && !args.target.drop,
+            "cannot specify --preserveUUID without --drop",
+        ),
+        (
+            given == Some("-") && archive,
+            "cannot restore from \"-\" when --archive is specified",
+        ),
+        (
+            given == Some("-") && !has_collection,
+            "cannot restore from stdin without a specified collection",
+        ),
+    ];
+    Refusal::unless_none(&contradictions)?;
+    let collection = args.tool.namespace.collection().unwrap_or_default();
+    if let Some(illegal) = collection
+        .chars()
+        .find(|letter| ['$', '\0'].contains(letter))
+    {
+        return Err(Refusal::bad_option(format_args!(
+            "invalid collection name: illegal character `{illegal}` found in `{collection}`"
+        )));
     }
-    let excludes =
-        !args.exclude_collection.is_empty() || !args.exclude_collections_with_prefix.is_empty();
-    if args.collection.is_some() && excludes {
-        return refuse(
-            "--collection is not allowed when --excludeCollection or --excludeCollectionsWithPrefix is specified",
+    oplog_limit(args).map(drop)
+}
+
+/// The time before which entries are replayed.
+fn oplog_limit(args: &RestoreArgs) -> Result<Option<OpTime>, Refusal> {
+    let Some(text) = filled(args.input.oplog_limit.as_ref()) else {
+        return Ok(None);
+    };
+    let time = text.parse().map_err(|error| {
+        Refusal::bad_option(format_args!(
+            "error parsing timestamp argument to --oplogLimit: {error}"
+        ))
+    });
+    time.map(Some)
+}
+
+/// What mongorestore says in any case before it starts.
+fn notices(args: &RestoreArgs, has_db: bool, given: Option<&str>) -> Vec<String> {
+    let mut notices = Vec::new();
+    if has_db && !given.is_some_and(|given| given.ends_with(".bson")) {
+        notices.push(
+            "The --db and --collection flags are deprecated for this use-case. Please use --nsInclude instead, i.e. with \
+             --nsInclude=\"${DATABASE}.${COLLECTION}\""
+                .to_owned(),
         );
     }
-    if args.ns_from.len() != args.ns_to.len() {
-        return refuse("--nsFrom and --nsTo arguments must be specified an equal number of times");
-    }
-    if args.restore_db_users_and_roles && !has_db {
-        return refuse("cannot use --restoreDbUsersAndRoles without a specified database");
-    }
-    if args.restore_db_users_and_roles && args.db.as_deref() == Some("admin") {
-        return refuse("cannot use --restoreDbUsersAndRoles with the admin database");
-    }
-    if args.preserve_uuid && !args.drop {
-        return refuse("cannot specify --preserveUUID without --drop");
-    }
-    if args
-        .num_insertion_workers_per_collection
-        .is_some_and(|workers| workers < 0)
+    let exclude = &args.exclude;
+    if !exclude.exclude_collection.is_empty() || !exclude.exclude_collections_with_prefix.is_empty()
     {
-        return refuse("cannot specify a negative number of insertion workers per collection");
+        notices.push(
+            "the --excludeCollections and --excludeCollectionPrefixes options are deprecated and will not exist in the \
+             future; use --nsExclude instead"
+                .to_owned(),
+        );
     }
-    Ok(())
+    if given.is_none() && args.input.archive.place().is_none() {
+        notices.push("using default 'dump' directory".to_owned());
+    }
+    notices
 }
 
 /// `--excludeCollection x` is `--nsExclude '*.x'`.
 fn select(args: &RestoreArgs) -> Result<Selector, Refusal> {
-    let names = args
+    let exclude = &args.exclude;
+    let names = exclude
         .exclude_collection
         .iter()
         .map(|name| format!("*.{}", Pattern::escape(name)));
-    let prefixes = args.exclude_collections_with_prefix.iter();
+    let prefixes = exclude.exclude_collections_with_prefix.iter();
     let prefixes = prefixes.map(|prefix| format!("*.{}*", Pattern::escape(prefix)));
     let excludes: Vec<String> = args
+        .patterns
         .ns_exclude
         .iter()
         .cloned()
@@ -179,7 +287,7 @@ fn select(args: &RestoreArgs) -> Result<Selector, Refusal> {
         .chain(prefixes)
         .collect();
     Ok(Selector {
-        include: patterns("nsInclude", &args.ns_include)?,
+        include: patterns("nsInclude", &args.patterns.ns_include)?,
         exclude: patterns("nsExclude", &excludes)?,
     })
 }

@@ -1,12 +1,13 @@
-mod coverage;
-
 use std::{collections::BTreeSet, ffi::OsString, fs, io::Write as _, time::Duration};
 
 use rdump::{Acknowledgement, Compression, ConnectOptions, DumpOptions, ReadMode, RestoreOptions};
 use serde_json::Value;
 
 use super::*;
-use crate::args::{DumpArgs, Parsed, RestoreArgs, parse};
+use crate::{
+    args::{DumpArgs, Parsed, RestoreArgs, parse},
+    prompt::Stdin,
+};
 
 fn arguments(line: &str) -> Vec<OsString> {
     std::iter::once("x")
@@ -41,8 +42,8 @@ fn restore(line: &str) -> RestoreRequest {
 
 fn message(refusal: Refusal) -> String {
     match refusal {
-        Refusal::Usage(reason) => reason,
-        Refusal::Option(error) => crate::failure::chain(&error),
+        Refusal::Usage(reason) | Refusal::BadOption(reason) => reason,
+        Refusal::Failed(error) => crate::failure::chain(&error),
     }
 }
 
@@ -105,8 +106,7 @@ fn every_restore_option_is_reachable_from_a_flag() {
 fn every_connect_option_is_reachable_from_a_flag() {
     let line = "--host rs0/a --port 1 --dialTimeout 2 --serverSelectionTimeout 3 --compressors zstd,zlib --ssl \
                 --sslCAFile ca --sslPEMKeyFile key --sslPEMKeyPassword secret --tlsInsecure -u user -p pass \
-                --awsSessionToken token --authenticationDatabase auth --authenticationMechanism PLAIN \
-                --gssapiServiceName service --gssapiHostName host -d shop --uri mongodb://a:1";
+                --authenticationDatabase auth --authenticationMechanism PLAIN -d shop --uri mongodb://a:1";
     let options = dump(line).connect;
     // Without `..`, so that a new field must be looked at here. It is non-exhaustive: its Debug text it is.
     let text = format!("{options:?}");
@@ -128,11 +128,8 @@ fn every_connect_option_is_reachable_from_a_flag() {
         .tls_insecure(true)
         .username("user")
         .password("pass")
-        .aws_session_token("token")
         .authentication_database("auth")
         .authentication_mechanism("PLAIN")
-        .gssapi_service_name("service")
-        .gssapi_host_name("host")
         .db("shop");
     assert_eq!(options, expected);
     // The replica set's name comes with the host, as in mongodump.
@@ -157,60 +154,88 @@ fn options_of_a_dump_that_do_not_go_together_are_refused_in_mongodumps_words() {
     for (line, expected) in [
         (
             "-c x",
-            "bad option: cannot dump a collection without a specified database",
+            "cannot dump a collection without a specified database",
         ),
         (
             "-d x -q {}",
-            "bad option: cannot dump using a query without a specified collection",
+            "cannot dump using a query without a specified collection",
         ),
         (
             "-d x --queryFile f",
-            "bad option: cannot dump using a queryFile without a specified collection",
+            "cannot dump using a queryFile without a specified collection",
         ),
         (
             "-d x -c y -q {} --queryFile f",
-            "bad option: either query or queryFile can be specified as a query option, not both",
+            "either query or queryFile can be specified as a query option, not both",
         ),
         (
             "-d x -c y -q {} --forceTableScan",
-            "bad option: cannot use --forceTableScan when specifying --query",
+            "cannot use --forceTableScan when specifying --query",
         ),
         (
             "--excludeCollection y",
-            "bad option: --db is required when --excludeCollection is specified",
+            "--db is required when --excludeCollection is specified",
         ),
         (
             "-d x -c y --excludeCollection y",
-            "bad option: --collection is not allowed when --excludeCollection is specified",
+            "--collection is not allowed when --excludeCollection is specified",
         ),
         (
             "--excludeCollectionsWithPrefix y",
-            "bad option: --db is required when --excludeCollectionsWithPrefix is specified",
+            "--db is required when --excludeCollectionsWithPrefix is specified",
+        ),
+        ("-j 0", "numParallelCollections must be positive"),
+        ("-j -4", "numParallelCollections must be positive"),
+        ("--out -", "can only dump a single collection to stdout"),
+        (
+            "-d x -c y --out - --gzip",
+            "compression can't be used when dumping a single collection to standard output",
         ),
         (
-            "-j 0",
-            "bad option: numParallelCollections must be positive",
+            "-d x -c y --out - --compress zstd",
+            "compression can't be used when dumping a single collection to standard output",
         ),
         (
-            "-j -4",
-            "bad option: numParallelCollections must be positive",
+            "--out x --archive",
+            "--out not allowed when --archive is specified",
+        ),
+        (
+            "--dumpDbUsersAndRoles",
+            "must specify a database when running with dumpDbUsersAndRoles",
+        ),
+        (
+            "mongodb://a/x -c y --dumpDbUsersAndRoles",
+            "cannot specify a collection when running with dumpDbUsersAndRoles",
+        ),
+        (
+            "-d x -c system.buckets.y",
+            "cannot specify a system.buckets collection in --collection. Specifying the timeseries collection will dump \
+             the system.buckets collection",
+        ),
+        (
+            "--oplog mongodb://a/x",
+            "--oplog mode only supported on full dumps",
+        ),
+        (
+            "--oplog --nsExclude x.*",
+            "--oplog mode only supported on full dumps",
         ),
         (
             "--gzip --compress zstd",
-            "bad option: --gzip and --compress zstd contradict each other",
+            "--gzip and --compress zstd contradict each other",
         ),
         (
             "--readPreference {}",
-            "bad option: invalid --readPreference: it has no mode",
+            "error parsing --readPreference: no 'mode' specified",
         ),
         (
             "folder",
-            "error parsing positional arguments: provide only one MongoDB connection string; connection strings begin \
-             with mongodb:// or mongodb+srv://",
+            "error parsing positional arguments: provide only one MongoDB connection string. Connection strings must \
+             begin with mongodb:// or mongodb+srv:// schemes",
         ),
         (
             "mongodb://a mongodb://b",
-            "error parsing positional arguments: too many URIs found: only one URI can be a positional argument",
+            "too many URIs found in positional arguments: only one URI can be set as a positional argument",
         ),
         (
             "mongodb://a --uri mongodb://a",
@@ -234,43 +259,99 @@ fn options_of_a_restore_that_do_not_go_together_are_refused_in_mongorestores_wor
     for (line, expected) in [
         (
             "-c x",
-            "bad option: cannot restore a collection without a specified database",
+            "cannot restore a collection without a specified database",
         ),
         (
             "--nsFrom a",
-            "bad option: --nsFrom and --nsTo arguments must be specified an equal number of times",
+            "--nsFrom and --nsTo arguments must be specified an equal number of times",
         ),
         (
             "--preserveUUID",
-            "bad option: cannot specify --preserveUUID without --drop",
+            "cannot specify --preserveUUID without --drop",
+        ),
+        (
+            "--restoreDbUsersAndRoles",
+            "cannot use --restoreDbUsersAndRoles without a specified database",
+        ),
+        (
+            "-d admin --restoreDbUsersAndRoles",
+            "cannot use --restoreDbUsersAndRoles with the admin database",
+        ),
+        (
+            "--oplogLimit 1:2",
+            "cannot use --oplogLimit without --oplogReplay enabled",
+        ),
+        (
+            "--oplogReplay --oplogLimit 1:2:3",
+            "error parsing timestamp argument to --oplogLimit: \"1:2:3\" is not a moment of the form SECONDS or \
+             SECONDS:ORDINAL",
+        ),
+        (
+            "--oplogFile f",
+            "cannot use --oplogFile without --oplogReplay enabled",
+        ),
+        (
+            "--oplogReplay --oplogFile f --archive",
+            "cannot use --oplogFile with --archive specified",
+        ),
+        (
+            "--oplogReplay mongodb://a/x",
+            "cannot use --oplogReplay with includes specified",
+        ),
+        (
+            "--oplogReplay --nsInclude x.*",
+            "cannot use --oplogReplay with includes specified",
+        ),
+        (
+            "--oplogReplay --excludeCollectionsWithPrefix y",
+            "cannot use --oplogReplay with excludes specified",
+        ),
+        (
+            "--oplogReplay --nsFrom a --nsTo b",
+            "cannot use --oplogReplay with namespace renames specified",
+        ),
+        (
+            "-d x -c y --archive -",
+            "cannot restore from \"-\" when --archive is specified",
+        ),
+        (
+            "-d x --dir -",
+            "cannot restore from stdin without a specified collection",
+        ),
+        (
+            "-d x/y",
+            "invalid db name: illegal character `/` found in db name `x/y`",
+        ),
+        (
+            "-d x -c y$z",
+            "invalid collection name: illegal character `$` found in `y$z`",
         ),
         (
             "--numInsertionWorkersPerCollection 0",
-            "bad option: numInsertionWorkersPerCollection must be positive",
+            "numInsertionWorkersPerCollection must be positive",
         ),
         (
             "--numInsertionWorkersPerCollection -1",
-            "bad option: cannot specify a negative number of insertion workers per collection",
+            "cannot specify a negative number of insertion workers per collection",
         ),
+        ("-j -1", "numParallelCollections must be positive"),
         (
-            "-j -1",
-            "bad option: numParallelCollections must be positive",
-        ),
-        (
-            "--writeConcern -1",
-            "bad option: invalid --writeConcern: invalid 'w' argument",
+            "--writeConcern=-1",
+            "error parsing write concern: invalid 'w' argument: -1",
         ),
         (
             "-d x -c y --excludeCollection z",
-            "bad option: --collection is not allowed when --excludeCollection or --excludeCollectionsWithPrefix is specified",
+            "--collection is not allowed when --excludeCollection is specified",
         ),
         (
             "a b",
-            "error parsing positional arguments: too many of them: name one dump, and at most one connection string",
+            "error parsing positional arguments: provide only one MongoDB connection string and only one dump. Connection \
+             strings must begin with mongodb:// or mongodb+srv:// schemes",
         ),
         (
             "a --dir b",
-            "error parsing positional arguments: the dump is named twice, by --dir and by itself",
+            "error parsing positional arguments: cannot use both --dir and a positional argument to set the target \
+             directory",
         ),
     ] {
         assert_eq!(restore_refusal(line), expected, "{line}");
@@ -344,7 +425,7 @@ fn a_query_may_come_from_a_file() {
     assert_eq!(dump(&line).options.query.as_deref(), Some("{\"a\": 1}"));
     fs::remove_file(file.path()).unwrap();
     assert!(
-        dump_refusal(&line).starts_with("cannot read --queryFile"),
+        dump_refusal(&line).starts_with("error reading queryFile"),
         "{}",
         dump_refusal(&line)
     );
@@ -362,6 +443,64 @@ fn excluded_collections_are_patterns_that_match_only_them() {
         .map(|pattern| pattern.as_str())
         .collect();
     assert_eq!(patterns, ["q.*", r"*.a\*b", "*.p*"]);
+}
+
+#[test]
+fn standard_input_gives_no_password_where_the_dump_comes_from_it() {
+    let stdin = |line: &str, given| restore::stdin(&restore_args(line), given);
+    assert_eq!(stdin("", None), Stdin::Free);
+    assert_eq!(stdin("--archive=x", None), Stdin::Free);
+    assert_eq!(stdin("--archive", None), Stdin::Dump);
+    assert_eq!(stdin("--archive=-", None), Stdin::Dump);
+    assert_eq!(stdin("", Some("-")), Stdin::Dump);
+}
+
+#[test]
+fn empty_values_are_none() {
+    let empty = "--host= --port= --uri= -u= -p= -d= -c= --sslCAFile= --sslPEMKeyFile= --sslPEMKeyPassword= --config= \
+                 --authenticationDatabase= --authenticationMechanism= --archive=";
+    let more = "-q= --queryFile= --readPreference= -o= --internalOnlySourceWritesDoneBarrier=";
+    let request = dump(&format!("{empty} {more}"));
+    assert_eq!(request.options, DumpOptions::default());
+    assert_eq!(request.connect.plan().unwrap().address(), "localhost:27017");
+    assert_eq!(request.warnings, [] as [&str; 0]);
+    let more =
+        "--dir= --writeConcern= --oplogLimit= --oplogFile= --tempUsersColl= --tempRolesColl=";
+    let request = restore(&format!("{empty} {more}"));
+    assert_eq!(request.options, RestoreOptions::default());
+    assert_eq!(request.input.to_string(), "dump");
+}
+
+#[test]
+fn the_line_overrides_the_config_and_the_config_the_environment() {
+    let environment = Environment {
+        uri: Some("mongodb://env".into()),
+    };
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"uri: mongodb://config\npassword: p\nsslPEMKeyPassword: k\n")
+        .unwrap();
+    let path = file.path().display();
+    let connect = |line: &str| {
+        let line = format!("--config {path} {line}");
+        let request = DumpRequest::new(&dump_args(&line), &environment).unwrap();
+        assert_eq!(request.warnings.len(), line.matches("-p ").count());
+        request.connect
+    };
+    let from_config = connect("-u u");
+    assert_eq!(from_config.uri, Some("mongodb://config".into()));
+    assert_eq!(from_config.password, Some("p".into()));
+    assert_eq!(
+        from_config.tls_certificate_key_file_password,
+        Some("k".into())
+    );
+    assert_eq!(
+        connect("-u u --uri mongodb://line").uri,
+        Some("mongodb://line".into())
+    );
+    assert_eq!(connect("-u u -p q").password, Some("q".into()));
+    assert_eq!(connect("-u u --password=").password, None);
+    let both = format!("--config {path} mongodb://a");
+    assert!(dump_refusal(&both).starts_with("illegal argument combination"));
 }
 
 #[test]
@@ -386,6 +525,16 @@ fn deprecated_uses_are_warned_of() {
     assert!(warned("-d shop folder"));
     assert!(!warned("-d shop -c orders folder/orders.bson"));
     assert!(!warned("folder"));
+    let notices = restore("--excludeCollection x").warnings;
+    assert_eq!(
+        notices,
+        [
+            "the --excludeCollections and --excludeCollectionPrefixes options are deprecated and will not exist in the \
+             future; use --nsExclude instead",
+            "using default 'dump' directory",
+        ]
+    );
+    assert_eq!(restore("folder").warnings, [] as [&str; 0]);
     assert!(dump("--sslAllowInvalidHostnames").connect.tls_insecure);
     assert!(dump("--sslAllowInvalidHostnames").warnings[0].contains("deprecated"));
 }
@@ -403,7 +552,7 @@ fn visible_passwords_are_warned_of_without_showing_them() {
             request
                 .warnings
                 .iter()
-                .any(|warning| warning.contains("can be seen")),
+                .any(|warning| warning.contains("may be visible")),
             "{line}"
         );
         assert!(!format!("{request:?}").contains("canary7"), "{line}");

@@ -48,12 +48,6 @@ pub struct ConnectOptions {
     /// The [mechanism](https://www.mongodb.com/docs/manual/core/authentication/): `SCRAM-SHA-256`, `SCRAM-SHA-1`,
     /// `MONGODB-X509`, `PLAIN` or `MONGODB-OIDC`. Default: SCRAM as the server offers it.
     pub authentication_mechanism: Option<String>,
-    /// The session token of temporary AWS credentials. `MONGODB-AWS` is not supported yet and is refused.
-    pub aws_session_token: Option<Secret>,
-    /// The service name for Kerberos. `GSSAPI` is not supported yet and is refused.
-    pub gssapi_service_name: Option<String>,
-    /// The host name for Kerberos. `GSSAPI` is not supported yet and is refused.
-    pub gssapi_host_name: Option<String>,
     /// Encrypt connections by TLS 1.2 or 1.3. Default: only if the connection string says so, or one of the
     /// files below is given.
     pub tls: bool,
@@ -92,9 +86,6 @@ impl Default for ConnectOptions {
             password: None,
             authentication_database: None,
             authentication_mechanism: None,
-            aws_session_token: None,
-            gssapi_service_name: None,
-            gssapi_host_name: None,
             tls: false,
             tls_ca_file: None,
             tls_certificate_key_file: None,
@@ -176,27 +167,6 @@ impl ConnectOptions {
     #[must_use]
     pub fn authentication_mechanism(mut self, mechanism: impl Into<String>) -> Self {
         self.authentication_mechanism = Some(mechanism.into());
-        self
-    }
-
-    /// Sets the session token of temporary AWS credentials.
-    #[must_use]
-    pub fn aws_session_token(mut self, token: impl Into<Secret>) -> Self {
-        self.aws_session_token = Some(token.into());
-        self
-    }
-
-    /// Sets the service name for Kerberos.
-    #[must_use]
-    pub fn gssapi_service_name(mut self, name: impl Into<String>) -> Self {
-        self.gssapi_service_name = Some(name.into());
-        self
-    }
-
-    /// Sets the host name for Kerberos.
-    #[must_use]
-    pub fn gssapi_host_name(mut self, name: impl Into<String>) -> Self {
-        self.gssapi_host_name = Some(name.into());
         self
     }
 

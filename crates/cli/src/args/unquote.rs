@@ -1,30 +1,15 @@
-//! Values as go-flags, the parser of mongodump, reads them.
+//! Go string literals, which go-flags takes as values.
 
-use std::path::PathBuf;
-
-use rdump::Secret;
-
-/// A text; one that starts with a double quote is a Go string literal.
-pub(crate) fn text(raw: &str) -> Result<String, String> {
-    match raw.strip_prefix('"') {
-        Some(quoted) => unquote(quoted)
-            .ok_or_else(|| "it starts with a quote, but is no quoted string".to_owned()),
-        None => Ok(raw.to_owned()),
+/// A value as it is meant: one that starts with a double quote is a Go string literal. `None` if it is a bad one.
+pub(super) fn unquote(value: String) -> Option<String> {
+    match value.strip_prefix('"') {
+        Some(quoted) => literal(quoted),
+        None => Some(value),
     }
 }
 
-/// As [`text`].
-pub(crate) fn path(raw: &str) -> Result<PathBuf, String> {
-    text(raw).map(PathBuf::from)
-}
-
-/// As [`text`], but never fails: the parser would quote what it fails at.
-pub(crate) fn secret(raw: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(text(raw).map_or_else(|_| Secret::from(raw), Secret::from))
-}
-
-/// What comes after the opening quote of a Go string literal, read to the closing one at its end.
-fn unquote(quoted: &str) -> Option<String> {
+/// What comes after the opening quote of a literal, read to the closing one at its end.
+fn literal(quoted: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut characters = quoted.strip_suffix('"')?.chars();
     while let Some(character) = characters.next() {
@@ -77,7 +62,7 @@ fn number(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::unquote;
 
     #[test]
     fn a_value_in_quotes_is_unquoted() {
@@ -90,12 +75,12 @@ mod tests {
             (r#"a"b"#, "a\"b"),
             (r#"{"a": 1}"#, r#"{"a": 1}"#),
         ] {
-            assert_eq!(text(raw).as_deref(), Ok(value), "{raw}");
+            assert_eq!(unquote(raw.to_owned()).as_deref(), Some(value), "{raw}");
         }
     }
 
     #[test]
-    fn a_badly_quoted_value_is_refused_unless_it_is_secret() {
+    fn a_badly_quoted_value_is_none() {
         for raw in [
             r#"""#,
             r#""a"#,
@@ -105,8 +90,7 @@ mod tests {
             r#""\uD800""#,
             r#""\xff""#,
         ] {
-            assert!(text(raw).is_err(), "{raw}");
-            assert_eq!(secret(raw).unwrap().reveal(), raw);
+            assert_eq!(unquote(raw.to_owned()), None, "{raw}");
         }
     }
 }
