@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod flags;
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -6,8 +6,8 @@ use rdump::ErrorKind;
 
 /// How a command ended, as its exit code says it.
 ///
-/// The commands that stand in for mongodump and mongorestore know only 0 and 1, as those do, unless `--strict`
-/// asks for more.
+/// The commands that stand in for mongodump and mongorestore know only 0 and 1, and 255 in one case, as those do,
+/// unless `--strict` asks for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {

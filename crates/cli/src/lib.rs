@@ -22,6 +22,8 @@ mod generate;
 mod logging;
 mod progress;
 mod prompt;
+#[cfg(test)]
+mod reference;
 mod run_dump;
 mod run_restore;
 mod run_verify;
