@@ -2,12 +2,14 @@
 
 mod archive;
 mod broken_pipe;
+mod command_line;
 mod failures;
 mod generated;
 mod help;
 mod interrupt;
 mod json;
 mod kill;
+mod passwords;
 mod program;
 mod round_trip;
 mod verify;

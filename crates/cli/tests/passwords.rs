@@ -1,0 +1,142 @@
+//! Where passwords come from: a file, a terminal, standard input.
+
+use std::{fs, process::Stdio, time::Duration};
+
+use bson::doc;
+use rdump_testkit::{Standalone, deployment::ROOT_PASSWORD};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+    time::timeout,
+};
+
+use crate::program::{rdump, run};
+
+/// A server with users, and one document in `shop.orders`.
+async fn server() -> Standalone {
+    let server = Standalone::builder().auth().start().await;
+    let orders = server.client().database("shop").collection("orders");
+    let inserted = orders.insert_one(doc! { "_id": 1 }).await;
+    inserted.expect("the server takes a document");
+    server
+}
+
+const LOGIN: [&str; 4] = ["-u", "root", "--authenticationDatabase", "admin"];
+
+#[tokio::test]
+async fn a_config_file_holds_password_and_connection_string_and_the_line_overrides_it() {
+    let server = server().await;
+    let host = &server.hosts()[0];
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let dump = async |text: String, name: &str, more: &[&str]| {
+        fs::write(&config, text).unwrap();
+        let out = folder.path().join(name);
+        let (config, out_text) = (config.to_str().unwrap(), out.to_str().unwrap());
+        let arguments = ["--config", config, "-d", "shop", "-o", out_text];
+        let ran = run(rdump(), arguments.iter().chain(more)).await;
+        (ran, out.join("shop/orders.bson").exists())
+    };
+    let by_flags = [&["-h", host][..], &LOGIN].concat();
+
+    let (ran, is_dumped) = dump(format!("password: {ROOT_PASSWORD:?}\n"), "a", &by_flags).await;
+    let ran = ran.expect(0);
+    assert!(
+        is_dumped && !ran.stderr.contains("WARNING"),
+        "{}",
+        ran.stderr
+    );
+
+    let uri =
+        format!("uri: mongodb://root@{host}/?authSource=admin\npassword: {ROOT_PASSWORD:?}\n");
+    let (ran, is_dumped) = dump(uri, "b", &[]).await;
+    ran.expect(0);
+    assert!(is_dumped);
+
+    let wrong = "password: canary7\nuri: mongodb://127.0.0.1:1\n".to_owned();
+    let uri = format!("mongodb://root@{host}/?authSource=admin");
+    let line = ["-p", ROOT_PASSWORD, "--uri", &uri];
+    let (ran, is_dumped) = dump(wrong, "c", &line).await;
+    ran.expect(0);
+    assert!(is_dumped);
+
+    let (ran, _) = dump("password: canary7\n".to_owned(), "d", &by_flags).await;
+    let ran = ran.expect(1).says("Failed: authentication failed");
+    assert!(!ran.stderr.contains("canary7"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_missing_password_is_read_from_standard_input() {
+    let server = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = rdump();
+    command
+        .args(["-h", &server.hosts()[0], "-d", "shop"])
+        .args(LOGIN)
+        .args(["-o", folder.path().join("dump").to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let line = format!("{ROOT_PASSWORD}\n");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(line.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.contains("Enter password for mongo user:"),
+        "{stderr}"
+    );
+    assert_eq!(output.stdout, b"", "prompts never go to stdout");
+
+    let ran = run(rdump(), ["-h", &server.hosts()[0], "-u", "root"]).await;
+    ran.expect(1).says(
+        "Failed: there is no password for user \"root\", and no terminal to ask for it: pass it by",
+    );
+}
+
+/// `script`, of every Linux distribution, runs a program in a terminal of its own.
+#[tokio::test]
+async fn a_terminal_is_asked_for_the_password_and_does_not_show_it() {
+    let server = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (out, stdout) = (folder.path().join("dump"), folder.path().join("stdout"));
+    let line = format!(
+        "{} -h {} {} -d shop -o {} > {}",
+        env!("CARGO_BIN_EXE_rdump"),
+        server.hosts()[0],
+        LOGIN.join(" "),
+        out.display(),
+        stdout.display()
+    );
+    let mut child = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env_remove("RDUMP_URI")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script, of bsdutils or util-linux, is installed");
+    let mut terminal = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let prompt = "Enter password for mongo user:";
+    let until_prompt = async {
+        while !String::from_utf8_lossy(&shown).contains(prompt) {
+            let read = terminal.read_buf(&mut shown).await.unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&shown));
+        }
+    };
+    timeout(Duration::from_secs(60), until_prompt)
+        .await
+        .unwrap();
+    let answer = format!("{ROOT_PASSWORD}\n");
+    let mut keyboard = child.stdin.take().unwrap();
+    keyboard.write_all(answer.as_bytes()).await.unwrap();
+    terminal.read_to_end(&mut shown).await.unwrap();
+    let shown = String::from_utf8_lossy(&shown);
+    assert_eq!(child.wait().await.unwrap().code(), Some(0), "{shown}");
+    assert!(!shown.contains(ROOT_PASSWORD), "{shown}");
+    assert_eq!(fs::read(stdout).unwrap(), b"");
+    assert!(out.join("shop/orders.bson").exists());
+}
