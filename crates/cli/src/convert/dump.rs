@@ -6,8 +6,8 @@ use anyhow::Context;
 use rdump::{Compression, ConnectOptions, DumpOptions, Selector};
 
 use super::{
-    Environment, Refusal, connect::Connection, filled, filled_path, medium::Output, parallelism, patterns,
-    positional::Positional, read_preference, refused,
+    Environment, Refusal, connect::Connection, filled, filled_path, medium::Output, parallelism,
+    patterns, positional::Positional, read_preference, refused,
 };
 use crate::args::{DumpArgs, PatternArgs};
 
@@ -159,7 +159,7 @@ fn check(args: &DumpArgs, has_db: bool) -> Result<(), Refusal> {
             "--out not allowed when --archive is specified",
         ),
         (
-            output.archive.place() == Some("-") && args.own.report.json,
+            output.archive.place() == Some("-") && args.own.json,
             "--json cannot be used when --archive writes to standard output",
         ),
         (

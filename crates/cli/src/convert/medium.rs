@@ -47,11 +47,6 @@ impl Input {
             path => Self::Archive(in_folder(path, codec).into()),
         }
     }
-
-    /// Whether it is one file of documents, by its name.
-    pub(super) fn is_one_file(&self) -> bool {
-        matches!(self, Self::Folder(location) if location.to_string().ends_with(".bson"))
-    }
 }
 
 /// A folder stands for the archive in it, as with mongodump.
@@ -68,7 +63,7 @@ fn in_folder(path: &str, codec: Codec) -> String {
 
 fn location(text: &str) -> Result<Location, Refusal> {
     text.parse()
-        .map_err(|error| Refusal::Option(anyhow::Error::new(error).context("--archive")))
+        .map_err(|error| Refusal::Failed(anyhow::Error::new(error).context("--archive")))
 }
 
 impl fmt::Display for Output {

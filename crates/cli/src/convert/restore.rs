@@ -1,8 +1,6 @@
 //! rrestore's options.
 
-use rdump::{
-    ConnectOptions, FolderReaderOptions, OpTime, Pattern, RestoreOptions, Selector,
-};
+use rdump::{ConnectOptions, FolderReaderOptions, OpTime, Pattern, RestoreOptions, Selector};
 
 use super::{
     Environment, Refusal,

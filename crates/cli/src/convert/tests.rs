@@ -629,10 +629,10 @@ fn an_archive_is_a_file_or_the_one_in_a_folder_or_a_standard_stream() {
     }
     assert_eq!(
         dump_refusal("--archive=x --out y"),
-        "bad option: --out not allowed when --archive is specified"
+        "--out not allowed when --archive is specified"
     );
     assert_eq!(
         dump_refusal("--archive --json"),
-        "bad option: --json cannot be used when --archive writes to standard output"
+        "--json cannot be used when --archive writes to standard output"
     );
 }
