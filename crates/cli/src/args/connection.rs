@@ -28,20 +28,40 @@ pub(crate) struct ServerArgs {
     pub(crate) port: Option<String>,
 
     /// Seconds that opening a connection may take; 10 by default
-    #[arg(long = "dialTimeout", value_name = "SECONDS", hide = true)]
-    pub(crate) dial_timeout: Option<u64>,
+    #[arg(
+        long = "dialTimeout",
+        value_name = "SECONDS",
+        hide = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) dial_timeout: Option<i64>,
 
     /// Without effect, as in mongodump since 100.15
-    #[arg(long = "socketTimeout", value_name = "SECONDS", hide = true)]
-    pub(crate) socket_timeout: Option<u64>,
+    #[arg(
+        long = "socketTimeout",
+        value_name = "SECONDS",
+        hide = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) socket_timeout: Option<i64>,
 
     /// Without effect, as in mongodump since 100.15
-    #[arg(long = "TCPKeepAliveSeconds", value_name = "SECONDS", hide = true)]
-    pub(crate) tcp_keep_alive_seconds: Option<u64>,
+    #[arg(
+        long = "TCPKeepAliveSeconds",
+        value_name = "SECONDS",
+        hide = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) tcp_keep_alive_seconds: Option<i64>,
 
     /// Seconds to look for a server that fits; 0 is the default of 30
-    #[arg(long = "serverSelectionTimeout", value_name = "SECONDS", hide = true)]
-    pub(crate) server_selection_timeout: Option<u64>,
+    #[arg(
+        long = "serverSelectionTimeout",
+        value_name = "SECONDS",
+        hide = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) server_selection_timeout: Option<i64>,
 
     /// Compress messages on the network: snappy, zlib, zstd, several with commas
     #[arg(long, value_name = "NAMES", hide = true)]

@@ -110,10 +110,10 @@ fn port(text: Option<&str>) -> Result<Option<u16>, Refusal> {
     }
 }
 
-fn seconds(given: Option<u64>) -> Option<Duration> {
-    given
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs)
+/// A time, unless it is none: 0 is the default, and so is what is below.
+fn seconds(given: Option<i64>) -> Option<Duration> {
+    let seconds = u64::try_from(given?).ok()?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn names(list: Option<&str>) -> Vec<String> {

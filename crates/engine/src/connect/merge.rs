@@ -71,6 +71,7 @@ pub(super) fn merge(options: &ConnectOptions) -> Result<ConnectPlan> {
     )?;
     let compressors = compressors(options, uri, &mut warnings)?;
     let parameters = for_the_driver(uri, &seeds, login.as_ref(), db.as_deref(), &mut warnings)?;
+    check_topology(&parameters, &seeds, replica_set.is_some())?;
     Ok(ConnectPlan {
         seeds,
         replica_set,
@@ -196,12 +197,13 @@ fn servers(
         }
         (set, other) => set.clone().or(other),
     };
-    let replica_set = agreed(
-        "replica set name",
-        "--host",
-        uri.take("replicaset"),
-        option_set,
-    )?;
+    let replica_set = match (uri.take("replicaset"), option_set) {
+        (Some(in_uri), Some(set)) if in_uri != set => {
+            let option = if text.is_empty() { &set } else { text };
+            return Err(conflict("replica set name", "--host", &in_uri, &option));
+        }
+        (in_uri, option_set) => in_uri.or(option_set),
+    };
     let mut seeds = match given {
         true => std::mem::take(&mut uri.seeds),
         false if option_hosts.is_empty() => Seeds::Hosts(vec![Host {
@@ -237,6 +239,35 @@ fn servers(
         return Err(conflict("host", "--host", &in_uri, &text));
     }
     Ok((seeds, replica_set))
+}
+
+/// What a connection string says of the deployment must be possible; the words are those of mongodump's driver.
+fn check_topology(parameters: &ConnectionString, seeds: &Seeds, is_set: bool) -> Result<()> {
+    let is_direct = parameters.direct_connection == Some(true);
+    let is_balanced = parameters.load_balanced == Some(true);
+    let are_several = matches!(seeds, Seeds::Hosts(hosts) if hosts.len() > 1);
+    let contradictions = [
+        (
+            is_balanced && are_several,
+            "loadBalanced cannot be set to true if multiple hosts are specified",
+        ),
+        (
+            is_balanced && is_direct,
+            "loadBalanced cannot be set to true if the direct connection option is specified",
+        ),
+        (
+            is_balanced && is_set,
+            "loadBalanced cannot be set to true if a replica set name is specified",
+        ),
+        (
+            is_direct && are_several,
+            "a direct connection cannot be made if multiple hosts are specified",
+        ),
+    ];
+    match contradictions.iter().find(|(is_there, _)| *is_there) {
+        Some((_, message)) => Err(Error::invalid(*message)),
+        None => Ok(()),
+    }
 }
 
 fn is_same_deployment(seeds: &Seeds, others: &[Host], port: Option<u16>) -> bool {

@@ -202,6 +202,35 @@ fn what_both_sides_say_must_agree() {
 }
 
 #[test]
+fn what_a_connection_string_says_of_the_deployment_must_be_possible() {
+    for (parameters, message_end) in [
+        (
+            "a,b/?loadBalanced=true",
+            "true if multiple hosts are specified",
+        ),
+        (
+            "a/?loadBalanced=true&directConnection=true",
+            "true if the direct connection option is specified",
+        ),
+        (
+            "a/?loadBalanced=true&replicaSet=rs0",
+            "true if a replica set name is specified",
+        ),
+        (
+            "a,b/?directConnection=true",
+            "a direct connection cannot be made if multiple hosts are specified",
+        ),
+        (
+            "a,b/?connect=direct",
+            "a direct connection cannot be made if multiple hosts are specified",
+        ),
+    ] {
+        let message = message(&options().uri(format!("mongodb://{parameters}")));
+        assert!(message.ends_with(message_end), "{parameters}: {message}");
+    }
+}
+
+#[test]
 fn a_database_that_no_server_can_have_is_refused_in_mongorestores_words() {
     assert_eq!(
         message(&options().db("a.b")),
