@@ -2,31 +2,49 @@
 //!
 //! The types of `bson` are not enough here: they cannot show a DBPointer's parts, and insist on
 //! UTF-8 where servers do not. The layout is that of <https://bsonspec.org/spec.html>.
+//!
+//! # Examples
+//!
+//! ```
+//! use rdump_format::element::{Elements, Value};
+//!
+//! let document = bson::rawdoc! { "_id": 1, "tags": ["a"] };
+//! for element in Elements::of(document.as_bytes())? {
+//!     let element = element?;
+//!     assert_eq!(element.name == b"_id", matches!(element.value, Value::Int32(1)));
+//! }
+//! # Ok::<(), rdump_format::InvalidBson>(())
+//! ```
 
 use crate::validate::InvalidBson;
 
 /// A document or array within another, with its place in the outermost one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Nested<'a> {
-    pub(crate) bytes: &'a [u8],
+pub struct Nested<'a> {
+    /// The document or array, length and terminator included.
+    pub bytes: &'a [u8],
     /// Where `bytes` start, from the start of the outermost document.
-    pub(crate) offset: usize,
+    pub offset: usize,
 }
 
 /// One element. Strings are whatever bytes they are; nothing says that they are UTF-8.
-#[derive(Debug)]
-pub(crate) struct Element<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Element<'a> {
     /// Where its type byte is, from the start of the outermost document.
-    pub(crate) offset: usize,
-    pub(crate) name: &'a [u8],
-    pub(crate) value: Value<'a>,
+    pub offset: usize,
+    /// The key, without the zero byte at its end.
+    pub name: &'a [u8],
+    /// What it holds.
+    pub value: Value<'a>,
     /// The type and the bytes of the value: equal values have equal bytes.
-    pub(crate) raw: (u8, &'a [u8]),
+    pub raw: (u8, &'a [u8]),
 }
 
-/// The value of an element.
+/// The value of an element: one variant for each type of BSON, `MinKey` to `MaxKey`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Value<'a> {
+#[expect(missing_docs, reason = "each variant is the type of its name")]
+#[non_exhaustive]
+pub enum Value<'a> {
     Double(f64),
     String(&'a [u8]),
     Document(Nested<'a>),
@@ -67,7 +85,8 @@ pub(crate) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The document or array inside, if there is one.
-    pub(crate) fn nested(&self) -> Option<Nested<'a>> {
+    #[must_use]
+    pub fn nested(&self) -> Option<Nested<'a>> {
         match self {
             Self::Document(nested)
             | Self::Array(nested)
@@ -78,14 +97,30 @@ impl<'a> Value<'a> {
 }
 
 /// The elements of one document, in order. Ends after the first error.
-#[derive(Debug)]
-pub(crate) struct Elements<'a> {
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
     rest: Bytes<'a>,
 }
 
 impl<'a> Elements<'a> {
+    /// The elements of an outermost document.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBson`] when its length field or its terminator is wrong.
+    pub fn of(document: &'a [u8]) -> Result<Self, InvalidBson> {
+        Self::new(Nested {
+            bytes: document,
+            offset: 0,
+        })
+    }
+
     /// Checks length and terminator, and starts before the first element.
-    pub(crate) fn new(document: Nested<'a>) -> Result<Self, InvalidBson> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBson`] when the length field or the terminator is wrong.
+    pub fn new(document: Nested<'a>) -> Result<Self, InvalidBson> {
         let refuse = |reason| InvalidBson::new(document.offset, reason);
         let mut rest = Bytes {
             bytes: document.bytes,

@@ -9,6 +9,7 @@
 //! | [`namespace`] | databases, collections and which of their names are legal |
 //! | [`file_name`] | which file of a dump folder holds which collection |
 //! | [`framing`], [`validate`](mod@validate) | where a document ends, and whether its inside is sound |
+//! | [`element`] | the elements of a document, one after another |
 //! | [`codec`], [`digest`], [`segment`] | how documents are packed, compressed and checked |
 //! | [`ext_json`], [`metadata`], [`prelude`](mod@prelude) | the JSON files beside the data |
 //! | [`archive`] | the one stream of mongodump that holds everything |
@@ -49,7 +50,7 @@ pub mod archive;
 pub mod authorization;
 pub mod codec;
 pub mod digest;
-mod element;
+pub mod element;
 pub mod ext_json;
 pub mod file_name;
 pub mod framing;

@@ -126,7 +126,7 @@ impl CollectionMetadata {
             offset: source.valid_up_to(),
         })?;
         let document = parse(text).map_err(|source| MetadataError::Json { source })?;
-        for element in elements(document.as_bytes())? {
+        for element in Elements::of(document.as_bytes())? {
             metadata.set(&element?)?;
         }
         Ok(metadata)
@@ -143,7 +143,7 @@ impl CollectionMetadata {
                 });
             }
             (b"indexes", Value::Array(indexes)) => {
-                self.indexes = elements(indexes.bytes)?
+                self.indexes = Elements::of(indexes.bytes)?
                     .map(|index| match index?.value {
                         Value::Document(index) => owned(index),
                         _ => Err(MetadataError::Field {
@@ -171,13 +171,6 @@ impl CollectionMetadata {
 
 fn is_empty(document: &RawDocument) -> bool {
     document.as_bytes().len() <= 5
-}
-
-fn elements(document: &[u8]) -> Result<Elements<'_>, InvalidBson> {
-    Elements::new(Nested {
-        bytes: document,
-        offset: 0,
-    })
 }
 
 fn owned(nested: Nested<'_>) -> Result<RawDocumentBuf, MetadataError> {

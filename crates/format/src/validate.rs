@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::element::{Elements, Nested};
+use crate::element::Elements;
 
 /// How deep documents and arrays may be nested, the outermost document included: the limit of the
 /// server.
@@ -36,10 +36,7 @@ impl InvalidBson {
 ///
 /// [`InvalidBson`], with the place of the first fault.
 pub fn validate(doc: &[u8]) -> Result<(), InvalidBson> {
-    let mut open = vec![Elements::new(Nested {
-        bytes: doc,
-        offset: 0,
-    })?];
+    let mut open = vec![Elements::of(doc)?];
     while let Some(innermost) = open.last_mut() {
         let Some(element) = innermost.next() else {
             open.pop();

@@ -2,8 +2,8 @@
 
 use bson::RawDocument;
 
-use super::{CollectionMetadata, elements};
-use crate::element::Element;
+use super::CollectionMetadata;
+use crate::element::{Element, Elements};
 
 /// The path of the first value of `written` that did not come back; `None` when all did.
 pub(super) fn between(written: &CollectionMetadata, back: &CollectionMetadata) -> Option<String> {
@@ -46,8 +46,8 @@ fn first_difference<'a>(
     written: &'a [u8],
     back: &'a [u8],
 ) -> Option<(Element<'a>, Option<Element<'a>>)> {
-    let mut others = elements(back).ok()?;
-    elements(written)
+    let mut others = Elements::of(back).ok()?;
+    Elements::of(written)
         .ok()?
         .map_while(Result::ok)
         .find_map(|element| {
