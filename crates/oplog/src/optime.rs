@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// It is the server's [timestamp](https://www.mongodb.com/docs/manual/reference/bson-types/#timestamps) of
 /// an oplog entry. `Display` and `FromStr` use `seconds:ordinal`; `FromStr` takes `seconds` alone as
 /// ordinal 0, as mongorestore's `--oplogLimit` does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct OpTime {
     /// Seconds since 1970-01-01T00:00:00Z.
@@ -73,6 +75,47 @@ impl TryFrom<String> for OpTime {
 impl From<OpTime> for String {
     fn from(time: OpTime) -> Self {
         time.to_string()
+    }
+}
+
+/// The moment that a replay stops before, as mongorestore's `--oplogLimit`: what happened at it is not
+/// replayed any more.
+///
+/// Default: there is none. Neither is there for `0:0`, which mongorestore takes for the same.
+///
+/// # Examples
+///
+/// ```
+/// use rdump_oplog::{OpTime, OpTimeLimit};
+///
+/// let limit: OpTimeLimit = "7:2".parse()?;
+/// assert!(limit.allows(OpTime { seconds: 7, ordinal: 1 }));
+/// assert!(!limit.allows(OpTime { seconds: 7, ordinal: 2 }));
+/// # Ok::<(), rdump_oplog::OpTimeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OpTimeLimit(OpTime);
+
+impl OpTimeLimit {
+    /// Whether what happened then is replayed.
+    #[must_use]
+    pub fn allows(self, at: OpTime) -> bool {
+        self.0 == OpTime::default() || at < self.0
+    }
+}
+
+impl From<OpTime> for OpTimeLimit {
+    fn from(time: OpTime) -> Self {
+        Self(time)
+    }
+}
+
+impl FromStr for OpTimeLimit {
+    type Err = OpTimeError;
+
+    fn from_str(text: &str) -> Result<Self, OpTimeError> {
+        text.parse().map(Self)
     }
 }
 
@@ -141,5 +184,26 @@ mod tests {
         let mut times = ["2:1", "1:9", "1:10"].map(|text| text.parse::<OpTime>().unwrap());
         times.sort();
         assert_eq!(times.map(|time| time.to_string()), ["1:9", "1:10", "2:1"]);
+    }
+
+    #[test]
+    fn the_moment_of_the_limit_is_not_replayed() {
+        let limit: OpTimeLimit = "5:3".parse().unwrap();
+        let allowed =
+            ["4:9", "5:2", "5:3", "5:4", "6"].map(|text| limit.allows(text.parse().unwrap()));
+        assert_eq!(allowed, [true, true, false, false, false]);
+        assert_eq!(
+            "5:3".parse::<OpTime>().map(OpTimeLimit::from),
+            "5:3".parse()
+        );
+        assert!("5:x".parse::<OpTimeLimit>().is_err());
+    }
+
+    #[test]
+    fn no_limit_and_a_limit_of_zero_replay_everything() {
+        for limit in [OpTimeLimit::default(), "0".parse().unwrap()] {
+            assert!(limit.allows(OpTime::default()));
+            assert!(limit.allows("4294967295:4294967295".parse().unwrap()));
+        }
     }
 }

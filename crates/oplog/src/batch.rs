@@ -1,0 +1,319 @@
+//! Packs operations into commands, and says which of them may be sent at once.
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+
+use bson::{RawDocument, RawDocumentBuf};
+use rdump_format::Namespace;
+use rdump_format::element::{Elements, Value};
+
+use crate::Operation;
+use crate::document::DocumentBuilder;
+use crate::lane::Lane;
+
+/// The longest command of more than one operation, in bytes: what servers take for a document.
+const MAX_COMMAND_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a command has around its operations, in bytes, and a little more.
+const AROUND_BYTES: usize = 128;
+
+/// How operations are packed. Memory is `lanes` × `command_bytes`, and as much again for commands under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchOptions {
+    /// How many commands may be under way at once. Default: 4.
+    pub lanes: NonZeroUsize,
+    /// The most operations of one command. Default: 1000.
+    pub operations: NonZeroUsize,
+    /// How long a command may get, in bytes; 16 MiB at most. Default: 1 MiB.
+    ///
+    /// An operation is never split, so a command of a single one may be longer.
+    pub command_bytes: u64,
+    /// Writes what a validator would refuse. Default: no.
+    pub bypass_document_validation: bool,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        const LANES: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
+        const OPERATIONS: NonZeroUsize = NonZeroUsize::new(1000).expect("a thousand is not zero");
+        Self {
+            lanes: LANES,
+            operations: OPERATIONS,
+            command_bytes: 1024 * 1024,
+            bypass_document_validation: false,
+        }
+    }
+}
+
+impl BatchOptions {
+    /// Sets how many commands may be under way at once.
+    #[must_use]
+    pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// Sets the most operations of one command.
+    #[must_use]
+    pub fn operations(mut self, operations: NonZeroUsize) -> Self {
+        self.operations = operations;
+        self
+    }
+
+    /// Sets how long a command may get, in bytes.
+    #[must_use]
+    pub fn command_bytes(mut self, bytes: u64) -> Self {
+        self.command_bytes = bytes;
+        self
+    }
+
+    /// Sets whether to write what a validator would refuse.
+    #[must_use]
+    pub fn bypass_document_validation(mut self, bypass: bool) -> Self {
+        self.bypass_document_validation = bypass;
+        self
+    }
+}
+
+/// What to do with the commands, in this order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Dispatch {
+    /// Send it once the batch before it in the same lane is applied. Those of other lanes do not matter.
+    ///
+    /// It may be sent again if the reply got lost: what the oplog says can be said twice.
+    Batch(Batch),
+    /// Go on once every batch before this is applied.
+    Wait,
+}
+
+/// Packs operations into `applyOps` commands and distributes them over lanes, so that what depends on
+/// each other keeps its order: see the [documentation of the crate](crate#the-order-of-operations).
+///
+/// # Examples
+///
+/// ```
+/// # use rdump_oplog::{IndexCatalog, Replay, ReplayOptions, ReplayTarget};
+/// use rdump_oplog::{BatchOptions, Batcher, Dispatch, Step};
+/// # let mut replay = Replay::new(ReplayTarget::new([6, 0, 5]), ReplayOptions::default(), IndexCatalog::new());
+/// # let mut steps = Vec::new();
+/// # let entry = bson::rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": 1 } };
+/// # replay.push(entry.as_bytes(), &mut steps)?;
+/// let mut batcher = Batcher::new(BatchOptions::default());
+/// let mut dispatches = Vec::new();
+/// for step in steps {
+///     if let Step::Apply(operation) = step {
+///         batcher.push(operation, &mut dispatches);
+///     }
+/// }
+/// batcher.finish(&mut dispatches);
+///
+/// let [Dispatch::Batch(batch)] = dispatches.as_slice() else {
+///     panic!("{dispatches:?}");
+/// };
+/// assert_eq!(batch.operations(), 1);
+/// # Ok::<(), rdump_oplog::ReplayError>(())
+/// ```
+#[derive(Debug)]
+pub struct Batcher {
+    options: BatchOptions,
+    lanes: Vec<BatchBuilder>,
+    /// Whether a batch was given out that nobody waited for.
+    is_unsettled: bool,
+}
+
+impl Batcher {
+    /// Starts without operations.
+    #[must_use]
+    pub fn new(options: BatchOptions) -> Self {
+        let command_bytes = options.command_bytes.min(MAX_COMMAND_BYTES);
+        let builder = || BatchBuilder::new(options.bypass_document_validation);
+        Self {
+            options: BatchOptions {
+                command_bytes,
+                ..options
+            },
+            lanes: std::iter::repeat_with(builder)
+                .take(options.lanes.get())
+                .collect(),
+            is_unsettled: false,
+        }
+    }
+
+    /// Adds an operation, and appends to `dispatches` what is to be done before more are added.
+    pub fn push(&mut self, operation: Operation, dispatches: &mut Vec<Dispatch>) {
+        let Lane::Shared(hash) = operation.lane else {
+            return self.push_alone(operation, dispatches);
+        };
+        let count = self.lanes.len() as u64;
+        let lane = usize::try_from(hash.checked_rem(count).unwrap_or_default()).unwrap_or_default();
+        let Some(builder) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        let document = operation.document();
+        let bytes = builder.bytes_with(document);
+        if builder.operations >= self.options.operations.get() || bytes > self.options.command_bytes
+        {
+            let batch = builder.build(lane);
+            self.is_unsettled |= batch.is_some();
+            dispatches.extend(batch.map(Dispatch::Batch));
+        }
+        builder.push(document);
+    }
+
+    /// Appends what is left to `dispatches`.
+    pub fn finish(&mut self, dispatches: &mut Vec<Dispatch>) {
+        for (lane, builder) in self.lanes.iter_mut().enumerate() {
+            let batch = builder.build(lane);
+            self.is_unsettled |= batch.is_some();
+            dispatches.extend(batch.map(Dispatch::Batch));
+        }
+    }
+
+    fn push_alone(&mut self, operation: Operation, dispatches: &mut Vec<Dispatch>) {
+        self.finish(dispatches);
+        if self.is_unsettled {
+            dispatches.push(Dispatch::Wait);
+        }
+        let batch = Batch::alone(operation, self.options.bypass_document_validation);
+        dispatches.extend([Dispatch::Batch(batch), Dispatch::Wait]);
+        self.is_unsettled = false;
+    }
+}
+
+/// The operations of one lane that were not given out yet.
+#[derive(Debug)]
+struct BatchBuilder {
+    bypass_document_validation: bool,
+    command: DocumentBuilder,
+    array: usize,
+    operations: usize,
+}
+
+impl BatchBuilder {
+    fn new(bypass_document_validation: bool) -> Self {
+        let mut command = DocumentBuilder::new();
+        let array = command.start_array("applyOps");
+        Self {
+            bypass_document_validation,
+            command,
+            array,
+            operations: 0,
+        }
+    }
+
+    fn bytes_with(&self, document: &RawDocument) -> u64 {
+        let bytes = document.as_bytes().len();
+        let bytes = self.command.len().saturating_add(bytes);
+        bytes.saturating_add(AROUND_BYTES) as u64
+    }
+
+    fn push(&mut self, document: &RawDocument) {
+        let position = self.operations.to_string();
+        self.command.document(&position, document.as_bytes());
+        self.operations = self.operations.saturating_add(1);
+    }
+
+    /// What was pushed since the last time, if anything was.
+    fn build(&mut self, lane: usize) -> Option<Batch> {
+        if self.operations == 0 {
+            return None;
+        }
+        let bypass = self.bypass_document_validation;
+        let mut full = std::mem::replace(self, Self::new(bypass));
+        full.command.end(full.array);
+        // Otherwise the command takes a lock on everything, and those of other lanes wait for it.
+        full.command.boolean("allowAtomic", false);
+        full.command.boolean("bypassDocumentValidation", bypass);
+        Some(Batch {
+            lane,
+            operations: full.operations,
+            command: full.command.build(),
+            alone: None,
+        })
+    }
+}
+
+/// Operations for one command.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    lane: usize,
+    operations: usize,
+    command: RawDocumentBuf,
+    /// An operation that replaces a collection, and whether validators are bypassed.
+    alone: Option<(Operation, bool)>,
+}
+
+impl Batch {
+    fn alone(operation: Operation, bypass_document_validation: bool) -> Self {
+        let mut builder = BatchBuilder::new(bypass_document_validation);
+        builder.push(operation.document());
+        let batch = builder.build(0);
+        let batch = batch.expect("an operation was pushed");
+        let replaces = operation.replaces.is_some();
+        Self {
+            alone: replaces.then_some((operation, bypass_document_validation)),
+            ..batch
+        }
+    }
+
+    /// The lane: less than [`BatchOptions::lanes`].
+    #[must_use]
+    pub fn lane(&self) -> usize {
+        self.lane
+    }
+
+    /// How many operations it has.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.operations
+    }
+
+    /// The command, for the database `admin`:
+    /// `{applyOps: […], allowAtomic: false, bypassDocumentValidation: …}`.
+    ///
+    /// The server applies the operations in this order and ends with the first that fails. Then the
+    /// length of `results` in its reply is the position of that one and 1.
+    #[must_use]
+    pub fn command(&self) -> &RawDocument {
+        &self.command
+    }
+
+    /// The operation at this position, for [`Entry::parse`](crate::Entry::parse) to say what it was.
+    #[must_use]
+    pub fn operation(&self, position: usize) -> Option<&RawDocument> {
+        let elements = |document| Elements::of(document).into_iter().flatten().flatten();
+        let operations = match elements(self.command.as_bytes()).next()?.value {
+            Value::Array(operations) => operations.bytes,
+            _ => return None,
+        };
+        match elements(operations).nth(position)?.value {
+            Value::Document(operation) => RawDocument::from_bytes(operation.bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// The collection that this batch, a `renameCollection`, drops because the renamed one takes its
+    /// name.
+    ///
+    /// The oplog knows it by its UUID at the source. A server that is told to drop a collection of
+    /// another UUID than the one that is there moves that one to a name of its own making instead,
+    /// `tmpXXXXX.rename`, where it stays. So look up the UUID at the target, after what is before this
+    /// batch is applied, and tell it to [`replace`](Self::replace).
+    #[must_use]
+    pub fn replaces(&self) -> Option<&Namespace> {
+        self.alone.as_ref()?.0.replaces.as_ref()
+    }
+
+    /// Names the collection that is dropped by its UUID at the target.
+    #[must_use]
+    pub fn replace(self, uuid: [u8; 16]) -> Self {
+        match self.alone {
+            Some((operation, bypass)) => Self::alone(operation.with_replaced_uuid(uuid), bypass),
+            None => self,
+        }
+    }
+}

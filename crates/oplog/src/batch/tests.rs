@@ -1,0 +1,215 @@
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is a failed test"
+)]
+
+mod model;
+
+use bson::spec::BinarySubtype;
+use bson::{Binary, RawArrayBuf, RawDocumentBuf, rawdoc};
+
+use super::*;
+use crate::{
+    CollectionIndexes, DefaultCollation, Entry, IndexCatalog, Replay, ReplayOptions, ReplayTarget,
+    Step,
+};
+
+fn at_most(lanes: usize, operations: usize, command_bytes: u64) -> BatchOptions {
+    let number = |number| NonZeroUsize::new(number).unwrap();
+    BatchOptions::default()
+        .lanes(number(lanes))
+        .operations(number(operations))
+        .command_bytes(command_bytes)
+}
+
+/// What a batcher makes of these entries.
+fn dispatch(entries: &[RawDocumentBuf], options: BatchOptions) -> Vec<Dispatch> {
+    let mut catalog = IndexCatalog::new();
+    let simple = CollectionIndexes::new(DefaultCollation::Simple);
+    catalog.insert(&"shop.orders".parse().unwrap(), simple);
+    let target = ReplayTarget::new([6, 0, 5]);
+    let mut replay = Replay::new(target, ReplayOptions::default(), catalog);
+    let mut batcher = Batcher::new(options);
+    let (mut steps, mut dispatches) = (Vec::new(), Vec::new());
+    for entry in entries {
+        replay.push(entry.as_bytes(), &mut steps).unwrap();
+        for step in steps.drain(..) {
+            match step {
+                Step::Apply(operation) => batcher.push(operation, &mut dispatches),
+                Step::Notice(notice) => panic!("{notice}"),
+            }
+        }
+    }
+    batcher.finish(&mut dispatches);
+    dispatches
+}
+
+fn insert(id: i32) -> RawDocumentBuf {
+    rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": id } }
+}
+
+fn drop_of(collection: &str) -> RawDocumentBuf {
+    rawdoc! { "op": "c", "ns": "shop.$cmd", "o": { "drop": collection } }
+}
+
+/// How many operations each batch has; 0 is a wait.
+fn shape(dispatches: &[Dispatch]) -> Vec<usize> {
+    let operations = dispatches.iter().map(|dispatch| match dispatch {
+        Dispatch::Batch(batch) => batch.operations(),
+        Dispatch::Wait => 0,
+    });
+    operations.collect()
+}
+
+fn only(dispatches: Vec<Dispatch>) -> Batch {
+    match <[Dispatch; 1]>::try_from(dispatches) {
+        Ok([Dispatch::Batch(batch)]) => batch,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn operations_are_packed_into_one_command_in_their_order() {
+    let entries: Vec<_> = (0..12).map(insert).collect();
+    let options = at_most(1, 100, 10_000).bypass_document_validation(true);
+    let batch = only(dispatch(&entries, options));
+    assert_eq!((batch.lane(), batch.operations()), (0, 12));
+    let mut operations = RawArrayBuf::new();
+    for entry in &entries {
+        operations.push(entry.clone());
+    }
+    let command =
+        rawdoc! { "applyOps": operations, "allowAtomic": false, "bypassDocumentValidation": true };
+    assert_eq!(batch.command(), command.as_ref());
+    for (position, entry) in entries.iter().enumerate() {
+        assert_eq!(batch.operation(position), Some(entry.as_ref()));
+    }
+    assert_eq!(batch.operation(12), None);
+    let named = Entry::parse(batch.operation(3).unwrap().as_bytes()).unwrap();
+    assert_eq!(named.namespace(), "shop.orders");
+}
+
+#[test]
+fn a_batch_ends_at_the_number_of_operations_or_of_bytes() {
+    let entries: Vec<_> = (0..7).map(insert).collect();
+    assert_eq!(shape(&dispatch(&entries, at_most(1, 3, 10_000))), [3, 3, 1]);
+    let bytes = insert(0).as_bytes().len() as u64;
+    let options = at_most(1, 100, 2 * (bytes + 3) + 200);
+    for dispatch in dispatch(&entries, options) {
+        let Dispatch::Batch(batch) = dispatch else {
+            panic!("{dispatch:?}");
+        };
+        assert!(batch.command().as_bytes().len() as u64 <= options.command_bytes);
+        assert!(batch.operations() <= 4);
+    }
+    // What is too long for a batch goes alone.
+    assert_eq!(shape(&dispatch(&entries, at_most(1, 100, 0))), [1; 7]);
+}
+
+/// TOOLS-939.
+#[test]
+fn no_command_of_several_operations_is_longer_than_servers_take() {
+    let large = |id| {
+        let filler = "x".repeat(1024 * 1024);
+        rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": id, "x": filler } }
+    };
+    let mut entries: Vec<_> = (0..50).map(insert).collect();
+    entries.extend((50..80).map(large));
+    let dispatches = dispatch(&entries, at_most(1, 1000, u64::MAX));
+    assert_eq!(shape(&dispatches).iter().sum::<usize>(), entries.len());
+    assert!(dispatches.len() > 1);
+    for dispatch in dispatches {
+        let Dispatch::Batch(batch) = dispatch else {
+            panic!("{dispatch:?}");
+        };
+        assert!(batch.command().as_bytes().len() <= 16 * 1024 * 1024);
+    }
+}
+
+/// TOOLS-2495: 16 MiB and 16 KiB, of which the operation needs less than the entry.
+#[test]
+fn the_longest_document_goes_in_a_command_of_its_own() {
+    let longest = "A".repeat(16 * 1024 * 1024 - 32);
+    let entry =
+        rawdoc! { "op": "i", "ns": "shop.orders", "v": 2, "o": { "_id": 1, "key": longest } };
+    let batches = dispatch(&[insert(0), entry, insert(2)], at_most(1, 1000, 1 << 20));
+    assert_eq!(shape(&batches), [1, 1, 1]);
+}
+
+#[test]
+fn documents_are_distributed_over_the_lanes() {
+    let entries: Vec<_> = (0..1000).map(insert).collect();
+    let mut operations = [0; 4];
+    for dispatch in dispatch(&entries, at_most(4, 10, 10_000)) {
+        let Dispatch::Batch(batch) = dispatch else {
+            panic!("{dispatch:?}");
+        };
+        operations[batch.lane()] += batch.operations();
+    }
+    assert_eq!(operations.iter().sum::<usize>(), 1000);
+    for operations in operations {
+        assert!((150..350).contains(&operations), "{operations}");
+    }
+}
+
+#[test]
+fn a_command_waits_for_everything_before_it_and_everything_after_it_waits_for_it() {
+    let entries = [
+        drop_of("a"),
+        insert(0),
+        insert(1),
+        drop_of("b"),
+        drop_of("c"),
+        insert(3),
+    ];
+    let dispatches = dispatch(&entries, at_most(1, 10, 10_000));
+    assert_eq!(shape(&dispatches), [1, 0, 2, 0, 1, 0, 1, 0, 1]);
+    // A batch that was full before is waited for, too.
+    let entries = [insert(0), insert(1), drop_of("b")];
+    let dispatches = dispatch(&entries, at_most(1, 1, 10_000));
+    assert_eq!(shape(&dispatches), [1, 1, 0, 1, 0]);
+    assert!(dispatch(&[], BatchOptions::default()).is_empty());
+}
+
+#[test]
+fn defaults_are_what_their_documentation_says() {
+    let options = BatchOptions::default();
+    assert_eq!((options.lanes.get(), options.operations.get()), (4, 1000));
+    assert_eq!(options.command_bytes, 1 << 20);
+    assert!(!options.bypass_document_validation);
+}
+
+/// mongorestore leaves the replaced collection behind, as `tmpXXXXX.rename`.
+#[test]
+fn a_rename_over_a_collection_drops_it_by_the_uuid_that_it_has_at_the_target() {
+    let binary = |byte| Binary {
+        subtype: BinarySubtype::Uuid,
+        bytes: vec![byte; 16],
+    };
+    let rename = |target: Binary| {
+        rawdoc! { "op": "c", "ns": "shop.$cmd", "o": {
+            "renameCollection": "shop.a", "to": "shop.b.c", "dropTarget": target, "stayTemp": false,
+        }, "o2": { "numRecords": 1 } }
+    };
+    let options = BatchOptions::default().bypass_document_validation(true);
+    let dispatches = dispatch(&[rename(binary(1))], options);
+    let [Dispatch::Batch(batch), Dispatch::Wait] = dispatches.as_slice() else {
+        panic!("{dispatches:?}");
+    };
+    assert_eq!(batch.replaces(), Some(&Namespace::new("shop", "b.c")));
+    let sent = |binary| {
+        rawdoc! {
+            "applyOps": [rename(binary)], "allowAtomic": false, "bypassDocumentValidation": true,
+        }
+    };
+    assert_eq!(batch.command(), sent(binary(1)).as_ref());
+    let replaced = batch.clone().replace([2; 16]);
+    assert_eq!(replaced.command(), sent(binary(2)).as_ref());
+    assert_eq!(replaced.replaces(), batch.replaces());
+
+    let other = only(dispatch(&[insert(1)], options));
+    assert_eq!(other.replaces(), None);
+    let command = other.command().to_owned();
+    assert_eq!(other.replace([2; 16]).command(), command.as_ref());
+}

@@ -1,0 +1,97 @@
+//! What a `collMod` does to an index.
+
+use bson::{RawDocument, RawDocumentBuf};
+use rdump_format::InvalidBson;
+use rdump_format::element::{Element, Elements, Value};
+
+use super::IndexChoice;
+use crate::document::DocumentBuilder;
+
+/// The part `index` of a `collMod`, understood.
+#[derive(Debug)]
+pub(crate) struct CollMod<'a> {
+    pub(crate) which: IndexChoice<'a>,
+    set: Vec<Element<'a>>,
+    /// What an option that is set rules out.
+    unset: Option<&'static [u8]>,
+}
+
+/// Why it is not understood.
+#[derive(Debug)]
+pub(crate) enum CollModFault {
+    Bson(InvalidBson),
+    /// What it should be instead.
+    Wrong(&'static str),
+}
+
+impl From<InvalidBson> for CollModFault {
+    fn from(source: InvalidBson) -> Self {
+        Self::Bson(source)
+    }
+}
+
+impl<'a> CollMod<'a> {
+    /// Reads the value of `index`.
+    pub(crate) fn parse(index: Value<'a>) -> Result<Self, CollModFault> {
+        let Value::Document(index) = index else {
+            return Err(CollModFault::Wrong("its `index` is no document"));
+        };
+        let (mut name, mut key) = (None, None);
+        let (mut set, mut unset) = (Vec::new(), None);
+        for element in Elements::of(index.bytes)? {
+            let element = element?;
+            match (element.name, element.value) {
+                (b"name", Value::String(text)) => name = Some(text),
+                (b"keyPattern", Value::Document(pattern)) => key = Some(pattern.bytes),
+                (b"expireAfterSeconds" | b"hidden" | b"prepareUnique", _) => set.push(element),
+                (b"unique", Value::Bool(flag)) => {
+                    unset = flag.then_some(b"forceNonUnique".as_slice()).or(unset);
+                    set.push(element);
+                }
+                (b"forceNonUnique", Value::Bool(flag)) => {
+                    unset = flag.then_some(b"unique".as_slice()).or(unset);
+                    set.push(element);
+                }
+                _ => {
+                    return Err(CollModFault::Wrong(
+                        "its `index` has an option that is not known, or of a wrong type",
+                    ));
+                }
+            }
+        }
+        let which = match (name, key) {
+            (Some(name), None) => IndexChoice::Name(name),
+            (None, Some(key)) => IndexChoice::Key(key),
+            _ => {
+                return Err(CollModFault::Wrong(
+                    "its `index` names no one index, by either name or key",
+                ));
+            }
+        };
+        Ok(Self { which, set, unset })
+    }
+
+    /// The changed specification. Options keep their place; new ones go to the end.
+    pub(super) fn apply(&self, spec: &RawDocument) -> RawDocumentBuf {
+        let mut changed = DocumentBuilder::new();
+        let mut left = self.set.clone();
+        left.retain(|set| Some(set.name) != self.unset);
+        for element in Elements::of(spec.as_bytes())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if Some(element.name) == self.unset {
+                continue;
+            }
+            match left.iter().position(|set| set.name == element.name) {
+                Some(position) => changed.copy(&left.remove(position)),
+                None => changed.copy(&element),
+            }
+        }
+        for element in left {
+            changed.copy(&element);
+        }
+        changed.build()
+    }
+}

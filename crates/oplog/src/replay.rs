@@ -1,0 +1,365 @@
+//! Replays an oplog: turns entries into what has to be done to the target.
+
+mod command;
+mod operation;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use rdump_format::Namespace;
+
+pub use operation::Operation;
+
+use crate::entry::EntryError;
+use crate::index_catalog::IndexCatalog;
+use crate::lane;
+use crate::transaction::{self, Part, TransactionId, Transactions, UnfinishedTransaction};
+use crate::{Entry, OpTime, OpTimeLimit, filter};
+
+/// How deep `applyOps` may be nested. Servers refuse what is deeper, and write two at most.
+pub(crate) const MAX_DEPTH: usize = 10;
+
+/// What replay must know of the server that operations are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayTarget {
+    /// The first three numbers of its version.
+    pub version: [u32; 3],
+}
+
+impl ReplayTarget {
+    /// A server of this version.
+    #[must_use]
+    pub const fn new(version: [u32; 3]) -> Self {
+        Self { version }
+    }
+}
+
+/// How an oplog is replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayOptions {
+    /// Where it ends. Default: at its end.
+    pub limit: OpTimeLimit,
+    /// Leaves the UUIDs of collections in the operations: for a target whose collections have those of
+    /// the source. Default: no.
+    pub preserve_uuid: bool,
+}
+
+impl ReplayOptions {
+    /// Sets where it ends.
+    #[must_use]
+    pub fn limit(mut self, limit: OpTimeLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Sets whether the UUIDs of collections stay in the operations.
+    #[must_use]
+    pub fn preserve_uuid(mut self, preserve: bool) -> Self {
+        self.preserve_uuid = preserve;
+        self
+    }
+}
+
+/// Takes the entries of an oplog, in order, and gives the operations that bring a target to the same
+/// state.
+///
+/// What is passed over, unpacked, buffered or refused is what mongorestore does so; indexes are not built
+/// but kept in an [`IndexCatalog`].
+///
+/// # Examples
+///
+/// ```
+/// use rdump_oplog::{IndexCatalog, Replay, ReplayOptions, ReplayTarget, Step};
+///
+/// let target = ReplayTarget::new([6, 0, 5]);
+/// let mut replay = Replay::new(target, ReplayOptions::default(), IndexCatalog::new());
+/// let entry = bson::rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": 1 }, "wall": 7 };
+/// let mut steps = Vec::new();
+/// replay.push(entry.as_bytes(), &mut steps)?;
+///
+/// let [Step::Apply(operation)] = steps.as_slice() else {
+///     panic!("{steps:?}");
+/// };
+/// let sent = bson::rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": 1 } };
+/// assert_eq!(operation.document(), sent.as_ref());
+/// # Ok::<(), rdump_oplog::ReplayError>(())
+/// ```
+#[derive(Debug)]
+pub struct Replay {
+    target: ReplayTarget,
+    options: ReplayOptions,
+    catalog: IndexCatalog,
+    transactions: Transactions,
+    limit_reached: bool,
+    applied: u64,
+}
+
+impl Replay {
+    /// Starts with the indexes that the collections of the dump are to have.
+    #[must_use]
+    pub fn new(target: ReplayTarget, options: ReplayOptions, catalog: IndexCatalog) -> Self {
+        Self {
+            target,
+            options,
+            catalog,
+            transactions: Transactions::default(),
+            limit_reached: false,
+            applied: 0,
+        }
+    }
+
+    /// Takes the next entry and appends to `steps`, in order, what has to be done about it.
+    ///
+    /// After the limit was reached nothing is done about any entry.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError`] when it cannot be read or replayed. What came before that in the same entry is in
+    /// `steps`; nothing after it can be replayed.
+    pub fn push(&mut self, entry: &[u8], steps: &mut Vec<Step>) -> Result<(), ReplayError> {
+        self.take(&Entry::parse(entry)?, 0, steps)
+    }
+
+    /// Whether there was something at or after the limit, so that no further entry has to be read.
+    pub fn limit_reached(&self) -> bool {
+        self.limit_reached
+    }
+
+    /// How much is kept in memory of transactions that are not decided yet, in bytes.
+    pub fn buffered_bytes(&self) -> u64 {
+        self.transactions.buffered_bytes()
+    }
+
+    /// How many operations were replayed so far, counted as mongorestore counts: commands that only
+    /// changed the catalog, and an `applyOps` beside what is inside, are among them.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The indexes that collections are to have by now.
+    pub fn catalog(&self) -> &IndexCatalog {
+        &self.catalog
+    }
+
+    /// Ends the oplog: gives the indexes to build and the transactions that were not replayed.
+    #[must_use]
+    pub fn finish(self) -> Replayed {
+        Replayed {
+            catalog: self.catalog,
+            applied: self.applied,
+            unfinished: self.transactions.into_unfinished(),
+        }
+    }
+
+    /// `depth` is the number of `applyOps` around it.
+    fn take(
+        &mut self,
+        entry: &Entry<'_>,
+        depth: usize,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), ReplayError> {
+        if self.limit_reached || filter::is_skipped(entry) {
+            return Ok(());
+        }
+        if !self.options.limit.allows(entry.at()) {
+            self.limit_reached = true;
+            return Ok(());
+        }
+        match transaction::part(entry)? {
+            Some((id, part)) => self.transaction(id, part, entry, depth, steps),
+            None => self.apply(entry, depth, steps),
+        }
+    }
+
+    fn transaction(
+        &mut self,
+        id: TransactionId<'_>,
+        part: Part,
+        entry: &Entry<'_>,
+        depth: usize,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), ReplayError> {
+        if part == Part::Operations {
+            if !self.transactions.keep(id, entry) {
+                steps.push(Step::Notice(Notice::TransactionStartMissing {
+                    at: entry.at(),
+                    number: id.number,
+                }));
+            }
+            return Ok(());
+        }
+        let kept = self.transactions.take(id);
+        if part == Part::Abort {
+            return Ok(());
+        }
+        let is_whole = kept.is_some() || (part == Part::Last && transaction::is_first(entry));
+        if !is_whole {
+            steps.push(Step::Notice(Notice::TransactionStartMissing {
+                at: entry.at(),
+                number: id.number,
+            }));
+        }
+        for entry in kept.into_iter().flatten() {
+            self.inner(&Entry::parse(&entry)?, depth, steps)?;
+        }
+        if part == Part::Last {
+            self.inner(entry, depth, steps)?;
+        }
+        Ok(())
+    }
+
+    /// Takes every operation inside of an `applyOps`.
+    fn inner(
+        &mut self,
+        entry: &Entry<'_>,
+        depth: usize,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), ReplayError> {
+        if depth >= MAX_DEPTH {
+            return Err(ReplayError::TooDeep { at: entry.at() });
+        }
+        for operation in entry.inner(entry.command()?)? {
+            self.take(&operation?, depth.saturating_add(1), steps)?;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        entry: &Entry<'_>,
+        depth: usize,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), ReplayError> {
+        let (at, namespace) = (entry.at(), entry.namespace());
+        if namespace.is_empty() {
+            return Err(EntryError::Missing { field: "ns", at }.into());
+        }
+        self.applied = self.applied.saturating_add(1);
+        match entry.operation() {
+            "i" | "u" | "d" => {
+                self.check_buckets(namespace, at)?;
+                let lane = lane::of(entry, &self.catalog)?;
+                let operation = Operation::new(entry, entry.object()?, lane, self.options)?;
+                steps.push(Step::Apply(operation));
+                Ok(())
+            }
+            "c" => self.command(entry, depth, steps),
+            other => Err(ReplayError::UnknownOperation {
+                operation: other.into(),
+                at,
+            }),
+        }
+    }
+
+    /// Refuses what happened to the buckets of a time-series collection if the target keeps none.
+    fn check_buckets(&self, namespace: &str, at: OpTime) -> Result<(), ReplayError> {
+        if self.target.version >= [8, 3, 0] && filter::is_buckets(namespace) {
+            return Err(ReplayError::Buckets {
+                namespace: namespace.into(),
+                at,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What has to be done next.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// Apply this operation.
+    Apply(Operation),
+    /// Tell a person.
+    Notice(Notice),
+}
+
+/// Something about the oplog that a person should know; `Display` is one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// An index was changed that is not in the catalog, so that it will not be there after the restore
+    /// either.
+    UnknownIndex {
+        /// When it was changed.
+        at: OpTime,
+        /// The collection.
+        namespace: Namespace,
+    },
+    /// The oplog begins in the middle of a transaction, of which only the rest can be replayed.
+    TransactionStartMissing {
+        /// The first entry that is there.
+        at: OpTime,
+        /// The number of the transaction in its session.
+        number: i64,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownIndex { at, namespace } => write!(
+                f,
+                "an index of {namespace} that the dump does not have was changed by `collMod` at {at}"
+            ),
+            Self::TransactionStartMissing { at, number } => write!(
+                f,
+                "transaction {number} with an entry at {at} began before the oplog does; what is missing is not replayed"
+            ),
+        }
+    }
+}
+
+/// What is left after the last entry.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Replayed {
+    /// The indexes to build.
+    pub catalog: IndexCatalog,
+    /// How many operations were replayed; see [`Replay::applied`].
+    pub applied: u64,
+    /// The transactions that were not decided, of which nothing was replayed; the oldest first.
+    pub unfinished: Vec<UnfinishedTransaction>,
+}
+
+/// Why an entry cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message is its documentation")]
+#[non_exhaustive]
+pub enum ReplayError {
+    #[error(transparent)]
+    Entry {
+        #[from]
+        source: EntryError,
+    },
+    #[error("unknown operation {operation:?} in the oplog entry at {at}")]
+    UnknownOperation { operation: Box<str>, at: OpTime },
+    #[error("unknown oplog command name {command:?} at {at} on {namespace}")]
+    UnknownCommand {
+        command: Box<str>,
+        namespace: Box<str>,
+        at: OpTime,
+    },
+    #[error("cannot replay `{command}` at {at} on {namespace}: {fault}")]
+    Command {
+        command: &'static str,
+        namespace: Box<str>,
+        at: OpTime,
+        fault: &'static str,
+    },
+    #[error(
+        "cannot replay `upgradeDowngradeViewlessTimeseries` at {at} on {namespace}: this oplog crosses a timeseries \
+         format conversion, by a change of the feature compatibility version between 8.x and 9.0; a limit before it \
+         makes the rest replayable"
+    )]
+    TimeseriesConversion { namespace: Box<str>, at: OpTime },
+    #[error(
+        "cannot replay the operation at {at} on {namespace}: servers from 8.3 have no collections of buckets, and this \
+         oplog is of an older one"
+    )]
+    Buckets { namespace: Box<str>, at: OpTime },
+    #[error("`applyOps` at {at} is nested more than {MAX_DEPTH} times")]
+    TooDeep { at: OpTime },
+}
