@@ -6,12 +6,11 @@ mod tests;
 use std::num::NonZeroUsize;
 
 use bson::{RawDocument, RawDocumentBuf};
-use rdump_format::Namespace;
 use rdump_format::element::{Elements, Value};
 
-use crate::Operation;
 use crate::document::DocumentBuilder;
 use crate::lane::Lane;
+use crate::{Operation, Rename};
 
 /// The longest command of more than one operation, in bytes: what servers take for a document.
 const MAX_COMMAND_BYTES: u64 = 16 * 1024 * 1024;
@@ -231,8 +230,9 @@ impl BatchBuilder {
         Some(Batch {
             lane,
             operations: full.operations,
+            bypass_document_validation: bypass,
             command: full.command.build(),
-            alone: None,
+            rename: None,
         })
     }
 }
@@ -242,9 +242,10 @@ impl BatchBuilder {
 pub struct Batch {
     lane: usize,
     operations: usize,
+    bypass_document_validation: bool,
     command: RawDocumentBuf,
-    /// An operation that replaces a collection, and whether validators are bypassed.
-    alone: Option<(Operation, bool)>,
+    /// The one operation, if it is a rename.
+    rename: Option<Operation>,
 }
 
 impl Batch {
@@ -253,9 +254,9 @@ impl Batch {
         builder.push(operation.document());
         let batch = builder.build(0);
         let batch = batch.expect("an operation was pushed");
-        let replaces = operation.replaces.is_some();
+        let is_rename = operation.rename.is_some();
         Self {
-            alone: replaces.then_some((operation, bypass_document_validation)),
+            rename: is_rename.then_some(operation),
             ..batch
         }
     }
@@ -285,34 +286,62 @@ impl Batch {
     /// The operation at this position, for [`Entry::parse`](crate::Entry::parse) to say what it was.
     #[must_use]
     pub fn operation(&self, position: usize) -> Option<&RawDocument> {
+        self.documents().nth(position)
+    }
+
+    fn documents(&self) -> impl Iterator<Item = &RawDocument> {
         let elements = |document| Elements::of(document).into_iter().flatten().flatten();
-        let operations = match elements(self.command.as_bytes()).next()?.value {
-            Value::Array(operations) => operations.bytes,
-            _ => return None,
+        let array = elements(self.command.as_bytes()).next();
+        let operations = match array.map(|array| array.value) {
+            Some(Value::Array(operations)) => operations.bytes,
+            _ => &[],
         };
-        match elements(operations).nth(position)?.value {
+        elements(operations).filter_map(|element| match element.value {
             Value::Document(operation) => RawDocument::from_bytes(operation.bytes).ok(),
             _ => None,
-        }
+        })
     }
 
-    /// The collection that this batch, a `renameCollection`, drops because the renamed one takes its
-    /// name.
+    /// What is left to send when the operation at this position failed because its collection is not
+    /// there (`NamespaceNotFound`): what comes after it, without all else on that collection.
     ///
-    /// The oplog knows it by its UUID at the source. A server that is told to drop a collection of
-    /// another UUID than the one that is there moves that one to a name of its own making instead,
-    /// `tmpXXXXX.rename`, where it stays. So look up the UUID at the target, after what is before this
-    /// batch is applied, and tell it to [`replace`](Self::replace).
+    /// Servers do not create a collection for an operation, and a dump does not have the ones that were
+    /// dropped before it came to them. Only a later drop makes it right to go on:
+    /// [`Replayed::dropped_after`](crate::Replayed::dropped_after).
     #[must_use]
-    pub fn replaces(&self) -> Option<&Namespace> {
-        self.alone.as_ref()?.0.replaces.as_ref()
+    pub fn without_missing(&self, position: usize) -> Option<Self> {
+        let namespace = |operation: &RawDocument| operation.get_str("ns").ok().map(str::to_owned);
+        let missing = namespace(self.operation(position)?);
+        let mut rest = BatchBuilder::new(self.bypass_document_validation);
+        for operation in self.documents().skip(position) {
+            if namespace(operation) != missing {
+                rest.push(operation);
+            }
+        }
+        rest.build(self.lane)
     }
 
-    /// Names the collection that is dropped by its UUID at the target.
+    /// The rename that this batch is, unless UUIDs are preserved; then it needs no further thought.
+    ///
+    /// A collection that is there under the new name has to be dropped, and the oplog knows it only by its
+    /// UUID at the source. So look up both names at the target, after what is before this batch is applied.
+    /// If both are there, [`replace`](Self::replace) the one with the new name. Otherwise the server would
+    /// move that one to a name of its own making, `tmpXXXXX.rename`, where it stays.
+    ///
+    /// If the collection is not there under its old name, the dump has it under the new one already. Then
+    /// `replace` would drop just that: send the batch as it is, and it does nothing.
+    #[must_use]
+    pub fn renames(&self) -> Option<&Rename> {
+        self.rename.as_ref()?.rename.as_ref()
+    }
+
+    /// Drops the collection of this UUID, which has the new name at the target.
     #[must_use]
     pub fn replace(self, uuid: [u8; 16]) -> Self {
-        match self.alone {
-            Some((operation, bypass)) => Self::alone(operation.with_replaced_uuid(uuid), bypass),
+        match self.rename {
+            Some(operation) => {
+                Self::alone(operation.dropping(uuid), self.bypass_document_validation)
+            }
             None => self,
         }
     }

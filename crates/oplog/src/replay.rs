@@ -5,14 +5,16 @@ mod operation;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use rdump_format::Namespace;
 
-pub use operation::Operation;
+pub use operation::{Operation, Rename};
 
+use crate::document::DocumentBuilder;
 use crate::entry::EntryError;
-use crate::index_catalog::IndexCatalog;
+use crate::index_catalog::{DefaultCollation, IndexCatalog};
 use crate::lane;
 use crate::transaction::{self, Part, TransactionId, Transactions, UnfinishedTransaction};
 use crate::{Entry, OpTime, OpTimeLimit, filter};
@@ -93,6 +95,8 @@ pub struct Replay {
     options: ReplayOptions,
     catalog: IndexCatalog,
     transactions: Transactions,
+    /// When collections, as `db.collection`, and databases were last dropped, renamed or replaced.
+    dropped: BTreeMap<String, OpTime>,
     limit_reached: bool,
     applied: u64,
 }
@@ -106,6 +110,7 @@ impl Replay {
             options,
             catalog,
             transactions: Transactions::default(),
+            dropped: BTreeMap::new(),
             limit_reached: false,
             applied: 0,
         }
@@ -151,6 +156,7 @@ impl Replay {
             catalog: self.catalog,
             applied: self.applied,
             unfinished: self.transactions.into_unfinished(),
+            dropped: self.dropped,
         }
     }
 
@@ -241,8 +247,10 @@ impl Replay {
         match entry.operation() {
             "i" | "u" | "d" => {
                 self.check_buckets(namespace, at)?;
+                self.create_views(entry, steps);
                 let lane = lane::of(entry, &self.catalog)?;
-                let operation = Operation::new(entry, entry.object()?, lane, self.options)?;
+                let objects = (entry.object()?, entry.object2()?);
+                let operation = Operation::new(entry, objects, lane, self.options);
                 steps.push(Step::Apply(operation));
                 Ok(())
             }
@@ -252,6 +260,22 @@ impl Replay {
                 at,
             }),
         }
+    }
+
+    /// Creates the collection that a new view is put into, which a target has only once it has a view.
+    /// To create it again does nothing.
+    fn create_views(&mut self, entry: &Entry<'_>, steps: &mut Vec<Step>) {
+        let namespace = entry.namespace();
+        let is_views = namespace.strip_prefix(entry.db()) == Some(".system.views");
+        if !is_views || entry.operation() == "d" || self.catalog.find(namespace).is_some() {
+            return;
+        }
+        let mut command = DocumentBuilder::new();
+        command.string("create", "system.views");
+        let operation = Operation::before(entry, command.build().as_bytes());
+        steps.push(Step::Apply(operation));
+        self.catalog
+            .create(namespace.to_owned(), DefaultCollation::Simple, false);
     }
 
     /// Refuses what happened to the buckets of a time-series collection if the target keeps none.
@@ -322,6 +346,21 @@ pub struct Replayed {
     pub applied: u64,
     /// The transactions that were not decided, of which nothing was replayed; the oldest first.
     pub unfinished: Vec<UnfinishedTransaction>,
+    dropped: BTreeMap<String, OpTime>,
+}
+
+impl Replayed {
+    /// Whether the collection was dropped, renamed or replaced after that, before the end of the oplog or
+    /// the limit.
+    ///
+    /// An operation at that time is superfluous, then. So it does no harm that a target cannot apply it,
+    /// because the collection was gone from the source already when the dump came to it. Otherwise the
+    /// target lacks a collection that it should have.
+    #[must_use]
+    pub fn dropped_after(&self, namespace: &Namespace, at: OpTime) -> bool {
+        let is_later = |name: &str| self.dropped.get(name).is_some_and(|dropped| *dropped > at);
+        is_later(&namespace.to_string()) || is_later(&namespace.db)
+    }
 }
 
 /// Why an entry cannot be replayed.

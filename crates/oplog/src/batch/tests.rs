@@ -8,6 +8,7 @@ mod model;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, RawArrayBuf, RawDocumentBuf, rawdoc};
+use rdump_format::Namespace;
 
 use super::*;
 use crate::{
@@ -187,29 +188,57 @@ fn a_rename_over_a_collection_drops_it_by_the_uuid_that_it_has_at_the_target() {
         subtype: BinarySubtype::Uuid,
         bytes: vec![byte; 16],
     };
-    let rename = |target: Binary| {
-        rawdoc! { "op": "c", "ns": "shop.$cmd", "o": {
-            "renameCollection": "shop.a", "to": "shop.b.c", "dropTarget": target, "stayTemp": false,
-        }, "o2": { "numRecords": 1 } }
+    let rename = |object: RawDocumentBuf| rawdoc! { "op": "c", "ns": "shop.$cmd", "o": object, "o2": { "numRecords": 1 } };
+    let plain = rawdoc! { "renameCollection": "shop.a", "to": "shop.b.c", "stayTemp": false };
+    let over = |byte| {
+        let mut object = plain.clone();
+        object.append(bson::cstr!("dropTarget"), binary(byte));
+        rename(object)
     };
     let options = BatchOptions::default().bypass_document_validation(true);
-    let dispatches = dispatch(&[rename(binary(1))], options);
+    let dispatches = dispatch(&[over(1)], options);
     let [Dispatch::Batch(batch), Dispatch::Wait] = dispatches.as_slice() else {
         panic!("{dispatches:?}");
     };
-    assert_eq!(batch.replaces(), Some(&Namespace::new("shop", "b.c")));
-    let sent = |binary| {
+    let renames = batch.renames().unwrap();
+    assert_eq!(renames.from, Namespace::new("shop", "a"));
+    assert_eq!(renames.to, Namespace::new("shop", "b.c"));
+    let sent = |operation| {
         rawdoc! {
-            "applyOps": [rename(binary)], "allowAtomic": false, "bypassDocumentValidation": true,
+            "applyOps": [operation], "allowAtomic": false, "bypassDocumentValidation": true,
         }
     };
-    assert_eq!(batch.command(), sent(binary(1)).as_ref());
+    assert_eq!(batch.command(), sent(rename(plain.clone())).as_ref());
     let replaced = batch.clone().replace([2; 16]);
-    assert_eq!(replaced.command(), sent(binary(2)).as_ref());
-    assert_eq!(replaced.replaces(), batch.replaces());
+    assert_eq!(replaced.command(), sent(over(2)).as_ref());
+    assert_eq!(
+        replaced.clone().replace([3; 16]).command(),
+        replaced.command()
+    );
 
     let other = only(dispatch(&[insert(1)], options));
-    assert_eq!(other.replaces(), None);
+    assert_eq!(other.renames(), None);
     let command = other.command().to_owned();
     assert_eq!(other.replace([2; 16]).command(), command.as_ref());
+}
+
+#[test]
+fn what_is_left_of_a_batch_is_without_the_collection_that_is_missing() {
+    let elsewhere = |id: i32| rawdoc! { "op": "i", "ns": "shop.missing", "o": { "_id": id } };
+    let entries = [insert(1), elsewhere(1), insert(2), elsewhere(2), insert(3)];
+    let options = at_most(1, 100, 10_000).bypass_document_validation(true);
+    let batch = only(dispatch(&entries, options));
+    let rest = batch.without_missing(1).unwrap();
+    let command = rawdoc! {
+        "applyOps": [insert(2), insert(3)], "allowAtomic": false, "bypassDocumentValidation": true,
+    };
+    assert_eq!((rest.lane(), rest.operations()), (batch.lane(), 2));
+    assert_eq!(rest.command(), command.as_ref());
+    assert!(batch.without_missing(4).is_none());
+    assert!(batch.without_missing(5).is_none());
+    assert!(
+        only(dispatch(&[elsewhere(1), elsewhere(2)], options))
+            .without_missing(0)
+            .is_none()
+    );
 }

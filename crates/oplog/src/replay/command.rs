@@ -4,7 +4,7 @@ use bson::RawDocumentBuf;
 use rdump_format::element::{Element, Value};
 use rdump_format::{BUCKETS_PREFIX, Namespace};
 
-use super::{Notice, Operation, Replay, ReplayError, Step};
+use super::{Notice, Operation, Rename, Replay, ReplayError, Step};
 use crate::Entry;
 use crate::document::DocumentBuilder;
 use crate::entry::{Command, EntryError};
@@ -71,8 +71,15 @@ impl Replay {
             "collMod" => return self.coll_mod(&cx, steps),
             "create" => return self.create(&cx, steps),
             "renameCollection" => return self.rename(&cx, steps),
-            "drop" => self.catalog.drop_collection(&cx.collection()?),
-            "dropDatabase" => self.catalog.drop_database(entry.db()),
+            "drop" => {
+                let collection = cx.collection()?;
+                self.catalog.drop_collection(&collection);
+                self.dropped.insert(collection, entry.at());
+            }
+            "dropDatabase" => {
+                self.catalog.drop_database(entry.db());
+                self.dropped.insert(entry.db().to_owned(), entry.at());
+            }
             "convertToCapped" => self.catalog.convert_to_capped(cx.collection()?),
             _ => {}
         }
@@ -81,7 +88,13 @@ impl Replay {
     }
 
     fn operation(&self, cx: &Context<'_, '_>, object: &[u8]) -> Result<Operation> {
-        Ok(Operation::new(cx.entry, object, Lane::Alone, self.options)?)
+        let object2 = match cx.name {
+            // Since 8.3 it has what the storage engine of that server calls the collection.
+            "create" => None,
+            _ => cx.entry.object2()?,
+        };
+        let objects = (object, object2);
+        Ok(Operation::new(cx.entry, objects, Lane::Alone, self.options))
     }
 
     /// `{createIndexes: <collection>, v: 2, key: {…}, name: …, …}`: one index in each entry.
@@ -196,7 +209,9 @@ impl Replay {
         Ok(())
     }
 
-    /// `{renameCollection: "<db>.<from>", to: "<db>.<to>", dropTarget: <UUID> | true}`.
+    /// `{renameCollection: "<db>.<from>", to: "<db>.<to>", dropTarget: <UUID>}`.
+    ///
+    /// The target knows that UUID only if it has those of the source.
     fn rename(&mut self, cx: &Context<'_, '_>, steps: &mut Vec<Step>) -> Result<()> {
         let Some(Value::String(to)) = cx.field("to")? else {
             return Err(cx.fault("it does not say what the collection is renamed to"));
@@ -204,12 +219,26 @@ impl Replay {
         let (from, to) = (cx.text(cx.command.subject)?, cx.text(Value::String(to))?);
         self.check_buckets(from, cx.entry.at())?;
         self.check_buckets(to, cx.entry.at())?;
-        let mut operation = self.operation(cx, cx.command.object)?;
-        let drops = !matches!(cx.field("dropTarget")?, None | Some(Value::Bool(false)));
-        if drops && !self.options.preserve_uuid {
-            operation = operation.replacing(namespace(to));
-        }
+        let operation = if self.options.preserve_uuid {
+            self.operation(cx, cx.command.object)?
+        } else {
+            let mut command = DocumentBuilder::new();
+            for element in cx.elements()? {
+                let element = element?;
+                if element.name != b"dropTarget" {
+                    command.copy(&element);
+                }
+            }
+            let operation = self.operation(cx, command.build().as_bytes())?;
+            operation.renaming(Rename {
+                from: namespace(from),
+                to: namespace(to),
+            })
+        };
         self.catalog.rename(from, to);
+        for gone in [from, to] {
+            self.dropped.insert(gone.to_owned(), cx.entry.at());
+        }
         steps.push(Step::Apply(operation));
         Ok(())
     }

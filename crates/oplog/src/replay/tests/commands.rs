@@ -176,6 +176,86 @@ fn whether_record_ids_are_replicated_is_left_to_the_target() {
     sent_as_they_are(&done, &[rawdoc! { "create": "new", "validator": {} }]);
 }
 
+/// Servers from 8.3 write them.
+#[test]
+fn what_a_storage_engine_calls_a_collection_is_not_sent() {
+    let entry = rawdoc! {
+        "op": "c", "ns": "shop.$cmd", "o": { "create": "new" }, "o2": { "catalogId": 7_i64, "ident": "c-7" },
+    };
+    let bare = rawdoc! { "op": "c", "ns": "shop.$cmd", "o": { "create": "new" } };
+    assert_eq!(sent(&[entry]), [bare]);
+    let drop =
+        rawdoc! { "op": "c", "ns": "shop.$cmd", "o": { "drop": "x" }, "o2": { "numRecords": 1 } };
+    assert_eq!(sent(from_ref(&drop)), [drop]);
+}
+
+/// mongorestore fails: a target without views does not have the collection.
+#[test]
+fn the_collection_that_views_are_in_is_created_before_the_first_view() {
+    let write = |operation: &str, db: &str| {
+        let ns = format!("{db}.system.views");
+        rawdoc! { "ts": ts(5), "op": operation, "ns": ns, "o": { "_id": "v" }, "o2": { "_id": "v" } }
+    };
+    let create = |db: &str| {
+        let ns = format!("{db}.$cmd");
+        rawdoc! { "ts": ts(5), "op": "c", "ns": ns, "o": { "create": "system.views" } }
+    };
+    let mut replay = replay();
+    let entries = [
+        write("d", "a"),
+        write("i", "a"),
+        write("i", "a"),
+        create("b"),
+        write("u", "b"),
+        write("u", "c"),
+        insert(5, 1),
+    ];
+    let done = push(&mut replay, &entries).unwrap();
+    let [delete, first, second, made, update, other, last] = entries;
+    let expected = [
+        delete,
+        create("a"),
+        first,
+        second,
+        made,
+        update,
+        create("c"),
+        other,
+        last,
+    ];
+    assert_eq!(done.sent, expected);
+    assert_eq!(replay.applied(), 7, "what is made up does not count");
+}
+
+/// mongorestore fails on what was written to a collection that the dump does not have any more.
+#[test]
+fn what_was_dropped_after_an_operation_is_known() {
+    let mut replay = replay();
+    let entries = [
+        command(5, rawdoc! { "drop": "a" }),
+        command(6, rawdoc! { "renameCollection": "shop.b", "to": "shop.c" }),
+        rawdoc! { "ts": ts(7), "op": "c", "ns": "gone.$cmd", "o": { "dropDatabase": 1 } },
+        command(3, rawdoc! { "drop": "d" }),
+        command(8, rawdoc! { "drop": "d" }),
+    ];
+    push(&mut replay, &entries).unwrap();
+    let replayed = replay.finish();
+    for (db, collection, last) in [
+        ("shop", "a", 4),
+        ("shop", "b", 5),
+        ("shop", "c", 5),
+        ("gone", "x", 6),
+        ("shop", "d", 7),
+        ("shop", "e", 0),
+    ] {
+        let namespace = Namespace::new(db, collection);
+        for time in 1..10 {
+            let dropped = replayed.dropped_after(&namespace, ts(time).into());
+            assert_eq!(dropped, time <= last, "{namespace} {time}");
+        }
+    }
+}
+
 /// TOOLS-4071, TOOLS-4075, TOOLS-4105.
 #[test]
 fn the_part_of_a_coll_mod_about_an_index_goes_to_the_catalog_alone() {
@@ -241,19 +321,18 @@ fn a_coll_mod_of_an_index_that_is_not_in_the_dump_is_told_and_the_rest_sent() {
 /// mongorestore builds the indexes of the old name.
 #[test]
 fn a_rename_is_sent_and_moves_the_indexes() {
-    for over in [
-        rawdoc! { "renameCollection": "shop.x", "to": "shop.y", "stayTemp": false },
-        rawdoc! { "renameCollection": "shop.x", "to": "shop.y", "dropTarget": uuid() },
-        rawdoc! { "renameCollection": "shop.x", "to": "shop.y", "dropTarget": true },
-    ] {
+    let plain = rawdoc! { "renameCollection": "shop.x", "to": "shop.y", "stayTemp": false };
+    let mut over = plain.clone();
+    over.append(bson::cstr!("dropTarget"), uuid());
+    for rename in [plain.clone(), over] {
         let mut catalog = catalog(&[spec()]);
         let other = rawdoc! { "key": { "b": 1 }, "name": "b_1" };
         catalog.insert(
             &Namespace::new("shop", "y"),
             CollectionIndexes::default().specs(vec![other]),
         );
-        let (done, catalog) = replayed([6, 0, 5], catalog, from_ref(&over));
-        sent_as_they_are(&done, &[over]);
+        let (done, catalog) = replayed([6, 0, 5], catalog, &[rename]);
+        sent_as_they_are(&done, from_ref(&plain));
         assert!(collection(&catalog, "x").is_none());
         assert_eq!(specs(&catalog, "y"), [spec()]);
     }
@@ -267,28 +346,33 @@ fn a_rename_to_another_database_moves_the_indexes_there() {
     assert_eq!(moved.specs, [spec()]);
 }
 
+/// A UUID of the source says nothing at the target, and with one that the target knows the server drops
+/// that collection even if there is none to rename.
 #[test]
-fn a_collection_is_replaced_by_its_uuid_at_the_target_unless_uuids_are_preserved() {
-    let replaces = |options: ReplayOptions, object: RawDocumentBuf| {
+fn a_rename_names_no_collection_to_drop_unless_uuids_are_preserved() {
+    let renamed = |options: ReplayOptions, object: &RawDocumentBuf| {
         let mut replay = Replay::new(TARGET, options, IndexCatalog::new());
         let mut steps = Vec::new();
-        let entry = command(5, object);
+        let entry = command(5, object.clone());
         replay.push(entry.as_bytes(), &mut steps).unwrap();
         match steps.pop() {
-            Some(Step::Apply(operation)) => operation.replaces,
+            Some(Step::Apply(operation)) => operation,
             other => panic!("{other:?}"),
         }
     };
-    let over = rawdoc! { "renameCollection": "shop.x", "to": "shop.y", "dropTarget": uuid() };
+    let plain = rawdoc! { "renameCollection": "shop.x", "to": "shop.y.z" };
+    let over = rawdoc! { "renameCollection": "shop.x", "to": "shop.y.z", "dropTarget": uuid() };
     let options = ReplayOptions::default();
-    let target = Some(Namespace::new("shop", "y"));
-    assert_eq!(replaces(options, over.clone()), target);
-    assert_eq!(replaces(options.preserve_uuid(true), over), None);
-    for plain in [
-        rawdoc! { "renameCollection": "shop.x", "to": "shop.y" },
-        rawdoc! { "renameCollection": "shop.x", "to": "shop.y", "dropTarget": false },
-    ] {
-        assert_eq!(replaces(options, plain), None);
+    for object in [&plain, &over] {
+        let operation = renamed(options, object);
+        assert_eq!(operation.document().get_document("o").unwrap(), &*plain);
+        let rename = operation.rename.unwrap();
+        assert_eq!(rename.from, Namespace::new("shop", "x"));
+        assert_eq!(rename.to, Namespace::new("shop", "y.z"));
+
+        let operation = renamed(options.preserve_uuid(true), object);
+        assert_eq!(operation.document().get_document("o").unwrap(), &**object);
+        assert_eq!(operation.rename, None);
     }
 }
 
