@@ -36,6 +36,12 @@ fn replay(input: &[u8], mut replay: Replay) {
     for entry in documents(input).map_while(Result::ok) {
         let _ = check_captured(entry);
         let outcome = replay.push(entry, &mut steps);
+        let buffered = replay.buffered_bytes();
+        assert!(
+            buffered <= input.len() as u64,
+            "{buffered} bytes are kept of {}",
+            input.len()
+        );
         for step in steps.drain(..) {
             match step {
                 Step::Apply(operation) => {
@@ -64,6 +70,9 @@ fn replay(input: &[u8], mut replay: Replay) {
             assert_eq!(elements.expect("so was this").len(), 3);
             for position in 0..batch.operations() {
                 assert!(batch.operation(position).is_some());
+                if let Some(rest) = batch.without_missing(position) {
+                    assert!(rest.operations() < batch.operations() - position);
+                }
             }
             packed += batch.operations();
             let _ = batch.replace([7; 16]);
