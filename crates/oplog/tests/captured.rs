@@ -1,4 +1,4 @@
-//! Oplogs that MongoDB 6.0.5 wrote while a client did what their names say.
+//! Oplogs that MongoDB 6.0.5 wrote while a client did what their names say, and a part of one of 4.4.2.
 //!
 //! Large transactions are made small by `maxNumberOfTransactionOperationsInSingleOplogEntry`, but for the one in
 //! `large-transaction`, of 20 MiB, which holds little and is compressed.
@@ -15,11 +15,12 @@ use rdump_oplog::{
     check_captured,
 };
 
-const CAPTURED: [&str; 8] = [
+const CAPTURED: [&str; 9] = [
     "crud.bson",
     "ddl.bson",
     "feature-version.bson",
     "large-transaction.bson.zst",
+    "mongodb-4.4.bson",
     "rename.bson",
     "system.bson",
     "timeseries.bson",
