@@ -38,6 +38,18 @@ impl Namespace {
         }
     }
 
+    /// What a dump calls the oplog that was captured with it: a collection of no database.
+    #[must_use]
+    pub fn oplog() -> Self {
+        Self::new("", "oplog")
+    }
+
+    /// Whether a dump has the oplog that was captured with it under this name.
+    #[must_use]
+    pub fn is_oplog(&self) -> bool {
+        self.db.is_empty() && self.collection == "oplog"
+    }
+
     /// The namespace that holds the buckets of this time-series collection.
     #[must_use]
     pub fn buckets(&self) -> Self {

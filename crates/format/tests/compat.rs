@@ -29,7 +29,7 @@ fn content(folder: &Path, file: &FileRecord) -> Result<Vec<u8>, Box<dyn Error>> 
     let mut content = Vec::new();
     decoder(file.codec, stored.as_slice())?.read_to_end(&mut content)?;
     assert_eq!(content.len() as u64, file.uncompressed_bytes);
-    if file.kind == FileRole::Data {
+    if file.kind.has_documents() {
         let (mut opened, mut rest) = (Vec::new(), stored.as_slice());
         let mut digester = Digester::new();
         for segment in &file.segments {
@@ -54,7 +54,7 @@ fn folders_of_every_version_are_read() {
             println!("{name}/{}", file.path);
             let content = content(&folder, file).unwrap();
             match file.kind {
-                FileRole::Data => {
+                FileRole::Data | FileRole::Oplog => {
                     let count = documents(&content)
                         .inspect(|document| validate(document.as_ref().unwrap()).unwrap())
                         .count();

@@ -67,14 +67,17 @@ fn content(file: &FileRecord) -> Result<(), ManifestError> {
         .as_ref()
         .map(|namespace| !namespace.db.is_empty() && !namespace.collection.is_empty());
     match (file.kind, named) {
-        (FileRole::Data | FileRole::Metadata, Some(true)) | (FileRole::Prelude, None) => {}
+        (FileRole::Data | FileRole::Metadata, Some(true))
+        | (FileRole::Prelude | FileRole::Oplog, None) => {}
         (FileRole::Data | FileRole::Metadata, _) => return refuse("has no namespace"),
-        (FileRole::Prelude, Some(_)) => return refuse("has a namespace, but is of no collection"),
+        (FileRole::Prelude | FileRole::Oplog, Some(_)) => {
+            return refuse("has a namespace, but is of no collection");
+        }
     }
     if file.codec == Codec::None && file.uncompressed_bytes != file.stored_bytes {
         return refuse("is not compressed, but has another length uncompressed");
     }
-    if file.kind != FileRole::Data {
+    if !file.kind.has_documents() {
         if file.uncompressed_bytes.max(file.stored_bytes) > MAX_METADATA_BYTES {
             return refuse("is too long for what it should hold");
         }

@@ -24,6 +24,9 @@ pub struct RunRecord {
     pub options: serde_json::Value,
     /// How far the namespaces agree on a moment: `snapshot`, `oplog` or `none`.
     pub consistency: String,
+    /// The moment that a restore which replays the oplog brings everything to, `seconds:ordinal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistent_at: Option<String>,
     /// Number of documents dumped.
     pub documents: u64,
     /// Their length, in bytes.
@@ -50,6 +53,7 @@ impl RunRecord {
             source,
             options: serde_json::Value::Null,
             consistency: "none".to_owned(),
+            consistent_at: None,
             documents: 0,
             uncompressed_bytes: 0,
             stored_bytes: 0,
@@ -101,6 +105,16 @@ pub enum FileRole {
     Metadata,
     /// The versions of server and tool.
     Prelude,
+    /// The entries of the oplog from before the first document was read to after the last.
+    Oplog,
+}
+
+impl FileRole {
+    /// Whether files for it are documents, in segments.
+    #[must_use]
+    pub fn has_documents(self) -> bool {
+        matches!(self, Self::Data | Self::Oplog)
+    }
 }
 
 /// One file of the dump.
@@ -120,7 +134,7 @@ pub struct FileRecord {
     pub run: u32,
     /// How it is compressed.
     pub codec: Codec,
-    /// Number of documents; 0 for anything but data.
+    /// Number of documents, or of entries of the oplog; 0 for anything else.
     pub documents: u64,
     /// Length of the content before compression, in bytes.
     pub uncompressed_bytes: u64,
@@ -128,7 +142,7 @@ pub struct FileRecord {
     pub stored_bytes: u64,
     /// Digest of the whole file, as `sha256sum` prints it.
     pub sha256: Digest,
-    /// The segments of data, in the order of the file, contiguous from byte 0 to its end; empty for
+    /// The segments of data and oplog, in the order of the file, contiguous from byte 0 to its end; empty for
     /// anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<SegmentRecord>,

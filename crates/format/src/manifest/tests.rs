@@ -263,6 +263,7 @@ fn records_that_contradict_each_other_are_refused() {
         file(|file| file.codec = Codec::None),
         file(|file| file.kind = FileRole::Metadata),
         file(|file| file.kind = FileRole::Prelude),
+        file(|file| file.kind = FileRole::Oplog),
         file(|file| file.path = "prelude.json".to_owned()),
     ];
     insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
