@@ -71,7 +71,7 @@ pub(crate) fn is_transient(error: &DriverError) -> bool {
     }
 }
 
-/// Codes that end when a failover, a restart, or a cut network does.
+/// Codes that end when a failover, a restart, or a cut network does, or that another read may not meet.
 pub(crate) fn is_transient_code(code: i32) -> bool {
     matches!(
         code,
@@ -81,6 +81,7 @@ pub(crate) fn is_transient_code(code: i32) -> bool {
         | 91    // ShutdownInProgress
         | 112   // WriteConflict
         | 134   // ReadConcernMajorityNotAvailableYet
+        | 136   // CappedPositionLost
         | 189   // PrimarySteppedDown
         | 237   // CursorKilled
         | 262   // ExceededTimeLimit

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Error, Observer, Problem, Result, Source,
+    Counters, Error, Observer, OpTime, Problem, Result, Source,
     context::RunContext,
     media::{DumpHeader, DumpWriter},
 };
@@ -16,6 +16,7 @@ mod authorization;
 mod cursor;
 mod limiter;
 mod namespace;
+mod oplog;
 mod options;
 mod pack;
 mod partition;
@@ -136,7 +137,7 @@ impl Dump {
         if !plan.is_empty() {
             self.cx.unless_cancelled(self.begin(plan)).await?;
             // Cancels by itself, since it has tasks to wait for.
-            report.namespaces = namespace::dump_all(self, plan).await?;
+            (report.namespaces, report.oplog) = namespace::dump_all(self, plan).await?;
             report.documents = report
                 .namespaces
                 .iter()
@@ -172,11 +173,7 @@ impl Dump {
             db: self.options.db.clone(),
             single_collection: self.options.collection.is_some(),
             parallel_collections: self.options.parallel_collections,
-            namespaces: plan
-                .namespaces
-                .iter()
-                .map(|planned| planned.header.clone())
-                .collect(),
+            namespaces: plan.all().map(|planned| planned.header.clone()).collect(),
         };
         for notice in self.writer.begin(&header).await? {
             self.cx.notice(None, notice);
@@ -197,7 +194,10 @@ impl Dump {
         let finished_at = self.cx.now().to_string();
         let mut run = RunRecord::new(source, env!("CARGO_PKG_VERSION"), started_at, finished_at);
         run.options = options;
-        run.consistency = "none".to_owned();
+        if let Some(oplog) = &report.oplog {
+            run.consistency = "oplog".to_owned();
+            run.consistent_at = Some(oplog.end.to_string());
+        }
         run.documents = report.documents;
         run.uncompressed_bytes = report.uncompressed_bytes;
         run.problems = self.cx.problems().iter().map(Problem::to_string).collect();
@@ -212,6 +212,8 @@ impl Dump {
 pub struct DumpReport {
     /// What was dumped, in no set order.
     pub namespaces: Vec<DumpedNamespace>,
+    /// The oplog, if it was captured.
+    pub oplog: Option<DumpedOplog>,
     /// Documents, over all namespaces.
     pub documents: u64,
     /// Their bytes before compression.
@@ -235,6 +237,23 @@ pub struct DumpedNamespace {
     pub namespace: Namespace,
     /// Documents; those of a time-series collection are its buckets.
     pub documents: u64,
+    /// Their bytes before compression.
+    pub uncompressed_bytes: u64,
+    /// Their bytes after compression.
+    pub stored_bytes: u64,
+}
+
+/// What a dump captured of the oplog.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct DumpedOplog {
+    /// The moment of the first entry.
+    pub start: OpTime,
+    /// The moment that a restore which replays it brings everything to.
+    pub end: OpTime,
+    /// Entries.
+    pub entries: u64,
     /// Their bytes before compression.
     pub uncompressed_bytes: u64,
     /// Their bytes after compression.

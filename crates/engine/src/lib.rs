@@ -100,15 +100,15 @@ use std::num::NonZeroUsize;
 
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
-pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace};
+pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog};
 pub use error::{Error, ErrorKind, Result};
 pub use media::{
     ArchiveReader, ArchiveWriter, Discard, FolderReader, FolderReaderOptions, FolderWriter,
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use restore::{
-    NamespaceKind, PlannedNamespace, Restore, RestoreOptions, RestorePlan, RestoreReport,
-    RestoredNamespace,
+    NamespaceKind, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions, RestorePlan,
+    RestoreReport, RestoredNamespace,
 };
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 

@@ -22,6 +22,7 @@ pub(crate) mod manifest;
 pub use archive_reader::ArchiveReader;
 pub use archive_writer::ArchiveWriter;
 pub use discard::Discard;
+pub(crate) use folder_reader::LooseFile;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
 pub use folder_writer::FolderWriter;
 

@@ -16,10 +16,12 @@ mod insert_batch;
 mod insert_reply;
 mod inserter;
 mod loader;
+mod oplog_source;
 mod options;
 mod plan;
 mod planner;
 mod read_back;
+mod replay;
 mod run;
 mod selection;
 mod top_level;
@@ -27,6 +29,7 @@ mod zero_timestamps;
 
 pub use options::RestoreOptions;
 pub use plan::{NamespaceKind, PlannedNamespace, RestorePlan};
+pub use replay::ReplayedOplog;
 
 /// One restore: what is read, where it goes, and who watches.
 ///
@@ -163,7 +166,7 @@ impl Restore {
         if let Some(authorization) = authorization {
             shared.clean_up_authorization(&authorization).await;
         }
-        let namespaces = restored.inspect_err(|_| self.cx.stopped(names.iter()))?;
+        let (namespaces, oplog) = restored.inspect_err(|_| self.cx.stopped(names.iter()))?;
         for namespace in &unlisted {
             let message =
                 "restored from files that the manifest does not list: it could not be verified";
@@ -176,6 +179,7 @@ impl Restore {
                 .map(|namespace| namespace.failed_documents)
                 .sum(),
             namespaces,
+            oplog,
             verified,
             problems: self.cx.problems(),
             retries: self.cx.counters.retries.value(),
@@ -201,6 +205,8 @@ impl Restore {
 pub struct RestoreReport {
     /// The namespaces, in the order of the plan.
     pub namespaces: Vec<RestoredNamespace>,
+    /// The oplog, if one was replayed.
+    pub oplog: Option<ReplayedOplog>,
     /// Documents inserted.
     pub documents: u64,
     /// Documents that the target refused.

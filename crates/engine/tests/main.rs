@@ -8,5 +8,6 @@ mod default_options;
 mod dump;
 mod folder_reader;
 mod made;
+mod oplog;
 mod restore;
 mod verify;

@@ -145,7 +145,7 @@ impl Query {
             // Keeps servers that limit how much a query may scan from refusing, and index scans away.
             None => find.append(cstr!("hint"), rawdoc! { "$natural": 1 }),
         }
-        self.read(find, batches, |_| 0).await.map(drop)
+        self.read(find, batches, |_| Ok(0)).await
     }
 
     /// Reads a range of `_id` in order; after an interruption it goes on where it was.
@@ -177,7 +177,7 @@ impl Query {
                     range.advance(last);
                     retries.progressed();
                 }
-                skip
+                Ok(skip)
             });
             match read.await {
                 Ok(()) if last_part => return Ok(()),
@@ -208,11 +208,12 @@ impl Query {
         rawdoc! { "find": self.collection.as_str(), "filter": filter }
     }
 
-    async fn read(
+    /// Sends what a command gives. `seen` looks at each batch first, and says how many documents of it are known.
+    pub(super) async fn read(
         &self,
         mut find: RawDocumentBuf,
         batches: &mpsc::Sender<Batch>,
-        mut seen: impl FnMut(&RawBatch) -> usize,
+        mut seen: impl FnMut(&RawBatch) -> Result<usize>,
     ) -> Result<(), ReadError> {
         // getMore takes its batch size from the options, find from the command.
         find.append(cstr!("batchSize"), i64::from(self.batch_documents));
@@ -224,7 +225,7 @@ impl Query {
         let mut cursor = cursor.batch().await.map_err(ReadError::of)?;
         while let Some(raw) = cursor.next().await {
             let raw = raw.map_err(ReadError::of)?;
-            let skip = seen(&raw);
+            let skip = seen(&raw).map_err(ReadError::Fatal)?;
             if batches.send(Batch { raw, skip }).await.is_err() {
                 return Err(ReadError::Fatal(Error::internal(
                     "the packer stopped before the reader",

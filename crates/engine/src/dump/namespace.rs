@@ -5,14 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bson::doc;
+use bson::{RawDocumentBuf, Timestamp, cstr, doc};
 use futures::future;
-use mongodb::options::SelectionCriteria;
-use tokio::{sync::mpsc, task::JoinSet};
+use mongodb::options::{ReadConcernLevel, SelectionCriteria};
+use rdump_oplog::OpTime;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use super::{
-    Dump, DumpOptions, DumpPlan, DumpedNamespace,
+    Dump, DumpOptions, DumpPlan, DumpedNamespace, DumpedOplog,
     cursor::{Query, ReadError, ReadFields, batch_bytes, batch_documents},
+    oplog::{self, PlannedOplog, Tail},
     pack::{Job, Packers},
     partition::{self, IdRange},
     plan::PlannedNamespace,
@@ -41,39 +46,60 @@ struct Shared {
     writer: Arc<dyn DumpWriter>,
     options: DumpOptions,
     from: SelectionCriteria,
-    read_concern: Option<bson::RawDocumentBuf>,
+    read_concern: Option<RawDocumentBuf>,
     batch_bytes: u64,
     packers: Arc<Packers>,
 }
 
-/// Dumps the data of every namespace of the plan.
+/// Dumps the data of every namespace of the plan, and the oplog of the meantime if that is asked for.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future ends all tasks; what they were writing is discarded.
-pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedNamespace>> {
+pub(super) async fn dump_all(
+    dump: &Dump,
+    plan: &DumpPlan,
+) -> Result<(Vec<DumpedNamespace>, Option<DumpedOplog>)> {
     let options = dump.options.clone();
-    let read_concern = dump.source.0.client.read_concern();
+    let read_concern = read_concern(&dump.source.0, plan)?;
     let cursors = options
         .parallel_collections
         .get()
         .saturating_mul(options.partitions.get());
     // At least one more, and as many as there are cores, so that packing does not hold up reading.
     let idle = crate::default_parallelism().get().saturating_sub(cursors);
-    let segments = cursors.saturating_add(idle.max(1));
+    let segments = cursors.saturating_add(idle.max(1) + usize::from(plan.oplog.is_some()));
     let shared = Arc::new(Shared {
         cx: dump.cx.clone(),
         deployment: dump.source.0.clone(),
         writer: Arc::clone(&dump.writer),
         from: plan.from.clone(),
-        read_concern: read_concern
-            .map(bson::serialize_to_raw_document_buf)
-            .transpose()
-            .map_err(Error::from_bson)?,
+        read_concern,
         batch_bytes: batch_bytes(round_trip(&dump.source.0, &plan.from).await),
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
     });
+    let (end, until) = watch::channel(None);
+    let documents = async {
+        let dumped = dump_namespaces(&shared, plan).await?;
+        if plan.oplog.is_some() {
+            let (deployment, max_retries) = (&shared.deployment, shared.options.max_retries);
+            let newest = oplog::newest(deployment, max_retries, &shared.cx).await?;
+            end.send_replace(Some(newest));
+        }
+        Ok(dumped)
+    };
+    let oplog = async {
+        match &plan.oplog {
+            Some(oplog) => shared.capture(oplog, until).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    future::try_join(documents, oplog).await
+}
+
+/// Dumps the data of every namespace of the plan, several at once.
+async fn dump_namespaces(shared: &Arc<Shared>, plan: &DumpPlan) -> Result<Vec<DumpedNamespace>> {
     let mut waiting = plan.namespaces.iter();
     let mut tasks = JoinSet::new();
     let mut done = Vec::new();
@@ -87,7 +113,7 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
         };
         while tasks.len() < at_once {
             let Some(planned) = waiting.next() else { break };
-            let (shared, planned) = (Arc::clone(&shared), planned.clone());
+            let (shared, planned) = (Arc::clone(shared), planned.clone());
             tasks.spawn(async move {
                 shared
                     .dump(&planned)
@@ -109,6 +135,33 @@ pub(super) async fn dump_all(dump: &Dump, plan: &DumpPlan) -> Result<Vec<DumpedN
     // What is being written must be gone before the caller hears that it is not.
     tasks.shutdown().await;
     result
+}
+
+/// The read concern of everything that reads documents.
+///
+/// A member that is behind must not give documents from before the oplog that is captured.
+fn read_concern(deployment: &Deployment, plan: &DumpPlan) -> Result<Option<RawDocumentBuf>> {
+    let concern = deployment.client.read_concern();
+    let can_wait = concern.is_none_or(|concern| {
+        matches!(
+            concern.level,
+            ReadConcernLevel::Local | ReadConcernLevel::Majority
+        )
+    });
+    let mut fields = match concern {
+        Some(concern) => bson::serialize_to_raw_document_buf(concern).map_err(Error::from_bson)?,
+        None => RawDocumentBuf::new(),
+    };
+    if let Some(oplog) = plan.oplog.as_ref().filter(|_| can_wait) {
+        fields.append(
+            cstr!("afterClusterTime"),
+            Timestamp {
+                time: oplog.start.seconds,
+                increment: oplog.start.ordinal,
+            },
+        );
+    }
+    Ok((!fields.is_empty()).then_some(fields))
 }
 
 /// How long the server takes to answer what is no work: the shortest of a few times, none if it does not answer.
@@ -172,7 +225,14 @@ impl Shared {
         let mut ranges = self.partitions(planned, &query).await;
         loop {
             let mut progress = Written::default();
-            let error = match self.copy(planned, &query, &ranges, &mut progress).await {
+            let readings = match ranges.as_slice() {
+                [] => vec![Reading::Natural(query.clone())],
+                ranges => {
+                    let range = |range: &IdRange| Reading::Range(query.clone(), range.clone());
+                    ranges.iter().map(range).collect()
+                }
+            };
+            let error = match self.copy(planned, readings, &mut progress).await {
                 Ok(written) => return Ok(written),
                 Err(ReadError::Fatal(error)) => return Err(error),
                 Err(ReadError::Interrupted(error)) => command::error(error),
@@ -201,6 +261,52 @@ impl Shared {
                 .again_after(&self.cx, Some(namespace), what, error)
                 .await?;
         }
+    }
+
+    /// Captures the oplog until it is told where to end.
+    async fn capture(
+        &self,
+        oplog: &PlannedOplog,
+        until: watch::Receiver<Option<OpTime>>,
+    ) -> Result<DumpedOplog> {
+        let (planned, namespace) = (&oplog.planned, &oplog.planned.header.namespace);
+        self.cx.begin(namespace);
+        self.cx.emit(Event::NamespaceStarted {
+            namespace: namespace.clone(),
+            estimated_documents: None,
+            estimated_bytes: None,
+        });
+        let mut query = self.query(planned);
+        // The oplog itself needs no waiting for: an entry that is not there yet comes.
+        query.fields.read_concern = None;
+        let tail = Tail::new(
+            self.cx.clone(),
+            query,
+            oplog.start,
+            until.clone(),
+            !self.deployment.server.is_at_least(4, 4, 0),
+            Retries::new(self.options.max_retries),
+        );
+        let mut progress = Written::default();
+        let copied = self.copy(planned, vec![Reading::Oplog(tail)], &mut progress);
+        let written = copied.await.map_err(|error| match error {
+            ReadError::Fatal(error) => error,
+            ReadError::Interrupted(error) => command::error(error),
+        })?;
+        self.cx.complete(namespace);
+        self.cx.emit(Event::NamespaceFinished {
+            namespace: namespace.clone(),
+            documents: written.documents,
+            failed_documents: 0,
+        });
+        let end = *until.borrow();
+        Ok(DumpedOplog {
+            start: oplog.start,
+            end: end.unwrap_or(oplog.start),
+            entries: written.documents,
+            uncompressed_bytes: written.uncompressed_bytes,
+            stored_bytes: written.stored_bytes,
+        })
     }
 
     fn query(&self, planned: &PlannedNamespace) -> Query {
@@ -245,8 +351,7 @@ impl Shared {
     async fn copy(
         &self,
         planned: &PlannedNamespace,
-        query: &Query,
-        ranges: &[IdRange],
+        readings: Vec<Reading>,
         progress: &mut Written,
     ) -> Result<Written, ReadError> {
         let writer = self
@@ -255,17 +360,12 @@ impl Shared {
             .await
             .map_err(ReadError::Fatal)?;
         let (jobs, packed) = mpsc::channel(4);
-        let readers: Vec<_> = match ranges {
-            [] => vec![None],
-            ranges => ranges.iter().cloned().map(Some).collect(),
-        };
         let mut tasks = JoinSet::new();
-        for range in readers {
+        for reading in readings {
             let reader = Reader {
                 cx: self.cx.clone(),
-                query: query.clone(),
                 namespace: planned.header.namespace.clone(),
-                range,
+                reading,
                 retries: Retries::new(self.options.max_retries),
             };
             tasks.spawn(reader.run(Arc::clone(&self.packers), jobs.clone()));
@@ -356,12 +456,18 @@ impl Shared {
     }
 }
 
-/// Reads one range of a namespace and packs what comes.
+/// What is read, and in which order.
+enum Reading {
+    Natural(Query),
+    Range(Query, IdRange),
+    Oplog(Tail),
+}
+
+/// Reads documents and packs what comes.
 struct Reader {
     cx: RunContext,
-    query: Query,
     namespace: rdump_format::Namespace,
-    range: Option<IdRange>,
+    reading: Reading,
     retries: Retries,
 }
 
@@ -381,10 +487,11 @@ impl Reader {
         let read = async {
             // Dropped at the end, which tells the packer that there is no more.
             let batches = batches;
-            match self.range.take() {
-                None => self.query.read_natural(&batches).await,
-                Some(range) => {
-                    let read = self.query.read_range(
+            match self.reading {
+                Reading::Natural(query) => query.read_natural(&batches).await,
+                Reading::Oplog(tail) => tail.run(&batches).await.map_err(ReadError::Fatal),
+                Reading::Range(query, range) => {
+                    let read = query.read_range(
                         &self.cx,
                         &self.namespace,
                         range,

@@ -22,6 +22,9 @@ pub struct DumpOptions {
     /// Dump the users and roles of [`db`](Self::db) too; needs it, without a collection. Default: false, which leaves
     /// them out unless the whole deployment or `admin` is dumped.
     pub users_and_roles: bool,
+    /// Capture the oplog from before the first document is read to after the last, so that a restore which replays it
+    /// brings everything to one moment; needs a replica set, and everything to be dumped. Default: false.
+    pub oplog: bool,
     /// Namespaces to dump, by pattern, among those that the options above leave. Default: all.
     pub select: Selector,
     /// Dump only views, each as if it were a collection; what [`collection`](Self::collection) names is dumped in any
@@ -61,6 +64,7 @@ impl Default for DumpOptions {
             exclude_collections: Vec::new(),
             exclude_collections_with_prefix: Vec::new(),
             users_and_roles: false,
+            oplog: false,
             select: Selector::default(),
             views_as_collections: false,
             query: None,
@@ -108,6 +112,13 @@ impl DumpOptions {
     #[must_use]
     pub fn users_and_roles(mut self, yes: bool) -> Self {
         self.users_and_roles = yes;
+        self
+    }
+
+    /// Sets whether the oplog is captured meanwhile.
+    #[must_use]
+    pub fn oplog(mut self, yes: bool) -> Self {
+        self.oplog = yes;
         self
     }
 

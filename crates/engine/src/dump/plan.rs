@@ -5,10 +5,15 @@ use std::{collections::HashSet, fmt};
 use bson::{RawDocument, RawDocumentBuf, doc, raw::CString};
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::SelectionCriteria;
-use rdump_format::{Authorization, BUCKETS_PREFIX, CollectionMetadata, Namespace, ext_json};
+use rdump_format::{
+    Authorization, BUCKETS_PREFIX, CollectionMetadata, Namespace, Selector, ext_json,
+};
 use serde::Serialize;
 
-use super::{DumpOptions, authorization};
+use super::{
+    DumpOptions, authorization,
+    oplog::{self, PlannedOplog},
+};
 use crate::{
     Error, Result, ServerInfo, Source,
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
@@ -37,6 +42,7 @@ const CONFIG_COLLECTIONS: [&str; 7] = [
 pub struct DumpPlan {
     /// Users and roles, then those with data by falling size, then those without.
     pub(super) namespaces: Vec<PlannedNamespace>,
+    pub(super) oplog: Option<PlannedOplog>,
     pub(super) from: SelectionCriteria,
 }
 
@@ -73,9 +79,15 @@ impl DumpPlan {
             .map(|planned| &planned.header.namespace)
     }
 
+    /// Everything that is dumped, the oplog last.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PlannedNamespace> {
+        let oplog = self.oplog.iter().map(|oplog| &oplog.planned);
+        self.namespaces.iter().chain(oplog)
+    }
+
     /// Whether there is nothing to dump.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty()
+        self.all().next().is_none()
     }
 
     /// How many documents there may be.
@@ -107,6 +119,9 @@ impl fmt::Display for DumpPlan {
                 )?,
                 None => writeln!(f, "dump {namespace}: the definition only")?,
             }
+        }
+        if let Some(oplog) = &self.oplog {
+            writeln!(f, "dump the oplog from {} on", oplog.start)?;
         }
         Ok(())
     }
@@ -154,6 +169,13 @@ pub(super) async fn plan(
             .unwrap_or_else(|| {
                 SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary)
             }),
+    };
+    let oplog = match options.oplog {
+        true => {
+            let codec = options.compression.codec();
+            Some(oplog::plan(&source.0, codec, options.max_retries, cx).await?)
+        }
+        false => None,
     };
     let catalog = Catalog {
         deployment: &source.0,
@@ -205,7 +227,11 @@ pub(super) async fn plan(
         let authorization = planned.authorization();
         (authorization.is_none(), authorization, !data, bytes)
     });
-    Ok(DumpPlan { namespaces, from })
+    Ok(DumpPlan {
+        namespaces,
+        oplog,
+        from,
+    })
 }
 
 fn check_options(options: &DumpOptions) -> Result<()> {
@@ -236,6 +262,12 @@ fn check_options(options: &DumpOptions) -> Result<()> {
             return refuse("cannot dump using a query without --collection");
         }
         _ => {}
+    }
+    let is_whole = options.db.is_none() && options.select == Selector::default();
+    if options.oplog && (!is_whole || options.views_as_collections) {
+        return refuse(
+            "the oplog is dumped with everything (--oplog): it is no use with a part of the collections",
+        );
     }
     if let Some(db) = &options.db {
         rdump_format::check_database_name(db)

@@ -3,7 +3,13 @@
 //! A compressed archive is a row of gzip members or zstd frames, one for each segment and one for what stands between
 //! segments, so that segments are compressed on several threads.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+mod held_back;
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -17,6 +23,8 @@ use tokio::sync::Mutex;
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
 };
+use held_back::HeldBack;
+
 use crate::{Error, Result};
 
 /// Writes a mongodump archive, to a file or to a stream.
@@ -32,7 +40,11 @@ pub struct ArchiveWriter {
 /// Where an archive goes.
 #[derive(Debug)]
 enum Place {
-    Object { store: Arc<dyn Store>, path: String },
+    Object {
+        store: Arc<dyn Store>,
+        folder: PathBuf,
+        path: String,
+    },
     Stream,
 }
 
@@ -45,6 +57,8 @@ struct Archive {
     compressor: Option<Compressor>,
     /// Namespaces without documents, which come after users and roles: mongorestore wants these first.
     without_documents: Vec<Namespace>,
+    /// The oplog, which comes after everything else.
+    oplog: Option<HeldBack>,
 }
 
 impl ArchiveWriter {
@@ -88,10 +102,12 @@ impl ArchiveWriter {
         let folder = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
-        let store = Location::from(folder.unwrap_or(Path::new("."))).create()?;
+        let folder = folder.unwrap_or(Path::new("."));
+        let store = Location::from(folder).create()?;
         Ok(Self {
             place: Place::Object {
                 store,
+                folder: folder.to_owned(),
                 path: name.to_owned(),
             },
             archive: Arc::default(),
@@ -123,7 +139,7 @@ impl DumpWriter for ArchiveWriter {
         async move {
             let mut notices = Vec::new();
             let mut archive = self.archive.lock().await;
-            if let Place::Object { store, path } = &self.place {
+            if let Place::Object { store, path, .. } = &self.place {
                 for leftover in store.remove_leftovers(&[]).await? {
                     if leftover.removed {
                         notices.push(format!(
@@ -145,6 +161,17 @@ impl DumpWriter for ArchiveWriter {
         header: &'a NamespaceHeader,
     ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
         let namespace = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+        if namespace.is_oplog() {
+            let folder = match &self.place {
+                Place::Object { folder, .. } => folder.clone(),
+                Place::Stream => std::env::temp_dir(),
+            };
+            let writer = ArchiveOplog {
+                held_back: Some(HeldBack::in_folder(folder)),
+                archive: Arc::clone(&self.archive),
+            };
+            return async move { Ok(Box::new(writer) as Box<dyn NamespaceWriter>) }.boxed();
+        }
         let writer = ArchiveNamespace {
             namespace: namespace.clone(),
             archive: Arc::clone(&self.archive),
@@ -157,6 +184,9 @@ impl DumpWriter for ArchiveWriter {
         async move {
             let mut archive = self.archive.lock().await;
             archive.end_those_without_documents().await?;
+            if let Some(oplog) = archive.oplog.take() {
+                archive.put_last(oplog).await?;
+            }
             let (upload, framing) = (archive.upload.take(), archive.framing.take());
             let (Some(upload), Some(framing)) = (upload, framing) else {
                 return Err(Error::internal("an archive was ended that was not begun"));
@@ -219,6 +249,24 @@ impl Archive {
         }
         .map_err(misused)?;
         self.put(between).await
+    }
+
+    /// Writes the oplog, once everything else is written.
+    async fn put_last(&mut self, oplog: HeldBack) -> Result<()> {
+        let namespace = Namespace::oplog();
+        let mut segments = blocking(move || oplog.take()).await?;
+        loop {
+            let next;
+            (segments, next) = blocking(move || {
+                let next = segments.next().transpose()?;
+                Ok((segments, next))
+            })
+            .await?;
+            let Some(segment) = next else { break };
+            self.between(&namespace, Some(&segment.checksum)).await?;
+            self.write(segment.bytes).await?;
+        }
+        self.between(&namespace, None).await
     }
 
     async fn end_those_without_documents(&mut self) -> Result<()> {
@@ -291,6 +339,47 @@ impl NamespaceWriter for ArchiveNamespace {
         }
         .boxed()
     }
+}
+
+/// The oplog, which comes as everything else does, and has to be written after it.
+#[derive(Debug)]
+struct ArchiveOplog {
+    /// `None` after a failure.
+    held_back: Option<HeldBack>,
+    archive: Arc<Mutex<Archive>>,
+}
+
+impl NamespaceWriter for ArchiveOplog {
+    fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let Some(mut held_back) = self.held_back.take() else {
+                return Err(Error::internal("the oplog is written to after a failure"));
+            };
+            let held_back = blocking(move || held_back.push(&segment).map(|()| held_back)).await?;
+            self.held_back = Some(held_back);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
+        async move {
+            let Some(held_back) = self.held_back else {
+                return Err(Error::internal("the oplog is ended after a failure"));
+            };
+            let written = held_back.written;
+            self.archive.lock().await.oplog = Some(held_back);
+            Ok(written)
+        }
+        .boxed()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::task("keep the oplog", error))?
 }
 
 /// What the prelude has of a namespace.

@@ -10,10 +10,13 @@ use futures::{FutureExt, StreamExt, stream::BoxStream};
 use rdump_format::{Codec, SegmentRecord};
 use rdump_storage::{Location, Store};
 
+pub(crate) use loose_file::LooseFile;
+
 use super::{Access, Documents, DumpContents, DumpEntry, DumpReader, RandomAccess};
 use crate::{Error, Result};
 
 mod entries;
+mod loose_file;
 mod names;
 mod place;
 mod segments;

@@ -216,8 +216,12 @@ impl DumpWriter for FolderWriter {
             let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
             let path = data_path(data, header.codec);
             let upload = self.store.upload(&path).await?;
-            let mut record = FileRecord::new(path, FileRole::Data, Digest::of(&[]));
-            record.namespace = Some(data.clone());
+            let (role, namespace) = match data.is_oplog() {
+                true => (FileRole::Oplog, None),
+                false => (FileRole::Data, Some(data.clone())),
+            };
+            let mut record = FileRecord::new(path, role, Digest::of(&[]));
+            record.namespace = namespace;
             record.codec = header.codec;
             let digester = Digester::new();
             let files = Arc::clone(&self.files);
@@ -344,7 +348,8 @@ fn empty_segment(codec: Codec) -> Result<PackedSegment> {
     })
 }
 
-/// The earlier dump without what the new one covers: whole databases, or one collection.
+/// The earlier dump without what the new one covers: whole databases, or one collection. Its oplog goes with none of the rest
+/// any more.
 fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifest {
     match &header.db {
         None => earlier.files.clear(),
@@ -362,6 +367,7 @@ fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifes
                     .as_ref()
                     .map(Namespace::without_buckets_prefix);
                 match logical {
+                    _ if file.kind == FileRole::Oplog => false,
                     _ if !file.path.starts_with(&folder) => true,
                     Some(namespace) => !whole && !covered.contains(&namespace),
                     None => false,
@@ -391,9 +397,9 @@ fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifes
 
 /// The folders that the dump writes to.
 fn folders(header: &DumpHeader) -> Vec<String> {
-    let dbs = header
-        .namespaces
-        .iter()
+    let namespaces = header.namespaces.iter();
+    let dbs = namespaces
+        .filter(|namespace| !namespace.namespace.is_oplog())
         .map(|namespace| namespace.namespace.db.clone());
     dbs.collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -419,11 +425,11 @@ fn check_paths(header: &DumpHeader) -> Result<()> {
 }
 
 fn data_path(namespace: &Namespace, codec: Codec) -> String {
-    format!(
-        "{}/{}",
-        namespace.db,
-        data_file(&namespace.collection, codec)
-    )
+    let file = data_file(&namespace.collection, codec);
+    match namespace.is_oplog() {
+        true => file,
+        false => format!("{}/{file}", namespace.db),
+    }
 }
 
 fn metadata_path(header: &NamespaceHeader) -> String {

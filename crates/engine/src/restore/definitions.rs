@@ -3,8 +3,14 @@
 use bson::{Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::Namespace;
+use rdump_oplog::{CollectionIndexes, DefaultCollation};
 
-use super::{create_command, insert_reply, plan::PlannedNamespace, read_back, run::Shared};
+use super::{
+    create_command, index_spec, insert_reply,
+    plan::{NamespaceKind, PlannedNamespace},
+    planner, read_back,
+    run::Shared,
+};
 use crate::{
     Error, ErrorKind, Event, Result, Topology,
     catalog::{Catalog, CollectionEntry},
@@ -109,9 +115,31 @@ impl Shared {
         }
     }
 
+    /// Builds the indexes that a collection is to have after an oplog was replayed, and looks at them.
+    pub(super) async fn finish_replayed(
+        &self,
+        namespace: &Namespace,
+        kind: NamespaceKind,
+        indexes: &CollectionIndexes,
+    ) -> Result<()> {
+        let say_simple_collation = indexes.collation != DefaultCollation::Simple;
+        let rules = planner::index_rules(&self.options, kind, say_simple_collation);
+        let converted = index_spec::convert(&indexes.specs, rules)
+            .map_err(|error| Error::data("its indexes cannot be built").caused_by(error))?;
+        for notice in converted.notices {
+            self.cx.notice(Some(namespace), notice);
+        }
+        self.build_indexes(namespace, &converted.specs).await?;
+        self.compare_indexes(namespace, kind, &converted.specs)
+            .await
+    }
+
     /// Builds the indexes of one collection, all by one command, which reads the collection once.
-    pub(super) async fn build_indexes(&self, planned: &PlannedNamespace) -> Result<()> {
-        let (namespace, specs) = (&planned.namespace, &planned.steps.indexes);
+    pub(super) async fn build_indexes(
+        &self,
+        namespace: &Namespace,
+        specs: &[RawDocumentBuf],
+    ) -> Result<()> {
         if specs.is_empty() {
             return Ok(());
         }

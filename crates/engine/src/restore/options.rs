@@ -1,6 +1,7 @@
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use rdump_format::Selector;
+use rdump_oplog::OpTimeLimit;
 use serde::{Deserialize, Serialize};
 
 use crate::WriteConcern;
@@ -32,6 +33,14 @@ pub struct RestoreOptions {
     pub rename_from: Vec<String>,
     /// What each pattern of [`rename_from`](Self::rename_from) becomes.
     pub rename_to: Vec<String>,
+    /// Replay the oplog of the dump over what was restored, before indexes are built; needs everything to be restored,
+    /// under its own name. Default: false.
+    pub oplog_replay: bool,
+    /// Replay this file instead, plain or compressed; the dump must have no oplog then. Default: the one that was captured
+    /// with the dump, or else the one in its database `local`.
+    pub oplog_file: Option<PathBuf>,
+    /// Where the replay ends: what happened then, or later, is left out. Default: at the end of the oplog.
+    pub oplog_limit: OpTimeLimit,
     /// Drop each collection before it is restored. Default: false.
     pub drop: bool,
     /// Walk every document in depth before it is inserted. Default: false.
@@ -90,6 +99,9 @@ impl Default for RestoreOptions {
             select: Selector::default(),
             rename_from: Vec::new(),
             rename_to: Vec::new(),
+            oplog_replay: false,
+            oplog_file: None,
+            oplog_limit: OpTimeLimit::default(),
             drop: false,
             validate_documents: false,
             write_concern: WriteConcern::default(),
@@ -152,6 +164,27 @@ impl RestoreOptions {
     #[must_use]
     pub fn select(mut self, select: Selector) -> Self {
         self.select = select;
+        self
+    }
+
+    /// Sets whether the oplog is replayed.
+    #[must_use]
+    pub fn oplog_replay(mut self, yes: bool) -> Self {
+        self.oplog_replay = yes;
+        self
+    }
+
+    /// Sets the file to replay instead.
+    #[must_use]
+    pub fn oplog_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.oplog_file = Some(path.into());
+        self
+    }
+
+    /// Sets where the replay ends.
+    #[must_use]
+    pub fn oplog_limit(mut self, limit: OpTimeLimit) -> Self {
+        self.oplog_limit = limit;
         self
     }
 

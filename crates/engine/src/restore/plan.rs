@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use bson::RawDocumentBuf;
 use rdump_format::Namespace;
+use rdump_oplog::CollectionIndexes;
 use serde::Serialize;
 
-use super::authorization::PlannedAuthorization;
+use super::{authorization::PlannedAuthorization, oplog_source::OplogSource};
 
 /// What a restore would do: made by [`Restore::plan`](crate::Restore::plan), used up by
 /// [`Restore::run`](crate::Restore::run).
@@ -25,6 +26,9 @@ pub struct RestorePlan {
     /// Users and roles, for the server to merge.
     #[serde(skip)]
     pub(super) authorization: Option<Arc<PlannedAuthorization>>,
+    /// The oplog to replay.
+    #[serde(skip)]
+    pub(super) oplog: Option<OplogSource>,
 }
 
 /// What a restore would do with one namespace.
@@ -97,12 +101,14 @@ pub(super) struct Steps {
     /// Where documents are inserted: the buckets behind a time-series collection, else the namespace itself.
     pub(super) insert_into: Option<Namespace>,
     pub(super) indexes: Vec<RawDocumentBuf>,
+    /// What a replay has to know, if there is one.
+    pub(super) for_replay: Option<CollectionIndexes>,
 }
 
 impl RestorePlan {
     /// Whether there is nothing to restore.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty() && self.authorization.is_none()
+        self.namespaces.is_empty() && self.authorization.is_none() && self.oplog.is_none()
     }
 
     /// How many uncompressed bytes of documents there are, as far as the dump says so, else as they are stored.
@@ -134,6 +140,9 @@ impl fmt::Display for RestorePlan {
             .flat_map(|planned| planned.namespaces())
         {
             writeln!(f, "restore {}: merged by the server", part.from)?;
+        }
+        if self.oplog.is_some() {
+            writeln!(f, "replay the oplog")?;
         }
         Ok(())
     }

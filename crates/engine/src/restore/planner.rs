@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use bson::{RawBsonRef, RawDocumentBuf, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
-use rdump_format::{CollectionMetadata, Namespace};
+use rdump_format::{CollectionMetadata, Namespace, Selector};
+use rdump_oplog::{CollectionIndexes, DefaultCollation};
 
 use super::{
     authorization::PlannedAuthorization,
     create_command::{self, AutoIndexId, CreateRules},
     index_spec::{self, IndexRules},
+    oplog_source::OplogSource,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan, Steps},
     selection::{self, Selected},
 };
@@ -34,7 +36,9 @@ pub(super) async fn plan(
 ) -> Result<RestorePlan> {
     check_options(options, &deployment.server)?;
     check_writable(deployment, cx, options).await?;
-    let (selected, skipped) = selection::select(&contents.entries, options)?;
+    let oplog = OplogSource::choose(contents, options).await?;
+    let replayed = oplog.as_ref().and_then(OplogSource::entry);
+    let (selected, skipped) = selection::select(&contents.entries, options, replayed)?;
     check_config(&selected, options, &deployment.server)?;
     let mut entries = selected
         .iter()
@@ -61,6 +65,7 @@ pub(super) async fn plan(
     let authorization = PlannedAuthorization::plan(contents, options)?;
     Ok(RestorePlan {
         authorization: authorization.map(Arc::new),
+        oplog,
         namespaces,
         verified: contents.verified,
         notices,
@@ -77,6 +82,20 @@ fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "a router of a sharded cluster cannot keep UUIDs (--preserveUUID)",
+        ));
+    }
+    let is_part = options.db.is_some()
+        || options.select != Selector::default()
+        || !options.rename_from.is_empty();
+    if options.oplog_replay && is_part {
+        return Err(Error::invalid(
+            "an oplog is replayed over everything, under its own name (--oplogReplay)",
+        ));
+    }
+    if options.oplog_replay && server.topology == Topology::Sharded {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a router of a sharded cluster cannot replay an oplog (--oplogReplay)",
         ));
     }
     if options.collection.is_some() && options.db.is_none() {
@@ -232,6 +251,9 @@ impl Planning<'_> {
         let uuid = self.uuid(&target, kind, metadata, kept, notices);
         let create_options = self.create_options(&target, metadata)?;
         let indexes = self.indexes(&target, metadata, kept, notices)?;
+        let for_replay = options
+            .oplog_replay
+            .then(|| for_replay(metadata, kept, options));
         let buckets = entry.data.as_ref().is_some_and(|data| data.buckets);
         let effective = kept.map_or(&create_options, |kept| &kept.options);
         let steps = Steps {
@@ -247,6 +269,7 @@ impl Planning<'_> {
             }),
             options: create_options,
             indexes,
+            for_replay,
         };
         let data = entry.data.as_ref().filter(|_| kind != NamespaceKind::View);
         Ok(PlannedNamespace {
@@ -326,21 +349,10 @@ impl Planning<'_> {
             )
             .with_hint("exclude the collection, or restore without indexes (--noIndexRestore)"));
         }
-        let has_collation = |options: &RawDocumentBuf| {
-            options
-                .get("collation")
-                .ok()
-                .flatten()
-                .is_some_and(|collation| !index_spec::is_simple(collation))
-        };
-        let rules = IndexRules {
-            keep_version: self.options.keep_index_version,
-            convert_legacy: self.options.convert_legacy_indexes,
-            fix_dotted_hashed: self.options.fix_dotted_hashed_indexes,
-            is_time_series: kind(Some(metadata)) == NamespaceKind::TimeSeries,
-            say_simple_collation: has_collation(&metadata.options)
-                || kept.is_some_and(|kept| has_collation(&kept.options)),
-        };
+        let say_simple_collation = has_collation(&metadata.options)
+            || kept.is_some_and(|kept| has_collation(&kept.options));
+        let kind = kind(Some(metadata));
+        let rules = index_rules(self.options, kind, say_simple_collation);
         let converted = index_spec::convert(&metadata.indexes, rules)
             .map_err(|error| Error::data("its indexes cannot be built").caused_by(error))?;
         notices.extend(
@@ -351,6 +363,50 @@ impl Planning<'_> {
         );
         Ok(converted.specs)
     }
+}
+
+fn has_collation(options: &RawDocumentBuf) -> bool {
+    let collation = options.get("collation").ok().flatten();
+    collation.is_some_and(|collation| !index_spec::is_simple(collation))
+}
+
+/// How the options want indexes to be built.
+pub(super) fn index_rules(
+    options: &RestoreOptions,
+    kind: NamespaceKind,
+    say_simple_collation: bool,
+) -> IndexRules {
+    IndexRules {
+        keep_version: options.keep_index_version,
+        convert_legacy: options.convert_legacy_indexes,
+        fix_dotted_hashed: options.fix_dotted_hashed_indexes,
+        is_time_series: kind == NamespaceKind::TimeSeries,
+        say_simple_collation,
+    }
+}
+
+/// What the replay of an oplog has to know of a collection that is restored.
+fn for_replay(
+    metadata: Option<&CollectionMetadata>,
+    kept: Option<&CollectionEntry>,
+    options: &RestoreOptions,
+) -> CollectionIndexes {
+    let is_capped =
+        |options: &RawDocumentBuf| options.get("capped").ok().flatten().is_some_and(is_set);
+    let all = metadata
+        .map(|metadata| &metadata.options)
+        .into_iter()
+        .chain(kept.map(|kept| &kept.options));
+    let collation = match metadata {
+        _ if all.clone().any(has_collation) => DefaultCollation::Other,
+        None if kept.is_none() => DefaultCollation::Unknown,
+        _ => DefaultCollation::Simple,
+    };
+    let specs = metadata.filter(|_| !options.no_index_restore);
+    CollectionIndexes::new(collation)
+        .specs(specs.map_or_else(Vec::new, |metadata| metadata.indexes.clone()))
+        // What is there already may have unique indexes.
+        .ordered(kept.is_some() || all.clone().any(is_capped))
 }
 
 fn kind(metadata: Option<&CollectionMetadata>) -> NamespaceKind {

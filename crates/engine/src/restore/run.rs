@@ -5,17 +5,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bson::Document;
+use bson::{Document, RawDocumentBuf};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::Namespace;
+use rdump_oplog::{CollectionIndexes, IndexCatalog};
 use tokio::task::JoinSet;
 
 use super::{
     RestoredNamespace,
     authorization::PlannedAuthorization,
     loader::{self, Incoming},
+    oplog_source::OplogSource,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
     read_back,
+    replay::{ReplayedOplog, replay},
 };
 use crate::{
     Error, ErrorKind, Event, Problem, RestoreOptions, Result,
@@ -199,24 +202,48 @@ impl Shared {
         {
             differences.push("its UUID is not what was asked for".to_owned());
         }
-        if planned.kind != NamespaceKind::View {
-            let indexes = self.listed_indexes(namespace).await;
-            if let Some(indexes) = self.unless_denied(namespace, "its indexes", indexes)? {
+        for difference in differences {
+            self.problem(namespace, difference)?;
+        }
+        match planned.kind {
+            NamespaceKind::View => Ok(()),
+            kind => {
                 let asked_for = &planned.steps.indexes;
-                differences.extend(read_back::index_differences(
-                    asked_for,
-                    &indexes,
-                    planned.kind,
-                ));
+                self.compare_indexes(namespace, kind, asked_for).await
             }
         }
-        differences
+    }
+
+    /// Compares the indexes that the target lists with those asked for.
+    pub(super) async fn compare_indexes(
+        &self,
+        namespace: &Namespace,
+        kind: NamespaceKind,
+        asked_for: &[RawDocumentBuf],
+    ) -> Result<()> {
+        let indexes = self.listed_indexes(namespace).await;
+        let Some(indexes) = self.unless_denied(namespace, "its indexes", indexes)? else {
+            return Ok(());
+        };
+        read_back::index_differences(asked_for, &indexes, kind)
             .into_iter()
             .try_for_each(|difference| self.problem(namespace, difference))
     }
 }
 
-/// Does what the plan says, and returns what became of each namespace, in the order of the plan.
+/// What is restored beside namespaces.
+struct Planned {
+    authorization: Option<Arc<PlannedAuthorization>>,
+    oplog: Option<OplogSource>,
+}
+
+/// What became of the namespaces that arrived, and the entries of the oplog that came after them.
+type Loaded = (
+    HashMap<Namespace, RestoredNamespace>,
+    Option<BoxStream<'static, Result<Documents>>>,
+);
+
+/// Does what the plan says, and returns what became of each namespace, in the order of the plan, and of the oplog.
 ///
 /// # Cancel safety
 ///
@@ -224,9 +251,13 @@ impl Shared {
 pub(super) async fn restore_all(
     shared: &Arc<Shared>,
     plan: RestorePlan,
-) -> Result<Vec<RestoredNamespace>> {
+) -> Result<(Vec<RestoredNamespace>, Option<ReplayedOplog>)> {
     let namespaces: Vec<Arc<PlannedNamespace>> =
         plan.namespaces.into_iter().map(Arc::new).collect();
+    let plan = Planned {
+        authorization: plan.authorization,
+        oplog: plan.oplog,
+    };
     // One at once is one after the other, whatever their size.
     let (places, large) = match shared.options.parallel_collections.get() {
         1 => (1, 1),
@@ -235,6 +266,7 @@ pub(super) async fn restore_all(
     let (views, others) = namespaces
         .iter()
         .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
+    let mut arriving = None;
     let mut restored = match shared.reader.access() {
         Access::Random(random) => {
             if let Some(planned) = &plan.authorization
@@ -245,8 +277,10 @@ pub(super) async fn restore_all(
             }
             load_all(shared, others, places, large).await?
         }
-        Access::Sequential(arrivals) => {
-            load_arriving(shared, others, plan.authorization.as_ref(), arrivals).await?
+        Access::Sequential(mut arrivals) => {
+            let (restored, oplog) = load_arriving(shared, others, &plan, &mut arrivals).await?;
+            arriving = oplog.map(|oplog| (oplog, arrivals));
+            restored
         }
     };
     for view in sources_first(views) {
@@ -268,24 +302,102 @@ pub(super) async fn restore_all(
         shared.merge_authorization(planned, empty).await?;
     }
 
-    let finish = async |planned: &Arc<PlannedNamespace>| {
-        let done = async {
-            shared.build_indexes(planned).await?;
-            shared.compare(planned).await
+    let mut oplog = None;
+    if let Some(source) = &plan.oplog {
+        let (documents, rest) = match arriving {
+            Some((documents, rest)) => (documents, Some(rest)),
+            None => (source.documents(&*shared.reader)?, None),
         };
-        done.await
-            .map_err(|error| error.for_namespace(&planned.namespace))?;
-        shared.cx.complete(&planned.namespace);
-        Ok::<_, Error>(())
+        let (done, collections) = replay(shared, documents, catalog(&namespaces)).await?;
+        oplog = Some(done);
+        if let Some(mut rest) = rest {
+            // Behind the oplog is only what tells whether it is sound.
+            while let Some(arrival) = rest.next().await {
+                drop(arrival?);
+            }
+        }
+        finish_replayed(shared, &namespaces, collections, places).await?;
+    } else {
+        finish_all(shared, &namespaces, places).await?;
+    }
+    let restored = namespaces
+        .iter()
+        .filter_map(|planned| restored.remove(&planned.namespace));
+    Ok((restored.collect(), oplog))
+}
+
+/// Builds the indexes of all namespaces, so many at once, and looks at what came of each.
+async fn finish_all(
+    shared: &Arc<Shared>,
+    namespaces: &[Arc<PlannedNamespace>],
+    places: usize,
+) -> Result<()> {
+    let finish = |planned: &Arc<PlannedNamespace>| {
+        let (shared, planned) = (Arc::clone(shared), Arc::clone(planned));
+        async move {
+            let namespace = &planned.namespace;
+            let done = async {
+                let indexes = &planned.steps.indexes;
+                shared.build_indexes(namespace, indexes).await?;
+                shared.compare(&planned).await
+            };
+            done.await.map_err(|error| error.for_namespace(namespace))?;
+            shared.cx.complete(namespace);
+            Ok::<_, Error>(())
+        }
     };
     stream::iter(namespaces.iter().map(finish))
         .buffer_unordered(places)
+        .try_collect()
+        .await
+}
+
+/// Builds the indexes that collections are to have after the oplog was replayed, and looks at them. What else became of
+/// them is what the oplog says, which nobody can compare it with.
+async fn finish_replayed(
+    shared: &Arc<Shared>,
+    namespaces: &[Arc<PlannedNamespace>],
+    collections: Vec<(Namespace, CollectionIndexes)>,
+    places: usize,
+) -> Result<()> {
+    let kinds: HashMap<Namespace, NamespaceKind> = namespaces
+        .iter()
+        .map(|planned| (planned.namespace.clone(), planned.kind))
+        .collect();
+    let finish = |(namespace, indexes): (Namespace, CollectionIndexes)| {
+        let kind = kinds.get(&namespace).copied();
+        let kind = kind.unwrap_or(NamespaceKind::Collection);
+        let shared = Arc::clone(shared);
+        async move {
+            let done = shared.finish_replayed(&namespace, kind, &indexes).await;
+            done.map_err(|error| error.for_namespace(&namespace))
+        }
+    };
+    let wanted = collections
+        .into_iter()
+        .filter(|(_, indexes)| !shared.options.no_index_restore && !indexes.specs.is_empty());
+    stream::iter(wanted.map(finish))
+        .buffer_unordered(places)
         .try_collect::<()>()
         .await?;
-    Ok(namespaces
-        .iter()
-        .filter_map(|planned| restored.remove(&planned.namespace))
-        .collect())
+    for planned in namespaces {
+        shared.cx.complete(&planned.namespace);
+    }
+    Ok(())
+}
+
+/// What the dump has of collections and their indexes, for the oplog to change.
+fn catalog(namespaces: &[Arc<PlannedNamespace>]) -> IndexCatalog {
+    let mut catalog = IndexCatalog::new();
+    for planned in namespaces {
+        if let (Some(indexes), false) = (
+            &planned.steps.for_replay,
+            planned.kind == NamespaceKind::View,
+        ) {
+            catalog.insert(&planned.namespace, indexes.clone());
+        }
+    }
+    catalog
 }
 
 /// Loads the data of all namespaces, the largest first, each by a task of its own.
@@ -335,13 +447,17 @@ async fn load_all(
 
 /// Loads the data of all namespaces as they come, each by a task of its own.
 ///
+/// If the oplog is to be replayed, it is what comes last, and its entries are given back.
+///
 /// How many there are at once is for the medium to say, and so is how much they have in memory altogether.
 async fn load_arriving(
     shared: &Arc<Shared>,
     planned: Vec<&Arc<PlannedNamespace>>,
-    authorization: Option<&Arc<PlannedAuthorization>>,
-    mut arrivals: ArrivalStream<'_>,
-) -> Result<HashMap<Namespace, RestoredNamespace>> {
+    plan: &Planned,
+    arrivals: &mut ArrivalStream<'_>,
+) -> Result<Loaded> {
+    let authorization = plan.authorization.as_ref();
+    let replayed = plan.oplog.as_ref().and_then(OplogSource::entry);
     let merged = authorization
         .into_iter()
         .flat_map(|planned| planned.namespaces());
@@ -352,10 +468,13 @@ async fn load_arriving(
         .collect();
     let mut tasks = JoinSet::new();
     let mut restored = HashMap::new();
-    let (mut ended, mut failed) = (false, None);
+    let (mut ended, mut failed, mut oplog) = (false, None, None);
     loop {
         tokio::select! {
             arrival = arrivals.next(), if !ended => match arrival {
+                Some(Ok(arrival)) if replayed == Some(arrival.entry) => {
+                    (ended, oplog) = (true, Some(arrival.documents));
+                }
                 Some(Ok(arrival)) => {
                     if let Some(planned) = authorization {
                         planned.begin();
@@ -390,7 +509,7 @@ async fn load_arriving(
     }
     match failed {
         Some(error) => Err(error),
-        None => Ok(restored),
+        None => Ok((restored, oplog)),
     }
 }
 

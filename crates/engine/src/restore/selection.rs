@@ -15,10 +15,11 @@ pub(super) struct Selected {
     pub(super) target: Namespace,
 }
 
-/// The entries that the options select, renamed, and why others are left out.
+/// The entries that the options select, renamed, and why others are left out. One may be the oplog that is `replayed`.
 pub(super) fn select(
     entries: &[DumpEntry],
     options: &RestoreOptions,
+    replayed: Option<usize>,
 ) -> Result<(Vec<Selected>, Vec<String>)> {
     let remap = Remap::parse(&options.rename_from, &options.rename_to).map_err(|error| {
         Error::invalid("the patterns to rename by (--nsFrom, --nsTo) cannot be used")
@@ -28,7 +29,7 @@ pub(super) fn select(
     let mut notices = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
         let source = &entry.namespace;
-        if !is_asked_for(source, options) {
+        if replayed == Some(number) || !is_asked_for(source, options) {
             continue;
         }
         if Authorization::of(source).is_some() {
@@ -78,7 +79,7 @@ fn is_named(namespace: &Namespace, db: &str, collection: Option<&str>) -> bool {
 /// Why a namespace is never restored as a collection, if so.
 fn never_restored(namespace: &Namespace) -> Option<&'static str> {
     match (namespace.db.as_str(), namespace.collection.as_str()) {
-        ("", "oplog") => Some("the oplog is not replayed by this version"),
+        ("", "oplog") => Some("an oplog is replayed only if it is asked for (--oplogReplay)"),
         ("admin", "system.keys") => Some("each cluster has its own"),
         (_, "system.profile") => Some("what a profiler recorded belongs to its server"),
         (_, "system.views") => Some("views are restored from their metadata"),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     fn targets(names: &[&str], options: &RestoreOptions) -> Vec<String> {
-        let (selected, _) = select(&entries(names), options).unwrap();
+        let (selected, _) = select(&entries(names), options, None).unwrap();
         selected
             .into_iter()
             .map(|selected| selected.target.to_string())
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn two_sources_for_one_destination_are_a_conflict_that_names_both() {
         let options = RestoreOptions::default().rename("a.*", "b.*");
-        let error = select(&entries(&["a.x", "b.x"]), &options).unwrap_err();
+        let error = select(&entries(&["a.x", "b.x"]), &options, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!(
             error.to_string(),
@@ -183,7 +184,8 @@ mod tests {
             "db.system.js",
             "db.system.views",
         ];
-        let (selected, notices) = select(&entries(&names), &RestoreOptions::default()).unwrap();
+        let (selected, notices) =
+            select(&entries(&names), &RestoreOptions::default(), None).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].target.to_string(), "db.system.js");
         assert_eq!(notices.len(), 2);
@@ -219,7 +221,9 @@ mod tests {
     fn a_name_that_no_server_takes_is_refused() {
         let options = RestoreOptions::default().rename("a.*", "a b.*");
         assert_eq!(
-            select(&entries(&["a.x"]), &options).unwrap_err().kind(),
+            select(&entries(&["a.x"]), &options, None)
+                .unwrap_err()
+                .kind(),
             ErrorKind::Invalid
         );
     }

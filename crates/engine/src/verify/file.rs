@@ -41,7 +41,7 @@ pub(super) async fn check(
 ) -> Result<Checked> {
     let mut checked = Checked::default();
     match record.kind {
-        FileRole::Data => segments(store, record, cx, &mut checked).await?,
+        role if role.has_documents() => segments(store, record, cx, &mut checked).await?,
         _ => small(store, record, &mut checked).await?,
     }
     Ok(checked)

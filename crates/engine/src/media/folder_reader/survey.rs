@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rdump_format::{
-    BUCKETS_PREFIX, Codec, FileKind, FileName, FileRecord, FileRole, MANIFEST_FILE, PRELUDE_FILE,
-    Prelude, check_database_name, escape, unescape,
+    BUCKETS_PREFIX, Codec, FileKind, FileName, FileRecord, FileRole, MANIFEST_FILE, Namespace,
+    PRELUDE_FILE, Prelude, check_database_name, escape, unescape,
 };
 use rdump_storage::{ObjectInfo, StorageError, Unreadable};
 
@@ -173,9 +173,10 @@ fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
         return Sort::Own;
     }
     match (scope, folder) {
-        (Scope::Dump, None) if file == "oplog.bson" => Sort::Skipped(
-            "oplog.bson is skipped: the oplog is not replayed by this version".to_owned(),
-        ),
+        (Scope::Dump, None) if is_oplog(file) => Sort::Of {
+            db: Namespace::oplog().db,
+            file,
+        },
         (Scope::Dump, None) if FileName::parse(file).is_some() => {
             Sort::Skipped(format!("{relative} is skipped: it lies {ASK_FOR_DATABASE}"))
         }
@@ -208,6 +209,13 @@ fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
         },
         (Scope::File { .. }, _) => Sort::Own,
     }
+}
+
+/// Whether it is the oplog that was captured with the dump.
+fn is_oplog(file: &str) -> bool {
+    FileName::parse(file).is_some_and(|name| {
+        name.kind == FileKind::Data && name.stem == Namespace::oplog().collection
+    })
 }
 
 fn is_prelude(file: &str) -> bool {

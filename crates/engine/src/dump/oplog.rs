@@ -1,0 +1,313 @@
+//! Capturing the oplog while everything else is dumped.
+//!
+//! It is read from before the first document to after the last, so that a restore which replays it brings all
+//! collections to one moment. Reading goes on all the time: the server may forget what was captured.
+
+use std::time::{Duration, Instant};
+
+use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
+use mongodb::{
+    options::{ReadPreference, SelectionCriteria},
+    raw_batch_cursor::RawBatch,
+};
+use rdump_format::{Codec, Namespace};
+use rdump_oplog::{Entry, OpTime, check_captured};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    cursor::{Batch, Query, ReadError},
+    plan::PlannedNamespace,
+};
+use crate::{
+    Error, ErrorKind, Result, Topology,
+    catalog::Statistics,
+    command,
+    connect::Deployment,
+    context::RunContext,
+    media::NamespaceHeader,
+    retry::{Retries, patiently},
+};
+
+/// How long to wait before new entries are asked for.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the member that is read may take to get from one entry to the next, once the dump waits for it.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(120);
+
+/// The oplog that is captured.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedOplog {
+    pub(super) planned: PlannedNamespace,
+    /// Where it starts: no later than anything that is not in the documents that will be read.
+    pub(super) start: OpTime,
+}
+
+/// Finds out where capturing has to start; before the catalog is read, since what is created later must be in it.
+pub(super) async fn plan(
+    deployment: &Deployment,
+    codec: Codec,
+    max_retries: u32,
+    cx: &RunContext,
+) -> Result<PlannedOplog> {
+    if deployment.server.topology != Topology::ReplicaSet {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "there is no oplog to dump (--oplog): this is a {}",
+                deployment.server.topology
+            ),
+        )
+        .with_hint(
+            "members of a replica set have one; on a sharded cluster, dump each shard by itself",
+        ));
+    }
+    // A transaction that begins after the first look began after what that look found.
+    let newest = newest(deployment, max_retries, cx).await?;
+    let open = patiently(
+        cx,
+        max_retries,
+        None,
+        "looking for open transactions",
+        || oldest_open_transaction(deployment),
+    )
+    .await?;
+    let namespace = Namespace::oplog();
+    Ok(PlannedOplog {
+        start: open.into_iter().chain([newest]).min().unwrap_or(newest),
+        planned: PlannedNamespace {
+            header: NamespaceHeader {
+                data_namespace: Some(namespace.clone()),
+                namespace,
+                metadata: None,
+                codec,
+            },
+            read_from: Namespace::new("local", "oplog.rs"),
+            filter: None,
+            statistics: Statistics::default(),
+            raw_data: false,
+            identity: None,
+            ordered_by_id: false,
+        },
+    })
+}
+
+/// The moment that the newest member has come to: nothing that was read before this is of a later one.
+pub(super) async fn newest(
+    deployment: &Deployment,
+    max_retries: u32,
+    cx: &RunContext,
+) -> Result<OpTime> {
+    let local = deployment.database("local");
+    let find = doc! {
+        "find": "oplog.rs", "sort": { "$natural": -1 }, "limit": 1, "singleBatch": true, "projection": { "ts": 1 },
+    };
+    let from = newest_member();
+    let reply = patiently(
+        cx,
+        max_retries,
+        None,
+        "looking for the newest oplog entry",
+        || command::read(&local, find.clone(), &from),
+    )
+    .await?;
+    let newest = first(&reply).and_then(|entry| entry.get_timestamp("ts").ok());
+    let newest = newest.ok_or_else(|| {
+        Error::data("the oplog (local.oplog.rs) is empty, which that of a replica set never is")
+    })?;
+    // What was just written may be readable before its entry is.
+    let operation = reply.get_timestamp("operationTime").unwrap_or(newest);
+    Ok(OpTime::from(newest).max(operation.into()))
+}
+
+/// Where the oldest transaction starts that is neither committed nor aborted, if it is in the oplog already.
+async fn oldest_open_transaction(deployment: &Deployment) -> Result<Option<OpTime>> {
+    let config = deployment.database("config");
+    let find = doc! {
+        "find": "transactions", "filter": { "state": { "$in": ["prepared", "inProgress"] } },
+        "sort": { "startOpTime": 1 }, "limit": 1, "singleBatch": true, "readConcern": { "level": "local" },
+    };
+    let reply = command::read(&config, find, &newest_member()).await?;
+    let start = first(&reply).and_then(|transaction| transaction.get_document("startOpTime").ok());
+    Ok(start
+        .and_then(|start| start.get_timestamp("ts").ok())
+        .map(OpTime::from))
+}
+
+fn newest_member() -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(ReadPreference::PrimaryPreferred { options: None })
+}
+
+fn first(reply: &Document) -> Option<&Document> {
+    let cursor = reply.get_document("cursor").ok()?;
+    cursor.get_array("firstBatch").ok()?.first()?.as_document()
+}
+
+/// Reads the oplog from its start on, until it is told where to end.
+#[derive(Debug)]
+pub(super) struct Tail {
+    cx: RunContext,
+    query: Query,
+    last: Seen,
+    end: watch::Receiver<Option<OpTime>>,
+    /// Whether the server has to be told that it need not look at what is older.
+    before_4_4: bool,
+    retries: Retries,
+}
+
+/// The entry that was read last; before the first one, where that is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    at: OpTime,
+    /// Tells it from an entry of the same time that another primary wrote; `None` before the first one.
+    term: Option<Option<i64>>,
+}
+
+impl Tail {
+    pub(super) fn new(
+        cx: RunContext,
+        query: Query,
+        start: OpTime,
+        end: watch::Receiver<Option<OpTime>>,
+        before_4_4: bool,
+        retries: Retries,
+    ) -> Self {
+        let last = Seen {
+            at: start,
+            term: None,
+        };
+        Self {
+            cx,
+            query,
+            last,
+            end,
+            before_4_4,
+            retries,
+        }
+    }
+
+    /// Sends every entry from the start to the end, once it is known.
+    ///
+    /// Each look begins with the entry that the one before ended with: it is still there if nothing was missed.
+    pub(super) async fn run(mut self, batches: &mpsc::Sender<Batch>) -> Result<()> {
+        let mut moved = Instant::now();
+        loop {
+            let end = *self.end.borrow_and_update();
+            let before = self.last;
+            let mut last = before;
+            let find = find(before.at, end, self.before_4_4);
+            let mut first = true;
+            let follow = |batch: &RawBatch| follow(batch, &mut first, &mut last);
+            let read = self.query.read(find, batches, follow).await;
+            self.last = last;
+            if last != before {
+                self.retries.progressed();
+                moved = Instant::now();
+            }
+            match read {
+                Ok(()) => {}
+                Err(ReadError::Fatal(error)) => return Err(error),
+                Err(ReadError::Interrupted(error)) => {
+                    let (error, what) = (command::error(error), "reading on in the oplog");
+                    let oplog = Namespace::oplog();
+                    self.retries
+                        .again_after(&self.cx, Some(&oplog), what, error)
+                        .await?;
+                    continue;
+                }
+            }
+            if end.is_some_and(|end| last.term.is_some() && last.at >= end) {
+                return Ok(());
+            }
+            if let Some(end) = end
+                && moved.elapsed() > LONGEST_STANDSTILL
+            {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!(
+                        "the oplog of the member that is read ends at {}, and the dump needs it up to {end}",
+                        last.at
+                    ),
+                )
+                .with_hint("look whether that member still replicates, or read another one (--readPreference)"));
+            }
+            // Who dropped the sender wants nothing any more, and will drop this too.
+            let _ = tokio::time::timeout(PAUSE, self.end.changed()).await;
+        }
+    }
+}
+
+/// The command that reads from `start` on, up to `end` if that is known.
+fn find(start: OpTime, end: Option<OpTime>, before_4_4: bool) -> RawDocumentBuf {
+    let timestamp = |at: OpTime| Timestamp {
+        time: at.seconds,
+        increment: at.ordinal,
+    };
+    let mut span = rawdoc! { "$gte": timestamp(start) };
+    if let Some(end) = end {
+        span.append(cstr!("$lte"), timestamp(end));
+    }
+    let mut find = rawdoc! { "find": "oplog.rs", "filter": { "ts": span } };
+    if before_4_4 {
+        find.append(cstr!("oplogReplay"), true);
+    }
+    find
+}
+
+/// Takes note of a batch that came after `last`; returns how many entries of it are known.
+///
+/// The first entry of a look has to be the last one of the look before.
+fn follow(batch: &RawBatch, first: &mut bool, last: &mut Seen) -> Result<usize> {
+    let entries = batch.doc_slices().map_err(malformed)?;
+    let mut skip = 0;
+    for entry in entries {
+        let entry = entry.map_err(malformed)?;
+        let entry = entry
+            .as_document()
+            .ok_or_else(|| malformed("what is no document"))?;
+        let seen = Seen::of(entry)?;
+        if std::mem::take(first) {
+            skip = check_continuity(*last, seen)?;
+            if skip == 1 {
+                continue;
+            }
+        }
+        check_captured(entry.as_bytes()).map_err(|error| {
+            Error::conflict("what was dumped cannot be brought to one moment by its oplog")
+                .caused_by(error)
+                .with_hint("dump again once that is over")
+        })?;
+        *last = seen;
+    }
+    Ok(skip)
+}
+
+/// Whether the entry that comes first is known already (1) or new (0), if it is the right one.
+fn check_continuity(last: Seen, first: Seen) -> Result<usize> {
+    match last.term {
+        None if last.at == first.at => Ok(0),
+        Some(_) if last == first => Ok(1),
+        Some(_) if last.at == first.at => Err(Error::conflict(format!(
+            "the oplog entry of {} was captured, and another one has taken its place: it was rolled back",
+            last.at
+        ))
+        .with_hint("start the dump again")),
+        _ => Err(Error::conflict(format!(
+            "oplog overflow: the entry of {} is gone, and the oldest one after it is that of {}",
+            last.at, first.at
+        ))
+        .with_hint("the oplog is too small for what is written meanwhile, or the entry was rolled back: start the dump again")),
+    }
+}
+
+impl Seen {
+    fn of(entry: &RawDocument) -> Result<Self> {
+        let parsed = Entry::parse(entry.as_bytes()).map_err(malformed)?;
+        Ok(Self {
+            at: parsed.at(),
+            term: Some(parsed.term()),
+        })
+    }
+}
+
+fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::data("the server sent a malformed oplog entry").caused_by(error)
+}

@@ -1,0 +1,378 @@
+//! Replaying an oplog over what was restored, before indexes are built.
+//!
+//! What entries mean and which of them keep their order is for [`rdump_oplog`] to say; this sends it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bson::{RawBsonRef, RawDocumentBuf, cstr};
+use futures::{StreamExt, stream::BoxStream};
+use mongodb::error::Error as DriverError;
+use rdump_format::Namespace;
+use rdump_oplog::{
+    Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Entry, IndexCatalog, OpTime, Replay,
+    ReplayOptions, ReplayTarget, Replayed, Step,
+};
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use super::{insert_reply, run::Shared};
+use crate::{
+    Error, ErrorKind, Event, Result,
+    command::{self, code},
+    media::Documents,
+    retry::Retries,
+};
+
+/// What a restore replayed of an oplog.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ReplayedOplog {
+    /// Operations, counted as mongorestore counts them.
+    pub operations: u64,
+    /// Whether the limit was reached before the oplog ended.
+    pub limit_reached: bool,
+    /// Transactions that were neither committed nor aborted, of which nothing was replayed.
+    pub unfinished_transactions: u64,
+}
+
+/// Applies every operation of the oplog that is in `documents`; returns what was done, and the indexes to build.
+pub(super) async fn replay(
+    shared: &Arc<Shared>,
+    mut documents: BoxStream<'_, Result<Documents>>,
+    catalog: IndexCatalog,
+) -> Result<(ReplayedOplog, Vec<(Namespace, CollectionIndexes)>)> {
+    let options = &shared.options;
+    let oplog = Namespace::oplog();
+    shared.cx.emit(Event::NamespaceStarted {
+        namespace: oplog.clone(),
+        estimated_documents: None,
+        estimated_bytes: None,
+    });
+    let replay = Replay::new(
+        ReplayTarget::new(shared.deployment.server.version_numbers),
+        ReplayOptions::default()
+            .limit(options.oplog_limit)
+            .preserve_uuid(options.preserve_uuid),
+        catalog,
+    );
+    let batches =
+        BatchOptions::default().bypass_document_validation(options.bypass_document_validation);
+    let mut replaying = Replaying {
+        shared,
+        replay,
+        batcher: Batcher::new(batches),
+        lanes: Lanes::start(shared, batches.lanes.get()),
+    };
+    let taken = replaying.take_all(&mut documents).await;
+    // What comes before a fault is done all the same, as far as the oplog says what that is.
+    let settled = replaying.settle().await;
+    taken.and(settled)?;
+    let Replaying { replay, lanes, .. } = replaying;
+    let limit_reached = replay.limit_reached();
+    let replayed = replay.finish();
+    lanes.check_missing(&replayed)?;
+    for transaction in &replayed.unfinished {
+        let message = format!(
+            "transaction {} of {} was neither committed nor aborted where the oplog ends: it is left out",
+            transaction.number, transaction.started
+        );
+        shared.cx.notice(Some(&oplog), message);
+    }
+    shared.cx.emit(Event::NamespaceFinished {
+        namespace: oplog,
+        documents: replayed.applied,
+        failed_documents: 0,
+    });
+    let done = ReplayedOplog {
+        operations: replayed.applied,
+        limit_reached,
+        unfinished_transactions: replayed.unfinished.len() as u64,
+    };
+    Ok((done, replayed.catalog.into_collections()))
+}
+
+/// An oplog on its way to the target.
+struct Replaying<'a> {
+    shared: &'a Arc<Shared>,
+    replay: Replay,
+    batcher: Batcher,
+    lanes: Lanes,
+}
+
+impl Replaying<'_> {
+    /// Takes every entry up to the limit.
+    async fn take_all(&mut self, documents: &mut BoxStream<'_, Result<Documents>>) -> Result<()> {
+        let (mut steps, mut dispatches) = (Vec::new(), Vec::new());
+        let (mut entries, mut bytes) = (0, 0);
+        while let Some(run) = documents.next().await {
+            let run = run?;
+            for entry in rdump_format::documents(&run.body) {
+                let entry = entry.map_err(|error| unsound().caused_by(error))?;
+                let pushed = self.replay.push(entry, &mut steps);
+                for step in steps.drain(..) {
+                    match step {
+                        Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
+                        Step::Notice(notice) => {
+                            let oplog = Namespace::oplog();
+                            self.shared.cx.notice(Some(&oplog), notice.to_string());
+                        }
+                        _ => return Err(Error::internal("a step of the replay is not known")),
+                    }
+                }
+                self.lanes.send(&mut dispatches).await?;
+                pushed.map_err(|error| unsound().caused_by(error))?;
+                if self.replay.limit_reached() {
+                    return Ok(());
+                }
+            }
+            entries += run.documents;
+            bytes += run.body.len() as u64;
+            self.shared.cx.emit(Event::NamespaceAdvanced {
+                namespace: Namespace::oplog(),
+                documents: entries,
+                uncompressed_bytes: bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Sends what is left, and waits until everything is applied.
+    async fn settle(&mut self) -> Result<()> {
+        let mut dispatches = Vec::new();
+        self.batcher.finish(&mut dispatches);
+        self.lanes.send(&mut dispatches).await?;
+        self.lanes.wait().await
+    }
+}
+
+fn unsound() -> Error {
+    Error::data("the oplog cannot be replayed").for_namespace(&Namespace::oplog())
+}
+
+/// Collections that were not there for an operation on them, and when that was last.
+type Missing = Arc<Mutex<HashMap<Namespace, OpTime>>>;
+
+/// The tasks that send batches, one for each lane.
+struct Lanes {
+    senders: Vec<mpsc::Sender<Job>>,
+    tasks: JoinSet<Result<()>>,
+    missing: Missing,
+}
+
+enum Job {
+    Batch(Batch),
+    /// Says when everything before this is done.
+    Settle(oneshot::Sender<()>),
+}
+
+impl Lanes {
+    fn start(shared: &Arc<Shared>, lanes: usize) -> Self {
+        let mut this = Self {
+            senders: Vec::with_capacity(lanes),
+            tasks: JoinSet::new(),
+            missing: Missing::default(),
+        };
+        for _ in 0..lanes {
+            // One waits while one is under way.
+            let (sender, mut jobs) = mpsc::channel(1);
+            this.senders.push(sender);
+            let (shared, missing) = (Arc::clone(shared), Arc::clone(&this.missing));
+            this.tasks.spawn(async move {
+                while let Some(job) = jobs.recv().await {
+                    match job {
+                        Job::Batch(batch) => shared.apply(batch, &missing).await?,
+                        // Who does not wait any more does not care.
+                        Job::Settle(settled) => drop(settled.send(())),
+                    }
+                }
+                Ok(())
+            });
+        }
+        this
+    }
+
+    async fn send(&mut self, dispatches: &mut Vec<Dispatch>) -> Result<()> {
+        for dispatch in dispatches.drain(..) {
+            match dispatch {
+                Dispatch::Batch(batch) => {
+                    let lane = self.senders.get(batch.lane());
+                    let lane = lane.ok_or_else(|| Error::internal("a batch for no lane"))?;
+                    if lane.send(Job::Batch(batch)).await.is_err() {
+                        return Err(self.failure().await);
+                    }
+                }
+                Dispatch::Wait => self.wait().await?,
+                _ => return Err(Error::internal("a part of the replay is not known")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was sent is applied.
+    async fn wait(&mut self) -> Result<()> {
+        let mut waiting = Vec::with_capacity(self.senders.len());
+        for lane in &self.senders {
+            let (settled, is_settled) = oneshot::channel();
+            waiting.push(is_settled);
+            if lane.send(Job::Settle(settled)).await.is_err() {
+                return Err(self.failure().await);
+            }
+        }
+        for is_settled in waiting {
+            if is_settled.await.is_err() {
+                return Err(self.failure().await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a lane ended before its time.
+    async fn failure(&mut self) -> Error {
+        while let Some(ended) = self.tasks.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error,
+                Err(error) => return Error::task("replay", error),
+            }
+        }
+        Error::internal("the replay ended before the oplog")
+    }
+
+    /// Makes sure that every collection that was not there was to go anyhow.
+    fn check_missing(&self, replayed: &Replayed) -> Result<()> {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = missing
+            .iter()
+            .filter(|(namespace, at)| !replayed.dropped_after(namespace, **at))
+            .min_by_key(|(_, at)| **at);
+        match lost {
+            Some((namespace, at)) => Err(Error::data(format!(
+                "the oplog has an operation on it at {at}, and neither the dump nor the oplog before that has the collection"
+            ))
+            .for_namespace(namespace)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Shared {
+    /// Applies the operations of a batch.
+    async fn apply(&self, batch: Batch, missing: &Missing) -> Result<()> {
+        let admin = self.deployment.database("admin");
+        let concern = RawDocumentBuf::try_from(&self.write_concern).map_err(Error::from_bson)?;
+        let mut batch = self.resolve_rename(batch).await?;
+        let mut retries = Retries::new(self.options.max_retries);
+        loop {
+            let mut command = batch.command().to_owned();
+            command.append(cstr!("writeConcern"), concern.clone());
+            let failure = match command::run_raw(&admin, command).await {
+                Ok(reply) => match insert_reply::concern_error(&reply) {
+                    None => return Ok(()),
+                    Some(error) => {
+                        let unsure = Error::new(
+                            ErrorKind::Unavailable,
+                            format!(
+                                "operations of the oplog were applied, but not acknowledged as asked: {error}"
+                            ),
+                        );
+                        if !command::is_transient_code(error.code) {
+                            return Err(unsure);
+                        }
+                        unsure
+                    }
+                },
+                Err(error) if command::is_transient(&error) => command::error(error),
+                Err(error) => {
+                    let position = failed_position(&error);
+                    let operation = batch.operation(position);
+                    let operation =
+                        operation.and_then(|operation| Entry::parse(operation.as_bytes()).ok());
+                    let Some(operation) = operation else {
+                        return Err(command::error(error));
+                    };
+                    let namespace: Namespace = operation.namespace().parse().map_err(|error| {
+                        Error::data("an operation of the oplog names no namespace").caused_by(error)
+                    })?;
+                    let (at, kind) = (operation.at(), operation.operation().to_owned());
+                    let is_missing = command::server_code(&error)
+                        == Some(code::NAMESPACE_NOT_FOUND)
+                        && matches!(kind.as_str(), "i" | "u");
+                    if !is_missing {
+                        return Err(refused(command::error(error), &kind, at, &namespace));
+                    }
+                    note(missing, namespace, at);
+                    match batch.without_missing(position) {
+                        Some(rest) => batch = rest,
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
+            };
+            let oplog = Namespace::oplog();
+            retries
+                .again_after(
+                    &self.cx,
+                    Some(&oplog),
+                    "applying the operations again",
+                    failure,
+                )
+                .await?;
+        }
+    }
+
+    /// Names the collection that a rename drops as the target knows it.
+    async fn resolve_rename(&self, batch: Batch) -> Result<Batch> {
+        let Some(rename) = batch.renames().cloned() else {
+            return Ok(batch);
+        };
+        if self.listed(&rename.from).await?.is_none() {
+            return Ok(batch);
+        }
+        let replaced = self.listed(&rename.to).await?;
+        Ok(match replaced.and_then(|replaced| replaced.uuid) {
+            Some(uuid) => batch.replace(uuid),
+            None => batch,
+        })
+    }
+}
+
+/// The position of the operation that a server failed at: it gives a result for each up to that one.
+fn failed_position(error: &DriverError) -> usize {
+    let results = error
+        .server_response()
+        .and_then(|reply| reply.get("results").ok().flatten())
+        .and_then(RawBsonRef::as_array);
+    let results = results.map_or(0, |results| results.into_iter().count());
+    results.saturating_sub(1)
+}
+
+fn note(missing: &Missing, namespace: Namespace, at: OpTime) {
+    let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = missing.entry(namespace).or_default();
+    *last = at.max(*last);
+}
+
+fn refused(error: Error, kind: &str, at: OpTime, namespace: &Namespace) -> Error {
+    let cause = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let refused = Error::new(
+        error.kind(),
+        format!("the operation {kind:?} of the oplog at {at} cannot be applied: {error}"),
+    )
+    .for_namespace(namespace)
+    .caused_by(cause);
+    match error.kind() {
+        ErrorKind::Denied => refused.with_hint(
+            "replaying an oplog needs a role with the action anyAction on anyResource, which no built-in role has",
+        ),
+        _ => refused,
+    }
+}

@@ -1,0 +1,390 @@
+//! Capturing the oplog with a dump, and replaying it after a restore.
+
+use std::{io::Cursor, path::Path, sync::Arc};
+
+use bson::{Document, RawDocumentBuf, Timestamp, doc};
+use futures::TryStreamExt;
+use rdump::{
+    ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Dump, DumpOptions, DumpReport,
+    Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode, ReadPreference, RecordingObserver,
+    Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter, verify_folder,
+};
+use rdump_testkit::{
+    Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset, workload,
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    made::raw,
+    restore::{restore, target},
+};
+
+mod replay;
+
+fn with_oplog() -> DumpOptions {
+    DumpOptions::default().oplog(true)
+}
+
+fn replaying() -> RestoreOptions {
+    RestoreOptions::default().oplog_replay(true)
+}
+
+/// A dump that is planned, so that its oplog has to begin now, and not run.
+async fn planned(from: &Deployment, writer: Arc<dyn DumpWriter>) -> (Dump, rdump::DumpPlan) {
+    let options = ConnectOptions::default().uri(from.root_uri());
+    let source = Source::connect(&options).await.unwrap();
+    let dump = Dump::new(&source, writer).options(with_oplog());
+    let plan = dump.plan().await;
+    (dump, plan.unwrap_or_else(|error| panic!("{error:?}")))
+}
+
+fn folder_writer(folder: &Path) -> Arc<dyn DumpWriter> {
+    Arc::new(FolderWriter::create(&Location::from(folder)).unwrap())
+}
+
+async fn dump(from: &Deployment, writer: Arc<dyn DumpWriter>, options: DumpOptions) -> DumpReport {
+    let connect = ConnectOptions::default().uri(from.root_uri());
+    let source = Source::connect(&connect).await.unwrap();
+    let dump = Dump::new(&source, writer).options(options);
+    let done = async { dump.run(dump.plan().await?).await };
+    done.await.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Dumps while something else writes all the time; returns what has to be there after a replay.
+async fn dump_under_load(
+    from: &Deployment,
+    writer: Arc<dyn DumpWriter>,
+    options: DumpOptions,
+) -> (
+    DumpReport,
+    std::collections::BTreeMap<(String, i64), workload::Expected>,
+) {
+    let names = (0..6).map(|number| format!("work{}.load{number}", number % 2));
+    let options_of_load = WorkloadOptions {
+        namespaces: names.collect(),
+        ..WorkloadOptions::default()
+    };
+    let load = Workload::start(&from.client(), options_of_load);
+    load.await_more(300).await;
+    let report = dump(from, writer, options).await;
+    load.await_more(50).await;
+    let journal = load.stop().await;
+    let end = report.oplog.as_ref().unwrap().end;
+    let state = journal.state_at(Timestamp {
+        time: end.seconds,
+        increment: end.ordinal,
+    });
+    (report, state)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_dumped_under_load_comes_back_as_it_was_at_one_moment() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(5_000).seed(&source.client()).await;
+    for compression in [Compression::None, Compression::GZIP, Compression::ZSTD] {
+        let folder = TempDir::new().unwrap();
+        // Slow enough for hundreds of writes meanwhile.
+        let options = with_oplog()
+            .compression(compression)
+            .limit_bytes_per_second(2 << 20);
+        let (report, state) = dump_under_load(&source, folder_writer(folder.path()), options).await;
+        let oplog = report.oplog.unwrap();
+        assert!(oplog.entries > 50, "{oplog:?}");
+
+        let location = Location::from(folder.path());
+        let observer = Arc::new(RecordingObserver::default());
+        let verified = verify_folder(&location, observer, CancellationToken::new()).await;
+        assert_eq!(verified.unwrap().damage, []);
+
+        let options = replaying().drop(true);
+        let replayed = restore(&location, &target, options).await.oplog.unwrap();
+        assert!(replayed.operations > 50 && !replayed.limit_reached);
+        workload::assert_holds(&state, &target.client(), str::to_owned).await;
+        for number in 0..2 {
+            for deployment in [&source, &target] {
+                let work = deployment.client().database(&format!("work{number}"));
+                work.drop().await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_dumped_under_load_comes_back_as_it_was_at_one_moment() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(5_000).seed(&source.client()).await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("archive");
+    let writer = ArchiveWriter::create(&Location::from(path.as_path())).unwrap();
+    let options = with_oplog()
+        .compression(Compression::GZIP)
+        .limit_bytes_per_second(2 << 20);
+    let (report, state) = dump_under_load(&source, Arc::new(writer), options).await;
+    assert!(report.oplog.unwrap().entries > 50);
+
+    let archive = std::fs::read(&path).unwrap();
+    let report = restore_archive(archive.clone(), &target, replaying()).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(report.oplog.unwrap().operations > 50);
+    workload::assert_holds(&state, &target.client(), str::to_owned).await;
+
+    // Without a replay the oplog is passed over.
+    let report = restore_archive(
+        archive.clone(),
+        &target,
+        RestoreOptions::default().drop(true),
+    )
+    .await;
+    assert_eq!(report.unwrap().oplog, None);
+
+    // The end of the oplog is the end of the archive.
+    let cut = archive[..archive.len() - 40].to_vec();
+    let error = restore_archive(cut, &target, replaying().drop(true)).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Data);
+}
+
+async fn restore_archive(
+    archive: Vec<u8>,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> Result<RestoreReport, Error> {
+    let reader = ArchiveReader::open("the archive", Cursor::new(archive)).await?;
+    let restore = Restore::new(&target(to).await, Arc::new(reader)).options(options);
+    let plan = restore.plan().await?;
+    restore.run(plan).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_created_after_the_plan_come_from_the_oplog() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let shop = source.client().database("shop");
+    let orders = shop.collection::<Document>("orders");
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+
+    shop.create_collection("late").await.unwrap();
+    let late = shop.collection::<Document>("late");
+    // A field of this name is nobody's rename.
+    let named = doc! { "_id": 2, "renameCollection": "shop.late", "o": { "renameCollection": 1 } };
+    late.insert_one(named.clone()).await.unwrap();
+    let index = doc! { "createIndexes": "late", "indexes": [{ "key": { "a": 1 }, "name": "a_1" }] };
+    shop.run_command(index).await.unwrap();
+    orders
+        .update_one(doc! { "_id": 1 }, doc! { "$set": { "late": true } })
+        .await
+        .unwrap();
+    dump.run(plan)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+
+    restore(&Location::from(folder.path()), &target, replaying()).await;
+    let shop = target.client().database("shop");
+    let found: Vec<Document> = shop
+        .collection("late")
+        .find(doc! {})
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(found, [named]);
+    let orders: Vec<Document> = shop
+        .collection("orders")
+        .find(doc! {})
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(orders, [doc! { "_id": 1, "late": true }]);
+    let indexes = shop
+        .collection::<Document>("late")
+        .list_index_names()
+        .await
+        .unwrap();
+    assert_eq!(indexes, ["_id_", "a_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_was_open_when_the_dump_began_is_captured_whole() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let client = source.client();
+    let orders = client.database("shop").collection::<Document>("orders");
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let mut session = client.start_session().await.unwrap();
+    session.start_transaction().await.unwrap();
+    let insert = orders.insert_one(doc! { "_id": 2 });
+    insert.session(&mut session).await.unwrap();
+    let prepare = client.database("admin");
+    let prepare = prepare.run_command(doc! { "prepareTransaction": 1 });
+    let reply = prepare.session(&mut session).await.unwrap();
+    let prepared = reply.get_timestamp("prepareTimestamp").unwrap();
+    orders.insert_one(doc! { "_id": 3 }).await.unwrap();
+
+    let folder = TempDir::new().unwrap();
+    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+    let commit = doc! { "commitTransaction": 1, "commitTimestamp": prepared };
+    let admin = client.database("admin");
+    admin
+        .run_command(commit)
+        .session(&mut session)
+        .await
+        .unwrap();
+    let report = dump
+        .run(plan)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(report.oplog.unwrap().start <= OpTime::from(prepared));
+
+    let report = restore(&Location::from(folder.path()), &target, replaying()).await;
+    assert_eq!(report.oplog.unwrap().unfinished_transactions, 0);
+    let orders = target
+        .client()
+        .database("shop")
+        .collection::<Document>("orders");
+    assert_eq!(orders.count_documents(doc! {}).await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_while_the_oplog_is_captured_fails_the_dump() {
+    let source = ReplicaSet::start().await;
+    let client = source.client();
+    let orders = client.database("shop").collection::<Document>("orders");
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+    let late = client.database("shop").collection::<Document>("late");
+    late.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let rename = doc! { "renameCollection": "shop.late", "to": "shop.later" };
+    client.database("admin").run_command(rename).await.unwrap();
+    let error = dump.run(plan).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let message = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        message.contains("renames occur") && message.contains("shop.late"),
+        "{message}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_oplog_that_was_overrun_fails_the_dump_and_says_so() {
+    // What a crash would need is kept until the next checkpoint, which is taken every second.
+    let small = ReplicaSet::builder().oplog_mebibytes(1);
+    let source = small.argument("--syncdelay").argument("1").start().await;
+    let client = source.client();
+    let orders = client
+        .database("shop")
+        .collection::<RawDocumentBuf>("orders");
+    orders.insert_one(raw(&doc! { "_id": -1 })).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+    let before = newest(&source).await;
+    let mut id = 0;
+    while oldest(&source).await <= before {
+        let pad = "x".repeat(100_000);
+        let documents = (id..id + 40).map(|id| raw(&doc! { "_id": id, "pad": &pad }));
+        orders.insert_many(documents).await.unwrap();
+        id += 40;
+        assert!(id < 100_000, "the oplog is never truncated");
+    }
+    let error = dump.run(plan).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("oplog overflow"), "{error:?}");
+    assert!(!folder.path().join(rdump_format::MANIFEST_FILE).exists());
+}
+
+async fn newest(of: &ReplicaSet) -> Timestamp {
+    entry(of, -1).await
+}
+
+async fn oldest(of: &ReplicaSet) -> Timestamp {
+    entry(of, 1).await
+}
+
+async fn entry(of: &ReplicaSet, order: i32) -> Timestamp {
+    let oplog = of
+        .client()
+        .database("local")
+        .collection::<Document>("oplog.rs");
+    let found = oplog
+        .find_one(doc! {})
+        .sort(doc! { "$natural": order })
+        .await;
+    found.unwrap().unwrap().get_timestamp("ts").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_of_the_oplog_that_fails_is_tried_again_and_is_no_overflow() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(2_000).seed(&source.client()).await;
+    for code in [136, 91] {
+        let folder = TempDir::new().unwrap();
+        let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+        let fault = doc! {
+            "configureFailPoint": "failCommand", "mode": { "times": 2 },
+            "data": { "failCommands": ["find"], "namespace": "local.oplog.rs", "errorCode": code },
+        };
+        let fault = FailPoint::enable(&source, fault).await;
+        let report = dump
+            .run(plan)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        assert!(report.retries > 0, "code {code}");
+        drop(fault);
+    }
+    // What does not pass is reported as what it is.
+    let folder = TempDir::new().unwrap();
+    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+    let fault = doc! {
+        "configureFailPoint": "failCommand", "mode": "alwaysOn",
+        "data": { "failCommands": ["find"], "namespace": "local.oplog.rs", "errorCode": 13 },
+    };
+    let fault = FailPoint::enable(&source, fault).await;
+    let error = dump.run(plan).await.unwrap_err();
+    fault.disable().await;
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_from_a_secondary_waits_until_it_has_what_the_oplog_starts_with() {
+    let source = ReplicaSet::builder().members(3).start().await;
+    let target = ReplicaSet::start().await;
+    dataset::orders(2_000).seed(&source.client()).await;
+    let folder = TempDir::new().unwrap();
+    let options = with_oplog()
+        .read_preference(ReadPreference::new(ReadMode::Secondary))
+        .limit_bytes_per_second(1 << 20);
+    let (_, state) = dump_under_load(&source, folder_writer(folder.path()), options).await;
+    restore(&Location::from(folder.path()), &target, replaying()).await;
+    workload::assert_holds(&state, &target.client(), str::to_owned).await;
+}
+
+#[tokio::test]
+async fn what_has_no_oplog_or_is_only_a_part_cannot_be_dumped_with_one() {
+    let standalone = Standalone::start().await;
+    let set = ReplicaSet::start().await;
+    for (deployment, options, kind, words) in [
+        (
+            &*standalone,
+            with_oplog(),
+            ErrorKind::Unsupported,
+            "there is no oplog",
+        ),
+        (
+            &*set,
+            with_oplog().db("shop"),
+            ErrorKind::Invalid,
+            "with everything",
+        ),
+    ] {
+        let connect = ConnectOptions::default().uri(deployment.root_uri());
+        let source = Source::connect(&connect).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let dump = Dump::new(&source, folder_writer(folder.path())).options(options);
+        let error = dump.plan().await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}

@@ -1,0 +1,291 @@
+//! Replaying oplogs that were made for it.
+
+use bson::{Document, Timestamp, doc};
+use futures::TryStreamExt;
+use rdump::{ErrorKind, RestoreOptions};
+use rdump_format::{Codec, Compressor, Segment};
+use rdump_testkit::{Deployment, ReplicaSet, Standalone};
+
+use super::replaying;
+use crate::{
+    made::{Made, compression, raw},
+    restore::{restore, try_restore},
+};
+
+/// The bytes of a file of documents.
+fn file(documents: &[Document], codec: Codec) -> Vec<u8> {
+    let mut segment = Segment::default();
+    for document in documents {
+        segment.body.extend_from_slice(raw(document).as_bytes());
+        segment.documents += 1;
+    }
+    let mut compressor = Compressor::new(compression(codec)).unwrap();
+    segment.seal(&mut compressor, Vec::new()).unwrap()
+}
+
+fn at(seconds: u32, ordinal: u32) -> Timestamp {
+    Timestamp {
+        time: seconds,
+        increment: ordinal,
+    }
+}
+
+fn insert(ordinal: u32, namespace: &str, document: Document) -> Document {
+    doc! { "ts": at(100, ordinal), "t": 1_i64, "v": 2_i64, "op": "i", "ns": namespace, "o": document }
+}
+
+/// A dump of one collection with a unique index.
+fn made() -> Made {
+    let mut made = Made::new();
+    made.metadata(
+        "shop.orders",
+        doc! {},
+        &[
+            doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" },
+            doc! { "v": 2, "key": { "number": 1 }, "name": "number_1", "unique": true },
+        ],
+    );
+    // What was moved from one document to the other while they were read is there twice.
+    let documents = [
+        doc! { "_id": 1, "number": 1 },
+        doc! { "_id": 2, "number": 1 },
+    ];
+    made.data("shop.orders", Codec::None, documents);
+    made
+}
+
+fn entries() -> Vec<Document> {
+    vec![
+        doc! { "ts": at(100, 1), "op": "n", "ns": "", "o": { "msg": "periodic noop" } },
+        doc! {
+            "ts": at(100, 2), "t": 1_i64, "v": 2_i64, "op": "u", "ns": "shop.orders", "o2": { "_id": 1 },
+            "o": { "$v": 2, "diff": { "u": { "number": 7 } } },
+        },
+        insert(3, "shop.orders", doc! { "_id": 3, "number": 3 }),
+        insert(4, "shop.orders", doc! { "_id": 4, "number": 4 }),
+    ]
+}
+
+async fn numbers(of: &Deployment) -> Vec<(i32, i32)> {
+    let orders = of
+        .client()
+        .database("shop")
+        .collection::<Document>("orders");
+    let found = orders.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+    let found: Vec<Document> = found.try_collect().await.unwrap();
+    let number = |found: Document| {
+        (
+            found.get_i32("_id").unwrap(),
+            found.get_i32("number").unwrap(),
+        )
+    };
+    found.into_iter().map(number).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_oplog_resolves_is_no_duplicate_in_a_unique_index() {
+    // TOOLS-2041.
+    let (set, standalone) = (ReplicaSet::start().await, Standalone::start().await);
+    let made = made();
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let name = rdump_format::data_file("oplog", codec);
+        made.stray(&name, file(&entries(), codec));
+        for target in [&*set, &*standalone] {
+            let report = restore(&made.location(), target, replaying().drop(true)).await;
+            assert_eq!(report.oplog.unwrap().operations, 3);
+            assert_eq!(numbers(target).await, [(1, 7), (2, 1), (3, 3), (4, 4)]);
+            let orders = target
+                .client()
+                .database("shop")
+                .collection::<Document>("orders");
+            let names = orders.list_index_names().await.unwrap();
+            assert_eq!(names, ["_id_", "number_1"]);
+        }
+        std::fs::remove_file(made.file(&name)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_is_exclusive() {
+    let target = Standalone::start().await;
+    let made = made();
+    made.stray("oplog.bson", file(&entries(), Codec::None));
+    for (limit, numbers_expected, is_reached) in [
+        ("100:4", vec![(1, 7), (2, 1), (3, 3)], true),
+        ("100:5", vec![(1, 7), (2, 1), (3, 3), (4, 4)], false),
+        ("101", vec![(1, 7), (2, 1), (3, 3), (4, 4)], false),
+        ("0:0", vec![(1, 7), (2, 1), (3, 3), (4, 4)], false),
+    ] {
+        let options = replaying().drop(true).oplog_limit(limit.parse().unwrap());
+        let report = restore(&made.location(), &target, options).await;
+        assert_eq!(report.oplog.unwrap().limit_reached, is_reached, "{limit}");
+        assert_eq!(numbers(&target).await, numbers_expected, "{limit}");
+    }
+    // Of a limit before everything only the dump is left, which has a duplicate.
+    let options = replaying().drop(true).oplog_limit("100".parse().unwrap());
+    let (refused, _) = try_restore(&made.location(), &target, options).await;
+    let error = refused.unwrap_err();
+    assert!(
+        error.to_string().contains("indexes could not be built"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oplog_of_the_dump_or_of_the_option_or_of_local_is_replayed_and_two_are_none() {
+    let target = Standalone::start().await;
+    let elsewhere = Made::new();
+    elsewhere.stray("other", file(&entries(), Codec::Gzip));
+    let other = elsewhere.file("other");
+    let expected = [(1, 7), (2, 1), (3, 3), (4, 4)];
+
+    let made = made();
+    let (refused, _) = try_restore(&made.location(), &target, replaying()).await;
+    let error = refused.unwrap_err();
+    assert!(
+        error.to_string().starts_with("no oplog file to replay"),
+        "{error}"
+    );
+
+    restore(&made.location(), &target, replaying().oplog_file(&other)).await;
+    assert_eq!(numbers(&target).await, expected);
+
+    made.stray("local/oplog.rs.bson", file(&entries(), Codec::None));
+    restore(&made.location(), &target, replaying().drop(true)).await;
+    assert_eq!(numbers(&target).await, expected);
+    let local = target.client().database("local");
+    let names = local.list_collection_names().await.unwrap();
+    assert!(!names.contains(&"oplog.rs".to_owned()));
+
+    made.stray("local/oplog.$main.bson", file(&entries(), Codec::None));
+    target.client().database("shop").drop().await.unwrap();
+    for (oplog, options, words) in [
+        (
+            false,
+            replaying(),
+            "both local/oplog.rs.bson and local/oplog.$main.bson",
+        ),
+        (
+            true,
+            replaying().oplog_file(&other),
+            "both an oplog.bson file and an oplog file",
+        ),
+    ] {
+        if oplog {
+            made.stray("oplog.bson", file(&entries(), Codec::None));
+        }
+        let (refused, _) = try_restore(&made.location(), &target, options).await;
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(numbers(&target).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_oplog_that_cannot_be_replayed_says_where_and_applies_what_comes_before() {
+    let target = Standalone::start().await;
+    let unknown =
+        doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "o": { "levitate": "orders" } };
+    let no_collection = insert(5, "shop.nothing", doc! { "_id": 1 });
+    let mut cut = file(&entries(), Codec::None);
+    cut.truncate(cut.len() - 3);
+    let with = |last: Document| {
+        let mut all = entries();
+        all.push(last);
+        file(&all, Codec::None)
+    };
+    for (content, words, rest) in [
+        (with(unknown), "levitate", true),
+        (with(no_collection), "shop.nothing", true),
+        (cut, "damaged or cut short", false),
+    ] {
+        let made = made();
+        made.stray("oplog.bson", content);
+        let (refused, _) = try_restore(&made.location(), &target, replaying().drop(true)).await;
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        let message = format!("{error} {:?}", std::error::Error::source(&error));
+        assert!(message.contains(words), "{message}");
+        assert_eq!(
+            numbers(&target).await.len(),
+            if rest { 4 } else { 3 },
+            "{words}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_on_a_collection_that_the_oplog_drops_later_is_passed_over() {
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let mut all = entries();
+    all.insert(1, insert(1, "shop.gone", doc! { "_id": 1 }));
+    all.push(doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "o": { "drop": "gone" } });
+    made.stray("oplog.bson", file(&all, Codec::None));
+    restore(&made.location(), &target, replaying()).await;
+    assert_eq!(numbers(&target).await, [(1, 7), (2, 1), (3, 3), (4, 4)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_holds_for_the_oplog_unless_it_is_bypassed() {
+    // TOOLS-4070.
+    let target = Standalone::start().await;
+    let mut made = Made::new();
+    let validator = doc! { "validator": { "number": { "$lt": 4 } } };
+    made.metadata("shop.orders", validator, &[]);
+    made.data(
+        "shop.orders",
+        Codec::None,
+        [
+            doc! { "_id": 1, "number": 1 },
+            doc! { "_id": 2, "number": 1 },
+        ],
+    );
+    made.stray("oplog.bson", file(&entries(), Codec::None));
+    let (refused, _) = try_restore(&made.location(), &target, replaying()).await;
+    let error = refused.unwrap_err();
+    assert!(error.to_string().contains("100:2"), "{error}");
+    let options = replaying().drop(true).bypass_document_validation(true);
+    restore(&made.location(), &target, options).await;
+    assert_eq!(numbers(&target).await, [(1, 7), (2, 1), (3, 3), (4, 4)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_16_mib_and_16_kib_are_replayed() {
+    // TOOLS-2495.
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let big = "x".repeat((16 << 20) - 40);
+    let mut all = entries();
+    all.push(insert(
+        5,
+        "shop.orders",
+        doc! { "_id": 5, "number": 5, "big": &big },
+    ));
+    assert!(raw(all.last().unwrap()).as_bytes().len() > 16 << 20);
+    made.stray("oplog.bson", file(&all, Codec::None));
+    restore(&made.location(), &target, replaying()).await;
+    assert_eq!(numbers(&target).await.len(), 5);
+}
+
+#[tokio::test]
+async fn an_oplog_is_replayed_over_everything_or_not_at_all() {
+    let target = Standalone::start().await;
+    let made = made();
+    made.stray("oplog.bson", file(&entries(), Codec::None));
+    for options in [
+        replaying().rename("shop.*", "copy.*"),
+        RestoreOptions::default().oplog_file(made.file("oplog.bson")),
+    ] {
+        let (refused, _) = try_restore(&made.location(), &target, options).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    // Not asked for, it is passed over.
+    let made = Made::new();
+    made.stray("oplog.bson", file(&entries(), Codec::None));
+    let (report, observer) =
+        try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    assert_eq!(report.unwrap().oplog, None);
+    assert!(format!("{:?}", observer.events()).contains("--oplogReplay"));
+}
