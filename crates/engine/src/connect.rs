@@ -99,6 +99,7 @@ impl Deployment {
             match admin.run_command(doc! { "hello": 1 }).await {
                 Err(error)
                     if matches!(*error.kind, DriverErrorKind::ServerSelection { .. })
+                        && !failure::is_of_version(&error)
                         && clock.elapsed() < plan.patience() => {}
                 answered => break answered,
             }

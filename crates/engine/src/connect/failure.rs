@@ -9,6 +9,11 @@ use crate::{Error, ErrorKind, command};
 pub(super) fn of(plan: &ConnectPlan, error: DriverError) -> Error {
     let address = plan.address();
     let failed = match &*error.kind {
+        DriverErrorKind::ServerSelection { message, .. } if is_of_version(&error) => Error::new(
+            ErrorKind::Unsupported,
+            format!("the server at {address} has a version that cannot be talked to"),
+        )
+        .caused_by(message.clone()),
         DriverErrorKind::ServerSelection { message, .. } => {
             let seconds = plan.patience().as_secs_f64();
             let ours = Error::new(
@@ -37,6 +42,17 @@ pub(super) fn of(plan: &ConnectPlan, error: DriverError) -> Error {
         _ => command::error(error),
     };
     failed.at(address)
+}
+
+/// Whether the driver does not talk to servers as old, or as new, as this one: no patience helps.
+pub(super) fn is_of_version(error: &DriverError) -> bool {
+    match &*error.kind {
+        // Of why no server was selected the driver gives only a text: that of no other reason begins so.
+        DriverErrorKind::ServerSelection { message, .. } => {
+            message.starts_with("Server at ") && message.contains(" wire version ")
+        }
+        _ => false,
+    }
 }
 
 fn refused(plan: &ConnectPlan, message: String) -> Error {

@@ -1,5 +1,12 @@
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
 
+use bson::rawdoc;
 use mongodb::options::{ClientOptions, ConnectionString};
 
 use super::*;
@@ -507,6 +514,57 @@ async fn an_unreachable_server_is_named_with_the_time_spent() {
             .contains("Connection refused"),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused_at_once() {
+    let address = old_server();
+    let uri = format!("mongodb://{address}/?directConnection=true");
+    let clock = Instant::now();
+    let error = Source::connect(&options().uri(uri)).await.unwrap_err();
+    assert!(clock.elapsed() < Duration::from_secs(10), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        error.to_string(),
+        format!("the server at {address} has a version that cannot be talked to")
+    );
+    let shown = shown(&error);
+    assert!(shown.contains("reports wire version 6"), "{shown}");
+}
+
+/// Starts a server that only says that it is MongoDB 3.6, for as long as the test runs, and gives its address.
+fn old_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || while answer(stream.as_ref().unwrap()).is_ok() {});
+        }
+    });
+    address
+}
+
+/// Reads one message and answers it: an OP_QUERY by OP_REPLY with one document, an OP_MSG by its like.
+fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
+    let mut header = [0; 16];
+    stream.read_exact(&mut header)?;
+    let number = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    let (length, request, operation) = (number(0), number(4), number(12));
+    stream.read_exact(&mut vec![0; length as usize - 16])?;
+    let reply = rawdoc! {
+        "ismaster": true, "maxBsonObjectSize": 16_777_216, "maxMessageSizeBytes": 48_000_000,
+        "minWireVersion": 0, "maxWireVersion": 6, "ok": 1.0,
+    };
+    let (operation, fields): (u32, &[u8]) = match operation {
+        2004 => (1, b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0"),
+        _ => (2013, b"\0\0\0\0\0"),
+    };
+    let body = [fields, reply.as_bytes()].concat();
+    let length = u32::try_from(16 + body.len()).unwrap();
+    let header = [length, 0, request, operation]
+        .map(u32::to_le_bytes)
+        .concat();
+    stream.write_all(&[header, body].concat())
 }
 
 #[tokio::test]
