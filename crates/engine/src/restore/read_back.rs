@@ -1,5 +1,7 @@
 //! Whether what the target lists is what was asked for. Pure.
 
+use std::collections::BTreeMap;
+
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::{
@@ -53,12 +55,26 @@ pub(super) fn option_differences(asked: &RawDocument, listed: &RawDocument) -> V
             differences.push(format!("option `{name}` is not what was asked for"));
         }
     }
-    for (name, _) in fields(listed) {
-        if asked.get(name).ok().flatten().is_none() && !DEFAULT_OPTIONS.contains(&name) {
+    for (name, value) in fields(listed) {
+        let is_default = DEFAULT_OPTIONS.contains(&name) || is_note_of_mixed_schemas(name, value);
+        if asked.get(name).ok().flatten().is_none() && !is_default {
             differences.push(format!("option `{name}` was not asked for"));
         }
     }
     differences
+}
+
+/// Whether an option only says that buckets of a time-series may have mixed schemas, as newer servers note it when
+/// they are told so.
+fn is_note_of_mixed_schemas(name: &str, value: RawBsonRef<'_>) -> bool {
+    let config = || {
+        let engine = value.as_document()?.get_document("wiredTiger").ok()?;
+        engine.get_str("configString").ok()
+    };
+    name == "storageEngine"
+        && config().is_some_and(|config| {
+            config.starts_with("app_metadata=(timeseriesBucketsMayHaveMixedSchemaData=")
+        })
 }
 
 /// How the `listed` indexes of a collection that we created differ from those `asked` for, one line each.
@@ -111,12 +127,39 @@ fn index_difference<'a>(asked: &'a RawDocument, listed: &RawDocument) -> Option<
         Some(_) if *name == "expireAfterSeconds" && as_number(*value).is_none_or(f64::is_nan) => {
             false
         }
+        Some(RawBsonRef::Document(actual)) if *name == "wildcardProjection" => {
+            value.as_document().and_then(projection) != projection(actual)
+        }
         Some(actual) => !is_same(*value, actual, COMPLETED.contains(name)),
     };
     fields(asked)
         .filter(|(name, _)| !UNLISTED_INDEX_FIELDS.contains(name))
         .find(differs)
         .map(|(name, _)| name)
+}
+
+/// The paths of a wildcard projection and whether they are wanted; MongoDB 5.0 lists it nested and with booleans.
+fn projection(document: &RawDocument) -> Option<BTreeMap<String, bool>> {
+    let mut paths = BTreeMap::new();
+    for (name, value) in fields(document) {
+        match value {
+            RawBsonRef::Document(inner) => {
+                let inner = projection(inner)?.into_iter();
+                paths.extend(inner.map(|(path, wanted)| (format!("{name}.{path}"), wanted)));
+            }
+            RawBsonRef::Boolean(wanted) => {
+                paths.insert(name.to_owned(), wanted);
+            }
+            value => {
+                paths.insert(name.to_owned(), as_number(value)? != 0.0);
+            }
+        }
+    }
+    // It is left out anyway.
+    if paths.get("_id") == Some(&false) {
+        paths.remove("_id");
+    }
+    Some(paths)
 }
 
 fn fields(document: &RawDocument) -> impl Iterator<Item = (&str, RawBsonRef<'_>)> {
@@ -212,6 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn that_buckets_may_have_mixed_schemas_is_no_difference_and_any_other_engine_is() {
+        let asked = raw(doc! { "timeseries": { "timeField": "at" } });
+        let listed = |config: &str| {
+            let engine = doc! { "wiredTiger": { "configString": config } };
+            raw(doc! { "timeseries": { "timeField": "at" }, "storageEngine": engine })
+        };
+        let note = listed("app_metadata=(timeseriesBucketsMayHaveMixedSchemaData=true)");
+        assert_eq!(option_differences(&asked, &note), Vec::<String>::new());
+        let other = listed("block_compressor=zlib");
+        assert_eq!(
+            option_differences(&asked, &other),
+            ["option `storageEngine` was not asked for"]
+        );
+    }
+
+    #[test]
     fn options_that_changed_got_lost_or_came_are_differences() {
         let asked = doc! { "validator": { "b": 1, "a": 2 }, "capped": true, "size": 1024 };
         let listed =
@@ -244,6 +303,38 @@ mod tests {
             index_differences(&asked, &listed, NamespaceKind::Collection),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn a_wildcard_projection_is_the_same_in_the_words_of_another_server() {
+        let index = |projection: Document| {
+            [raw(
+                doc! { "key": { "$**": 1 }, "name": "w", "wildcardProjection": projection },
+            )]
+        };
+        let differences = |asked: &Document, listed: Document| {
+            let (asked, listed) = (index(asked.clone()), index(listed));
+            index_differences(&asked, &listed, NamespaceKind::Collection).len()
+        };
+        let out = doc! { "c": 0, "b.d": 0 };
+        assert_eq!(
+            differences(&out, doc! { "_id": false, "b": { "d": false }, "c": false }),
+            0
+        );
+        assert_eq!(
+            differences(&out, doc! { "_id": true, "b": { "d": false }, "c": false }),
+            1
+        );
+        let only = doc! { "_id": 1, "c.d": 1.0, "a": true };
+        assert_eq!(
+            differences(&only, doc! { "_id": true, "a": true, "c": { "d": true } }),
+            0
+        );
+        assert_eq!(
+            differences(&only, doc! { "_id": true, "a": true, "c": { "e": true } }),
+            1
+        );
+        assert_eq!(differences(&only, doc! { "_id": true, "a": true }), 1);
     }
 
     #[test]
