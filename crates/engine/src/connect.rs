@@ -5,7 +5,7 @@ use std::{fmt, time::Instant};
 use bson::{Document, doc};
 use mongodb::{Client, Database, error::ErrorKind as DriverErrorKind};
 
-use crate::{Result, command};
+use crate::{Result, capabilities::Capabilities, command};
 
 mod client;
 mod failure;
@@ -220,9 +220,9 @@ impl ServerInfo {
         }
     }
 
-    /// Whether the server's version is at least this.
-    pub fn is_at_least(&self, major: u32, minor: u32, patch: u32) -> bool {
-        self.version_numbers >= [major, minor, patch]
+    /// What servers of its version can do.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        Capabilities::of(self.version_numbers)
     }
 }
 

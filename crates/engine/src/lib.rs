@@ -83,6 +83,7 @@
 //! A dump can be written to anything that is a [`DumpWriter`](media::DumpWriter) and restored from anything that is a
 //! [`DumpReader`](media::DumpReader): [`media`] has the two traits.
 
+mod capabilities;
 mod catalog;
 mod command;
 mod concerns;

@@ -52,11 +52,15 @@ pub(super) async fn plan(
         let counted = read(command, "counting users and roles");
         async move { counted.await.map(|reply| reply.get_i32("n").unwrap_or(0)) }
     };
-    // Servers since 8.1 do not say the version any more.
-    let found = if catalog.deployment.server.is_at_least(8, 1, 0) {
-        count(Authorization::Users, doc! {}).await? + count(Authorization::Roles, doc! {}).await?
-    } else {
+    let found = if catalog
+        .deployment
+        .server
+        .capabilities()
+        .authorization_version
+    {
         count(Authorization::Version, doc! { "_id": "authSchema" }).await?
+    } else {
+        count(Authorization::Users, doc! {}).await? + count(Authorization::Roles, doc! {}).await?
     };
     if found == 0 {
         return Err(Error::invalid(

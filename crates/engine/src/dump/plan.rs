@@ -15,7 +15,8 @@ use super::{
     oplog::{self, PlannedOplog},
 };
 use crate::{
-    Error, Result, ServerInfo, Source,
+    Error, Result, Source,
+    capabilities::Capabilities,
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
     context::RunContext,
     media::NamespaceHeader,
@@ -407,7 +408,11 @@ async fn describe(
         buckets,
     } = found;
     let view = entry.kind == CollectionKind::View;
-    let (data_namespace, raw_data) = data(&namespace, entry.kind, &catalog.deployment.server);
+    let (data_namespace, raw_data) = data(
+        &namespace,
+        entry.kind,
+        catalog.deployment.server.capabilities(),
+    );
     let indexes = if view {
         Vec::new()
     } else {
@@ -470,12 +475,9 @@ async fn describe(
 }
 
 /// The namespace that has the documents, and whether the server has to be told that buckets are meant.
-///
-/// Servers since 8.3 give buckets under the name of their time-series collection, wherever they keep them.
-fn data(namespace: &Namespace, kind: CollectionKind, server: &ServerInfo) -> (Namespace, bool) {
+fn data(namespace: &Namespace, kind: CollectionKind, source: Capabilities) -> (Namespace, bool) {
     match kind {
-        CollectionKind::TimeSeries if server.is_at_least(8, 3, 0) => (namespace.clone(), true),
-        CollectionKind::TimeSeries => (namespace.buckets(), false),
+        CollectionKind::TimeSeries => (source.buckets(namespace), source.raw_data),
         CollectionKind::Collection | CollectionKind::View => (namespace.clone(), false),
     }
 }
@@ -529,19 +531,9 @@ fn time_series_filter(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Topology;
 
     #[test]
     fn buckets_are_read_under_the_name_that_the_server_gives_them_under() {
-        let server = |version_numbers| ServerInfo {
-            version: String::new(),
-            version_numbers,
-            topology: Topology::ReplicaSet,
-            set_name: None,
-            hosts: Vec::new(),
-            max_document_bytes: 16 << 20,
-            max_batch_documents: 100_000,
-        };
         let namespace = Namespace::new("weather", "t");
         let buckets = Namespace::new("weather", "system.buckets.t");
         for (version, kind, expected) in [
@@ -550,7 +542,7 @@ mod tests {
             ([8, 3, 0], CollectionKind::Collection, (&namespace, false)),
             ([8, 3, 0], CollectionKind::View, (&namespace, false)),
         ] {
-            let (read, raw_data) = data(&namespace, kind, &server(version));
+            let (read, raw_data) = data(&namespace, kind, Capabilities::of(version));
             assert_eq!((&read, raw_data), expected, "{version:?} {kind:?}");
         }
     }

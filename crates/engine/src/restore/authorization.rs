@@ -19,7 +19,9 @@ use super::{
     selection,
 };
 use crate::{
-    Error, ErrorKind, RestoreOptions, Result, command,
+    Error, ErrorKind, RestoreOptions, Result,
+    capabilities::Capabilities,
+    command,
     media::{Documents, DumpContents},
     retry::patiently,
 };
@@ -28,6 +30,8 @@ use crate::{
 const ADMIN: &str = "admin";
 /// The most that the documents about versions may have, in bytes; servers have a few hundred.
 const MOST_VERSION_BYTES: usize = 1 << 20;
+/// The version that users and roles have where servers do not say it any more.
+const ONLY_VERSION: i64 = 5;
 /// How long a failed or cancelled run waits for our collections to be dropped.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
@@ -153,14 +157,10 @@ impl PlannedAuthorization {
 
     /// The version that users and roles have in the dump.
     async fn dumped_version(&self) -> Result<i64> {
-        // Servers since 8.1 do not say it any more: there is no other.
-        let since_8_1 = self.server_version.as_deref().is_some_and(|version| {
-            let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
-            let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
-            (major, minor) >= (Some(8), Some(1))
-        });
-        if since_8_1 {
-            return Ok(5);
+        let source = self.server_version.as_deref();
+        let source = source.and_then(Capabilities::of_text);
+        if source.is_some_and(|source| !source.authorization_version) {
+            return Ok(ONLY_VERSION);
         }
         if self.version.is_none() {
             return Ok(if self.db.is_empty() { 1 } else { 3 });

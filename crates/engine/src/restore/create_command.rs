@@ -4,7 +4,7 @@ use bson::{Binary, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc, spec::
 use rdump_format::{CollectionMetadata, Namespace};
 
 use super::index_spec::{BsonResult, is_default_id, is_simple};
-use crate::ServerInfo;
+use crate::capabilities::Capabilities;
 
 /// How options are changed on their way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,13 +22,13 @@ pub(crate) enum AutoIndexId {
     Taken,
     /// Since 4.0, outside of `local`, it may not be false.
     OnlyTrue,
-    /// Since 8.2 it is not known any more.
+    /// It is not known any more.
     Unknown,
 }
 
 impl AutoIndexId {
-    pub(crate) fn of(server: &ServerInfo, db: &str) -> Self {
-        if server.is_at_least(8, 2, 0) {
+    pub(crate) fn of(target: Capabilities, db: &str) -> Self {
+        if !target.auto_index_id {
             Self::Unknown
         } else if db != "local" {
             Self::OnlyTrue

@@ -155,7 +155,7 @@ impl Shared {
             "createIndexes": namespace.collection.as_str(), "indexes": indexes, "ignoreUnknownIndexOptions": true,
         };
         if self.deployment.server.topology != Topology::Standalone
-            && self.deployment.server.is_at_least(4, 4, 0)
+            && self.deployment.server.capabilities().commit_quorum
         {
             // The default waits for every voting member, and so for ever while one is down.
             command.append(cstr!("commitQuorum"), "majority");
@@ -286,7 +286,7 @@ impl Shared {
             .unwrap_or(&planned.namespace);
         let database = self.deployment.database(&into.db);
         let raw_data =
-            planned.steps.insert_into.is_some() && self.deployment.server.is_at_least(8, 3, 0);
+            planned.steps.insert_into.is_some() && self.deployment.server.capabilities().raw_data;
         let with_raw_data = |mut command: Document| {
             if raw_data {
                 command.insert("rawData", true);

@@ -18,7 +18,6 @@ use super::{
     inserter::{BatchOutcome, Inserter},
     plan::PlannedNamespace,
     run::Shared,
-    zero_timestamps,
 };
 use crate::{
     Error, Event, Result,
@@ -107,8 +106,9 @@ impl<'a> Loader<'a> {
             .as_ref()
             .unwrap_or(&planned.namespace);
         let ordered = options.maintain_insertion_order;
-        let can_bypass = zero_timestamps::can_be_bypassed(server);
-        let raw_data = planned.steps.insert_into.is_some() && server.is_at_least(8, 3, 0);
+        let capabilities = server.capabilities();
+        let can_bypass = capabilities.zero_timestamps;
+        let raw_data = planned.steps.insert_into.is_some() && capabilities.raw_data;
         let mut head = doc! {
             "insert": &into.collection, "ordered": ordered, "writeConcern": shared.write_concern.clone(),
         };

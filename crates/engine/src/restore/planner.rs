@@ -121,7 +121,7 @@ async fn check_writable(
     options: &RestoreOptions,
 ) -> Result<()> {
     let admin = deployment.database("admin");
-    let name = if deployment.server.is_at_least(4, 4, 2) {
+    let name = if deployment.server.capabilities().hello {
         "hello"
     } else {
         "isMaster"
@@ -263,10 +263,7 @@ impl Planning<'_> {
                 .and_then(|metadata| metadata.options.get_str("viewOn").ok().map(str::to_owned)),
             capped: effective.get("capped").ok().flatten().is_some_and(is_set),
             expires: effective.get("expireAfterSeconds").ok().flatten().is_some(),
-            insert_into: buckets.then(|| match self.server.is_at_least(8, 3, 0) {
-                true => target.clone(),
-                false => target.buckets(),
-            }),
+            insert_into: buckets.then(|| self.server.capabilities().buckets(&target)),
             options: create_options,
             indexes,
             for_replay,
@@ -320,7 +317,7 @@ impl Planning<'_> {
         let rules = CreateRules {
             without_options: self.options.no_options_restore,
             keep_index_version: self.options.keep_index_version || self.options.preserve_uuid,
-            auto_index_id: AutoIndexId::of(self.server, &target.db),
+            auto_index_id: AutoIndexId::of(self.server.capabilities(), &target.db),
         };
         create_command::options(metadata, rules)
             .map_err(|error| Error::data("its options are not sound").caused_by(error))
@@ -336,7 +333,7 @@ impl Planning<'_> {
         let Some(metadata) = metadata.filter(|_| !self.options.no_index_restore) else {
             return Ok(Vec::new());
         };
-        if self.server.is_at_least(4, 9, 0)
+        if !self.server.capabilities().geo_haystack
             && let Some(index) = metadata
                 .indexes
                 .iter()

@@ -1,26 +1,15 @@
 //! Updates that write zero timestamps back.
 //!
 //! A server that inserts a document replaces zero timestamps at its top level by the current time. An update by
-//! pipeline does not, so it can put the document back as it was. Servers since 8.0, 7.0.13, 6.0.17 and 5.0.29 can be
-//! asked not to replace them, by `bypassEmptyTsReplacement`.
+//! pipeline does not, so it can put the document back as it was. Newer servers can be asked not to
+//! replace them.
 
 use bson::{Document, RawDocument, RawDocumentBuf, doc, rawdoc};
 
-use crate::{Error, Result, ServerInfo};
+use crate::{Error, Result};
 
 /// After how many bytes of documents a further update command is made.
 const COMMAND_BYTES: usize = 4 << 20;
-
-/// Whether the server can be asked to leave zero timestamps alone.
-pub(super) fn can_be_bypassed(server: &ServerInfo) -> bool {
-    match server.version_numbers {
-        [major, _, _] if major >= 8 => true,
-        [7, 0, patch] => patch >= 13,
-        [6, 0, patch] => patch >= 17,
-        [5, 0, patch] => patch >= 29,
-        _ => false,
-    }
-}
 
 /// Commands that put these documents in place of those of the same `_id`, and how many updates each has.
 pub(super) fn updates(
