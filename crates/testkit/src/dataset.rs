@@ -23,6 +23,7 @@ use std::{fmt, sync::Arc};
 use futures::future::BoxFuture;
 use mongodb::Client;
 
+use crate::server_version::{Feature, ServerVersion};
 pub use bulk::{Shape, seed_bulk};
 pub use collections::{capped, clustered, empty_collections, options};
 pub use gridfs::gridfs;
@@ -45,6 +46,9 @@ type Fill = dyn Fn(Seeder) -> BoxFuture<'static, ()> + Send + Sync;
 pub struct Dataset {
     name: &'static str,
     databases: Vec<String>,
+    /// What it is all about, if not every version has that.
+    needs: Option<Feature>,
+    version: ServerVersion,
     fill: Arc<Fill>,
 }
 
@@ -58,8 +62,24 @@ impl Dataset {
         Self {
             name,
             databases: databases.iter().map(|&name| name.to_owned()).collect(),
+            needs: None,
+            version: ServerVersion::V6_0_5,
             fill: Arc::new(move |seeder| Box::pin(fill(seeder))),
         }
+    }
+
+    /// Marks what it is all about: versions without that do not have the data set.
+    #[must_use]
+    fn needs(mut self, feature: Feature) -> Self {
+        self.needs = Some(feature);
+        self
+    }
+
+    /// The same data set without what servers of this version [lack](ServerVersion::lacks), or `None` if it is
+    /// all about that. Default: the data set for 6.0.5, which lacks nothing.
+    pub fn on(self, version: ServerVersion) -> Option<Self> {
+        let is_there = self.needs.is_none_or(|feature| version.has(feature));
+        is_there.then_some(Self { version, ..self })
     }
 
     /// What it is called, in words with hyphens.
@@ -74,7 +94,7 @@ impl Dataset {
 
     /// Fills the databases, which must not exist yet.
     pub async fn seed(&self, client: &Client) {
-        (self.fill)(Seeder::new(self.name, client.clone())).await;
+        (self.fill)(Seeder::new(self.name, client.clone()).version(self.version)).await;
     }
 }
 
@@ -83,6 +103,7 @@ impl fmt::Debug for Dataset {
         f.debug_struct("Dataset")
             .field("name", &self.name)
             .field("databases", &self.databases)
+            .field("version", &self.version)
             .finish_non_exhaustive()
     }
 }
@@ -106,4 +127,10 @@ pub fn all() -> Vec<Dataset> {
         gridfs(),
         options(),
     ]
+}
+
+/// The data sets of [`all`] that servers of a version can hold, without what they [lack](ServerVersion::lacks).
+pub fn all_on(version: ServerVersion) -> Vec<Dataset> {
+    let all = all().into_iter();
+    all.filter_map(|dataset| dataset.on(version)).collect()
 }

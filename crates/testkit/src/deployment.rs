@@ -175,13 +175,13 @@ impl Deployment {
         self.client().database("admin").run_command(command).await
     }
 
-    /// What the `hello` command of one member replies, if it does within a second.
+    /// What one member says it is, by the command that every version knows, if it does within a second.
     pub async fn hello(&self, member: usize) -> Option<Document> {
         if !self.members[member].is_running() {
             return None;
         }
         let admin = self.direct_client(member).database("admin");
-        let reply = async { admin.run_command(doc! { "hello": 1 }).await };
+        let reply = async { admin.run_command(doc! { "isMaster": 1 }).await };
         tokio::time::timeout(Duration::from_secs(1), reply)
             .await
             .ok()?
@@ -233,7 +233,7 @@ fn roles_as_bson(roles: &[(&str, &str)]) -> Bson {
 }
 
 pub(crate) fn is_primary(hello: &Document) -> bool {
-    hello.get_bool("isWritablePrimary").unwrap_or(false)
+    hello.get_bool("ismaster").unwrap_or(false)
 }
 
 pub(crate) fn is_secondary(hello: &Document) -> bool {

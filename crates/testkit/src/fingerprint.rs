@@ -73,6 +73,15 @@ impl Fingerprint {
         }
     }
 
+    /// The same with every collection's print changed, to compare what servers of two versions show.
+    #[must_use]
+    pub fn change(mut self, mut change: impl FnMut(&mut CollectionPrint)) -> Self {
+        for print in self.collections.values_mut() {
+            change(print);
+        }
+        self
+    }
+
     /// The collections, by database and name.
     pub fn collections(&self) -> &BTreeMap<(String, String), CollectionPrint> {
         &self.collections

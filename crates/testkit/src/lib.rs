@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod raw;
 pub mod reference;
 pub mod replica_set;
+pub mod server_version;
 pub mod standalone;
 pub mod wait;
 pub mod workload;
@@ -48,6 +49,7 @@ pub use crate::{
     mongod::Mongod,
     proxy::Proxy,
     replica_set::ReplicaSet,
+    server_version::{Feature, ServerVersion},
     standalone::Standalone,
     wait::wait_for,
     workload::{Workload, WorkloadOptions},

@@ -17,7 +17,8 @@ use std::{
 };
 
 use crate::{
-    binaries,
+    binaries::{self, LD_LIBRARY_PATH},
+    server_version::ServerVersion,
     wait::{PATIENCE, wait_for},
 };
 use folder::Folder;
@@ -30,9 +31,9 @@ const START_ATTEMPTS: usize = 10;
 /// What one server is started with, beside what every server gets. Default: nothing.
 #[derive(Clone, Debug, Default)]
 pub struct MongodOptions {
-    /// The binary to run. Default: [`binaries::mongod`].
-    pub binary: Option<PathBuf>,
-    /// WiredTiger cache, in MiB. Default: 256, the least there is.
+    /// The version to run. Default: whatever [`binaries::mongod`] finds.
+    pub version: Option<ServerVersion>,
+    /// WiredTiger cache, in MiB. Default: 256, the least there is; 1024 for MongoDB 4.2.
     pub cache_mebibytes: Option<u32>,
     /// Arguments that are added as they are.
     pub arguments: Vec<OsString>,
@@ -158,8 +159,7 @@ impl Mongod {
         };
         wait_for("mongod to listen", PATIENCE, async || {
             let log = fs::read_to_string(&log_path).unwrap_or_default();
-            // 23016: "Waiting for connections".
-            if log.contains("\"id\":23016,") {
+            if is_listening(&log) {
                 Some(Started::Ready)
             } else if self.is_running() {
                 None
@@ -176,9 +176,20 @@ impl Mongod {
     }
 
     fn command(&self, log_path: &Path) -> Command {
-        let cache = f64::from(self.options.cache_mebibytes.unwrap_or(256)) / 1024.0;
-        let mut command =
-            spawner::dying_with_us(&self.options.binary.clone().unwrap_or_else(binaries::mongod));
+        let default = match self.options.version {
+            // Its inserts wait for ever when those of the largest documents that are under way fill a fifth.
+            Some(ServerVersion::V4_2_6) => 1024,
+            _ => 256,
+        };
+        let cache = f64::from(self.options.cache_mebibytes.unwrap_or(default)) / 1024.0;
+        let mut command = match self.options.version.map(binaries::server) {
+            Some(server) => {
+                let mut command = spawner::dying_with_us(&server.mongod);
+                command.envs(server.libraries.map(|folder| (LD_LIBRARY_PATH, folder)));
+                command
+            }
+            None => spawner::dying_with_us(&binaries::mongod()),
+        };
         command
             .arg("--dbpath")
             .arg(self.db_path())
@@ -209,6 +220,12 @@ impl Mongod {
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a server that logs this takes connections; logs are JSON since 4.4.
+fn is_listening(log: &str) -> bool {
+    // 23016: "Waiting for connections".
+    log.contains("\"id\":23016,") || log.contains(" waiting for connections on port ")
 }
 
 impl Drop for Mongod {

@@ -7,6 +7,7 @@ use futures::future::join_all;
 
 use crate::{
     deployment::{Deployment, Setup, is_primary, is_secondary},
+    server_version::ServerVersion,
     wait::{PATIENCE, wait_for},
 };
 
@@ -149,6 +150,13 @@ impl ReplicaSetBuilder {
     #[must_use]
     pub fn oplog_mebibytes(mut self, mebibytes: u32) -> Self {
         self.setup.oplog_mebibytes = mebibytes;
+        self
+    }
+
+    /// Sets the version of the server. Default: whatever [`binaries::mongod`](crate::binaries::mongod) finds.
+    #[must_use]
+    pub fn version(mut self, version: ServerVersion) -> Self {
+        self.setup.mongod.version = Some(version);
         self
     }
 

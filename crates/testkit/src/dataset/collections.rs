@@ -3,7 +3,7 @@
 use bson::{DateTime, RawDocumentBuf, rawdoc};
 
 use super::Dataset;
-use crate::raw::RawBuilder;
+use crate::{raw::RawBuilder, server_version::Feature};
 
 /// 2100-01-01T00:00:00Z: what expires then is still there when the test is done.
 const FUTURE_MILLISECONDS: i64 = 4_102_444_800_000;
@@ -73,12 +73,17 @@ pub fn clustered() -> Dataset {
         });
         seeder.insert("clustered", "expiring", documents).await;
     })
+    .needs(Feature::ClusteredCollections)
 }
 
 /// Collections with options that fit nowhere else: images for change streams, the storage engine's own.
 pub fn options() -> Dataset {
     Dataset::new("options", &["options"], |seeder| async move {
-        let images = rawdoc! { "changeStreamPreAndPostImages": { "enabled": true } };
+        let images = if seeder.has(Feature::ChangeStreamImages) {
+            rawdoc! { "changeStreamPreAndPostImages": { "enabled": true } }
+        } else {
+            rawdoc! {}
+        };
         seeder.create("options", "images", &images).await;
         let engine = rawdoc! {
             "storageEngine": { "wiredTiger": { "configString": "block_compressor=zlib" } },

@@ -3,13 +3,18 @@
 use bson::rawdoc;
 
 use super::Dataset;
+use crate::server_version::Feature;
 
 /// Bytes that a namespace may have.
 const MAX_NAMESPACE_BYTES: usize = 255;
+/// The same before [`Feature::LongNamespaces`].
+const OLD_MAX_NAMESPACE_BYTES: usize = 120;
+/// The database with all the collections.
+const DB: &str = "odd";
 
 /// Databases with odd names, each with one collection; 31 characters of two bytes are nearly the longest.
 const DATABASES: [&str; 13] = [
-    "odd",
+    DB,
     "odd_é",
     "odd_\u{1F980}",
     "odd_%",
@@ -111,12 +116,17 @@ pub fn odd_names() -> Dataset {
                 .await;
         }
         let collections = COLLECTIONS.map(str::to_owned);
-        for name in collections.into_iter().chain(long_names("odd")) {
+        for name in collections.into_iter().chain(long_names(DB)) {
+            if DB.len() + 1 + name.len() > OLD_MAX_NAMESPACE_BYTES
+                && !seeder.has(Feature::LongNamespaces)
+            {
+                continue;
+            }
             seeder
-                .insert("odd", &name, [rawdoc! { "_id": name.as_str() }])
+                .insert(DB, &name, [rawdoc! { "_id": name.as_str() }])
                 .await;
         }
-        seeder.create("odd", "empty\n", &rawdoc! {}).await;
+        seeder.create(DB, "empty\n", &rawdoc! {}).await;
     })
 }
 

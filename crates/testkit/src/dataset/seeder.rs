@@ -3,7 +3,10 @@
 use bson::{Document, RawDocument, RawDocumentBuf};
 use mongodb::Client;
 
-use crate::raw::RawBuilder;
+use crate::{
+    raw::RawBuilder,
+    server_version::{Feature, ServerVersion},
+};
 
 /// Most bytes of documents in one insert, unless one document is bigger.
 const BATCH_BYTES: usize = 1 << 20;
@@ -15,12 +18,29 @@ const BATCH_DOCUMENTS: usize = 10_000;
 pub struct Seeder {
     dataset: &'static str,
     client: Client,
+    version: ServerVersion,
 }
 
 impl Seeder {
     /// A seeder that names `dataset` when something fails.
     pub fn new(dataset: &'static str, client: Client) -> Self {
-        Self { dataset, client }
+        Self {
+            dataset,
+            client,
+            version: ServerVersion::V6_0_5,
+        }
+    }
+
+    /// Sets the version of the server, which lacks what newer ones have. Default: 6.0.5, which lacks nothing.
+    #[must_use]
+    pub fn version(mut self, version: ServerVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Whether the server can hold this; if not, the data set has to do without.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.version.has(feature)
     }
 
     /// The client that it works with.

@@ -5,7 +5,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::Dataset;
-use crate::raw::RawBuilder;
+use crate::{raw::RawBuilder, server_version::Feature};
 
 const DB: &str = "series";
 /// 2024-01-01T00:00:00Z, in milliseconds.
@@ -21,11 +21,13 @@ pub fn time_series() -> Dataset {
         seeder
             .insert(DB, "readings", measurements(3_000, 1_000))
             .await;
-        let indexes = [
+        let mut indexes = vec![
             rawdoc! { "key": { "sensor": 1, "at": -1 }, "name": "sensor_1_at_-1" },
             rawdoc! { "key": { "sensor.room": 1 }, "name": "room", "hidden": true },
-            rawdoc! { "key": { "place": "2dsphere" }, "name": "place" },
         ];
+        if seeder.has(Feature::MeasurementIndexes) {
+            indexes.push(rawdoc! { "key": { "place": "2dsphere" }, "name": "place" });
+        }
         seeder.index(DB, "readings", indexes).await;
 
         let bare = rawdoc! { "timeseries": { "timeField": "at", "granularity": "minutes" } };
@@ -63,6 +65,7 @@ pub fn time_series() -> Dataset {
             rawdoc! { "viewOn": "readings", "pipeline": [{ "$match": { "sensor": "plain" } }] };
         seeder.create(DB, "view", &view).await;
     })
+    .needs(Feature::TimeSeries)
 }
 
 /// Measurements `step` milliseconds apart, some late, with values of several types.
