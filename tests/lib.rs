@@ -1,6 +1,8 @@
 //! Whole passes from a deployment to a folder and back, for the tests of this package.
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod programs;
+
 use std::{fs::File, path::Path, sync::Arc};
 
 use rdump::{
