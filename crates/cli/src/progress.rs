@@ -101,6 +101,24 @@ impl Progress {
     /// The log line for an event, if it has one.
     fn line(&self, event: &Event) -> Option<String> {
         Some(match event {
+            Event::NamespaceStarted { namespace, .. } if namespace.is_oplog() => match &self.verb {
+                Verb::Dump(Output::Folder(location), codec) => format!(
+                    "writing captured oplog to {location}/{}",
+                    data_file(&namespace.collection, *codec)
+                ),
+                Verb::Dump(archive, _) => format!("writing captured oplog to {archive}"),
+                Verb::Restore => "replaying oplog".to_owned(),
+                Verb::Verify => return None,
+            },
+            Event::NamespaceFinished {
+                namespace,
+                documents,
+                ..
+            } if namespace.is_oplog() => match &self.verb {
+                Verb::Dump(..) => format!("dumped {documents} oplog entries"),
+                Verb::Restore => format!("applied {documents} oplog entries"),
+                Verb::Verify => return None,
+            },
             Event::NamespaceStarted { namespace, .. } => match &self.verb {
                 Verb::Dump(Output::Folder(location), codec) => {
                     format!(
@@ -177,9 +195,11 @@ impl Progress {
 }
 
 fn prefix(namespace: Option<&Namespace>) -> String {
-    namespace
-        .map(|namespace| format!("{namespace}: "))
-        .unwrap_or_default()
+    match namespace {
+        Some(namespace) if namespace.is_oplog() => "oplog: ".to_owned(),
+        Some(namespace) => format!("{namespace}: "),
+        None => String::new(),
+    }
 }
 
 /// The first few names.

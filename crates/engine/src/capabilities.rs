@@ -11,6 +11,8 @@ pub(crate) struct Capabilities {
     pub(crate) hello: bool,
     /// It takes `commitQuorum` with `createIndexes`. Since 4.4.
     pub(crate) commit_quorum: bool,
+    /// It finds a time in the oplog without being told by `oplogReplay` that this is what is looked for. Since 4.4.
+    pub(crate) finds_in_oplog: bool,
     /// It has geoHaystack indexes. Until 4.9, which is 5.0 before its release.
     pub(crate) geo_haystack: bool,
     /// It leaves zero timestamps alone in inserts with `bypassEmptyTsReplacement`. Since 8.0, and in 7.0, 6.0 and 5.0
@@ -32,6 +34,7 @@ impl Capabilities {
         Self {
             hello: since([4, 4, 2]),
             commit_quorum: since([4, 4, 0]),
+            finds_in_oplog: since([4, 4, 0]),
             geo_haystack: !since([4, 9, 0]),
             zero_timestamps: match version {
                 [5, 0, patch] => patch >= 29,
@@ -68,6 +71,7 @@ mod tests {
     const OLDEST: Capabilities = Capabilities {
         hello: false,
         commit_quorum: false,
+        finds_in_oplog: false,
         geo_haystack: true,
         zero_timestamps: false,
         authorization_version: true,
@@ -77,6 +81,7 @@ mod tests {
     const V4_4: Capabilities = Capabilities {
         hello: true,
         commit_quorum: true,
+        finds_in_oplog: true,
         ..OLDEST
     };
     const V5_0: Capabilities = Capabilities {

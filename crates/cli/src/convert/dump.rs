@@ -52,6 +52,7 @@ impl DumpRequest {
         options.select = select(&args.patterns)?;
         options.views_as_collections = args.output.views_as_collections;
         options.users_and_roles = args.output.dump_db_users_and_roles;
+        options.oplog = args.output.oplog;
         options.query = query(args)?;
         options.read_preference = read_preference;
         options.compression = compression(args)?;

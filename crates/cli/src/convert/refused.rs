@@ -12,7 +12,6 @@ pub(super) fn check_dump(args: &DumpArgs) -> Result<(), Refusal> {
     let output = &args.output;
     let barrier = args.query.internal_only_source_writes_done_barrier.as_ref();
     refuse(&[
-        (output.oplog, "--oplog", NOT_YET),
         (output.out.as_deref() == Some("-"), "--out -", NOT_YET),
         (
             filled_path(barrier).is_some(),
@@ -28,7 +27,6 @@ pub(super) fn check_restore(args: &RestoreArgs) -> Result<(), Refusal> {
     let input = &args.input;
     let is_stdin = |argument: &rdump::Secret| argument.reveal() == "-";
     refuse(&[
-        (input.oplog_replay, "--oplogReplay", NOT_YET),
         (input.dir.as_deref() == Some("-"), "--dir -", NOT_YET),
         (
             args.tool.positional.iter().any(is_stdin),

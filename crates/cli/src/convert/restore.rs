@@ -1,6 +1,6 @@
 //! rrestore's options.
 
-use rdump::{ConnectOptions, FolderReaderOptions, OpTime, Pattern, RestoreOptions, Selector};
+use rdump::{ConnectOptions, FolderReaderOptions, OpTimeLimit, Pattern, RestoreOptions, Selector};
 
 use super::{
     Environment, Refusal,
@@ -74,6 +74,9 @@ impl RestoreRequest {
         options.select = select(args)?;
         options.rename_from.clone_from(&args.rename.ns_from);
         options.rename_to.clone_from(&args.rename.ns_to);
+        options.oplog_replay = args.input.oplog_replay;
+        options.oplog_file = filled(args.input.oplog_file.as_ref()).map(Into::into);
+        options.oplog_limit = oplog_limit(args)?;
         options.validate_documents = args.input.objcheck;
         options.write_concern = write_concern;
         let target = &args.target;
@@ -226,20 +229,19 @@ fn check(args: &RestoreArgs, db: Option<&str>, given: Option<&str>) -> Result<()
             "invalid collection name: illegal character `{illegal}` found in `{collection}`"
         )));
     }
-    oplog_limit(args).map(drop)
+    Ok(())
 }
 
 /// The time before which entries are replayed.
-fn oplog_limit(args: &RestoreArgs) -> Result<Option<OpTime>, Refusal> {
+fn oplog_limit(args: &RestoreArgs) -> Result<OpTimeLimit, Refusal> {
     let Some(text) = filled(args.input.oplog_limit.as_ref()) else {
-        return Ok(None);
+        return Ok(OpTimeLimit::default());
     };
-    let time = text.parse().map_err(|error| {
+    text.parse().map_err(|error| {
         Refusal::bad_option(format_args!(
             "error parsing timestamp argument to --oplogLimit: {error}"
         ))
-    });
-    time.map(Some)
+    })
 }
 
 /// What mongorestore says in any case before it starts.

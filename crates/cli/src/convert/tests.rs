@@ -86,6 +86,7 @@ fn every_dump_option_is_reachable_from_a_flag() {
         &dump("-d shop -c orders -q {}").options,
         &DumpOptions::default(),
     ));
+    reached.extend(changed(&dump("--oplog").options, &DumpOptions::default()));
     // How documents are packed is nothing that an operator needs to know.
     reached.insert("segment-bytes".to_owned());
     assert_eq!(reached, all(&DumpOptions::default()));
@@ -98,7 +99,12 @@ fn every_restore_option_is_reachable_from_a_flag() {
                 --preserveUUID --bypassDocumentValidation --maintainInsertionOrder --stopOnError -j 7 \
                 --numInsertionWorkersPerCollection 7 --batchSize 7 --batch-bytes 2MiB --max-problems 7 --max-retries 7 \
                 --restoreDbUsersAndRoles --tempUsersColl u --tempRolesColl r";
-    let reached = changed(&restore(many).options, &RestoreOptions::default());
+    let mut reached = changed(&restore(many).options, &RestoreOptions::default());
+    let replay = "--oplogReplay --oplogFile f --oplogLimit 7:1";
+    reached.extend(changed(
+        &restore(replay).options,
+        &RestoreOptions::default(),
+    ));
     assert_eq!(reached, all(&RestoreOptions::default()));
 }
 

@@ -284,7 +284,7 @@ impl Shared {
             query,
             oplog.start,
             until.clone(),
-            !self.deployment.server.is_at_least(4, 4, 0),
+            self.deployment.server.capabilities().finds_in_oplog,
             Retries::new(self.options.max_retries),
         );
         let mut progress = Written::default();

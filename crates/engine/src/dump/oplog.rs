@@ -148,8 +148,8 @@ pub(super) struct Tail {
     query: Query,
     last: Seen,
     end: watch::Receiver<Option<OpTime>>,
-    /// Whether the server has to be told that it need not look at what is older.
-    before_4_4: bool,
+    /// Whether the server need not be told that it need not look at what is older.
+    finds_in_oplog: bool,
     retries: Retries,
 }
 
@@ -167,7 +167,7 @@ impl Tail {
         query: Query,
         start: OpTime,
         end: watch::Receiver<Option<OpTime>>,
-        before_4_4: bool,
+        finds_in_oplog: bool,
         retries: Retries,
     ) -> Self {
         let last = Seen {
@@ -179,7 +179,7 @@ impl Tail {
             query,
             last,
             end,
-            before_4_4,
+            finds_in_oplog,
             retries,
         }
     }
@@ -193,7 +193,7 @@ impl Tail {
             let end = *self.end.borrow_and_update();
             let before = self.last;
             let mut last = before;
-            let find = find(before.at, end, self.before_4_4);
+            let find = find(before.at, end, self.finds_in_oplog);
             let mut first = true;
             let follow = |batch: &RawBatch| follow(batch, &mut first, &mut last);
             let read = self.query.read(find, batches, follow).await;
@@ -236,7 +236,7 @@ impl Tail {
 }
 
 /// The command that reads from `start` on, up to `end` if that is known.
-fn find(start: OpTime, end: Option<OpTime>, before_4_4: bool) -> RawDocumentBuf {
+fn find(start: OpTime, end: Option<OpTime>, finds_in_oplog: bool) -> RawDocumentBuf {
     let timestamp = |at: OpTime| Timestamp {
         time: at.seconds,
         increment: at.ordinal,
@@ -246,7 +246,7 @@ fn find(start: OpTime, end: Option<OpTime>, before_4_4: bool) -> RawDocumentBuf 
         span.append(cstr!("$lte"), timestamp(end));
     }
     let mut find = rawdoc! { "find": "oplog.rs", "filter": { "ts": span } };
-    if before_4_4 {
+    if !finds_in_oplog {
         find.append(cstr!("oplogReplay"), true);
     }
     find

@@ -153,7 +153,7 @@ impl Replaying<'_> {
 }
 
 fn unsound() -> Error {
-    Error::data("the oplog cannot be replayed").for_namespace(&Namespace::oplog())
+    Error::data("the oplog cannot be replayed")
 }
 
 /// Collections that were not there for an operation on them, and when that was last.

@@ -1,0 +1,62 @@
+//! The oplog: captured by one binary, replayed by the other.
+
+use rdump_testkit::{
+    Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
+};
+
+use crate::program::{rdump, rrestore, run};
+
+#[tokio::test]
+async fn an_oplog_is_captured_and_replayed_and_told_of() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(500).seed(&source.client()).await;
+    let expected = Fingerprint::of(&source.client(), &FingerprintOptions::new()).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (compression, oplog, archive) in [
+        ("none", Some("oplog.bson"), false),
+        ("gzip", Some("oplog.bson.gz"), false),
+        ("zstd", None, true),
+    ] {
+        let path = folder.path().join(compression);
+        let place = match archive {
+            true => format!("--archive={}", path.display()),
+            false => path.display().to_string(),
+        };
+        let uri = source.uri();
+        let mut arguments = vec!["--uri", &uri, "--oplog", "--compress", compression];
+        arguments.extend(
+            (!archive)
+                .then_some("-o")
+                .into_iter()
+                .chain([place.as_str()]),
+        );
+        let dumped = run(rdump(), arguments).await.expect(0);
+        assert!(
+            dumped.stderr.contains("writing captured oplog to ")
+                && dumped.stderr.contains(" oplog entries\n"),
+            "{}",
+            dumped.stderr
+        );
+        assert!(oplog.is_none_or(|oplog| path.join(oplog).exists()));
+
+        let uri = target.uri();
+        let arguments = ["--uri", &uri, "--drop", "--oplogReplay", &place];
+        run(rrestore(), arguments)
+            .await
+            .expect(0)
+            .says("replaying oplog")
+            .says("applied 0 oplog entries")
+            .says("500 document(s) restored successfully. 0 document(s) failed to restore.");
+        let found = Fingerprint::of(&target.client(), &FingerprintOptions::new()).await;
+        assert_same(&expected, &found);
+    }
+    let uri = target.uri();
+    let whole = folder.path().join("none");
+    let without = whole.display().to_string();
+    std::fs::remove_file(whole.join("oplog.bson")).unwrap();
+    std::fs::remove_file(whole.join("rdump.manifest.json")).unwrap();
+    run(rrestore(), ["--uri", &uri, "--oplogReplay", &without])
+        .await
+        .expect(1)
+        .says("Failed: no oplog file to replay");
+}
