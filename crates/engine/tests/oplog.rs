@@ -9,6 +9,7 @@ use rdump::{
     Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode, ReadPreference, RecordingObserver,
     Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter, verify_folder,
 };
+use rdump_format::Namespace;
 use rdump_testkit::{
     Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset, workload,
 };
@@ -142,6 +143,50 @@ async fn an_archive_dumped_under_load_comes_back_as_it_was_at_one_moment() {
     let cut = archive[..archive.len() - 40].to_vec();
     let error = restore_archive(cut, &target, replaying().drop(true)).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Data);
+}
+
+#[tokio::test]
+async fn an_archive_whose_oplog_is_not_last_is_refused_and_holds_nothing_up() {
+    let target = Standalone::start().await;
+    let (orders, oplog) = (Namespace::new("shop", "orders"), Namespace::oplog());
+    let listed = |namespace: &Namespace| rdump_format::ArchiveMetadata {
+        namespace: namespace.clone(),
+        metadata: String::new(),
+        kind: None,
+    };
+    let prelude = rdump_format::ArchivePrelude {
+        concurrent_collections: 1,
+        server_version: None,
+        tool_version: "test".to_owned(),
+        collections: vec![listed(&orders), listed(&oplog)],
+    };
+    // More than is ever read ahead.
+    let pad = "x".repeat(1 << 20);
+    let order = raw(&doc! { "_id": 1 });
+    let entry = raw(&doc! { "op": "n", "ns": "", "o": { "pad": pad } });
+    let entries: Vec<u8> = entry.as_bytes().repeat(40);
+    let checksum = |bytes: &[u8]| rdump_format::Crc64::of(bytes);
+    let mut archive = Vec::new();
+    let mut writer = rdump_format::ArchiveWriter::new(&prelude, &mut archive).unwrap();
+    for (namespace, bytes) in [(&orders, order.as_bytes()), (&oplog, &entries)] {
+        writer
+            .run(namespace, &checksum(bytes), &mut archive)
+            .unwrap();
+        archive.extend_from_slice(bytes);
+    }
+    writer.end(&oplog, &mut archive).unwrap();
+    writer.end(&orders, &mut archive).unwrap();
+    writer.finish().unwrap();
+    let error = restore_archive(archive, &target, replaying())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(
+        error
+            .to_string()
+            .contains("begins before everything else has ended"),
+        "{error}"
+    );
 }
 
 async fn restore_archive(

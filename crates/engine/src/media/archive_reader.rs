@@ -70,6 +70,7 @@ impl ArchiveReader {
             opened: Some(opened),
             arrived,
             open: HashMap::new(),
+            oplog: None,
             run: None,
             budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
         };
@@ -149,6 +150,8 @@ struct Reading {
     arrived: mpsc::Sender<Result<Arrival>>,
     /// The namespaces that have begun and not ended; `None` for those that nobody wants.
     open: HashMap<usize, Option<mpsc::Sender<Result<Documents>>>>,
+    /// Which of the namespaces is the oplog.
+    oplog: Option<usize>,
     /// Documents that are not handed over yet, and whose they are.
     run: Option<(usize, Documents)>,
     budget: Arc<Semaphore>,
@@ -216,6 +219,8 @@ impl Reading {
     fn take(&mut self, event: ArchiveEvent<'_>) -> Result<(), Stop> {
         match event {
             ArchiveEvent::Prelude(prelude) => {
+                let mut listed = prelude.collections.iter();
+                self.oplog = listed.position(|listed| listed.namespace.is_oplog());
                 let opened = self.opened.take();
                 let unwanted =
                     opened.is_none_or(|opened| opened.send(Ok(contents(prelude))).is_err());
@@ -256,6 +261,18 @@ impl Reading {
     fn begin(&mut self, collection: usize) -> Result<(), Stop> {
         if self.open.contains_key(&collection) {
             return Ok(());
+        }
+        // It is replayed when the rest is there, and nobody takes its entries before.
+        let is_last = match self.oplog {
+            Some(oplog) if oplog == collection => self.open.is_empty(),
+            Some(oplog) => !self.open.contains_key(&oplog),
+            None => true,
+        };
+        if !is_last {
+            return Err(Stop::Failed(Error::data(format!(
+                "the oplog in {} begins before everything else has ended",
+                self.name
+            ))));
         }
         let (sender, receiver) = mpsc::channel(1);
         let documents = stream::unfold(receiver, |mut receiver| async move {

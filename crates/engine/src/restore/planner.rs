@@ -40,9 +40,10 @@ pub(super) async fn plan(
     let replayed = oplog.as_ref().and_then(OplogSource::entry);
     let (selected, skipped) = selection::select(&contents.entries, options, replayed)?;
     check_config(&selected, options, &deployment.server)?;
-    let mut entries = selected
-        .iter()
-        .map(|selected| contents.entries.get(selected.entry));
+    let needed = selected.iter().map(|selected| selected.entry);
+    let mut entries = needed
+        .chain(replayed)
+        .map(|entry| contents.entries.get(entry));
     if let Some(damage) = entries.find_map(|entry| entry?.damage.as_ref()) {
         return Err(damage.clone());
     }
