@@ -18,6 +18,7 @@ mod discard;
 mod folder_reader;
 mod folder_writer;
 pub(crate) mod manifest;
+mod runs;
 
 pub use archive_reader::ArchiveReader;
 pub use archive_writer::ArchiveWriter;

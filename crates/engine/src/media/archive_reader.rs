@@ -21,7 +21,7 @@ use rdump_format::{
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    Access, Arrival, ArrivalStream, Documents, DumpContents, DumpData, DumpEntry, DumpReader,
+    Access, Arrival, ArrivalStream, Documents, DumpContents, DumpData, DumpEntry, DumpReader, runs,
 };
 use crate::{Error, Result};
 
@@ -189,7 +189,11 @@ impl Reading {
 
     fn read_all(&mut self, input: impl Read + Send) -> Result<(), Stop> {
         let mut input = BufReader::with_capacity(READ_BYTES, input);
-        let codec = Codec::detect(input.fill_buf().map_err(|error| self.unreadable(error))?);
+        let codec = Codec::detect(
+            input
+                .fill_buf()
+                .map_err(|error| runs::unreadable(&self.name, error))?,
+        );
         let mut input = decoder(codec, input).map_err(|error| {
             Error::data(format!("{} cannot be decompressed", self.name)).caused_by(error)
         })?;
@@ -209,7 +213,7 @@ impl Reading {
             match filled.ended {
                 None => {}
                 Some(Ok(())) => break,
-                Some(Err(error)) => return Err(self.unreadable(error).into()),
+                Some(Err(error)) => return Err(runs::unreadable(&self.name, error).into()),
             }
         }
         decoder.finish().map_err(|error| self.damaged(error))?;
@@ -309,21 +313,6 @@ impl Reading {
             self.open.insert(collection, None);
         }
         Ok(())
-    }
-
-    fn unreadable(&self, error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::InvalidData
-            | io::ErrorKind::InvalidInput
-            | io::ErrorKind::UnexpectedEof => {
-                Error::data(format!("{} is damaged or cut short", self.name))
-            }
-            _ => Error::new(
-                crate::ErrorKind::Unavailable,
-                format!("could not read {}", self.name),
-            ),
-        }
-        .caused_by(error)
     }
 
     fn damaged(&self, error: ArchiveError) -> Error {

@@ -1,25 +1,19 @@
-//! Documents of a file that no manifest describes: a stream, of which only framing and the codec's own checksums
-//! can be checked.
+//! Documents of a file that no manifest describes: a stream from front to end.
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, Read},
     sync::Arc,
 };
 
 use futures::{StreamExt, stream, stream::BoxStream};
-use rdump_format::{DocumentReader, decoder};
 use rdump_storage::Store;
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{DataFile, Documents};
-use crate::{Error, Result};
+use crate::{Error, Result, media::runs};
 
 /// How many bytes are read from the store at once.
 const READ_BYTES: u64 = 256 << 10;
-/// After how many bytes a run of documents is handed over.
-const RUN_BYTES: usize = 512 << 10;
-/// Room for one more document beyond that, unless it is a large one.
-const ROOM_BYTES: usize = RUN_BYTES + (16 << 10);
 
 pub(super) fn read(
     store: &Arc<dyn Store>,
@@ -40,66 +34,14 @@ pub(super) fn read(
                 next: 0,
                 bytes: bytes::Bytes::new(),
             };
-            if let Err(error) = read_runs(input, &path, &file, &sender) {
-                // A receiver that is gone wants no error either.
-                let _ = sender.blocking_send(Err(error));
-            }
+            runs::read_runs(input, &path, file.codec, &sender)
         });
-        stream::unfold((receiver, Some(task)), |(mut receiver, task)| async move {
-            if let Some(run) = receiver.recv().await {
-                return Some((run, (receiver, task)));
-            }
-            match task?.await {
-                Ok(()) => None,
-                Err(error) => Some((Err(Error::task("read documents", error)), (receiver, None))),
-            }
+        runs::received(receiver, async move {
+            task.await
+                .unwrap_or_else(|error| Err(Error::task("read documents", error)))
         })
     };
     stream::once(start).flatten().boxed()
-}
-
-fn read_runs(
-    input: StoreInput,
-    path: &str,
-    file: &DataFile,
-    runs: &mpsc::Sender<Result<Documents>>,
-) -> Result<()> {
-    let damaged = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let storage = error.downcast::<rdump_storage::StorageError>();
-        match storage {
-            Ok(error) => Error::from(*error),
-            Err(error) => Error::data(format!("{path} is damaged or cut short")).caused_by(error),
-        }
-    };
-    let content = decoder(file.codec, input).map_err(|error| damaged(error.into()))?;
-    let mut documents = DocumentReader::new(BufReader::with_capacity(64 << 10, content));
-    let mut run = Documents::default();
-    loop {
-        if run.body.capacity() == 0 {
-            run.body.reserve(ROOM_BYTES);
-        }
-        let read = documents.read_into(&mut run.body);
-        let is_end = match read {
-            Ok(read) => read.is_none(),
-            Err(error) => {
-                // What came before the damage is whole; a restore of it is known to be partial.
-                send(runs, &mut run);
-                return Err(damaged(error.into()));
-            }
-        };
-        run.documents += u64::from(!is_end);
-        let is_due = is_end || run.body.len() >= RUN_BYTES;
-        let is_wanted = !is_due || send(runs, &mut run);
-        if is_end || !is_wanted {
-            return Ok(());
-        }
-    }
-}
-
-/// Hands a run over; false if nobody wants it.
-fn send(runs: &mpsc::Sender<Result<Documents>>, run: &mut Documents) -> bool {
-    let run = std::mem::take(run);
-    run.documents == 0 || runs.blocking_send(Ok(run)).is_ok()
 }
 
 /// An object of a store, read from the front, on a thread that may block.
