@@ -57,6 +57,29 @@ impl Codec {
         }
     }
 
+    /// The codec of BSON documents that start with `bytes`, of which [`START_BYTES`](Self::START_BYTES) are enough.
+    ///
+    /// A document of 559,903 bytes begins like gzip. It is told apart by its first field, `_id`, or by what no gzip member
+    /// has in its place; where neither says so it is gzip.
+    #[must_use]
+    pub fn detect_documents(bytes: &[u8]) -> Self {
+        match bytes {
+            // The method is deflate, and nothing optional follows. No field is of type 0.
+            [0x1F, 0x8B, 8, 0, 0, ..] => Self::Gzip,
+            [0x1F, 0x8B, 8, 0, _, b'_', b'i', b'd', 0, ..] => Self::None,
+            // How hard it was compressed: 0 if that is not said.
+            [0x1F, 0x8B, 8, 0, _, _, _, _, 0 | 2 | 4, ..] => Self::Gzip,
+            [0x1F, 0x8B, 8, 0, ..] => Self::None,
+            // With anything optional the length is more than documents can have.
+            [0x1F, 0x8B, 8, ..] => Self::Gzip,
+            [0x1F, 0x8B, ..] => Self::None,
+            _ => Self::detect(bytes),
+        }
+    }
+
+    /// How many bytes [`detect_documents`](Self::detect_documents) looks at.
+    pub const START_BYTES: usize = 9;
+
     /// How to compress what few bytes come along with data of this codec.
     #[must_use]
     pub fn default_compression(self) -> Compression {

@@ -248,3 +248,33 @@ fn codecs_have_names_and_extensions() {
         [r#""none""#, r#""gzip""#, r#""zstd""#]
     );
 }
+
+#[test]
+fn documents_are_not_taken_for_compressed_whatever_their_length() {
+    for high in 0..=0x100_u32 {
+        let mut start = (high << 16 | 0x8B1F).to_le_bytes().to_vec();
+        for field in [b"\x07_id\0\x01".as_slice(), b"\x02name\0"] {
+            start.truncate(4);
+            start.extend_from_slice(field);
+            assert_eq!(Codec::detect_documents(&start), Codec::None, "{high}");
+        }
+    }
+    assert_eq!(Codec::detect_documents(b"\x05\0\0\0\0"), Codec::None);
+    assert_eq!(Codec::detect_documents(b""), Codec::None);
+}
+
+#[test]
+fn compressed_documents_are_known_by_their_start() {
+    for compression in ALL {
+        let stored = compressed(compression, &[b"\x05\0\0\0\0"]);
+        let start = &stored[..stored.len().min(Codec::START_BYTES)];
+        assert_eq!(Codec::detect_documents(start), compression.codec());
+    }
+    // `gzip < file` has a time, `gzip file` a name besides.
+    for start in [
+        [0x1F, 0x8B, 8, 0, 0x12, 0x34, 0x56, 0x68, 0],
+        [0x1F, 0x8B, 8, 8, 0x12, 0x34, 0x56, 0x68, 2],
+    ] {
+        assert_eq!(Codec::detect_documents(&start), Codec::Gzip);
+    }
+}
