@@ -80,6 +80,8 @@
 //!
 //! # Other media
 //!
+//! An archive ([`ArchiveWriter`], [`ArchiveReader`]) is a whole dump in one stream, and the documents of one collection go
+//! through a stream by themselves ([`DocumentStreamWriter`], [`DocumentStreamReader`]).
 //! A dump can be written to anything that is a [`DumpWriter`](media::DumpWriter) and restored from anything that is a
 //! [`DumpReader`](media::DumpReader): [`media`] has the two traits.
 
@@ -104,7 +106,8 @@ pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Targe
 pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog};
 pub use error::{Error, ErrorKind, Result};
 pub use media::{
-    ArchiveReader, ArchiveWriter, Discard, FolderReader, FolderReaderOptions, FolderWriter,
+    ArchiveReader, ArchiveWriter, Discard, DocumentStreamReader, DocumentStreamWriter,
+    FolderReader, FolderReaderOptions, FolderWriter,
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use restore::{

@@ -15,6 +15,8 @@ use crate::{Error, Result};
 mod archive_reader;
 mod archive_writer;
 mod discard;
+mod document_stream_reader;
+mod document_stream_writer;
 mod folder_reader;
 mod folder_writer;
 pub(crate) mod manifest;
@@ -24,6 +26,8 @@ pub use archive_reader::ArchiveReader;
 pub use archive_writer::ArchiveWriter;
 pub use discard::Discard;
 pub(crate) use folder_reader::LooseFile;
+pub use document_stream_reader::DocumentStreamReader;
+pub use document_stream_writer::DocumentStreamWriter;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
 pub use folder_writer::FolderWriter;
 

@@ -5,6 +5,7 @@
 mod archive;
 mod authorization;
 mod default_options;
+mod document_stream;
 mod dump;
 mod folder_reader;
 mod made;

@@ -239,7 +239,7 @@ impl Shared {
             };
             if progress.documents > 0 && !self.writer.takes_back() {
                 return Err(error.with_hint(
-                    "an archive cannot take back what was written to it: start the dump again, or dump to a folder",
+                    "what was written of it cannot be taken back: start the dump again, or dump to a folder",
                 ));
             }
             self.cx

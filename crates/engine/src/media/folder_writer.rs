@@ -336,7 +336,7 @@ impl NamespaceWriter for FolderNamespace {
 }
 
 /// What a compressed file without documents holds, so that plain tools can read it.
-fn empty_segment(codec: Codec) -> Result<PackedSegment> {
+pub(super) fn empty_segment(codec: Codec) -> Result<PackedSegment> {
     let failed = |error| Error::internal("could not compress an empty segment").caused_by(error);
     let mut compressor = Compressor::new(codec.default_compression()).map_err(failed)?;
     let stored = Segment::default().seal(&mut compressor, Vec::new());
