@@ -19,8 +19,6 @@ use rdump::Secret;
 
 pub(crate) use dump::DumpRequest;
 pub(crate) use medium::{Input, Output};
-#[cfg(test)]
-pub(crate) use refused::NOT_YET;
 pub(crate) use restore::RestoreRequest;
 
 /// What is read of the process's environment.

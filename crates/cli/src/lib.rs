@@ -9,11 +9,13 @@
 //! | `convert` | from what was typed to the engine's options |
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
 //! | `run_dump`, `run_restore`, `run_verify` | one command each |
+//! | `barrier` | waiting for a file before a dump |
 //! | `progress` | log lines and bars from the engine's events |
 //! | `console` | everything that is printed |
 //! | `exit` | the exit codes |
 
 mod args;
+mod barrier;
 mod console;
 mod convert;
 mod exit;

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use crate::{
     args::{self, DumpArgs, Parsed, RestoreArgs},
-    convert::{DumpRequest, Environment, NOT_YET, Refusal, RestoreRequest},
+    convert::{DumpRequest, Environment, Refusal, RestoreRequest},
     failure,
 };
 
@@ -157,9 +157,6 @@ impl Tool {
             reason.unwrap_or(refusal)
         });
         match (&option.ours, reason) {
-            (_, Some(NOT_YET)) => "not yet".to_owned(),
-            // It needs another that is not there yet.
-            (_, Some(other)) if other.ends_with(NOT_YET) => "not yet".to_owned(),
             (Ours::Supported(difference), None) => format!("supported{}", colon(difference)),
             (Ours::WithoutEffect(why), None) => format!("accepted without effect{}", colon(why)),
             (Ours::Refused, Some(reason)) if Some(reason) != refusal.as_deref() => {

@@ -1,10 +1,14 @@
 //! `rdump`: dumps what the request says.
 
-use std::sync::Arc;
+use std::{io::stdout, sync::Arc};
 
-use rdump::{ArchiveWriter, Counters, Dump, DumpReport, FolderWriter, Source, media::DumpWriter};
+use rdump::{
+    ArchiveWriter, Counters, DocumentStreamWriter, Dump, DumpReport, FolderWriter, Source,
+    media::DumpWriter,
+};
 
 use crate::{
+    barrier,
     convert::{DumpRequest, Output},
     exit::Exit,
     progress::{Progress, Verb},
@@ -21,6 +25,13 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     else {
         return Ok(Exit::cancelled(session.strict));
     };
+    if let Some(path) = &request.barrier {
+        let wait = barrier::wait_for(path, console);
+        match session.cancel.run_until_cancelled(wait).await {
+            Some(waited) => waited?,
+            None => return Ok(Exit::cancelled(session.strict)),
+        }
+    }
     let counters = Arc::new(Counters::default());
     let verb = Verb::Dump(request.output.clone(), request.options.compression.codec());
     let progress = Arc::new(Progress::new(console, verb, Arc::clone(&counters)));
@@ -35,9 +46,11 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         plan => plan?,
     };
     if request.dry_run {
-        match console.wants_json() {
-            true => console.json("plan", serde_json::json!({ "namespaces": &plan })),
-            false => console.stdout(&plan.to_string()),
+        match (console.wants_json(), request.output.takes_stdout()) {
+            (true, _) => console.json("plan", serde_json::json!({ "namespaces": &plan })),
+            (false, false) => console.stdout(&plan.to_string()),
+            // Whoever waits for a dump there cannot read it.
+            (false, true) => console.stderr(&plan.to_string()),
         }
         console.log("dry run completed");
         return Ok(Exit::Done);
@@ -70,7 +83,8 @@ fn writer(output: &Output) -> rdump::Result<Arc<dyn DumpWriter>> {
     Ok(match output {
         Output::Folder(location) => Arc::new(FolderWriter::create(location)?),
         Output::Archive(location) => Arc::new(ArchiveWriter::create(location)?),
-        Output::ArchiveToStdout => Arc::new(ArchiveWriter::stream("stdout", std::io::stdout())),
+        Output::ArchiveToStdout => Arc::new(ArchiveWriter::stream("stdout", stdout())),
+        Output::DocumentsToStdout => Arc::new(DocumentStreamWriter::new("stdout", stdout())),
     })
 }
 

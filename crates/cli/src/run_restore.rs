@@ -4,8 +4,8 @@ use std::{fs::File, io, sync::Arc};
 
 use anyhow::Context;
 use rdump::{
-    Acknowledgement, ArchiveReader, Counters, FolderReader, Restore, RestoreReport, Target,
-    media::DumpReader,
+    Acknowledgement, ArchiveReader, Counters, DocumentStreamReader, FolderReader, Restore,
+    RestoreReport, Target, media::DumpReader,
 };
 
 use crate::{
@@ -93,7 +93,7 @@ async fn reader(
             let file = File::open(path);
             Some(file.with_context(|| format!("cannot open {}", path.display()))?)
         }
-        Input::Folder(_) | Input::ArchiveFromStdin => None,
+        Input::Folder(_) | Input::ArchiveFromStdin | Input::DocumentsFromStdin(_) => None,
     };
     let opened = async {
         Ok::<Arc<dyn DumpReader>, rdump::Error>(match &request.input {
@@ -107,6 +107,11 @@ async fn reader(
                 };
                 Arc::new(ArchiveReader::open(name, input).await?)
             }
+            Input::DocumentsFromStdin(namespace) => Arc::new(DocumentStreamReader::new(
+                name,
+                namespace.clone(),
+                io::stdin(),
+            )),
         })
     };
     session.unless_cancelled(opened).await

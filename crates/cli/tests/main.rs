@@ -13,4 +13,5 @@ mod oplog;
 mod passwords;
 mod program;
 mod round_trip;
+mod standard_streams;
 mod verify;

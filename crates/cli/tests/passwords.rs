@@ -96,7 +96,44 @@ async fn a_missing_password_is_read_from_standard_input() {
     );
 }
 
-/// `script`, of every Linux distribution, runs a program in a terminal of its own.
+/// Runs a line of shell in a terminal of its own, types the password when it is asked for, and gives what was shown.
+///
+/// `script`, of every Linux distribution, does it.
+async fn in_a_terminal(line: &str) -> String {
+    let mut child = Command::new("script")
+        .args(["-qec", line, "/dev/null"])
+        .env_remove("RDUMP_URI")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script, of bsdutils or util-linux, is installed");
+    let mut terminal = child.stdout.take().expect("it is piped");
+    let mut shown = Vec::new();
+    let prompt = "Enter password for mongo user:";
+    let until_prompt = async {
+        while !String::from_utf8_lossy(&shown).contains(prompt) {
+            let read = terminal.read_buf(&mut shown).await;
+            let read = read.expect("the terminal can be read");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&shown));
+        }
+    };
+    timeout(Duration::from_secs(60), until_prompt)
+        .await
+        .expect("the password is asked for");
+    let answer = format!("{ROOT_PASSWORD}\n");
+    let mut keyboard = child.stdin.take().expect("it is piped");
+    let typed = keyboard.write_all(answer.as_bytes()).await;
+    typed.expect("the terminal takes it");
+    let read = terminal.read_to_end(&mut shown).await;
+    read.expect("the terminal can be read");
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    let status = child.wait().await.expect("script ends");
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert!(!shown.contains(ROOT_PASSWORD), "{shown}");
+    shown
+}
+
 #[tokio::test]
 async fn a_terminal_is_asked_for_the_password_and_does_not_show_it() {
     let server = server().await;
@@ -110,33 +147,54 @@ async fn a_terminal_is_asked_for_the_password_and_does_not_show_it() {
         out.display(),
         stdout.display()
     );
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .env_remove("RDUMP_URI")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("script, of bsdutils or util-linux, is installed");
-    let mut terminal = child.stdout.take().unwrap();
-    let mut shown = Vec::new();
-    let prompt = "Enter password for mongo user:";
-    let until_prompt = async {
-        while !String::from_utf8_lossy(&shown).contains(prompt) {
-            let read = terminal.read_buf(&mut shown).await.unwrap();
-            assert!(read > 0, "{}", String::from_utf8_lossy(&shown));
-        }
-    };
-    timeout(Duration::from_secs(60), until_prompt)
-        .await
-        .unwrap();
-    let answer = format!("{ROOT_PASSWORD}\n");
-    let mut keyboard = child.stdin.take().unwrap();
-    keyboard.write_all(answer.as_bytes()).await.unwrap();
-    terminal.read_to_end(&mut shown).await.unwrap();
-    let shown = String::from_utf8_lossy(&shown);
-    assert_eq!(child.wait().await.unwrap().code(), Some(0), "{shown}");
-    assert!(!shown.contains(ROOT_PASSWORD), "{shown}");
+    in_a_terminal(&line).await;
     assert_eq!(fs::read(stdout).unwrap(), b"");
     assert!(out.join("shop/orders.bson").exists());
+}
+
+/// A dump on standard input is no password, not even its first line.
+#[tokio::test]
+async fn a_restore_from_standard_input_asks_the_terminal_or_nobody() {
+    let server = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let uri = server.root_uri();
+    for (name, dumping, restoring) in [
+        (
+            "archive",
+            "--archive",
+            "--archive --nsFrom shop.orders --nsTo shop.archive",
+        ),
+        ("documents", "-o-", "-d shop -c documents -"),
+    ] {
+        let dump = folder.path().join(name);
+        let line = format!(
+            "{} --uri '{uri}' -d shop -c orders {dumping} > {}",
+            env!("CARGO_BIN_EXE_rdump"),
+            dump.display()
+        );
+        let mut shell = Command::new("sh");
+        shell.arg("-c");
+        run(shell, [line]).await.expect(0);
+        let line = format!(
+            "{} -h {} {} {restoring} < {}",
+            env!("CARGO_BIN_EXE_rrestore"),
+            server.hosts()[0],
+            LOGIN.join(" "),
+            dump.display()
+        );
+        let shown = in_a_terminal(&line).await;
+        assert!(shown.contains("1 document(s) restored"), "{shown}");
+        let restored = server.client().database("shop");
+        let restored = restored.collection::<bson::Document>(name);
+        assert_eq!(restored.count_documents(doc! {}).await.unwrap(), 1);
+
+        // A session of its own has no terminal.
+        let mut without = Command::new("setsid");
+        without.args(["--wait", "sh", "-c"]);
+        let ran = run(without, [line]).await.expect(1).says(
+            "Failed: there is no password for user \"root\", and no terminal to ask for it: pass it by",
+        );
+        let ran = ran.says("0 document(s) restored successfully.");
+        assert!(!ran.stderr.contains("standard input"), "{}", ran.stderr);
+    }
 }

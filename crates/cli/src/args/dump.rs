@@ -83,7 +83,7 @@ pub(crate) struct QueryArgs {
     #[arg(long = "forceTableScan")]
     pub(crate) force_table_scan: bool,
 
-    /// Wait until this file exists before the dump ends, for MongoDB's own tests
+    /// Wait until this file exists before anything is read, for MongoDB's own tests
     #[arg(
         long = "internalOnlySourceWritesDoneBarrier",
         value_name = "FILE",

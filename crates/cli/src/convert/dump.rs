@@ -1,13 +1,18 @@
 //! rdump's options.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use rdump::{Compression, ConnectOptions, DumpOptions, Selector};
 
 use super::{
-    Environment, Refusal, connect::Connection, filled, filled_path, medium::Output, parallelism,
-    patterns, positional::Positional, read_preference, refused,
+    Environment, Refusal,
+    connect::Connection,
+    filled, filled_path,
+    medium::{Output, STANDARD},
+    parallelism, patterns,
+    positional::Positional,
+    read_preference, refused,
 };
 use crate::args::{DumpArgs, PatternArgs};
 
@@ -17,6 +22,8 @@ pub(crate) struct DumpRequest {
     pub(crate) connect: ConnectOptions,
     pub(crate) options: DumpOptions,
     pub(crate) output: Output,
+    /// A file that has to exist before anything is read.
+    pub(crate) barrier: Option<PathBuf>,
     pub(crate) dry_run: bool,
     /// What a person should read before it starts.
     pub(crate) warnings: Vec<String>,
@@ -37,7 +44,7 @@ impl DumpRequest {
             None => plan.read_preference(),
         };
         check(args, db.is_some())?;
-        refused::check_dump(args)?;
+        refused::check(&args.tool.general, &args.tool.connection)?;
 
         let mut options = DumpOptions::default();
         options.db = db;
@@ -66,17 +73,14 @@ impl DumpRequest {
 
         let output = match args.output.archive.place() {
             Some(archive) => Output::archive(archive, options.compression.codec())?,
-            None => Output::Folder(
-                filled(args.output.out.as_ref())
-                    .unwrap_or("dump")
-                    .parse()
-                    .map_err(|error| Refusal::Failed(anyhow::Error::new(error).context("--out")))?,
-            ),
+            None => Output::out(filled(args.output.out.as_ref()).unwrap_or("dump"))?,
         };
+        let barrier = args.query.internal_only_source_writes_done_barrier.as_ref();
         Ok(Self {
             connect,
             options,
             output,
+            barrier: filled_path(barrier).cloned(),
             dry_run: args.dry_run,
             warnings,
         })
@@ -90,13 +94,12 @@ fn check(args: &DumpArgs, has_db: bool) -> Result<(), Refusal> {
     let is_bucket = collection.is_some_and(|name| name.starts_with("system.buckets."));
     let output = &args.output;
     let out = filled(output.out.as_ref());
-    let to_stdout = out == Some("-");
+    let to_stdout = out == Some(STANDARD);
     let query = filled(args.query.query.as_ref()).is_some();
     let query_file = filled_path(args.query.query_file.as_ref()).is_some();
     let exclude = !output.exclude.exclude_collection.is_empty();
     let exclude_prefix = !output.exclude.exclude_collections_with_prefix.is_empty();
     let patterns = !args.patterns.ns_include.is_empty() || !args.patterns.ns_exclude.is_empty();
-    let compressed = output.gzip || args.compress.is_some_and(|how| how != Compression::None);
     let contradictions = [
         (
             to_stdout && !has_collection,
@@ -160,11 +163,15 @@ fn check(args: &DumpArgs, has_db: bool) -> Result<(), Refusal> {
             "--out not allowed when --archive is specified",
         ),
         (
-            output.archive.place() == Some("-") && args.own.json,
+            output.archive.place() == Some(STANDARD) && args.own.json,
             "--json cannot be used when --archive writes to standard output",
         ),
         (
-            to_stdout && compressed,
+            to_stdout && args.own.json,
+            "--json cannot be used when --out writes to standard output",
+        ),
+        (
+            to_stdout && output.gzip,
             "compression can't be used when dumping a single collection to standard output",
         ),
     ];

@@ -2,12 +2,12 @@
 
 use std::{fmt, path::PathBuf};
 
-use rdump::{Codec, Location};
+use rdump::{Codec, Location, Namespace};
 
 use super::Refusal;
 
 /// What stands for standard input and standard output.
-const STANDARD: &str = "-";
+pub(super) const STANDARD: &str = "-";
 
 /// Where a dump goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub(crate) enum Output {
     Archive(Location),
     /// The archive is what standard output gets.
     ArchiveToStdout,
+    /// The documents of one collection are what standard output gets.
+    DocumentsToStdout,
 }
 
 /// Where a dump comes from.
@@ -26,6 +28,8 @@ pub(crate) enum Input {
     Archive(PathBuf),
     /// The archive is what standard input gives.
     ArchiveFromStdin,
+    /// The documents of this collection are what standard input gives.
+    DocumentsFromStdin(Namespace),
 }
 
 impl Output {
@@ -33,8 +37,21 @@ impl Output {
     pub(super) fn archive(text: &str, codec: Codec) -> Result<Self, Refusal> {
         match text {
             STANDARD | "" => Ok(Self::ArchiveToStdout),
-            path => location(&in_folder(path, codec)).map(Self::Archive),
+            path => location("archive", &in_folder(path, codec)).map(Self::Archive),
         }
+    }
+
+    /// What `--out` names.
+    pub(super) fn out(text: &str) -> Result<Self, Refusal> {
+        match text {
+            STANDARD => Ok(Self::DocumentsToStdout),
+            path => location("out", path).map(Self::Folder),
+        }
+    }
+
+    /// Whether nothing else may be written to standard output.
+    pub(crate) fn takes_stdout(&self) -> bool {
+        matches!(self, Self::ArchiveToStdout | Self::DocumentsToStdout)
     }
 }
 
@@ -61,9 +78,9 @@ fn in_folder(path: &str, codec: Codec) -> String {
     }
 }
 
-fn location(text: &str) -> Result<Location, Refusal> {
+fn location(flag: &str, text: &str) -> Result<Location, Refusal> {
     text.parse()
-        .map_err(|error| Refusal::Failed(anyhow::Error::new(error).context("--archive")))
+        .map_err(|error| Refusal::Failed(anyhow::Error::new(error).context(format!("--{flag}"))))
 }
 
 impl fmt::Display for Output {
@@ -72,6 +89,7 @@ impl fmt::Display for Output {
             Self::Folder(location) => location.fmt(f),
             Self::Archive(location) => write!(f, "archive {location}"),
             Self::ArchiveToStdout => f.write_str("archive on stdout"),
+            Self::DocumentsToStdout => f.write_str("stdout"),
         }
     }
 }
@@ -82,6 +100,7 @@ impl fmt::Display for Input {
             Self::Folder(location) => location.fmt(f),
             Self::Archive(path) => write!(f, "archive {}", path.display()),
             Self::ArchiveFromStdin => f.write_str("archive on stdin"),
+            Self::DocumentsFromStdin(_) => f.write_str("stdin"),
         }
     }
 }

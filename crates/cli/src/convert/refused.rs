@@ -1,42 +1,10 @@
 //! Options that are known and not followed, each with its reason and what to use instead.
 
 use super::{Refusal, filled, filled_path};
-use crate::args::{ConnectionArgs, DumpArgs, GeneralArgs, RestoreArgs};
+use crate::args::{ConnectionArgs, GeneralArgs};
 
-/// Why an option is refused that a later version will follow.
-pub(crate) const NOT_YET: &str = "not yet supported by this version";
-
-/// Refuses options of rdump.
-pub(super) fn check_dump(args: &DumpArgs) -> Result<(), Refusal> {
-    check_shared(&args.tool.general, &args.tool.connection)?;
-    let output = &args.output;
-    let barrier = args.query.internal_only_source_writes_done_barrier.as_ref();
-    refuse(&[
-        (output.out.as_deref() == Some("-"), "--out -", NOT_YET),
-        (
-            filled_path(barrier).is_some(),
-            "--internalOnlySourceWritesDoneBarrier",
-            NOT_YET,
-        ),
-    ])
-}
-
-/// Refuses options of rrestore.
-pub(super) fn check_restore(args: &RestoreArgs) -> Result<(), Refusal> {
-    check_shared(&args.tool.general, &args.tool.connection)?;
-    let input = &args.input;
-    let is_stdin = |argument: &rdump::Secret| argument.reveal() == "-";
-    refuse(&[
-        (input.dir.as_deref() == Some("-"), "--dir -", NOT_YET),
-        (
-            args.tool.positional.iter().any(is_stdin),
-            "restoring from standard input",
-            NOT_YET,
-        ),
-    ])
-}
-
-fn check_shared(general: &GeneralArgs, connection: &ConnectionArgs) -> Result<(), Refusal> {
+/// Refuses options of either program.
+pub(super) fn check(general: &GeneralArgs, connection: &ConnectionArgs) -> Result<(), Refusal> {
     let ConnectionArgs {
         tls,
         auth,

@@ -1,12 +1,14 @@
 //! rrestore's options.
 
-use rdump::{ConnectOptions, FolderReaderOptions, OpTimeLimit, Pattern, RestoreOptions, Selector};
+use rdump::{
+    ConnectOptions, FolderReaderOptions, Namespace, OpTimeLimit, Pattern, RestoreOptions, Selector,
+};
 
 use super::{
     Environment, Refusal,
     connect::Connection,
     filled,
-    medium::Input,
+    medium::{Input, STANDARD},
     parallelism, patterns,
     positional::{self, Positional},
     refused, write_concern,
@@ -43,7 +45,7 @@ impl RestoreRequest {
             None => plan.write_concern().unwrap_or_default(),
         };
         check(args, db.as_deref(), given.as_deref())?;
-        refused::check_restore(args)?;
+        refused::check(&args.tool.general, &args.tool.connection)?;
 
         let stdin = stdin(args, given.as_deref());
         let text = given.as_deref().unwrap_or("dump");
@@ -51,10 +53,15 @@ impl RestoreRequest {
         let input = match args.input.archive.place() {
             // As with mongorestore, a folder that is named beside it says nothing.
             Some(archive) => Input::archive(archive, args.input.gzip),
-            None => Input::Folder(
-                text.parse()
-                    .map_err(|error| Refusal::Failed(anyhow::Error::new(error)))?,
-            ),
+            None => match (text, &db, &collection) {
+                (STANDARD, Some(db), Some(collection)) => {
+                    Input::DocumentsFromStdin(Namespace::new(db, collection))
+                }
+                _ => Input::Folder(
+                    text.parse()
+                        .map_err(|error| Refusal::Failed(anyhow::Error::new(error)))?,
+                ),
+            },
         };
 
         let mut options = RestoreOptions::default();
@@ -137,7 +144,7 @@ fn target(args: &RestoreArgs, positional: Vec<String>) -> Result<Option<String>,
 /// What standard input is for.
 pub(super) fn stdin(args: &RestoreArgs, given: Option<&str>) -> Stdin {
     match (given, args.input.archive.place()) {
-        (Some("-"), _) | (_, Some("-")) => Stdin::Dump,
+        (Some(STANDARD), _) | (_, Some(STANDARD)) => Stdin::Dump,
         _ => Stdin::Free,
     }
 }
@@ -211,11 +218,11 @@ fn check(args: &RestoreArgs, db: Option<&str>, given: Option<&str>) -> Result<()
             "cannot specify --preserveUUID without --drop",
         ),
         (
-            given == Some("-") && archive,
+            given == Some(STANDARD) && archive,
             "cannot restore from \"-\" when --archive is specified",
         ),
         (
-            given == Some("-") && !has_collection,
+            given == Some(STANDARD) && !has_collection,
             "cannot restore from stdin without a specified collection",
         ),
     ];

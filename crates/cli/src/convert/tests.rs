@@ -198,7 +198,7 @@ fn options_of_a_dump_that_do_not_go_together_are_refused_in_mongodumps_words() {
             "compression can't be used when dumping a single collection to standard output",
         ),
         (
-            "-d x -c y --out - --compress zstd",
+            "-d x -c y --out - --gzip --compress gzip:9",
             "compression can't be used when dumping a single collection to standard output",
         ),
         (
@@ -640,5 +640,71 @@ fn an_archive_is_a_file_or_the_one_in_a_folder_or_a_standard_stream() {
     assert_eq!(
         dump_refusal("--archive --json"),
         "--json cannot be used when --archive writes to standard output"
+    );
+}
+
+#[test]
+fn one_collection_goes_through_a_standard_stream() {
+    for line in ["-o -", "-o- --compress none", "--out=- --compress zstd"] {
+        let request = dump(&format!("-d x -c y {line}"));
+        assert_eq!(request.output, Output::DocumentsToStdout, "{line}");
+        assert_eq!(request.output.to_string(), "stdout");
+    }
+    for line in ["-", "--dir -", "--dir=- --gzip", "- mongodb://a"] {
+        let request = restore(&format!("-d x -c y {line}"));
+        let expected = Input::DocumentsFromStdin("x.y".parse().unwrap());
+        assert_eq!(request.input, expected, "{line}");
+        assert_eq!(request.input.to_string(), "stdin");
+        assert_eq!(request.stdin, Stdin::Dump, "{line}");
+    }
+    assert_eq!(
+        dump_refusal("-d x -c y --out - --json"),
+        "--json cannot be used when --out writes to standard output"
+    );
+    for (line, expected) in [
+        (
+            "-d x --dumpDbUsersAndRoles --out -",
+            "can only dump a single collection to stdout",
+        ),
+        (
+            "-d x -c y --dumpDbUsersAndRoles --out -",
+            "cannot specify a collection when running with dumpDbUsersAndRoles",
+        ),
+        (
+            "-d x -c y --oplog --out -",
+            "--oplog mode only supported on full dumps",
+        ),
+        (
+            "-d x -c y --archive --out -",
+            "--out not allowed when --archive is specified",
+        ),
+    ] {
+        assert_eq!(dump_refusal(line), expected, "{line}");
+    }
+    for (line, expected) in [
+        (
+            "-",
+            "cannot restore from stdin without a specified collection",
+        ),
+        (
+            "-c y -",
+            "cannot restore a collection without a specified database",
+        ),
+        (
+            "-d x -c y --archive -",
+            "cannot restore from \"-\" when --archive is specified",
+        ),
+    ] {
+        assert_eq!(restore_refusal(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn the_file_that_a_dump_waits_for_is_known() {
+    let barrier = |line: &str| dump(line).barrier;
+    assert_eq!(barrier(""), None);
+    assert_eq!(
+        barrier("--internalOnlySourceWritesDoneBarrier a/b"),
+        Some("a/b".into())
     );
 }

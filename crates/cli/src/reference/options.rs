@@ -203,14 +203,19 @@ pub(super) const DUMP: &[Group] = &[
                 "--internalOnlySourceWritesDoneBarrier",
                 Required,
                 "--internalOnlySourceWritesDoneBarrier f",
-                Supported(""),
+                Supported("the dump waits before it reads anything"),
             ),
         ],
     },
     Group {
         name: "output",
         options: &[
-            option("-o, --out", Required, "-o x", Supported("")),
+            option(
+                "-o, --out",
+                Required,
+                "-o x",
+                Supported("with `-` documents may be compressed by `--compress`"),
+            ),
             option("--gzip", Nothing, "--gzip", Supported("")),
             option("--oplog", Nothing, "--oplog", Supported("")),
             option("--archive", Optional, "--archive=x", Supported("")),
