@@ -3,12 +3,17 @@
 
 pub mod programs;
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use rdump::{
-    ArchiveReader, ArchiveWriter, ConnectOptions, Dump, DumpOptions, DumpReport, FolderReader,
-    FolderReaderOptions, FolderWriter, Location, Restore, RestoreOptions, RestoreReport, Source,
-    Target,
+    ArchiveReader, ArchiveWriter, ConnectOptions, DocumentStreamReader, DocumentStreamWriter, Dump,
+    DumpOptions, DumpReport, FolderReader, FolderReaderOptions, FolderWriter, Location, Namespace,
+    Restore, RestoreOptions, RestoreReport, Source, Target,
 };
 use rdump_testkit::Deployment;
 
@@ -54,6 +59,43 @@ pub async fn restore_archive(
     };
     pass.await
         .unwrap_or_else(|error| panic!("restoring {}: {error:?}", archive.display()))
+}
+
+/// Dumps one collection to a stream of documents.
+pub async fn dump_documents(
+    from: &Deployment,
+    namespace: &Namespace,
+    output: impl Write + Send + 'static,
+) -> DumpReport {
+    let options = DumpOptions::default()
+        .db(&namespace.db)
+        .collection(&namespace.collection);
+    let pass = async {
+        let source = Source::connect(&ConnectOptions::default().uri(from.uri())).await?;
+        let writer = DocumentStreamWriter::new("the stream", output);
+        let dump = Dump::new(&source, Arc::new(writer)).options(options);
+        let plan = dump.plan().await?;
+        dump.run(plan).await
+    };
+    pass.await
+        .unwrap_or_else(|error| panic!("dumping {namespace} to a stream: {error:?}"))
+}
+
+/// Restores a stream of documents into one collection.
+pub async fn restore_documents(
+    input: impl Read + Send + 'static,
+    namespace: &Namespace,
+    to: &Deployment,
+) -> RestoreReport {
+    let pass = async {
+        let target = Target::connect(&ConnectOptions::default().uri(to.uri())).await?;
+        let reader = DocumentStreamReader::new("the stream", namespace.clone(), input);
+        let restore = Restore::new(&target, Arc::new(reader));
+        let plan = restore.plan().await?;
+        restore.run(plan).await
+    };
+    pass.await
+        .unwrap_or_else(|error| panic!("restoring {namespace} from a stream: {error:?}"))
 }
 
 /// Restores a folder into a deployment.
