@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Cursor, Read},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -187,13 +187,16 @@ impl Reading {
         let _ = self.arrived.blocking_send(Err(error));
     }
 
-    fn read_all(&mut self, input: impl Read + Send) -> Result<(), Stop> {
-        let mut input = BufReader::with_capacity(READ_BYTES, input);
-        let codec = Codec::detect(
-            input
-                .fill_buf()
-                .map_err(|error| runs::unreadable(&self.name, error))?,
-        );
+    fn read_all(&mut self, mut input: impl Read + Send) -> Result<(), Stop> {
+        let mut start = Vec::new();
+        // A pipe may give them one by one.
+        let read = input
+            .by_ref()
+            .take(Codec::START_BYTES as u64)
+            .read_to_end(&mut start);
+        read.map_err(|error| runs::unreadable(&self.name, error))?;
+        let codec = Codec::detect(&start);
+        let input = BufReader::with_capacity(READ_BYTES, Cursor::new(start).chain(input));
         let mut input = decoder(codec, input).map_err(|error| {
             Error::data(format!("{} cannot be decompressed", self.name)).caused_by(error)
         })?;

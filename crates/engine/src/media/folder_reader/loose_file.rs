@@ -9,9 +9,6 @@ use rdump_storage::{Location, Store};
 use super::{DataFile, unverified};
 use crate::{Error, Result, media::Documents};
 
-/// How much of a file says how it is compressed, in bytes.
-const MAGIC_BYTES: u64 = 16;
-
 /// A file of documents, plain or compressed, whatever its name.
 #[derive(Debug)]
 pub(crate) struct LooseFile {
@@ -31,14 +28,13 @@ impl LooseFile {
             .filter(|folder| !folder.as_os_str().is_empty());
         let store = Location::from(folder.unwrap_or(Path::new("."))).open()?;
         let found = store.head(name).await?.ok_or_else(is_none)?;
-        let magic = store
-            .read(name, 0..found.stored_bytes.min(MAGIC_BYTES))
-            .await?;
+        let end = found.stored_bytes.min(Codec::START_BYTES as u64);
+        let start = store.read(name, 0..end).await?;
         Ok(Self {
             store,
             name: name.to_owned(),
             file: DataFile {
-                codec: Codec::detect(&magic),
+                codec: Codec::detect_documents(&start),
                 stored_bytes: found.stored_bytes,
                 segments: None,
             },
