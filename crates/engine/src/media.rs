@@ -25,9 +25,9 @@ mod runs;
 pub use archive_reader::ArchiveReader;
 pub use archive_writer::ArchiveWriter;
 pub use discard::Discard;
-pub(crate) use folder_reader::LooseFile;
 pub use document_stream_reader::DocumentStreamReader;
 pub use document_stream_writer::DocumentStreamWriter;
+pub(crate) use folder_reader::LooseFile;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
 pub use folder_writer::FolderWriter;
 
