@@ -7,6 +7,7 @@
 mod bench;
 mod discard;
 mod machine;
+mod oplog;
 mod options;
 mod report;
 mod rows;

@@ -11,7 +11,7 @@ use rdump_testkit::measure::Measure;
 use tempfile::TempDir;
 
 use super::{
-    discard,
+    discard, oplog,
     report::{DataReport, RowReport, Sample, SideReport},
     rows::{INPUTS, Kind, Program, Row, Side},
     servers::Servers,
@@ -109,6 +109,11 @@ impl Bench {
                     .with_context(|| input.name.to_owned())?;
             }
         }
+        let folder = self.input(oplog::NAME);
+        if side.mentions(oplog::NAME) && !folder.exists() {
+            screen::note("preparing an oplog");
+            oplog::write(&folder, self.servers.scale())?;
+        }
         Ok(())
     }
 
@@ -118,10 +123,12 @@ impl Bench {
         self.servers.settle().await?;
         let context = || format!("row {}: {}", row.name, side.program.name());
         let sample = self.run(side, &out).await.with_context(context)?;
-        if row.kind == Kind::Restore {
-            self.servers.check_target().await.with_context(context)?;
-            self.servers.empty_target().await?;
+        match row.kind {
+            Kind::Dump => {}
+            Kind::Restore => self.servers.check_target().await.with_context(context)?,
+            Kind::Replay => self.servers.check_replayed().await.with_context(context)?,
         }
+        self.servers.empty_target().await?;
         if out.exists() {
             fs::remove_dir_all(&out).context("could not remove a dump")?;
         }
@@ -173,6 +180,7 @@ impl Bench {
             ("target", self.servers.target_uri()),
             ("documents", self.servers.data().documents.to_string()),
             ("out", text(out)),
+            (oplog::NAME, text(&self.input(oplog::NAME))),
         ];
         values.extend(
             INPUTS

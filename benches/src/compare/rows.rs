@@ -1,7 +1,8 @@
 //! What is compared, as data.
 //!
 //! In arguments, `{source}` and `{target}` are the connection strings, `{documents}` is the number of documents of
-//! the source, `{out}` a new folder for the run, and the name of an [`Input`] in braces the folder of that dump.
+//! the source, `{out}` a new folder for the run, `{oplog}` the folder of an oplog, and the name of an [`Input`] in braces the
+//! folder of that dump.
 
 /// A program that a side of a row runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(super) enum Kind {
     Dump,
     /// The data in the target.
     Restore,
+    /// What an oplog says, in the target.
+    Replay,
 }
 
 /// One command line.
@@ -226,6 +229,23 @@ pub(super) const ROWS: &[Row] = &[
             ..NO_TARGETS
         },
     },
+    Row {
+        name: "replay",
+        title: "replay of single inserts and updates over ten collections, against mongorestore --oplogReplay",
+        kind: Kind::Replay,
+        ours: Side {
+            program: Program::Rrestore,
+            arguments: &["--uri={target}", "--quiet", "--oplogReplay", "{oplog}"],
+        },
+        theirs: Side {
+            program: Program::Mongorestore,
+            arguments: &["--uri={target}", "--quiet", "--oplogReplay", "{oplog}"],
+        },
+        targets: Targets {
+            wall: Some(0.25),
+            ..NO_TARGETS
+        },
+    },
 ];
 
 impl Program {
@@ -265,11 +285,11 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::oplog, *};
 
     #[test]
     fn every_row_has_its_own_name_and_only_known_placeholders() {
-        let known = ["source", "target", "documents", "out"];
+        let known = ["source", "target", "documents", "out", oplog::NAME];
         let known: Vec<(&str, &str)> = known
             .into_iter()
             .chain(INPUTS.iter().map(|input| input.name))
@@ -290,7 +310,7 @@ mod tests {
                     "{arguments:?}"
                 );
                 assert_eq!(
-                    row.kind == Kind::Restore,
+                    row.kind != Kind::Dump,
                     side.mentions("target"),
                     "{}",
                     row.name

@@ -12,6 +12,7 @@ use rdump_testkit::{
     dataset::{Seeder, Shape, seed_bulk},
 };
 
+use super::oplog;
 use crate::{
     screen,
     units::{count, megabytes, seconds},
@@ -67,6 +68,7 @@ pub(super) struct Data {
 pub(super) struct Servers {
     source: ReplicaSet,
     target: ReplicaSet,
+    scale: f64,
     data: Data,
 }
 
@@ -95,12 +97,17 @@ impl Servers {
         Ok(Self {
             source,
             target,
+            scale,
             data,
         })
     }
 
     pub(super) fn data(&self) -> &Data {
         &self.data
+    }
+
+    pub(super) fn scale(&self) -> f64 {
+        self.scale
     }
 
     pub(super) fn source_uri(&self) -> String {
@@ -131,12 +138,29 @@ impl Servers {
         Ok(())
     }
 
+    /// Fails unless the target holds what the oplog says.
+    pub(super) async fn check_replayed(&self) -> Result<()> {
+        let db = self.target.client().database(oplog::DB);
+        let mut found = 0;
+        for number in 0..oplog::COLLECTIONS {
+            let collection = db.collection::<Document>(&oplog::collection(number));
+            found += collection.count_documents(oplog::done()).await?;
+        }
+        let expected = oplog::documents(self.scale);
+        ensure!(
+            found == expected,
+            "the target holds {found} documents after a replay, and not {expected}"
+        );
+        Ok(())
+    }
+
     /// Empties the target.
     pub(super) async fn empty_target(&self) -> Result<()> {
-        let db = self.target.client().database(DB);
-        db.run_command(doc! { "dropDatabase": 1 })
-            .await
-            .context("emptying the target")?;
+        for db in [DB, oplog::DB] {
+            let db = self.target.client().database(db);
+            let emptied = db.run_command(doc! { "dropDatabase": 1 }).await;
+            emptied.context("emptying the target")?;
+        }
         Ok(())
     }
 
@@ -246,6 +270,6 @@ async fn seed(source: &ReplicaSet, collection: &Collection, scale: f64) {
     clippy::cast_sign_loss,
     reason = "numbers of documents and bytes are positive and far below 2^53"
 )]
-fn whole(number: f64) -> u64 {
+pub(super) fn whole(number: f64) -> u64 {
     number.round() as u64
 }
