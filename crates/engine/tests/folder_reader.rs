@@ -221,11 +221,7 @@ async fn names_metadata_and_everything_unknown_are_sorted_out() {
             .as_deref(),
         Some("7.0.16")
     );
-    for text in [
-        "readme.txt",
-        "db/nested/ is skipped",
-        "no manifest",
-    ] {
+    for text in ["readme.txt", "db/nested/ is skipped", "no manifest"] {
         assert!(
             has_notice(&reader, text),
             "{text}: {:#?}",
