@@ -5,13 +5,16 @@ use std::{io::Cursor, path::Path, sync::Arc};
 use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use rdump::{
-    ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Dump, DumpOptions, DumpReport,
-    Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode, ReadPreference, RecordingObserver,
-    Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter, verify_folder,
+    ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Counters, Dump, DumpOptions,
+    DumpReport, Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode, ReadPreference,
+    RecordingObserver, Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter,
+    verify_folder,
 };
 use rdump_format::Namespace;
 use rdump_testkit::{
-    Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset, workload,
+    Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset,
+    wait::{PATIENCE, wait_for},
+    workload,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -44,14 +47,6 @@ fn folder_writer(folder: &Path) -> Arc<dyn DumpWriter> {
     Arc::new(FolderWriter::create(&Location::from(folder)).unwrap())
 }
 
-async fn dump(from: &Deployment, writer: Arc<dyn DumpWriter>, options: DumpOptions) -> DumpReport {
-    let connect = ConnectOptions::default().uri(from.root_uri());
-    let source = Source::connect(&connect).await.unwrap();
-    let dump = Dump::new(&source, writer).options(options);
-    let done = async { dump.run(dump.plan().await?).await };
-    done.await.unwrap_or_else(|error| panic!("{error:?}"))
-}
-
 /// Dumps while something else writes all the time; returns what has to be there after a replay.
 async fn dump_under_load(
     from: &Deployment,
@@ -68,7 +63,17 @@ async fn dump_under_load(
     };
     let load = Workload::start(&from.client(), options_of_load);
     load.await_more(300).await;
-    let report = dump(from, writer, options).await;
+    let connect = ConnectOptions::default().uri(from.root_uri());
+    let source = Source::connect(&connect).await.unwrap();
+    let dump = Dump::new(&source, writer).options(options);
+    let plan = dump
+        .plan()
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    // The oplog is captured from here on.
+    load.await_more(100).await;
+    let run = dump.run(plan).await;
+    let report = run.unwrap_or_else(|error| panic!("{error:?}"));
     load.await_more(50).await;
     let journal = load.stop().await;
     let end = report.oplog.as_ref().unwrap().end;
@@ -290,6 +295,63 @@ async fn a_transaction_that_was_open_when_the_dump_began_is_captured_whole() {
         .database("shop")
         .collection::<Document>("orders");
     assert_eq!(orders.count_documents(doc! {}).await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_is_dropped_or_replaced_while_it_is_read_is_what_the_oplog_says() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let client = source.client();
+    for is_archive in [false, true] {
+        let names = ["dropped", "replaced"];
+        client.database("shop").drop().await.unwrap();
+        // The dump is not done before this is read.
+        for name in names.into_iter().chain(["kept"]) {
+            let namespace = format!("shop.{name}");
+            dataset::seed_bulk(&client, &namespace, dataset::Shape::Medium, 8_000, 1).await;
+        }
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("archive");
+        let writer: Arc<dyn DumpWriter> = match is_archive {
+            true => Arc::new(ArchiveWriter::create(&Location::from(path.as_path())).unwrap()),
+            false => folder_writer(folder.path()),
+        };
+        let options = ConnectOptions::default().uri(source.root_uri());
+        let connected = Source::connect(&options).await.unwrap();
+        let counters = Arc::new(Counters::default());
+        let dump = Dump::new(&connected, writer)
+            .options(with_oplog().limit_bytes_per_second(4 << 20))
+            .counters(Arc::clone(&counters));
+        let plan = dump.plan().await.unwrap();
+        let interfere = async {
+            wait_for("documents to be read", PATIENCE, async || {
+                (counters.documents_read.value() > 0).then_some(())
+            })
+            .await;
+            for name in names {
+                let collection = client.database("shop").collection::<Document>(name);
+                collection.drop().await.unwrap();
+            }
+            let replaced = client.database("shop").collection("replaced");
+            replaced.insert_one(doc! { "_id": "new" }).await.unwrap();
+        };
+        let (dumped, ()) = futures::join!(dump.run(plan), interfere);
+        dumped.unwrap_or_else(|error| panic!("{error:?}"));
+
+        if is_archive {
+            let archive = std::fs::read(&path).unwrap();
+            let restored = restore_archive(archive, &target, replaying().drop(true)).await;
+            restored.unwrap_or_else(|error| panic!("{error:?}"));
+        } else {
+            restore(&Location::from(folder.path()), &target, replaying()).await;
+        }
+        let shop = target.client().database("shop");
+        let mut collections = shop.list_collection_names().await.unwrap();
+        collections.sort();
+        assert_eq!(collections, ["kept", "replaced"]);
+        let found = shop.collection::<Document>("replaced").find(doc! {}).await;
+        let found: Vec<Document> = found.unwrap().try_collect().await.unwrap();
+        assert_eq!(found, [doc! { "_id": "new" }]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

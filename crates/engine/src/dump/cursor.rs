@@ -1,6 +1,12 @@
 //! Reading a collection's documents, batch by batch, as the server sends them.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, raw::cstr, rawdoc};
 use futures::StreamExt;
@@ -39,6 +45,8 @@ pub(super) struct Query {
     pub(super) from: SelectionCriteria,
     pub(super) batch_documents: u32,
     pub(super) fields: ReadFields,
+    /// Says that the collection was dropped while it was read, if that is no error: what was read of it is all there is to read.
+    pub(super) dropped: Option<Arc<AtomicBool>>,
 }
 
 /// What every command that reads documents has beside its own fields.
@@ -224,7 +232,15 @@ impl Query {
             .batch_size(self.batch_documents);
         let mut cursor = cursor.batch().await.map_err(ReadError::of)?;
         while let Some(raw) = cursor.next().await {
-            let raw = raw.map_err(ReadError::of)?;
+            let raw = match (raw, &self.dropped) {
+                (Err(error), Some(dropped))
+                    if command::server_code(&error) == Some(code::QUERY_PLAN_KILLED) =>
+                {
+                    dropped.store(true, Ordering::Release);
+                    return Ok(());
+                }
+                (raw, _) => raw.map_err(ReadError::of)?,
+            };
             let skip = seen(&raw).map_err(ReadError::Fatal)?;
             if batches.send(Batch { raw, skip }).await.is_err() {
                 return Err(ReadError::Fatal(Error::internal(

@@ -1,7 +1,10 @@
 //! Dumping the namespaces of a plan, several at once.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,7 +26,7 @@ use super::{
     plan::PlannedNamespace,
 };
 use crate::{
-    Error, Event, Result,
+    Error, ErrorKind, Event, Result,
     catalog::Catalog,
     command,
     connect::Deployment,
@@ -84,8 +87,8 @@ pub(super) async fn dump_all(
         let dumped = dump_namespaces(&shared, plan).await?;
         if plan.oplog.is_some() {
             let (deployment, max_retries) = (&shared.deployment, shared.options.max_retries);
-            let newest = oplog::newest(deployment, max_retries, &shared.cx).await?;
-            end.send_replace(Some(newest));
+            let moments = oplog::moments(deployment, max_retries, &shared.cx).await?;
+            end.send_replace(Some(moments.seen));
         }
         Ok(dumped)
     };
@@ -200,8 +203,25 @@ impl Shared {
                     .then_some(planned.statistics.documents),
                 estimated_bytes: planned.filter.is_none().then_some(planned.statistics.bytes),
             });
-            let written = self.copy_until_whole(planned).await?;
-            self.check_identity(planned).await?;
+            let mut query = self.query(planned);
+            let dropped = Arc::new(AtomicBool::new(false));
+            query.dropped = self.options.oplog.then(|| Arc::clone(&dropped));
+            let written = self.copy_until_whole(planned, &query).await?;
+            let dropped = dropped.load(Ordering::Acquire);
+            match self.check_identity(planned).await {
+                // The oplog has that, and what came after it.
+                Err(error) if self.options.oplog && error.kind() == ErrorKind::Conflict => {
+                    let message = format!("{error}, as the oplog says that is captured");
+                    self.cx.notice(Some(namespace), message);
+                }
+                Ok(()) if dropped => {
+                    return Err(Error::conflict(
+                        "reading it was ended by the server, although it is still there",
+                    )
+                    .with_hint("start the dump again"));
+                }
+                checked => checked?,
+            }
             dumped.documents = written.documents;
             dumped.uncompressed_bytes = written.uncompressed_bytes;
             dumped.stored_bytes = written.stored_bytes;
@@ -218,11 +238,10 @@ impl Shared {
     }
 
     /// Copies a namespace, and starts it over when its cursor dies and cannot be resumed.
-    async fn copy_until_whole(&self, planned: &PlannedNamespace) -> Result<Written> {
+    async fn copy_until_whole(&self, planned: &PlannedNamespace, query: &Query) -> Result<Written> {
         let namespace = &planned.header.namespace;
-        let query = self.query(planned);
         let mut retries = Retries::new(self.options.max_retries);
-        let mut ranges = self.partitions(planned, &query).await;
+        let mut ranges = self.partitions(planned, query).await;
         loop {
             let mut progress = Written::default();
             let readings = match ranges.as_slice() {
@@ -324,6 +343,7 @@ impl Shared {
                 read_concern: self.read_concern.clone(),
                 raw_data: planned.raw_data,
             },
+            dropped: None,
         }
     }
 

@@ -61,7 +61,7 @@ pub(super) async fn plan(
         ));
     }
     // A transaction that begins after the first look began after what that look found.
-    let newest = newest(deployment, max_retries, cx).await?;
+    let newest = moments(deployment, max_retries, cx).await?.readable;
     let open = patiently(
         cx,
         max_retries,
@@ -90,12 +90,21 @@ pub(super) async fn plan(
     })
 }
 
-/// The moment that the newest member has come to: nothing that was read before this is of a later one.
-pub(super) async fn newest(
+/// The newest moments that a member knows. They differ while a write is under way beside one that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moments {
+    /// Up to here the oplog can be read: who reads documents from now on sees every write of until then.
+    pub(super) readable: OpTime,
+    /// Nothing that was read until now is of a later moment.
+    pub(super) seen: OpTime,
+}
+
+/// The moments that the newest member has come to.
+pub(super) async fn moments(
     deployment: &Deployment,
     max_retries: u32,
     cx: &RunContext,
-) -> Result<OpTime> {
+) -> Result<Moments> {
     let local = deployment.database("local");
     let find = doc! {
         "find": "oplog.rs", "sort": { "$natural": -1 }, "limit": 1, "singleBatch": true, "projection": { "ts": 1 },
@@ -109,13 +118,23 @@ pub(super) async fn newest(
         || command::read(&local, find.clone(), &from),
     )
     .await?;
-    let newest = first(&reply).and_then(|entry| entry.get_timestamp("ts").ok());
-    let newest = newest.ok_or_else(|| {
+    Moments::of(&reply).ok_or_else(|| {
         Error::data("the oplog (local.oplog.rs) is empty, which that of a replica set never is")
-    })?;
-    // What was just written may be readable before its entry is.
-    let operation = reply.get_timestamp("operationTime").unwrap_or(newest);
-    Ok(OpTime::from(newest).max(operation.into()))
+            .with_hint("Amazon DocumentDB has no oplog: dump without --oplog")
+    })
+}
+
+impl Moments {
+    /// From the reply to a look at the newest entry; `None` if there is no entry.
+    fn of(reply: &Document) -> Option<Self> {
+        let readable = first(reply)?.get_timestamp("ts").ok()?;
+        let seen = reply.get_timestamp("operationTime").unwrap_or(readable);
+        let readable = OpTime::from(readable);
+        Some(Self {
+            readable,
+            seen: readable.max(seen.into()),
+        })
+    }
 }
 
 /// Where the oldest transaction starts that is neither committed nor aborted, if it is in the oplog already.
@@ -310,4 +329,60 @@ impl Seen {
 
 fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::data("the server sent a malformed oplog entry").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ordinal: u32) -> Timestamp {
+        Timestamp {
+            time: 100,
+            increment: ordinal,
+        }
+    }
+
+    fn seen(ordinal: u32, term: i64) -> Seen {
+        Seen {
+            at: at(ordinal).into(),
+            term: Some(Some(term)),
+        }
+    }
+
+    #[test]
+    fn a_capture_starts_where_the_oplog_can_be_read_and_ends_where_documents_may_be() {
+        let reply = |operation: Option<Timestamp>| {
+            let mut reply = doc! { "cursor": { "firstBatch": [{ "ts": at(5) }] } };
+            reply.extend(operation.map(|at| ("operationTime".to_owned(), at.into())));
+            Moments::of(&reply).unwrap()
+        };
+        let moments = |readable, seen| Moments {
+            readable: at(readable).into(),
+            seen: at(seen).into(),
+        };
+        // The write of moment 6 is under way, and that of 7 is done.
+        assert_eq!(reply(Some(at(7))), moments(5, 7));
+        assert_eq!(reply(Some(at(4))), moments(5, 5));
+        assert_eq!(reply(None), moments(5, 5));
+        let empty = doc! { "cursor": { "firstBatch": [] }, "operationTime": at(7) };
+        assert_eq!(Moments::of(&empty), None);
+    }
+
+    #[test]
+    fn a_look_begins_with_the_entry_that_the_last_one_ended_with() {
+        let start = Seen {
+            at: at(5).into(),
+            term: None,
+        };
+        assert_eq!(check_continuity(start, seen(5, 1)).unwrap(), 0);
+        assert_eq!(check_continuity(seen(5, 1), seen(5, 1)).unwrap(), 1);
+        for (last, first, words) in [
+            (start, seen(6, 1), "oplog overflow"),
+            (seen(5, 1), seen(6, 1), "oplog overflow"),
+            (seen(5, 1), seen(5, 2), "rolled back"),
+        ] {
+            let error = check_continuity(last, first).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
 }
