@@ -14,7 +14,7 @@ async fn an_oplog_is_captured_and_replayed_and_told_of() {
     let folder = tempfile::tempdir().unwrap();
     for (compression, oplog, archive) in [
         ("none", Some("oplog.bson"), false),
-        ("gzip", Some("oplog.bson.gz"), false),
+        ("gzip", Some("oplog.bson"), false),
         ("zstd", None, true),
     ] {
         let path = folder.path().join(compression);

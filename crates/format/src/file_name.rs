@@ -13,7 +13,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::authorization;
 use crate::codec::Codec;
-use crate::namespace::BUCKETS_PREFIX;
+use crate::namespace::{BUCKETS_PREFIX, Namespace};
 
 /// The longest stem, in bytes: with `.metadata.json.gz` it makes 255, which is what file systems
 /// allow.
@@ -104,6 +104,18 @@ pub fn stem(collection: &str) -> String {
 #[must_use]
 pub fn data_file(collection: &str, codec: Codec) -> String {
     format!("{}{DATA_SUFFIX}{}", stem(collection), codec.extension())
+}
+
+/// The name of the file with the oplog that was captured with a dump.
+///
+/// It does not say that it is compressed by gzip: mongorestore looks for this one name.
+#[must_use]
+pub fn oplog_file(codec: Codec) -> String {
+    let oplog = Namespace::oplog().collection;
+    match codec {
+        Codec::Gzip => data_file(&oplog, Codec::None),
+        codec => data_file(&oplog, codec),
+    }
 }
 
 /// The name of the file with the metadata of `collection`.

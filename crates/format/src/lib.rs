@@ -72,7 +72,7 @@ pub use codec::{Codec, CodecError, Compression, Compressor, decoder, decompress}
 pub use digest::{Digest, DigestError, Digester};
 pub use ext_json::ExtJsonError;
 pub use file_name::{
-    FileKind, FileName, FileNameError, data_file, escape, metadata_file, stem, unescape,
+    FileKind, FileName, FileNameError, data_file, escape, metadata_file, oplog_file, stem, unescape,
 };
 pub use framing::{
     DocumentReader, Documents, FrameError, MAX_DOCUMENT_BYTES, check_document, documents,

@@ -14,7 +14,7 @@ use futures::{FutureExt, future::BoxFuture};
 use rdump_format::{
     Codec, Compressor, Crc64, Digest, Digester, FileRecord, FileRole, FolderManifest,
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, data_file,
-    metadata_file,
+    metadata_file, oplog_file,
 };
 use rdump_storage::{Leftover, Location, Lock, Store, Upload};
 
@@ -425,10 +425,13 @@ fn check_paths(header: &DumpHeader) -> Result<()> {
 }
 
 fn data_path(namespace: &Namespace, codec: Codec) -> String {
-    let file = data_file(&namespace.collection, codec);
     match namespace.is_oplog() {
-        true => file,
-        false => format!("{}/{file}", namespace.db),
+        true => oplog_file(codec),
+        false => format!(
+            "{}/{}",
+            namespace.db,
+            data_file(&namespace.collection, codec)
+        ),
     }
 }
 

@@ -102,6 +102,13 @@ fn a_natural_name_that_looks_shortened_needs_its_metadata() {
 }
 
 #[test]
+fn the_oplog_keeps_its_name_when_it_is_compressed_by_gzip() {
+    // mongodump/mongodump.go.
+    let names = [Codec::None, Codec::Gzip, Codec::Zstd].map(oplog_file);
+    assert_eq!(names, ["oplog.bson", "oplog.bson", "oplog.bson.zst"]);
+}
+
+#[test]
 fn files_are_told_by_their_suffix() {
     let parse = |name| FileName::parse(name).map(|file| (file.stem, file.kind, file.codec));
     let some = |stem: &str, kind, codec| Some((stem.to_owned(), kind, codec));

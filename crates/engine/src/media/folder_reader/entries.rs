@@ -7,7 +7,7 @@ use std::{
 
 use bson::RawDocumentBuf;
 use futures::{StreamExt, stream};
-use rdump_format::{CollectionMetadata, FileKind, Namespace};
+use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace};
 
 use super::{
     DataFile, FolderReaderOptions, names,
@@ -58,6 +58,9 @@ pub(super) async fn build(
         verified: place.manifest.is_some(),
         ..DumpContents::default()
     };
+    for file in &mut survey.files {
+        look_into_oplog(place, file).await;
+    }
     let (mut metadata, mut data): (Vec<_>, Vec<_>) = std::mem::take(&mut survey.files)
         .into_iter()
         .partition(|file| file.name.kind == FileKind::Metadata);
@@ -95,15 +98,28 @@ pub(super) async fn build(
     Ok((contents, files))
 }
 
+/// Finds out how the captured oplog is compressed: mongodump's is called `oplog.bson` with `--gzip` too.
+async fn look_into_oplog(place: &Place, file: &mut Found) {
+    let is_plain = file.name.codec == Codec::None && file.record.is_none();
+    if file.db != Namespace::oplog().db || !is_plain {
+        return;
+    }
+    let end = file.stored_bytes.min(Codec::START_BYTES as u64);
+    match place.store.read(&file.path, 0..end).await {
+        Ok(start) => file.name.codec = Codec::detect_documents(&start),
+        Err(error) => file.damage = Some(error.into()),
+    }
+}
+
 /// Leaves the gzip file of two that differ only in how they are compressed.
 fn prefer_gzip(files: &mut Vec<Found>) {
     let gzip: Vec<_> = files
         .iter()
-        .filter(|file| file.name.codec == rdump_format::Codec::Gzip)
+        .filter(|file| file.name.codec == Codec::Gzip)
         .map(|file| (file.db.clone(), file.name.stem.clone()))
         .collect();
     files.retain(|file| {
-        file.name.codec == rdump_format::Codec::Gzip
+        file.name.codec == Codec::Gzip
             || file.record.is_some()
             || !gzip.contains(&(file.db.clone(), file.name.stem.clone()))
     });
@@ -340,7 +356,7 @@ fn usable(
             stored_bytes: file.stored_bytes,
             segments: record.map(|record| Arc::from(record.segments.as_slice())),
         };
-        let plain_bytes = (codec == rdump_format::Codec::None).then_some(file.stored_bytes);
+        let plain_bytes = (codec == Codec::None).then_some(file.stored_bytes);
         files.insert(file.path.clone(), stored);
         DumpData {
             buckets: is_buckets || is_time_series,
