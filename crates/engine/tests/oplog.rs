@@ -376,6 +376,30 @@ async fn a_rename_while_the_oplog_is_captured_fails_the_dump() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_is_being_resharded_already_fails_a_dump_with_oplog() {
+    // TOOLS-2849.
+    let source = ReplicaSet::start().await;
+    let config = source.client().database("config");
+    let folder = TempDir::new().unwrap();
+    let connect = ConnectOptions::default().uri(source.root_uri());
+    let connected = Source::connect(&connect).await.unwrap();
+    for name in [
+        "reshardingOperations",
+        "localReshardingOperations.donor",
+        "localReshardingOperations.recipient",
+    ] {
+        config.create_collection(name).await.unwrap();
+        let dump = Dump::new(&connected, folder_writer(folder.path())).options(with_oplog());
+        let error = dump.plan().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{name}");
+        assert!(error.to_string().starts_with("detected resharding"));
+        let without = Dump::new(&connected, folder_writer(folder.path()));
+        without.plan().await.unwrap();
+        config.collection::<Document>(name).drop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_oplog_that_was_overrun_fails_the_dump_and_says_so() {
     // What a crash would need is kept until the next checkpoint, which is taken every second.
     let small = ReplicaSet::builder().oplog_mebibytes(1);

@@ -9,7 +9,7 @@ use crate::replay::MAX_DEPTH;
 use crate::{Entry, EntryError, OpTime};
 
 /// The collections of `config` that show that a collection is being resharded.
-const RESHARDING_COLLECTIONS: [&str; 3] = [
+pub const RESHARDING_COLLECTIONS: [&str; 3] = [
     "reshardingOperations",
     "localReshardingOperations.donor",
     "localReshardingOperations.recipient",

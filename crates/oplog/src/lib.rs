@@ -65,7 +65,7 @@ mod replay;
 mod transaction;
 
 pub use batch::{Batch, BatchOptions, Batcher, Dispatch};
-pub use capture::{CaptureError, check_captured};
+pub use capture::{CaptureError, RESHARDING_COLLECTIONS, check_captured};
 pub use entry::{Entry, EntryError};
 pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};

@@ -8,6 +8,7 @@ use mongodb::options::SelectionCriteria;
 use rdump_format::{
     Authorization, BUCKETS_PREFIX, CollectionMetadata, Namespace, Selector, ext_json,
 };
+use rdump_oplog::RESHARDING_COLLECTIONS;
 use serde::Serialize;
 
 use super::{
@@ -196,6 +197,9 @@ pub(super) async fn plan(
             catalog.collections(&db, wanted.clone())
         })
         .await?;
+        if options.oplog {
+            check_not_resharding(&db, &entries)?;
+        }
         found.extend(choose(&db, entries, options));
     }
     let planned = stream::iter(found)
@@ -321,6 +325,20 @@ async fn databases(
         name != "local" && !internal
     });
     Ok(names)
+}
+
+/// What began before the oplog does is not in it.
+fn check_not_resharding(db: &str, entries: &[CollectionEntry]) -> Result<()> {
+    let is_resharding = |entry: &CollectionEntry| {
+        db == "config" && RESHARDING_COLLECTIONS.contains(&entry.name.as_str())
+    };
+    match entries.iter().any(is_resharding) {
+        true => Err(Error::conflict(
+            "detected resharding in progress: cannot dump with --oplog while resharding",
+        )
+        .with_hint("start the dump again when it is over")),
+        false => Ok(()),
+    }
 }
 
 /// A collection that is to be dumped.
