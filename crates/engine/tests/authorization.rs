@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use rdump::{
-    ArchiveReader, ArchiveWriter, CancellationToken, ConnectOptions, Dump, DumpOptions, DumpReport,
-    Error, ErrorKind, FolderReader, FolderReaderOptions, FolderWriter, Location, Restore,
-    RestoreOptions, RestoreReport, Source,
+    ArchiveReader, ArchiveWriter, CancellationToken, Codec, ConnectOptions, Dump, DumpOptions,
+    DumpReport, Error, ErrorKind, FolderReader, FolderReaderOptions, FolderWriter, Location,
+    Restore, RestoreOptions, RestoreReport, Source, Target,
     media::{DumpReader, DumpWriter},
 };
 use rdump_testkit::{Deployment, ReplicaSet};
 use tempfile::TempDir;
 
-use crate::restore::target;
+use crate::{made::Made, restore::target};
 
 async fn try_dump(
     from: &Deployment,
@@ -94,6 +94,13 @@ async fn all(of: &Deployment) -> Vec<Document> {
     all
 }
 
+/// What the server says of the versions of users and roles and of features.
+async fn versions(of: &Deployment) -> Vec<Document> {
+    let version = of.client().database("admin").collection("system.version");
+    let found = version.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+    found.try_collect().await.unwrap()
+}
+
 async fn assert_no_temporary_collections(of: &Deployment) {
     let names = of
         .client()
@@ -127,9 +134,11 @@ async fn users_and_roles_of_a_deployment_come_back_from_a_folder_and_from_an_arc
     dump(&source, Arc::new(writer), DumpOptions::default()).await;
 
     let target = ReplicaSet::start().await;
-    // What somebody left there is in the way, and goes.
-    let junk = target.client().database("admin").collection("tempusers");
-    junk.insert_one(doc! { "_id": "junk" }).await.unwrap();
+    // TOOLS-2422, TOOLS-2423: what somebody left there is in the way, and goes.
+    for name in ["tempusers", "temproles"] {
+        let junk = target.client().database("admin").collection(name);
+        junk.insert_one(doc! { "_id": "junk" }).await.unwrap();
+    }
     restore(
         folder(&location, None).await,
         &target,
@@ -199,6 +208,7 @@ async fn drop_removes_users_that_are_not_in_the_dump_and_nothing_else_does() {
         .run_command(user)
         .await
         .unwrap();
+    let version = versions(&target).await;
 
     restore(
         folder(&location, None).await,
@@ -206,6 +216,8 @@ async fn drop_removes_users_that_are_not_in_the_dump_and_nothing_else_does() {
         RestoreOptions::default(),
     )
     .await;
+    // mongorestore/dumprestore_auth_test.go.
+    assert_eq!(versions(&target).await, version);
     let both = ["other.other-user", "shop.mine", "shop.shop-user"];
     assert_eq!(ids(&target, "system.users").await, both);
 
@@ -213,6 +225,85 @@ async fn drop_removes_users_that_are_not_in_the_dump_and_nothing_else_does() {
     restore(folder(&location, None).await, &target, options).await;
     let dumped = ["other.other-user", "shop.shop-user"];
     assert_eq!(ids(&target, "system.users").await, dumped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_admin_has_the_users_of_all_databases() {
+    // mongorestore/dumprestore_auth_test.go.
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    seed(&source).await;
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = FolderWriter::create(&location).unwrap();
+    let options = DumpOptions::default().db("admin");
+    dump(&source, Arc::new(writer), options).await;
+    let of_admin = Location::from(temporary.path().join("admin").as_path());
+    let reader = folder(&of_admin, Some("admin")).await;
+    let options = RestoreOptions::default().db("admin");
+    restore(reader, &target, options).await;
+    assert_eq!(all(&target).await, all(&source).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_without_users_drops_none_and_a_restore_that_fails_leaves_no_collection_of_ours() {
+    let target = ReplicaSet::start().await;
+    seed(&target).await;
+    let expected = all(&target).await;
+    let version = doc! { "_id": "authSchema", "currentVersion": 5 };
+    let drop = || RestoreOptions::default().drop(true);
+    let mut made = Made::new();
+    made.data("admin.system.users", Codec::None, []);
+    made.data("admin.system.roles", Codec::None, []);
+    made.data("admin.system.version", Codec::None, [version.clone()]);
+    let reader = folder(&made.location(), None).await;
+    restore(reader, &target, drop()).await;
+    assert_eq!(all(&target).await, expected);
+
+    // users_and_roles_temp_collections.js.
+    let mut made = Made::new();
+    let no_user = doc! { "_id": "db.u", "user": "u", "db": "db", "roles": "none" };
+    made.data("admin.system.users", Codec::None, [no_user]);
+    made.data("admin.system.version", Codec::None, [version]);
+    let reader = folder(&made.location(), None).await;
+    try_restore(reader, &target, drop()).await.unwrap_err();
+    assert_no_temporary_collections(&target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_that_restores_is_not_dropped_with_those_that_are_not_in_the_dump() {
+    // drop_authenticated_user.js.
+    let deployment = ReplicaSet::builder().auth().start().await;
+    seed(&deployment).await;
+    let shop = deployment.client().database("shop");
+    let index = doc! { "createIndexes": "c", "indexes": [{ "key": { "a": 1 }, "name": "a_1" }] };
+    shop.run_command(index).await.unwrap();
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(&deployment, Arc::new(writer), DumpOptions::default()).await;
+    for name in ["mover", "other"] {
+        let roles = [("restore", "admin")];
+        deployment.create_user(name, name, &roles).await;
+    }
+    let connect = ConnectOptions::default().uri(deployment.uri_for("mover"));
+    let target = Target::connect(&connect).await.unwrap();
+    let options = RestoreOptions::default().drop(true);
+    let restore = Restore::new(&target, folder(&location, None).await).options(options);
+    let plan = restore.plan().await.unwrap();
+    let report = restore.run(plan).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(report.problems, []);
+    let users = ids(&deployment, "system.users").await;
+    let left = [
+        "admin.mover",
+        "admin.root",
+        "other.other-user",
+        "shop.shop-user",
+    ];
+    assert_eq!(users, left);
+    let names = shop.collection::<Document>("c").list_index_names().await;
+    assert_eq!(names.unwrap(), ["_id_", "a_1"]);
+    assert_no_temporary_collections(&deployment).await;
 }
 
 /// TOOLS-3719.
@@ -237,6 +328,16 @@ async fn users_and_roles_that_a_dump_does_not_have_cannot_be_restored() {
         error.to_string().starts_with("No users or roles found"),
         "{error}"
     );
+
+    let archive = temporary.path().join("archive");
+    let writer = ArchiveWriter::create(&Location::from(archive.as_path())).unwrap();
+    let options = DumpOptions::default().db("shop");
+    dump(&deployment, Arc::new(writer), options).await;
+    let input = std::fs::File::open(archive).unwrap();
+    let reader = ArchiveReader::open("the archive", input).await.unwrap();
+    let options = RestoreOptions::default().db("shop").users_and_roles(true);
+    let error = try_restore(Arc::new(reader), &deployment, options).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
