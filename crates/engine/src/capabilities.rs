@@ -2,6 +2,8 @@
 //!
 //! What a reply or an error tells by itself is not here: it is asked for, or tried.
 
+use std::cmp::Ordering;
+
 use rdump_format::Namespace;
 
 /// What a server can do, as far as a dump or a restore depends on it.
@@ -50,9 +52,7 @@ impl Capabilities {
 
     /// Those of the server that a dump says it is of, `8.1.0-rc0` for instance; `None` if that is no version.
     pub(crate) fn of_text(version: &str) -> Option<Self> {
-        let mut numbers = version.split(['.', '-']);
-        let mut number = || numbers.next()?.parse().ok();
-        Some(Self::of([number()?, number()?, number().unwrap_or(0)]))
+        numbers(version).map(Self::of)
     }
 
     /// Where such a server keeps the buckets of a time-series collection, for who reads or writes them.
@@ -62,6 +62,19 @@ impl Capabilities {
             false => of.buckets(),
         }
     }
+}
+
+/// The numbers of a version; `None` if it is none.
+fn numbers(version: &str) -> Option<[u32; 3]> {
+    let mut numbers = version.split(['.', '-']);
+    let mut number = || numbers.next()?.parse().ok();
+    Some([number()?, number()?, number().unwrap_or(0)])
+}
+
+/// How the release that a dump says it is of stands to that of a server, patches aside; `None` if it says none.
+pub(crate) fn compare_releases(dumped: &str, server: [u32; 3]) -> Option<Ordering> {
+    let release = |[major, minor, _]: [u32; 3]| [major, minor];
+    numbers(dumped).map(|dumped| release(dumped).cmp(&release(server)))
 }
 
 #[cfg(test)]
@@ -160,6 +173,22 @@ mod tests {
         assert_eq!(of("9.0"), Some(V8_3));
         for no_version in ["unknown", "", "8", "8.x.1", "-8.1.0"] {
             assert_eq!(of(no_version), None, "{no_version}");
+        }
+    }
+
+    #[test]
+    fn patches_of_a_release_are_one_release() {
+        // TOOLS-3983.
+        for (dumped, expected) in [
+            ("6.0.27", Some(Ordering::Equal)),
+            ("6.0.0-rc1", Some(Ordering::Equal)),
+            ("5.0.31", Some(Ordering::Less)),
+            ("4.4", Some(Ordering::Less)),
+            ("6.1.0", Some(Ordering::Greater)),
+            ("10.0.0", Some(Ordering::Greater)),
+            ("unknown", None),
+        ] {
+            assert_eq!(compare_releases(dumped, [6, 0, 5]), expected, "{dumped}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Making a plan: everything that can be found out before the first write.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use bson::{RawBsonRef, RawDocumentBuf, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, RestoreOptions, Result, ServerInfo, Topology,
+    capabilities::compare_releases,
     catalog::{Catalog, CollectionEntry, CollectionKind},
     command,
     connect::Deployment,
@@ -54,6 +55,7 @@ pub(super) async fn plan(
         existing: &existing,
     };
     let mut notices = contents.notices.clone();
+    notices.extend(other_release(contents, &deployment.server));
     notices.extend(skipped);
     let mut namespaces = Vec::new();
     for selected in selected {
@@ -113,6 +115,20 @@ fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// What to know if the dump is of another release of the server.
+fn other_release(contents: &DumpContents, server: &ServerInfo) -> Option<String> {
+    let dumped = contents.prelude.as_ref()?.server_version.as_deref()?;
+    let what = match compare_releases(dumped, server.version_numbers)? {
+        Ordering::Equal => return None,
+        Ordering::Less => "",
+        Ordering::Greater => ", which is older and may not take everything",
+    };
+    let version = &server.version;
+    Some(format!(
+        "the dump is of MongoDB {dumped}, and this server is {version}{what}"
+    ))
 }
 
 /// Only a primary takes writes; a router and a standalone server say that they are one.
@@ -446,4 +462,78 @@ fn is_set(value: RawBsonRef<'_>) -> bool {
     value
         .as_bool()
         .unwrap_or_else(|| index_spec::as_number(value).is_some_and(|number| number != 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdump_format::Prelude;
+
+    use super::*;
+
+    fn server(topology: Topology) -> ServerInfo {
+        ServerInfo {
+            version: "6.0.5".to_owned(),
+            version_numbers: [6, 0, 5],
+            topology,
+            set_name: None,
+            hosts: Vec::new(),
+            max_document_bytes: 16 << 20,
+            max_batch_documents: 100_000,
+        }
+    }
+
+    #[test]
+    fn a_whole_dump_with_config_is_refused_by_a_router_and_one_database_is_not() {
+        // sharded_fullrestore.js.
+        let selected = ["config.chunks", "shop.orders"].map(|name| Selected {
+            entry: 0,
+            target: name.parse().unwrap(),
+        });
+        let check = |selected: &[Selected], options: &RestoreOptions, topology| {
+            check_config(selected, options, &server(topology))
+        };
+        let whole = RestoreOptions::default();
+        let error = check(&selected, &whole, Topology::Sharded).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.hint(), Some("exclude it: --nsExclude 'config.*'"));
+        check(&selected[1..], &whole, Topology::Sharded).unwrap();
+        check(&selected, &whole, Topology::ReplicaSet).unwrap();
+        let one = RestoreOptions::default().db("config");
+        check(&selected, &one, Topology::Sharded).unwrap();
+    }
+
+    #[test]
+    fn what_a_router_cannot_do_is_refused() {
+        let uuids = RestoreOptions::default().drop(true).preserve_uuid(true);
+        for options in [uuids, RestoreOptions::default().oplog_replay(true)] {
+            let error = check_options(&options, &server(Topology::Sharded)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            check_options(&options, &server(Topology::ReplicaSet)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_dump_of_another_release_is_told_of() {
+        // TOOLS-3983.
+        let told = |version: Option<&str>| {
+            let prelude = Prelude {
+                server_version: version.map(str::to_owned),
+                tool_version: "test".to_owned(),
+            };
+            let contents = DumpContents {
+                prelude: Some(prelude),
+                ..DumpContents::default()
+            };
+            other_release(&contents, &server(Topology::Standalone))
+        };
+        assert_eq!(told(None), None);
+        assert_eq!(told(Some("6.0.27")), None);
+        let older = "the dump is of MongoDB 5.0.4, and this server is 6.0.5";
+        assert_eq!(told(Some("5.0.4")).as_deref(), Some(older));
+        assert!(
+            told(Some("7.0.1"))
+                .unwrap()
+                .ends_with("may not take everything")
+        );
+    }
 }
