@@ -69,21 +69,7 @@ impl Catalog<'_> {
             }
             reply => (reply?, true),
         };
-        let databases = reply
-            .get_array("databases")
-            .map_err(|error| reply_error("listDatabases", error))?;
-        let names = databases.iter().map(|database| {
-            let name = database
-                .as_document()
-                .and_then(|database| database.get_str("name").ok())
-                .unwrap_or_default();
-            // The name becomes a folder's: one that leads elsewhere must not be followed.
-            check_database_name(name).map_err(|error| {
-                Error::data("the server named a database that cannot be one").caused_by(error)
-            })?;
-            Ok(name.to_owned())
-        });
-        Ok((names.collect::<Result<_>>()?, complete))
+        Ok((database_names(&reply)?, complete))
     }
 
     /// The collections of one database, in the server's order; those that fit `filter`.
@@ -179,6 +165,25 @@ impl Catalog<'_> {
     }
 }
 
+/// The names in a reply to `listDatabases`.
+fn database_names(reply: &Document) -> Result<Vec<String>> {
+    let databases = reply
+        .get_array("databases")
+        .map_err(|error| reply_error("listDatabases", error))?;
+    let names = databases.iter().map(|database| {
+        let name = database
+            .as_document()
+            .and_then(|database| database.get_str("name").ok())
+            .unwrap_or_default();
+        // The name becomes a folder's: one that leads elsewhere must not be followed.
+        check_database_name(name).map_err(|error| {
+            Error::data("the server named a database that cannot be one").caused_by(error)
+        })?;
+        Ok(name.to_owned())
+    });
+    names.collect()
+}
+
 impl CollectionEntry {
     fn parse(entry: &RawDocument) -> Result<Self> {
         let invalid = |error: bson::error::Error| reply_error("listCollections", error);
@@ -219,4 +224,21 @@ impl CollectionEntry {
 
 fn reply_error(command: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::data(format!("the server's answer to {command} is malformed")).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_whose_name_leads_out_of_the_dump_is_refused() {
+        // TOOLS-4117.
+        let reply = |name: &str| doc! { "databases": [{ "name": "shop" }, { "name": name }] };
+        assert_eq!(database_names(&reply("x")).unwrap(), ["shop", "x"]);
+        for name in ["..", ".", "../etc", "/etc", "a/b", "a\\b", "a\0b", ""] {
+            let error = database_names(&reply(name)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Data, "{name:?}");
+        }
+        database_names(&doc! { "ok": 1 }).unwrap_err();
+    }
 }

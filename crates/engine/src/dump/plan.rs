@@ -548,6 +548,8 @@ fn time_series_filter(
 
 #[cfg(test)]
 mod tests {
+    use bson::rawdoc;
+
     use super::*;
 
     #[test]
@@ -562,6 +564,109 @@ mod tests {
         ] {
             let (read, raw_data) = data(&namespace, kind, Capabilities::of(version));
             assert_eq!((&read, raw_data), expected, "{version:?} {kind:?}");
+        }
+    }
+
+    /// The collections of one database that are dumped.
+    fn chosen<'a>(db: &str, names: &[&'a str], options: &DumpOptions) -> Vec<&'a str> {
+        let entry = |name: &&str| CollectionEntry {
+            name: (*name).to_owned(),
+            kind: match *name {
+                "series" => CollectionKind::TimeSeries,
+                _ => CollectionKind::Collection,
+            },
+            options: RawDocumentBuf::new(),
+            uuid: None,
+        };
+        let found = choose(db, names.iter().map(entry).collect(), options);
+        let mut names = names.to_vec();
+        names.retain(|name| found.iter().any(|found| found.entry.name == *name));
+        names
+    }
+
+    #[test]
+    fn of_what_servers_keep_for_themselves_only_some_is_dumped() {
+        // mongodump/prepare_test.go, TOOLS-2030, TOOLS-3324.
+        let system = [
+            "system.js",
+            "system.profile",
+            "system.keys",
+            "system.users",
+            "system.roles",
+            "system.version",
+            "system.views",
+            "system.buckets.x",
+            "x",
+        ];
+        let all = DumpOptions::default();
+        for db in ["shop", "testadmin", "admins"] {
+            assert_eq!(chosen(db, &system, &all), ["system.js", "x"], "{db}");
+        }
+        let of_admin = [
+            "system.js",
+            "system.profile",
+            "system.users",
+            "system.roles",
+            "system.version",
+            "x",
+        ];
+        assert_eq!(chosen("admin", &system, &all), of_admin);
+
+        let config = [
+            "chunks",
+            "collections",
+            "databases",
+            "settings",
+            "shards",
+            "tags",
+            "version",
+            "transactions",
+            "system.sessions",
+            "cache.chunks.shop.orders",
+            "mongos",
+        ];
+        assert_eq!(chosen("config", &config, &all), config[..7]);
+        let alone = DumpOptions::default().db("config");
+        assert_eq!(chosen("config", &config, &alone), config);
+        let one = alone.collection("mongos");
+        assert_eq!(chosen("config", &config, &one), ["mongos"]);
+    }
+
+    #[test]
+    fn a_time_series_collection_is_excluded_by_its_own_name_and_not_by_that_of_its_buckets() {
+        // mongodump/mongodump_test.go.
+        let names = ["series", "system.buckets.series", "x"];
+        let excluding = |name: &str| {
+            let all = DumpOptions::default().db("shop");
+            all.exclude_collections(vec![name.to_owned()])
+        };
+        let buckets = excluding("system.buckets.series");
+        assert_eq!(chosen("shop", &names, &buckets), ["series", "x"]);
+        assert_eq!(chosen("shop", &names, &excluding("series")), ["x"]);
+        let prefix = DumpOptions::default().db("shop");
+        let prefix = prefix.exclude_collections_with_prefix(vec!["system.".to_owned()]);
+        assert_eq!(chosen("shop", &names, &prefix), ["series", "x"]);
+    }
+
+    #[test]
+    fn a_filter_on_buckets_names_only_their_meta() {
+        // mongodump/mongodump_test.go.
+        let metadata = CollectionMetadata {
+            options: rawdoc! { "timeseries": { "timeField": "t", "metaField": "m" } },
+            ..CollectionMetadata::default()
+        };
+        let of = |filter: RawDocumentBuf| time_series_filter(&metadata, &filter);
+        let filter = of(rawdoc! { "m.b": { "y": 1, "x": 2 }, "m": 5 }).unwrap();
+        assert_eq!(filter, rawdoc! { "meta.b": { "y": 1, "x": 2 }, "meta": 5 });
+        for filter in [
+            rawdoc! { "t": 1 },
+            rawdoc! { "mm": 1 },
+            rawdoc! { "m": 1, "v": 1 },
+            rawdoc! { "$and": [{ "m": 1 }] },
+            rawdoc! { "$or": [{ "m": 1 }] },
+        ] {
+            let error = of(filter.clone()).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{filter:?}");
         }
     }
 }
