@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use bson::doc;
+use bson::{Document, doc};
 use rdump::{
     Compression, ConnectOptions, Discard, Dump, DumpOptions, DumpReport, Error, ErrorKind,
     FolderWriter, Location, Namespace, Source,
@@ -116,6 +116,22 @@ async fn a_filter_takes_only_what_it_lets_through() {
         .collection("c")
         .query(r#"{"_id": {"$gte": {"$numberInt": "90"}}}"#);
     assert_eq!(dump(&source, options).await.report.documents, 10);
+    // mongodump/mongodump_test.go: a whole document is the same only with its fields in order.
+    let both = [
+        doc! { "s": { "b": 1, "a": 2 } },
+        doc! { "s": { "a": 2, "b": 1 } },
+    ];
+    let ordered = source.client().database("shop").collection("ordered");
+    ordered.insert_many(both).await.unwrap();
+    let options = DumpOptions::default().db("shop").collection("ordered");
+    let dumped = dump(&source, options.query(r#"{"s": {"b": 1, "a": 2}}"#)).await;
+    let found = dumped.documents("shop/ordered.bson");
+    let found: Vec<Document> = found
+        .iter()
+        .map(|found| bson::deserialize_from_slice(found).unwrap())
+        .collect();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].get_document("s").unwrap().keys().eq(["b", "a"]));
     let all = DumpOptions::default()
         .db("shop")
         .collection("c")
@@ -187,10 +203,11 @@ async fn views_are_dumped_as_definitions_or_on_request_as_data() {
     .await;
     assert_eq!(dumped.data_files(), ["shop/v.bson"]);
     assert_eq!(dumped.report.documents, 3);
-    assert!(
-        !fs::read_to_string(dumped.path("shop/v.metadata.json"))
-            .unwrap()
-            .contains("viewOn")
+    // TOOLS-1786.
+    let metadata = fs::read_to_string(dumped.path("shop/v.metadata.json")).unwrap();
+    assert_eq!(
+        metadata,
+        r#"{"indexes":[],"collectionName":"v","type":"view"}"#
     );
 }
 
@@ -266,12 +283,16 @@ async fn what_the_server_keeps_for_itself_is_not_dumped() {
         .insert_one(doc! { "_id": "f", "value": 1 })
         .await
         .unwrap();
+    // REP-6743.
+    let internal = client.database("__mdb_internal_search").collection("c");
+    internal.insert_one(doc! { "x": 1 }).await.unwrap();
     let dumped = dump(&source, DumpOptions::default()).await;
     let files = dumped.data_files();
     assert!(
         files.contains(&"shop/system.js.bson".to_owned()),
         "{files:?}"
     );
+    assert!(!files.iter().any(|file| file.starts_with("__mdb_internal")));
     assert!(
         !files
             .iter()
@@ -303,4 +324,20 @@ async fn every_data_set_can_be_dumped_in_every_form() {
             assert_eq!(dumped.report.documents, documents);
         }
     }
+}
+
+#[tokio::test]
+async fn metadata_that_json_would_change_fails_the_dump() {
+    // TOOLS-3611, TOOLS-3637.
+    let source = ReplicaSet::start().await;
+    let db = source.client().database("shop");
+    let date = doc! { "$date": { "$numberLong": "5" } };
+    let validator = doc! { "create": "c", "validator": { "a": { "$eq": date } } };
+    db.run_command(validator).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let error = dump_to(source.uri(), folder.path(), DumpOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.namespace(), Some(&Namespace::new("shop", "c")));
+    assert!(!folder.path().join(MANIFEST_FILE).exists());
 }
