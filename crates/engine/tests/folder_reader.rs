@@ -307,7 +307,21 @@ async fn one_file_is_read_with_the_metadata_beside_it() {
         .await
         .unwrap();
         assert_eq!(names(&series), ["shop.s"]);
+        // TOOLS-3745.
+        let options = FolderReaderOptions::default()
+            .db("a")
+            .collection("system.buckets.b");
+        let buckets = open(&made, "shop/system.buckets.s.bson", options).await;
+        let buckets = buckets.unwrap();
+        assert_eq!(names(&buckets), ["a.b"]);
+        assert!(buckets.contents().entries[0].data.as_ref().unwrap().buckets);
     }
+    // mongorestore/filepath_test.go.
+    made.stray("alone/system.buckets.s.bson", b"");
+    let path = "alone/system.buckets.s.bson";
+    let alone = open(&made, path, FolderReaderOptions::default()).await;
+    let damage = damage_of(&alone.unwrap(), "alone.s").unwrap().to_string();
+    assert!(damage.contains("no metadata says of what kind"), "{damage}");
     let error = refused(
         &made,
         "shop/orders.metadata.json",
@@ -427,4 +441,56 @@ async fn indexes_of_old_dumps_come_from_system_indexes() {
         reader.contents().entries[0].metadata.is_none()
             && has_notice(&reader, "system.indexes.bson is skipped")
     );
+}
+
+#[tokio::test]
+async fn links_to_folders_and_files_are_followed_and_one_to_a_file_is_no_database() {
+    // symlinks.js.
+    let mut made = Made::new();
+    made.data("elsewhere.c", Codec::None, numbered(2));
+    let dump = Made::new();
+    fs::create_dir(dump.file("db")).unwrap();
+    symlink(made.file("elsewhere"), dump.file("linked")).unwrap();
+    symlink(made.file("elsewhere/c.bson"), dump.file("db/c.bson")).unwrap();
+    symlink(made.file("elsewhere/c.bson"), dump.file("file")).unwrap();
+    let reader = open_all(&dump).await;
+    assert_eq!(names(&reader), ["db.c", "linked.c"]);
+    for entry in &reader.contents().entries {
+        assert_eq!(read(&reader, entry).await.unwrap().len(), 2);
+    }
+    assert!(has_notice(&reader, "file is skipped"));
+}
+
+#[tokio::test]
+async fn the_version_of_the_dumped_server_is_found_beside_the_files_or_in_the_folder_above() {
+    // mongorestore/mongorestore_test.go.
+    let prelude =
+        |version: &str| format!(r#"{{"ServerVersion":"{version}","ToolVersion":"100.18.0"}}"#);
+    let version_at = async |made: &Made, path: &str, db: Option<&str>| {
+        let mut options = FolderReaderOptions::default();
+        options.db = db.map(str::to_owned);
+        let reader = open(made, path, options).await.unwrap();
+        let prelude = reader.contents().prelude.as_ref();
+        prelude.and_then(|prelude| prelude.server_version.clone())
+    };
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    let places = [("", None), ("db", Some("db")), ("db/c.bson", None)];
+    for (path, db) in places {
+        assert_eq!(version_at(&made, path, db).await, None);
+    }
+    made.stray("prelude.json", prelude("unknown"));
+    for (path, db) in places {
+        assert_eq!(version_at(&made, path, db).await, None);
+    }
+    made.stray("prelude.json", prelude("7.0.16"));
+    for (path, db) in places {
+        let found = version_at(&made, path, db).await;
+        assert_eq!(found.as_deref(), Some("7.0.16"), "{path}");
+    }
+    made.stray("db/prelude.json", prelude("8.0.1"));
+    for (path, db) in &places[1..] {
+        let found = version_at(&made, path, *db).await;
+        assert_eq!(found.as_deref(), Some("8.0.1"), "{path}");
+    }
 }
