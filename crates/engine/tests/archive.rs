@@ -3,20 +3,25 @@
 use std::{
     fs,
     io::{self, Cursor, Read},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
-use bson::doc;
+use bson::{RawDocumentBuf, doc};
 use rdump::{
     ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Dump, DumpOptions, DumpReport,
     Error, ErrorKind, Location, Pattern, Restore, RestoreOptions, RestoreReport, Selector, Source,
 };
+use rdump_format::{ArchiveMetadata, ArchivePrelude, Crc64};
 use rdump_testkit::{
     Deployment, Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
 };
 use tempfile::TempDir;
 
-use crate::restore::target;
+use crate::{
+    made::raw,
+    restore::{documents::stored, target},
+};
 
 /// The version of an index becomes the server's newest unless it is to be kept.
 fn compared() -> FingerprintOptions {
@@ -150,6 +155,7 @@ async fn of_an_archive_what_is_selected_is_restored_under_its_new_name() {
     assert!(!names.contains(&"shop".to_owned()), "{names:?}");
 }
 
+/// TOOLS-2455.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_is_cut_or_changed_anywhere_is_no_success() {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
@@ -254,4 +260,124 @@ async fn a_reader_that_goes_away_ends_the_dump_with_an_error() {
         .unwrap_err();
     reading.await.unwrap();
     assert!(error.to_string().contains("the pipe"), "{error}");
+}
+
+/// An archive of namespaces with these metadata and documents, written as a server of this version would have it.
+fn made_of(version: &str, of: &[(&str, &str, &[RawDocumentBuf])]) -> Vec<u8> {
+    let listed = |(name, metadata, _): &(&str, &str, &[RawDocumentBuf])| ArchiveMetadata {
+        namespace: name.parse().unwrap(),
+        metadata: (*metadata).to_owned(),
+        kind: None,
+    };
+    let prelude = ArchivePrelude {
+        concurrent_collections: 1,
+        server_version: Some(version.to_owned()),
+        tool_version: "test".to_owned(),
+        collections: of.iter().map(listed).collect(),
+    };
+    let mut archive = Vec::new();
+    let mut writer = rdump_format::ArchiveWriter::new(&prelude, &mut archive).unwrap();
+    for (name, _, documents) in of {
+        let namespace = name.parse().unwrap();
+        let bytes: Vec<u8> = documents
+            .iter()
+            .flat_map(|raw| raw.as_bytes().to_vec())
+            .collect();
+        let checksum = Crc64::of(&bytes);
+        writer.run(&namespace, &checksum, &mut archive).unwrap();
+        archive.extend_from_slice(&bytes);
+        writer.end(&namespace, &mut archive).unwrap();
+    }
+    writer.finish().unwrap();
+    archive
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_cannot_be_read_fails_the_restore_before_anything_is_written() {
+    // mongorestore/mongorestore_archive_test.go.
+    let target = ReplicaSet::start().await;
+    let document = raw(&doc! { "_id": 1 });
+    let archive = made_of(
+        "6.0.5",
+        &[
+            ("db.a", r#"{"indexes":[]}"#, &[document.clone()]),
+            ("db.b", "{\"options\":", &[document]),
+        ],
+    );
+    let error = try_restore(Cursor::new(archive), &target, RestoreOptions::default()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert_eq!(error.namespace().unwrap().to_string(), "db.b");
+    let names = target.client().list_database_names().await.unwrap();
+    assert!(!names.contains(&"db".to_owned()), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_are_where_the_dumped_server_has_them_and_go_where_the_collection_goes() {
+    // TOOLS-4089.
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let database = source.client().database("db");
+    let create = doc! { "create": "t", "timeseries": { "timeField": "at" } };
+    database.run_command(create).await.unwrap();
+    let measurements = (0..100).map(|number| {
+        let at = bson::DateTime::from_millis(number * 1_000_000);
+        doc! { "at": at, "v": number }
+    });
+    database
+        .collection("t")
+        .insert_many(measurements)
+        .await
+        .unwrap();
+    let expected = stored(&source.client(), "db", "system.buckets.t").await;
+    assert!(!expected.is_empty());
+
+    let metadata =
+        r#"{"options":{"timeseries":{"timeField":"at"}},"indexes":[],"type":"timeseries"}"#;
+    let of_8_3 = made_of("8.3.0", &[("db.t", metadata, &expected)]);
+    let of_6_0 = archive_of(&source, DumpOptions::default().db("db")).await;
+    for (archive, to) in [(of_8_3, "viewless"), (of_6_0, "with_view")] {
+        // The rename has to move both, whichever comes first.
+        let options = RestoreOptions::default().rename("db.t", format!("{to}.renamed"));
+        restore(Cursor::new(archive), &target, options).await;
+        let found = stored(&target.client(), to, "system.buckets.renamed").await;
+        assert!(found == expected, "{to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_that_alternate_are_restored_one_at_a_time() {
+    let target = ReplicaSet::start().await;
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../testdata/reference/alternating.archive.gz"
+    );
+    let options = RestoreOptions::default()
+        .parallel_collections(NonZeroUsize::MIN)
+        .insertion_workers(NonZeroUsize::MIN);
+    let report = restore(fs::File::open(path).unwrap(), &target, options).await;
+    assert_eq!(report.namespaces.len(), 2);
+    assert!(report.documents > 0 && report.failed_documents == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_fails_does_not_hold_up_the_dump_that_it_reads() {
+    // TOOLS-1826, TOOLS-2131, TOOLS-2403.
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(20_000).seed(&source.client()).await;
+    dataset::large_documents().seed(&source.client()).await;
+    let shop = target.client().database("shop").collection("orders");
+    shop.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let unique = doc! {
+        "createIndexes": "orders", "indexes": [{ "key": { "nothing": 1 }, "name": "n", "unique": true }],
+    };
+    let shop = target.client().database("shop");
+    shop.run_command(unique).await.unwrap();
+    let (read, write) = io::pipe().unwrap();
+    let writer = ArchiveWriter::stream("the pipe", write);
+    // How far the dump comes is left to chance; that both end is not.
+    let (_, restored) = tokio::join!(
+        dump(&source, writer, DumpOptions::default()),
+        try_restore(read, &target, RestoreOptions::default().stop_on_error(true)),
+    );
+    assert_eq!(restored.unwrap_err().kind(), ErrorKind::Conflict);
 }

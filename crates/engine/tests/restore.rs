@@ -8,9 +8,11 @@ use rdump::{
 };
 use rdump_testkit::Deployment;
 
+mod chosen;
 mod definitions;
-mod documents;
+pub(crate) mod documents;
 mod faults;
+mod indexes;
 mod round_trip;
 
 pub(crate) async fn reader(location: &Location) -> Arc<FolderReader> {

@@ -1,7 +1,6 @@
 //! What is dropped, created and indexed, and what is refused before anything is written.
 
 use bson::{Bson, Document, doc};
-use futures::TryStreamExt;
 use mongodb::Client;
 use rdump::{Codec, ErrorKind, Pattern, RestoreOptions, Selector};
 use rdump_testkit::{ReplicaSet, Standalone};
@@ -9,42 +8,34 @@ use rdump_testkit::{ReplicaSet, Standalone};
 use super::{reader, restore, target, try_restore};
 use crate::made::Made;
 
-async fn indexes(client: &Client, collection: &str) -> Vec<Document> {
+/// The indexes that a server lists of a collection.
+pub(super) async fn indexes(client: &Client, db: &str, collection: &str) -> Vec<Document> {
     let command = doc! { "listIndexes": collection, "cursor": {} };
-    let reply = client.database("db").run_command(command).await.unwrap();
-    let batch = reply
-        .get_document("cursor")
-        .unwrap()
-        .get_array("firstBatch")
-        .unwrap();
+    match client.database(db).run_command(command).await {
+        Ok(reply) => batch(&reply),
+        // A view has none.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What a server lists of a collection.
+pub(super) async fn listed(client: &Client, db: &str, collection: &str) -> Document {
+    let command = doc! { "listCollections": 1, "filter": { "name": collection } };
+    let reply = client.database(db).run_command(command).await.unwrap();
+    let mut found = batch(&reply);
+    assert_eq!(found.len(), 1);
+    found.remove(0)
+}
+
+fn batch(reply: &Document) -> Vec<Document> {
+    let cursor = reply.get_document("cursor").unwrap();
+    let batch = cursor.get_array("firstBatch").unwrap().iter();
     batch
-        .iter()
-        .map(|index| index.as_document().unwrap().clone())
+        .map(|found| found.as_document().unwrap().clone())
         .collect()
 }
 
-async fn options(client: &Client, collection: &str) -> Document {
-    let db = client.database("db");
-    let found: Vec<_> = db
-        .list_collections()
-        .filter(doc! { "name": collection })
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
-    let command = doc! { "listCollections": 1, "filter": { "name": collection } };
-    assert_eq!(found.len(), 1);
-    let reply = db.run_command(command).await.unwrap();
-    let batch = reply
-        .get_document("cursor")
-        .unwrap()
-        .get_array("firstBatch")
-        .unwrap();
-    batch[0].as_document().unwrap().clone()
-}
-
-async fn collections(client: &Client, db: &str) -> Vec<String> {
+pub(super) async fn collections(client: &Client, db: &str) -> Vec<String> {
     let mut names = client.database(db).list_collection_names().await.unwrap();
     names.sort();
     names
@@ -81,7 +72,7 @@ async fn indexes_of_old_servers_are_converted_when_asked() {
         .fix_dotted_hashed_indexes(true);
     let report = restore(&made.location(), &to, options).await;
     assert_eq!(report.namespaces[0].indexes, 4);
-    let found = indexes(&to.client(), "c").await;
+    let found = indexes(&to.client(), "db", "c").await;
     let names: Vec<_> = found
         .iter()
         .map(|index| index.get_str("name").unwrap())
@@ -106,6 +97,9 @@ async fn options_and_indexes_can_be_left_out_and_versions_kept() {
         doc! { "capped": true, "size": 4096 },
         &[id, doc! { "v": 1, "key": { "a": 1 }, "name": "a" }],
     );
+    // dumprestoreWithNoOptions.js.
+    made.metadata("db.d", doc! { "validator": { "a": 1 } }, &[]);
+    made.data("db.d", Codec::None, [doc! { "_id": 1, "a": 2 }]);
     let base = RestoreOptions::default().drop(true);
     restore(
         &made.location(),
@@ -113,23 +107,26 @@ async fn options_and_indexes_can_be_left_out_and_versions_kept() {
         base.clone().no_options_restore(true).no_index_restore(true),
     )
     .await;
-    assert_eq!(indexes(&to.client(), "c").await.len(), 1);
+    assert_eq!(indexes(&to.client(), "db", "c").await.len(), 1);
     assert!(
-        options(&to.client(), "c")
+        listed(&to.client(), "db", "c")
             .await
             .get_document("options")
             .unwrap()
             .is_empty()
     );
-    restore(&made.location(), &to, base.keep_index_version(true)).await;
+    let options = base
+        .keep_index_version(true)
+        .bypass_document_validation(true);
+    restore(&made.location(), &to, options).await;
     assert!(
-        indexes(&to.client(), "c")
+        indexes(&to.client(), "db", "c")
             .await
             .iter()
             .all(|index| index.get_i32("v").unwrap() == 1)
     );
     assert!(
-        options(&to.client(), "c")
+        listed(&to.client(), "db", "c")
             .await
             .get_document("options")
             .unwrap()
@@ -172,6 +169,9 @@ async fn a_uuid_is_kept_when_asked() {
     let mut made = Made::new();
     let text = r#"{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}],"uuid":"0123456789ab4def8123456789abcdef","collectionName":"c","type":"collection"}"#;
     made.metadata_text("db.c", Codec::Gzip, text);
+    // TOOLS-2531: a view has no UUID, nor had a collection of old servers.
+    made.metadata("db.old", doc! {}, &[]);
+    made.metadata("db.v", doc! { "viewOn": "c", "pipeline": [] }, &[]);
     let (refused, _) = try_restore(
         &made.location(),
         &to,
@@ -186,8 +186,8 @@ async fn a_uuid_is_kept_when_asked() {
             RestoreOptions::default().drop(true).preserve_uuid(true),
         )
         .await;
-        let listed = options(&to.client(), "c").await;
-        let uuid = listed.get_document("info").unwrap().get("uuid").unwrap();
+        let found = listed(&to.client(), "db", "c").await;
+        let uuid = found.get_document("info").unwrap().get("uuid").unwrap();
         let Bson::Binary(uuid) = uuid else {
             panic!("{uuid}")
         };

@@ -369,6 +369,7 @@ async fn an_unsound_document_is_named_by_its_place_when_asked_for() {
     );
 }
 
+/// TOOLS-3575.
 #[tokio::test(flavor = "multi_thread")]
 async fn time_series_are_restored_by_their_buckets_whatever_their_schemas() {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
@@ -413,6 +414,25 @@ async fn time_series_are_restored_by_their_buckets_whatever_their_schemas() {
     )
     .await;
     assert!(stored(&target.client(), "db", "system.buckets.renamed").await == all);
+
+    // TOOLS-4089: servers since 8.3 have the buckets under the name of the collection.
+    let mut made = Made::new();
+    let options = doc! { "timeseries": { "timeField": "t", "metaField": "m" } };
+    made.metadata("db.s", options, &[]);
+    made.raw_data("db.s", Codec::None, &all);
+    let options = RestoreOptions::default().rename("db.s", "db.viewless");
+    restore(&made.location(), &target, options).await;
+    assert!(stored(&target.client(), "db", "system.buckets.viewless").await == all);
+
+    // mongorestore/mongorestore_test.go: what is no bucket is refused whatever may be bypassed.
+    let mut made = Made::new();
+    let options = doc! { "timeseries": { "timeField": "t", "metaField": "m" } };
+    made.metadata("db.invalid", options, &[]);
+    made.data("db.system.buckets.invalid", Codec::None, numbered(0..10));
+    let options = RestoreOptions::default().bypass_document_validation(true);
+    let (report, _) = try_restore(&made.location(), &target, options).await;
+    let report = report.unwrap();
+    assert_eq!((report.documents, report.failed_documents), (0, 10));
 }
 
 /// The bucket with a smallest value of another type than the largest.

@@ -18,7 +18,7 @@ fn compared() -> FingerprintOptions {
     FingerprintOptions::new().ignore_index_version(true)
 }
 
-async fn dump(from: &Deployment, to: &Location, compression: Compression) {
+pub(super) async fn dump(from: &Deployment, to: &Location, compression: Compression) {
     let source = Source::connect(&ConnectOptions::default().uri(from.root_uri()))
         .await
         .unwrap();
