@@ -17,6 +17,7 @@ async fn fingerprint(of: &ReplicaSet) -> Fingerprint {
 
 #[tokio::test]
 async fn an_archive_goes_through_a_pipe_and_is_renamed_on_the_way() {
+    // integration/dumprestore/roundtrip_test.go.
     let deployment = ReplicaSet::start().await;
     dataset::orders(5_000).seed(&deployment.client()).await;
     let uri = deployment.uri();

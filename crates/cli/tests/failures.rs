@@ -67,6 +67,7 @@ async fn a_malformed_connection_string_is_never_quoted() {
 
 #[tokio::test]
 async fn a_namespace_that_does_not_exist_is_no_failure_and_leaves_nothing() {
+    // mongodump/mongodump_test.go.
     let source = ReplicaSet::start().await;
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("dump");
@@ -100,6 +101,7 @@ async fn what_is_no_dump_is_not_restored() {
 
 #[tokio::test]
 async fn refused_documents_end_with_0_and_with_strict_with_3() {
+    // mongorestore/mongorestore_test.go.
     let source = ReplicaSet::start().await;
     dataset::orders(10).seed(&source.client()).await;
     let folder = tempfile::tempdir().unwrap();

@@ -136,6 +136,7 @@ async fn in_a_terminal(line: &str) -> String {
 
 #[tokio::test]
 async fn a_terminal_is_asked_for_the_password_and_does_not_show_it() {
+    // TOOLS-2346.
     let server = server().await;
     let folder = tempfile::tempdir().unwrap();
     let (out, stdout) = (folder.path().join("dump"), folder.path().join("stdout"));

@@ -113,6 +113,7 @@ async fn standard_output_has_documents_and_nothing_else() {
 
 #[tokio::test]
 async fn a_pipe_that_is_closed_fails_the_dump() {
+    // mongodump/mongodump_test.go: an error like any other, and no death by SIGPIPE.
     let source = ReplicaSet::start().await;
     dataset::orders(20_000).seed(&source.client()).await;
     let (binary, uri) = (env!("CARGO_BIN_EXE_rdump"), source.uri());
@@ -124,6 +125,12 @@ async fn a_pipe_that_is_closed_fails_the_dump() {
     let ran = ran.says("Failed: shop.orders: could not write to stdout: Broken pipe");
     ran.says("ended with 1");
 
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", line, binary]);
+    let ran = run(shell, ["--uri", &uri, "--archive"]).await.expect(0);
+    let ran = ran.says("could not write to stdout: Broken pipe");
+    ran.says("ended with 1");
+
     let mut full = tokio::process::Command::new("sh");
     full.args(["-c", r#"exec "$0" "$@" > /dev/full"#, binary]);
     let ran = run(full, arguments).await.expect(1);
@@ -132,6 +139,7 @@ async fn a_pipe_that_is_closed_fails_the_dump() {
 
 #[tokio::test]
 async fn what_was_whole_before_damage_is_inserted_and_counted() {
+    // mongorestore/invalid_input_test.go.
     let target = Standalone::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stream");

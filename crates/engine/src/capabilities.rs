@@ -120,6 +120,7 @@ mod tests {
 
     #[test]
     fn each_version_can_do_what_its_manual_says() {
+        // TOOLS-3782, TOOLS-4073, TOOLS-4089.
         for (version, expected) in [
             ([4, 2, 6], OLDEST),
             ([4, 4, 2], V4_4),

@@ -247,6 +247,7 @@ async fn a_dump_that_fails_leaves_no_archive_and_no_older_one_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_away_ends_the_dump_with_an_error() {
+    // TOOLS-1826, TOOLS-2131, TOOLS-2403.
     let source = ReplicaSet::start().await;
     dataset::orders(20_000).seed(&source.client()).await;
     let (mut read, write) = io::pipe().unwrap();
@@ -300,8 +301,8 @@ async fn metadata_that_cannot_be_read_fails_the_restore_before_anything_is_writt
     let archive = made_of(
         "6.0.5",
         &[
-            ("db.a", r#"{"indexes":[]}"#, &[document.clone()]),
-            ("db.b", "{\"options\":", &[document]),
+            ("db.a", r#"{"indexes":[]}"#, std::slice::from_ref(&document)),
+            ("db.b", "{\"options\":", std::slice::from_ref(&document)),
         ],
     );
     let error = try_restore(Cursor::new(archive), &target, RestoreOptions::default()).await;

@@ -175,6 +175,10 @@ async fn a_filter_on_a_time_series_collection_must_be_on_its_meta_field() {
             .documents,
         1
     );
+    // A large one is dumped first, so its size has to be known.
+    let all = Dump::new(&connect(source.uri()).await, Arc::new(Discard))
+        .options(DumpOptions::default().db("weather"));
+    assert_eq!(all.plan().await.unwrap().estimated_documents(), 3);
     let refused = dump_to(source.uri(), Path::new("unused"), options(r#"{"x": 1}"#))
         .await
         .unwrap_err();

@@ -137,6 +137,7 @@ async fn gzip_of_several_members_and_zstd_of_one_frame_are_read_whatever_wrote_t
 
 #[tokio::test]
 async fn names_metadata_and_everything_unknown_are_sorted_out() {
+    // mongorestore/filepath_test.go.
     let mut made = Made::new();
     made.data("db.caf\u{e9}/1+ %", Codec::None, numbered(1));
     made.data("db.bare", Codec::None, numbered(1));
@@ -271,6 +272,7 @@ async fn a_whole_dump_given_for_one_database_restores_nothing_and_says_what_to_d
 
 #[tokio::test]
 async fn one_file_is_read_with_the_metadata_beside_it() {
+    // mongorestore/filepath_test.go, different_collection.js.
     let mut made = Made::new();
     made.data("shop.orders", Codec::Gzip, numbered(120));
     made.metadata("shop.orders", doc! { "capped": true }, &[]);
@@ -427,6 +429,7 @@ async fn files_beside_a_manifest_count_only_where_it_has_none() {
 
 #[tokio::test]
 async fn indexes_of_old_dumps_come_from_system_indexes() {
+    // dumprestore6.js.
     let mut made = Made::new();
     made.data("db.c", Codec::None, numbered(1));
     let index = doc! { "v": 1, "key": { "a": 1 }, "ns": "another.c", "name": "a_1" };

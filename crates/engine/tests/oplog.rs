@@ -259,6 +259,7 @@ async fn collections_created_after_the_plan_come_from_the_oplog() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_was_open_when_the_dump_began_is_captured_whole() {
+    // TOOLS-2304.
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
     let client = source.client();
     let orders = client.database("shop").collection::<Document>("orders");
@@ -356,6 +357,7 @@ async fn a_collection_that_is_dropped_or_replaced_while_it_is_read_is_what_the_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_while_the_oplog_is_captured_fails_the_dump() {
+    // TOOLS-1818.
     let source = ReplicaSet::start().await;
     let client = source.client();
     let orders = client.database("shop").collection::<Document>("orders");
@@ -401,6 +403,7 @@ async fn a_collection_that_is_being_resharded_already_fails_a_dump_with_oplog() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oplog_that_was_overrun_fails_the_dump_and_says_so() {
+    // mongodump/oplog_dump_test.go.
     // What a crash would need is kept until the next checkpoint, which is taken every second.
     let small = ReplicaSet::builder().oplog_mebibytes(1);
     let source = small.argument("--syncdelay").argument("1").start().await;
@@ -448,6 +451,7 @@ async fn entry(of: &ReplicaSet, order: i32) -> Timestamp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_of_the_oplog_that_fails_is_tried_again_and_is_no_overflow() {
+    // TOOLS-4338.
     let source = ReplicaSet::start().await;
     dataset::orders(2_000).seed(&source.client()).await;
     for code in [136, 91] {

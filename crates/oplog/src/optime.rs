@@ -132,6 +132,7 @@ mod tests {
 
     #[test]
     fn moments_are_read_and_written() {
+        // mongorestore/oplog_test.go.
         let time = OpTime {
             seconds: 123,
             ordinal: 456,

@@ -178,6 +178,7 @@ mod tests {
 
     #[test]
     fn a_clustered_collection_has_no_id_index() {
+        // TOOLS-3108.
         let options = doc! { "clusteredIndex": { "v": 2, "key": { "_id": 1 }, "name": "mine", "unique": true } };
         let metadata = metadata(
             options,
@@ -198,6 +199,7 @@ mod tests {
 
     #[test]
     fn auto_index_id_is_what_the_target_takes() {
+        // mongorestore/metadata_test.go, TOOLS-4073.
         let metadata = metadata(
             doc! { "autoIndexId": false, "recordIdsReplicated": true },
             &[],

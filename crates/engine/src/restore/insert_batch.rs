@@ -304,6 +304,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_full_by_count_or_bytes_and_one_large_document_goes_alone() {
+        // TOOLS-939, TOOLS-2875, TOOLS-4142, TOOLS-4145.
         let small = raw(doc! { "_id": 1 });
         let mut by_count = builder(2, 1 << 20);
         assert!(!by_count.is_full_for(&small));

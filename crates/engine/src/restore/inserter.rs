@@ -379,6 +379,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_was_sent_before_mixed_schemas_were_allowed_is_sent_again_once() {
+        // TOOLS-3575.
         let (documents, bytes) = (10, 1 << 20);
         let head = InsertHead::new(&doc! { "insert": "c" }).unwrap();
         let mut batches = BatchBuilder::new(head.clone(), BatchLimits { documents, bytes }, false);

@@ -177,6 +177,7 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_server_is_left_out_with_a_notice() {
+        // TOOLS-717.
         let names = [
             "admin.system.users",
             "admin.system.version",
@@ -198,10 +199,10 @@ mod tests {
             targets(&names, &RestoreOptions::default().db("a")),
             ["a.x", "a.y"]
         );
-        assert_eq!(
-            targets(&names, &RestoreOptions::default().db("a").collection("y")),
-            ["a.y"]
-        );
+        let one = |collection: &str| RestoreOptions::default().db("a").collection(collection);
+        assert_eq!(targets(&names, &one("y")), ["a.y"]);
+        // A name, and no pattern.
+        assert_eq!(targets(&names, &one("*")), [] as [&str; 0]);
     }
 
     #[test]

@@ -49,6 +49,7 @@ async fn a_collection_that_cannot_be_sampled_is_read_by_one_cursor() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_an_error_of_one_line_that_says_why() {
+    // TOOLS-2498.
     let source = Standalone::start().await;
     dataset::orders(100).seed(&source.client()).await;
     let uri = format!("{}&serverSelectionTimeoutMS=100", source.uri());

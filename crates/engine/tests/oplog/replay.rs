@@ -112,6 +112,7 @@ async fn what_the_oplog_resolves_is_no_duplicate_in_a_unique_index() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_is_exclusive() {
+    // oplog_replay_and_limit.js.
     let target = Standalone::start().await;
     let made = made();
     made.stray("oplog.bson", file(&entries(), Codec::None));
@@ -138,6 +139,7 @@ async fn the_limit_is_exclusive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oplog_of_the_dump_or_of_the_option_or_of_local_is_replayed_and_two_are_none() {
+    // mongorestore/oplog_edges_test.go.
     let target = Standalone::start().await;
     let elsewhere = Made::new();
     elsewhere.stray("other", file(&entries(), Codec::Gzip));
@@ -293,4 +295,41 @@ async fn an_oplog_is_replayed_over_everything_or_not_at_all() {
         try_restore(&made.location(), &target, RestoreOptions::default()).await;
     assert_eq!(report.unwrap().oplog, None);
     assert!(format!("{:?}", observer.events()).contains("--oplogReplay"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_and_some_large_entries_are_replayed_and_ids_keep_the_order_of_their_fields() {
+    // mongorestore/oplog_edges_test.go, TOOLS-939.
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let large = "x".repeat(1 << 20);
+    let mut all = entries();
+    let small = (100..20_100).map(|id| insert(id, "shop.orders", doc! { "_id": i64::from(id) }));
+    all.extend(small);
+    let large = (0..8).map(|id| {
+        let document = doc! { "_id": format!("large {id}"), "text": &large };
+        insert(30_000 + id, "shop.orders", document)
+    });
+    all.extend(large);
+    let ids = [doc! { "b": 1, "a": 2 }, doc! { "a": 2, "b": 1 }];
+    for (id, ordinal) in ids.iter().zip(40_000..) {
+        all.push(insert(ordinal, "shop.orders", doc! { "_id": id }));
+    }
+    all.push(doc! {
+        "ts": at(100, 50_000), "t": 1_i64, "v": 2_i64, "op": "u", "ns": "shop.orders", "o2": { "_id": &ids[1] },
+        "o": { "$v": 2, "diff": { "i": { "changed": true } } },
+    });
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let options = replaying().no_index_restore(true);
+    let report = restore(&made.location(), &target, options).await;
+    assert_eq!(report.oplog.unwrap().operations, all.len() as u64 - 1);
+    let orders = target
+        .client()
+        .database("shop")
+        .collection::<Document>("orders");
+    let count = orders.count_documents(doc! {}).await.unwrap();
+    assert_eq!(count, 4 + 20_000 + 8 + 2);
+    let changed = orders.find_one(doc! { "changed": true }).await.unwrap();
+    let id = changed.unwrap().get_document("_id").unwrap().clone();
+    assert!(id.keys().eq(["a", "b"]));
 }

@@ -1,13 +1,15 @@
 //! Which part of a dump is restored, and where it goes.
 
 use bson::doc;
-use rdump::{Codec, Location, Pattern, RestoreOptions, Selector};
+use rdump::{Codec, Compression, Location, Pattern, RestoreOptions, Selector};
 use rdump_testkit::ReplicaSet;
+use tempfile::TempDir;
 
 use super::{
     definitions::{self, collections},
     documents::stored,
     restore,
+    round_trip::dump,
 };
 use crate::made::Made;
 
@@ -144,4 +146,33 @@ async fn a_time_series_collection_goes_by_its_own_name_only() {
         "y",
     ];
     assert_eq!(collections(&client, "db").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cluster_is_made_of_is_dumped_and_restored_with_everything() {
+    // TOOLS-3324.
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let config = [
+        "chunks",
+        "collections",
+        "databases",
+        "settings",
+        "shards",
+        "tags",
+        "version",
+    ];
+    let of = source.client().database("config");
+    for name in config.into_iter().chain(["mine"]) {
+        let collection = of.collection(name);
+        collection.insert_one(doc! { "_id": 1 }).await.unwrap();
+    }
+    let folder = TempDir::new().unwrap();
+    let location = Location::from(folder.path());
+    dump(&source, &location, Compression::None).await;
+    restore(&location, &target, RestoreOptions::default()).await;
+    for name in config {
+        let found = stored(&target.client(), "config", name).await;
+        assert_eq!(found.len(), 1, "{name}");
+    }
+    assert!(stored(&target.client(), "config", "mine").await.is_empty());
 }

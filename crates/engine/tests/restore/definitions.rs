@@ -89,6 +89,7 @@ async fn indexes_of_old_servers_are_converted_when_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_and_indexes_can_be_left_out_and_versions_kept() {
+    // index_version_roundtrip.js.
     let to = ReplicaSet::start().await;
     let mut made = Made::new();
     let id = doc! { "v": 1, "key": { "_id": 1 }, "name": "_id_" };
@@ -137,6 +138,7 @@ async fn options_and_indexes_can_be_left_out_and_versions_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn views_on_views_are_created_in_any_order_and_again() {
+    // dump_views.js.
     let to = ReplicaSet::start().await;
     let mut made = Made::new();
     made.metadata(
@@ -197,6 +199,7 @@ async fn a_uuid_is_kept_when_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_are_swapped_and_selections_respected() {
+    // namespaces.js.
     let to = ReplicaSet::start().await;
     let mut made = Made::new();
     made.data("one.c", Codec::None, [doc! { "_id": "one" }]);
@@ -227,6 +230,7 @@ async fn databases_are_swapped_and_selections_respected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_restored_is_refused_before_anything_is_written() {
+    // mongorestore/mongorestore_test.go.
     let to = ReplicaSet::start().await;
     let client = to.client();
     client
@@ -319,6 +323,7 @@ async fn a_plan_says_what_would_be_done_and_does_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secondary_is_refused_by_name_and_a_standalone_server_taken() {
+    // dumprestore3.js, dumpsecondary.js.
     let mut made = Made::new();
     made.data("db.c", Codec::None, [doc! { "_id": 1 }]);
     made.metadata(
@@ -336,6 +341,11 @@ async fn a_secondary_is_refused_by_name_and_a_standalone_server_taken() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("is not the primary"), "{error}");
+    // One that is named alone is read, whatever it is.
+    let source = rdump::Source::connect(&connect).await.unwrap();
+    let dump = rdump::Dump::new(&source, std::sync::Arc::new(rdump::Discard));
+    let plan = dump.plan().await.unwrap();
+    dump.run(plan).await.unwrap();
     drop(set);
     let alone = Standalone::start().await;
     assert_eq!(

@@ -78,6 +78,7 @@ async fn documents_that_no_encoder_would_write_come_back_to_the_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn zero_timestamps_stay_zero_and_nothing_is_overwritten() {
+    // TOOLS-3540.
     let target = ReplicaSet::start().await;
     let zero = Bson::Timestamp(Timestamp {
         time: 0,
@@ -139,6 +140,7 @@ async fn a_document_without_an_id_gets_one_and_one_with_it_elsewhere_keeps_it() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_are_counted_and_described_once_a_collection() {
+    // duplicate_keys.js.
     let target = ReplicaSet::start().await;
     let client = target.client();
     client
@@ -169,7 +171,24 @@ async fn duplicates_are_counted_and_described_once_a_collection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_another_kind_ends_the_run_although_there_are_duplicates_in_its_batch() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    let no_id = doc! { "_id": [1, 2] };
+    let documents = numbered(0..10).chain(numbered(3..4)).chain([no_id]);
+    made.data("db.c", Codec::None, documents.chain(numbered(10..20)));
+    let (report, _) = try_restore(&made.location(), &target, RestoreOptions::default()).await;
+    let error = report.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(
+        error.to_string().contains("cannot be of type array"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_violates_a_validator_is_counted_unless_bypassed() {
+    // restore_document_validation.js.
     let target = ReplicaSet::start().await;
     let mut made = Made::new();
     made.metadata("db.c", doc! { "validator": { "n": { "$lt": 10 } } }, &[]);
@@ -199,6 +218,7 @@ async fn what_violates_a_validator_is_counted_unless_bypassed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_refused_document_ends_the_run_when_asked_and_order_makes_it_exact() {
+    // mongorestore/mongorestore_test.go.
     let target = ReplicaSet::start().await;
     let client = target.client();
     let mut made = Made::new();

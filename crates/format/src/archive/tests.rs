@@ -281,6 +281,7 @@ fn documents_may_be_as_long_as_entries_of_the_oplog() {
 
 #[test]
 fn buckets_belong_to_the_time_series_collection_of_the_prelude() {
+    // TOOLS-4089.
     let (own, buckets) = (
         Namespace::new("shop", "prices"),
         Namespace::new("shop", "system.buckets.prices"),

@@ -44,6 +44,7 @@ proptest! {
 
 #[test]
 fn names_are_escaped_as_the_query_of_a_url_is() {
+    // TOOLS-2290.
     assert_eq!(escape("azAZ09-_.~"), "azAZ09-_.~");
     assert_eq!(
         escape("a b/c%d$e*f+g\\h\n\0é"),
@@ -75,6 +76,7 @@ fn bad_escapes_are_refused_with_their_place() {
 
 #[test]
 fn a_stem_of_238_bytes_is_kept_and_a_longer_one_is_shortened() {
+    // TOOLS-2658.
     let natural = "x".repeat(238);
     assert_eq!(stem(&natural), natural);
     let shortened = stem(&"x".repeat(239));
@@ -91,6 +93,7 @@ fn a_stem_of_238_bytes_is_kept_and_a_longer_one_is_shortened() {
 
 #[test]
 fn a_natural_name_that_looks_shortened_needs_its_metadata() {
+    // TOOLS-2658.
     let name = format!("{}${}", "x".repeat(208), "A".repeat(27));
     let file = FileName::parse(&data_file(&name, Codec::None)).unwrap();
     assert!(file.is_shortened());
@@ -152,6 +155,7 @@ fn files_are_told_by_their_suffix() {
 
 #[test]
 fn a_literal_dollar_is_no_mark_of_a_shortened_name() {
+    // TOOLS-2593.
     let file = FileName::parse("$admin.system.users.bson").unwrap();
     assert!(!file.is_shortened());
     assert_eq!(file.collection(None).unwrap(), "$admin.system.users");

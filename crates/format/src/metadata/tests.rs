@@ -76,6 +76,7 @@ fn the_text_is_that_of_mongodump() {
 
 #[test]
 fn keys_that_look_like_extended_json_stop_the_dump() {
+    // TOOLS-3611, TOOLS-3637.
     let with_options = |options| CollectionMetadata {
         options,
         ..Default::default()
@@ -167,6 +168,7 @@ fn what_cannot_be_written_stops_the_dump() {
 
 #[test]
 fn metadata_of_all_times_is_read() {
+    // extended_json_metadata.js.
     assert_eq!(
         CollectionMetadata::from_json(b"").unwrap(),
         CollectionMetadata::default()

@@ -94,6 +94,7 @@ fn backslashes_escape_in_rules_with_stars() {
 
 #[test]
 fn variables_can_be_repeated_and_reordered() {
+    // mongorestore/ns/ns_test.go.
     assert_eq!(
         renamed(&[("$db$.user$$", "test.user$$_$db$")], "stuff.users"),
         "test.users_stuff"
@@ -118,6 +119,7 @@ fn the_last_rule_wins_and_only_one_is_applied() {
 
 #[test]
 fn a_rule_for_buckets_is_never_used() {
+    // mongorestore/mongorestore_test.go.
     let series = Namespace::new("db", "x");
     let rules = remap(&[("db.system.buckets.x", "db.y")]);
     assert_eq!(rules.apply(&series.buckets()).unwrap(), series.buckets());

@@ -77,6 +77,7 @@ proptest! {
 
 #[test]
 fn stars_stand_for_anything() {
+    // TOOLS-3822.
     for (pattern, matching, other) in [
         ("*", "", None),
         ("*.*", "stuff.user", Some("stuff")),
@@ -115,6 +116,7 @@ fn a_dollar_is_refused() {
 
 #[test]
 fn time_series_are_selected_by_their_own_name() {
+    // mongorestore/mongorestore_test.go.
     let series = Namespace::new("db", "x");
     assert!(selector(&["db.x"], &[]).selects(&series.buckets()));
     assert!(!selector(&[], &["db.x"]).selects(&series.buckets()));

@@ -44,6 +44,7 @@ fn of_config_only_what_a_dump_has_is_replayed() {
 /// Databases that newer servers keep for themselves, as `mongodump` 100.14 leaves them out.
 #[test]
 fn databases_of_the_server_itself_are_not_replayed() {
+    // REP-6743.
     assert!(skipped("i", "__mdb_internal_x.y", rawdoc! { "_id": 1 }));
     assert!(skipped(
         "c",

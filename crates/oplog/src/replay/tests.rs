@@ -245,6 +245,7 @@ fn operations_are_counted_as_mongorestore_does() {
 
 #[test]
 fn what_cannot_be_replayed_is_refused_by_name_and_time() {
+    // mongorestore/oplog_test.go.
     let mut replay = replay();
     let errors = [
         rawdoc! { "ts": ts(5), "op": "zz", "ns": "shop.orders", "o": {} },

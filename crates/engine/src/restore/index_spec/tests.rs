@@ -39,6 +39,7 @@ fn version_and_namespace_go_and_all_else_stays_in_order() {
 
 #[test]
 fn only_the_default_index_on_id_is_left_out() {
+    // TOOLS-3697.
     let indexes = [
         doc! { "v": 2, "key": { "_id": 1.0 }, "name": "custom", "clustered": true },
         doc! { "v": 2, "key": { "_id": "hashed" }, "name": "_id_hashed" },
@@ -84,6 +85,7 @@ fn two_default_indexes_on_id_are_refused() {
 
 #[test]
 fn an_index_without_collation_says_that_it_is_simple_where_the_collection_is_not() {
+    // mongorestore/metadata_test.go.
     let rules = IndexRules {
         say_simple_collation: true,
         ..IndexRules::default()
@@ -110,6 +112,7 @@ fn an_index_without_collation_says_that_it_is_simple_where_the_collection_is_not
 
 #[test]
 fn an_index_that_stays_at_version_1_has_no_simple_collation() {
+    // TOOLS-4089.
     let index =
         doc! { "v": 1, "key": { "a": 1 }, "name": "a", "collation": { "locale": "simple" } };
     let rules = IndexRules {
@@ -130,6 +133,7 @@ fn an_index_that_stays_at_version_1_has_no_simple_collation() {
 
 #[test]
 fn an_unversioned_2dsphere_index_gets_version_1() {
+    // TOOLS-3727.
     let specs = converted(
         [doc! { "key": { "a": 1, "g": "2dsphere" }, "name": "g" }],
         IndexRules::default(),
@@ -148,6 +152,7 @@ fn an_unversioned_2dsphere_index_gets_version_1() {
 
 #[test]
 fn legacy_key_values_become_numbers_of_the_same_direction() {
+    // TOOLS-3708, TOOLS-2710.
     let decimal = |text: &str| Bson::Decimal128(text.parse().unwrap());
     let cases = [
         (Bson::Int32(0), Some(1)),
@@ -182,6 +187,7 @@ fn legacy_key_values_become_numbers_of_the_same_direction() {
 
 #[test]
 fn converted_duplicates_collapse_unless_collation_or_filter_differ() {
+    // TOOLS-2645.
     let rules = IndexRules {
         convert_legacy: true,
         ..IndexRules::default()
