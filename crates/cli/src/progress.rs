@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdump::{Codec, Counters, Event, Namespace, Observer, data_file};
+use rdump::{Codec, Counters, Event, Namespace, Observer, data_file, oplog_file};
 
 use crate::{console::Console, convert::Output, units::counted};
 use bars::Bars;
@@ -104,7 +104,7 @@ impl Progress {
             Event::NamespaceStarted { namespace, .. } if namespace.is_oplog() => match &self.verb {
                 Verb::Dump(Output::Folder(location), codec) => format!(
                     "writing captured oplog to {location}/{}",
-                    data_file(&namespace.collection, *codec)
+                    oplog_file(*codec)
                 ),
                 Verb::Dump(archive, _) => format!("writing captured oplog to {archive}"),
                 Verb::Restore => "replaying oplog".to_owned(),

@@ -116,7 +116,7 @@ pub use restore::{
 };
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
-pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file};
+pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
 pub use rdump_storage::{Location, Store};
 pub use tokio_util::sync::CancellationToken;
