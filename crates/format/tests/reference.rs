@@ -67,8 +67,8 @@ const ARCHIVES: [Archive; 6] = [
     ),
 ];
 
-/// What else is in the folder: how the archives were made.
-const OTHERS: [&str; 4] = ["README.md", "live.js", "seed.js", "wide.js"];
+/// What else is in the folder: how the archives were made, and dumps that the tests of everything restore.
+const OTHERS: [&str; 5] = ["README.md", "data-sets", "live.js", "seed.js", "wide.js"];
 
 fn reference() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/reference")

@@ -9,6 +9,7 @@ mod collect;
 mod content;
 mod diff;
 mod options;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,14 @@ impl Fingerprint {
         for print in self.collections.values_mut() {
             change(print);
         }
+        self
+    }
+
+    /// The same without the collections that `keep` does not want; it gets database and collection.
+    #[must_use]
+    pub fn retain(mut self, mut keep: impl FnMut(&str, &str) -> bool) -> Self {
+        self.collections
+            .retain(|(db, collection), _| keep(db, collection));
         self
     }
 

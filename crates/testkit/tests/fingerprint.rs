@@ -140,3 +140,40 @@ async fn time_series_are_the_same_as_themselves_by_their_buckets() {
         .get(&("admin".into(), "system.users".into()));
     assert_eq!(users.map(|users| users.content.documents()), Some(3));
 }
+
+#[tokio::test]
+async fn a_fingerprint_as_text_says_what_there_is_and_differs_where_it_differs() {
+    let standalone = twins().await;
+    let options = FingerprintOptions::new().databases(["one"]);
+    let print = async || Fingerprint::of(&standalone.client(), &options).await;
+    let before = print().await.to_string();
+    let lines: Vec<&str> = before.lines().collect();
+    let starts = [
+        "one.log: collection, 5 documents, 70 bytes, ",
+        "  options ",
+        "  index \"_id_\" ",
+        "one.things: collection, 100 documents, 2100 bytes, ",
+        "  options ",
+        "  index \"_id_\" ",
+        "  index \"a_1\" ",
+        "one.view: view",
+        "  options ",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{before}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+    let things = standalone.client().database("one");
+    let things = things.collection::<Document>("things");
+    let changed = things.update_one(doc! { "_id": 5 }, doc! { "$set": { "a": 100 } });
+    changed.await.unwrap();
+    let after = print().await.to_string();
+    let changed = lines
+        .iter()
+        .zip(after.lines())
+        .filter(|(one, other)| *one != other);
+    assert_eq!(changed.count(), 1);
+
+    let kept = print().await.retain(|_, collection| collection == "view");
+    assert_eq!(kept.to_string().lines().count(), 2);
+}

@@ -68,7 +68,7 @@ pub(super) fn diff(expected: &Fingerprint, found: &Fingerprint) -> FingerprintDi
 }
 
 /// A namespace; quoted if it holds anything odd.
-fn shown(db: &str, collection: &str) -> String {
+pub(super) fn shown(db: &str, collection: &str) -> String {
     let namespace = format!("{db}.{collection}");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-$".contains(c);
     if namespace.chars().all(is_plain) {
@@ -222,7 +222,7 @@ fn shown_id(typed: &[u8]) -> String {
 }
 
 /// Options or an index, readable.
-fn json(document: &RawDocument) -> String {
+pub(super) fn json(document: &RawDocument) -> String {
     bson::Document::try_from(document).map_or_else(
         |_| hex::encode(document.as_bytes()),
         |document| document.to_string(),
