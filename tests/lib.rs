@@ -1,6 +1,7 @@
 //! Whole passes from a deployment to a folder and back, for the tests of this package.
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod kept;
 pub mod programs;
 
 use std::{

@@ -4,13 +4,17 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use std::num::NonZeroUsize;
+use std::{collections::BTreeSet, fs, num::NonZeroUsize};
 
 use rdump::{Compression, DumpOptions, RestoreOptions};
 use rdump_testkit::{
     Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
 };
-use rdump_tests::{dump, restore};
+use rdump_tests::{
+    dump,
+    kept::{self, Kept},
+    restore,
+};
 use tempfile::TempDir;
 
 /// Every data set goes through a folder of this form and comes back the same.
@@ -55,4 +59,26 @@ async fn every_data_set_comes_back_from_a_gzip_folder() {
 #[tokio::test]
 async fn every_data_set_comes_back_from_a_zstd_folder_of_four_partitions() {
     round_trip(Compression::Zstd { level: 1 }, 4).await;
+}
+
+/// As they were written by mongodump, with users and roles, and with what was written while they were.
+#[tokio::test]
+async fn dumps_that_mongodump_wrote_come_back_with_all_that_they_hold() {
+    let folder = kept::folder();
+    for kept in Kept::ALL {
+        let target = ReplicaSet::builder().version(Kept::SERVER).start().await;
+        let report = kept.restore(&folder, &target).await;
+        assert_eq!(report.problems, []);
+        let expected = kept::expected(kept, &folder);
+        kept::assert_same(kept, &expected, &kept::print(&target).await);
+    }
+}
+
+#[test]
+fn every_dump_that_is_kept_is_read() {
+    let folder = kept::folder();
+    let there = fs::read_dir(&folder).unwrap();
+    let there: BTreeSet<_> = there.map(|entry| entry.unwrap().path()).collect();
+    let paths = Kept::ALL.map(|kept| [kept.path(&folder), kept.print_path(&folder)]);
+    assert_eq!(there, paths.into_iter().flatten().collect());
 }

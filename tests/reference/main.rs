@@ -12,9 +12,11 @@ mod cell;
 mod data_sets;
 mod documents;
 mod flags;
+mod kept;
 mod limits;
 mod load;
 mod pass;
+mod slow;
 mod time_series;
 mod users;
 
