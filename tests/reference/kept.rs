@@ -38,9 +38,8 @@ async fn dumps_of_mongodump_can_be_kept_with_all_that_they_hold() {
             arguments.push("--gzip".to_owned());
         }
         let dump = tokio::task::spawn_blocking(|| reference::mongodump(arguments));
-        slow.write_during(dump, write(&source, measured))
-            .await
-            .unwrap();
+        let (dumped, ()) = slow.write_during(dump, write(&source, measured)).await;
+        dumped.unwrap();
         let print = kept::print(&source).await;
         fs::write(kept.print_path(folder.path()), &print).unwrap();
 

@@ -4,8 +4,10 @@ use std::{pin::pin, time::Duration};
 
 use rdump_testkit::{Proxy, ReplicaSet, wait::PATIENCE, wait_for};
 
-/// How long each answer takes.
+/// How long each question and each answer takes until the dump has begun.
 const DELAY: Duration = Duration::from_millis(50);
+/// How long they take while there is something to be written.
+const LONG_DELAY: Duration = Duration::from_secs(2);
 /// More than the server says before a dump knows where its oplog begins.
 const BYTES_OF_START: u64 = 32 << 10;
 
@@ -29,21 +31,23 @@ impl Slow {
     }
 
     /// Writes after the dump has begun; panics if it ends before everything is written.
-    pub(super) async fn write_during<T>(
+    pub(super) async fn write_during<T, W>(
         &self,
         dump: impl Future<Output = T>,
-        writes: impl Future<Output = ()>,
-    ) -> T {
+        writes: impl Future<Output = W>,
+    ) -> (T, W) {
         let mut dump = pin!(dump);
         let writes = async {
             let has_begun = async || (self.proxy.bytes_to_clients() > BYTES_OF_START).then_some(());
             wait_for("the dump to begin", PATIENCE, has_begun).await;
-            writes.await;
+            self.proxy.delay(LONG_DELAY);
+            writes.await
         };
-        tokio::select! {
+        let written = tokio::select! {
             _ = &mut dump => panic!("the dump was over before everything was written"),
-            () = writes => self.proxy.pass(),
-        }
-        dump.await
+            written = writes => written,
+        };
+        self.proxy.pass();
+        (dump.await, written)
     }
 }

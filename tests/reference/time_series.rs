@@ -3,7 +3,7 @@
 use bson::{DateTime, Document, RawDocumentBuf, doc};
 use rdump_testkit::{ReplicaSet, dataset, fingerprint::assert_same};
 
-use super::{cell::Cell, fingerprint, limits, slow::Slow};
+use super::{cell::Cell, fingerprint, limits, pass::moment, slow::Slow};
 
 pub(super) async fn come_back_with_what_is_measured_meanwhile(cell: Cell) {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
@@ -12,10 +12,16 @@ pub(super) async fn come_back_with_what_is_measured_meanwhile(cell: Cell) {
     let slow = Slow::before(&source).await;
     let pass = cell.pass(slow.uri(), target.uri()).await;
     let pass = pass.dump("--oplog").restore("--oplogReplay").run();
-    let oplog = slow
-        .write_during(pass, measure(&source, &NAMES))
-        .await
-        .oplog();
+    let measuring = async {
+        measure(&source, &NAMES).await;
+        let oplog = source.client().database("local").collection("oplog.rs");
+        let newest = oplog.find_one(doc! {}).sort(doc! { "$natural": -1 });
+        moment(&newest.await.unwrap().unwrap())
+    };
+    let (dumped, measured_until) = slow.write_during(pass, measuring).await;
+    let oplog = dumped.oplog();
+    let end = oplog.last().map(moment);
+    assert!(end >= Some(measured_until), "{cell} ended too early");
     let is_of_buckets = |entry: &&RawDocumentBuf| {
         let namespace = entry.get_str("ns").unwrap_or_default();
         namespace.starts_with("series.system.buckets.")
