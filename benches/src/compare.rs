@@ -24,6 +24,7 @@ use self::{
     machine::{Machine, Versions},
     options::Options,
     report::Report,
+    rows::Kind,
     servers::Servers,
 };
 use crate::{
@@ -68,7 +69,9 @@ async fn run(options: &Options) -> Result<()> {
     };
     screen::note("building rdump and rrestore for release");
     let programs = tokio::task::spawn_blocking(Programs::build).await??;
-    let servers = Servers::start(options.scale(), options.cache_mebibytes()).await?;
+    // A replay reads a file.
+    let is_read = rows.iter().any(|row| row.kind != Kind::Replay);
+    let servers = Servers::start(options.scale(), is_read, options.cache_mebibytes()).await?;
     let versions = Versions::find(&programs, reference.as_ref(), servers.version().await?);
     let bench = Bench::new(programs, reference, servers)?;
     let mut report = Report::new(

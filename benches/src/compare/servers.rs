@@ -73,8 +73,8 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Starts both and fills the source.
-    pub(super) async fn start(scale: f64, cache_mebibytes: u32) -> Result<Self> {
+    /// Starts both and fills the source, if it is read.
+    pub(super) async fn start(scale: f64, is_read: bool, cache_mebibytes: u32) -> Result<Self> {
         screen::note("starting two replica sets of one member");
         let server = || {
             ReplicaSet::builder()
@@ -84,7 +84,7 @@ impl Servers {
         };
         let (source, target) = tokio::join!(server(), server());
         let started = Instant::now();
-        for collection in &COLLECTIONS {
+        for collection in COLLECTIONS.iter().filter(|_| is_read) {
             seed(&source, collection, scale).await;
         }
         let data = Data::of(&source).await?;
