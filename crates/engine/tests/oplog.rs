@@ -483,6 +483,50 @@ async fn a_read_of_the_oplog_that_fails_is_tried_again_and_is_no_overflow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_waits_for_the_oplog_can_be_cancelled_and_a_failed_read_of_it_ends_all() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(500).seed(&source.client()).await;
+    let connect = ConnectOptions::default().uri(source.root_uri());
+    let connected = Source::connect(&connect).await.unwrap();
+    let waits = doc! {
+        "configureFailPoint": "waitInFindBeforeMakingBatch", "mode": "alwaysOn",
+        "data": { "nss": "local.oplog.rs" },
+    };
+    let fails = doc! {
+        "configureFailPoint": "failCommand", "mode": "alwaysOn",
+        "data": { "failCommands": ["find"], "namespace": "local.oplog.rs", "errorCode": 13 },
+    };
+    for (fault, kind) in [(waits, ErrorKind::Cancelled), (fails, ErrorKind::Denied)] {
+        let folder = TempDir::new().unwrap();
+        let counters = Arc::new(Counters::default());
+        let cancel = CancellationToken::new();
+        let dump = Dump::new(&connected, folder_writer(folder.path()))
+            .options(with_oplog())
+            .counters(Arc::clone(&counters))
+            .cancel(cancel.clone());
+        let plan = dump.plan().await.unwrap();
+        let namespaces = plan.namespaces().count() as u64;
+        let _fault = FailPoint::enable(&source, fault).await;
+        let run = async {
+            let ended = tokio::time::timeout(PATIENCE, dump.run(plan)).await;
+            ended.unwrap_or_else(|_| panic!("the dump hangs"))
+        };
+        let stop = async {
+            if kind == ErrorKind::Cancelled {
+                wait_for("all collections to be dumped", PATIENCE, async || {
+                    (counters.namespaces_finished.value() == namespaces).then_some(())
+                })
+                .await;
+                cancel.cancel();
+            }
+        };
+        let (ended, ()) = futures::join!(run, stop);
+        assert_eq!(ended.unwrap_err().kind(), kind);
+        assert!(!folder.path().join(rdump_format::MANIFEST_FILE).exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dump_from_a_secondary_waits_until_it_has_what_the_oplog_starts_with() {
     let source = ReplicaSet::builder().members(3).start().await;
     let target = ReplicaSet::start().await;

@@ -9,11 +9,10 @@ use std::{
 };
 
 use bson::{RawDocumentBuf, Timestamp, cstr, doc};
-use futures::future;
+use futures::{TryFutureExt, future};
 use mongodb::options::{ReadConcernLevel, SelectionCriteria};
-use rdump_oplog::OpTime;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -82,62 +81,66 @@ pub(super) async fn dump_all(
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
     });
-    let (end, until) = watch::channel(None);
-    let documents = async {
-        let dumped = dump_namespaces(&shared, plan).await?;
-        if plan.oplog.is_some() {
-            let (deployment, max_retries) = (&shared.deployment, shared.options.max_retries);
-            let moments = oplog::moments(deployment, max_retries, &shared.cx).await?;
-            end.send_replace(Some(moments.seen));
-        }
-        Ok(dumped)
-    };
-    let oplog = async {
-        match &plan.oplog {
-            Some(oplog) => shared.capture(oplog, until).await.map(Some),
-            None => Ok(None),
-        }
-    };
-    future::try_join(documents, oplog).await
+    let mut tasks = JoinSet::new();
+    let dumped = shared.cx.unless_cancelled(run(&shared, plan, &mut tasks));
+    let dumped = dumped.await;
+    // What is being written must be gone before the caller hears that it is not.
+    tasks.shutdown().await;
+    dumped
 }
 
-/// Dumps the data of every namespace of the plan, several at once.
-async fn dump_namespaces(shared: &Arc<Shared>, plan: &DumpPlan) -> Result<Vec<DumpedNamespace>> {
+/// What a task has dumped.
+enum Dumped {
+    Namespace(DumpedNamespace),
+    Oplog(DumpedOplog),
+}
+
+/// Dumps the data of every namespace of the plan, several at once, and the oplog all the time.
+async fn run(
+    shared: &Arc<Shared>,
+    plan: &DumpPlan,
+    tasks: &mut JoinSet<Result<Dumped>>,
+) -> Result<(Vec<DumpedNamespace>, Option<DumpedOplog>)> {
+    let (all_read, until) = oneshot::channel();
+    let mut all_read = Some(all_read);
+    if let Some(oplog) = plan.oplog.clone() {
+        let shared = Arc::clone(shared);
+        tasks.spawn(async move { shared.capture(&oplog, until).await.map(Dumped::Oplog) });
+    }
+    let captures = tasks.len();
     let mut waiting = plan.namespaces.iter();
-    let mut tasks = JoinSet::new();
-    let mut done = Vec::new();
+    let (mut done, mut captured) = (Vec::new(), None);
     let first = plan.namespaces.iter();
     let first = first.filter(|planned| planned.authorization().is_some());
     let first = first.count();
-    let result = loop {
+    loop {
         let at_once = match done.len() < first {
             true => 1,
             false => shared.options.parallel_collections.get(),
         };
-        while tasks.len() < at_once {
+        while tasks.len() < captures + at_once {
             let Some(planned) = waiting.next() else { break };
             let (shared, planned) = (Arc::clone(shared), planned.clone());
             tasks.spawn(async move {
-                shared
-                    .dump(&planned)
-                    .await
-                    .map_err(|e| e.for_namespace(&planned.header.namespace))
+                let dumped = shared.dump(&planned).await.map(Dumped::Namespace);
+                dumped.map_err(|e| e.for_namespace(&planned.header.namespace))
             });
         }
-        let ended = tokio::select! {
-            ended = tasks.join_next() => ended,
-            () = shared.cx.cancel.cancelled() => break Err(Error::cancelled()),
-        };
-        match ended {
-            None => break Ok(done),
-            Some(Ok(Ok(namespace))) => done.push(namespace),
-            Some(Ok(Err(error))) => break Err(error),
-            Some(Err(error)) => break Err(Error::task("dump", error)),
+        if done.len() == plan.namespaces.len()
+            && let Some(all_read) = all_read.take()
+        {
+            // Nobody listens if there is no capture.
+            let _ = all_read.send(());
         }
-    };
-    // What is being written must be gone before the caller hears that it is not.
-    tasks.shutdown().await;
-    result
+        match tasks.join_next().await {
+            None => return Ok((done, captured)),
+            Some(Ok(dumped)) => match dumped? {
+                Dumped::Namespace(namespace) => done.push(namespace),
+                Dumped::Oplog(oplog) => captured = Some(oplog),
+            },
+            Some(Err(error)) => return Err(Error::task("dump", error)),
+        }
+    }
 }
 
 /// The read concern of everything that reads documents.
@@ -282,11 +285,11 @@ impl Shared {
         }
     }
 
-    /// Captures the oplog until it is told where to end.
+    /// Captures the oplog until all documents were read.
     async fn capture(
         &self,
         oplog: &PlannedOplog,
-        until: watch::Receiver<Option<OpTime>>,
+        all_read: oneshot::Receiver<()>,
     ) -> Result<DumpedOplog> {
         let (planned, namespace) = (&oplog.planned, &oplog.planned.header.namespace);
         self.cx.begin(namespace);
@@ -298,30 +301,39 @@ impl Shared {
         let mut query = self.query(planned);
         // The oplog itself needs no waiting for: an entry that is not there yet comes.
         query.fields.read_concern = None;
+        let (end, until) = watch::channel(None);
         let tail = Tail::new(
             self.cx.clone(),
             query,
             oplog.start,
-            until.clone(),
+            until,
             self.deployment.server.capabilities().finds_in_oplog,
             Retries::new(self.options.max_retries),
         );
         let mut progress = Written::default();
         let copied = self.copy(planned, vec![Reading::Oplog(tail)], &mut progress);
-        let written = copied.await.map_err(|error| match error {
+        let copied = copied.map_err(|error| match error {
             ReadError::Fatal(error) => error,
             ReadError::Interrupted(error) => command::error(error),
-        })?;
+        });
+        let find_end = async {
+            // Who dropped the sender wants nothing any more, and will drop this too.
+            let _ = all_read.await;
+            let moments = oplog::moments(&self.deployment, self.options.max_retries, &self.cx);
+            let seen = moments.await?.seen;
+            end.send_replace(Some(seen));
+            Ok(seen)
+        };
+        let (written, end) = future::try_join(copied, find_end).await?;
         self.cx.complete(namespace);
         self.cx.emit(Event::NamespaceFinished {
             namespace: namespace.clone(),
             documents: written.documents,
             failed_documents: 0,
         });
-        let end = *until.borrow();
         Ok(DumpedOplog {
             start: oplog.start,
-            end: end.unwrap_or(oplog.start),
+            end,
             entries: written.documents,
             uncompressed_bytes: written.uncompressed_bytes,
             stored_bytes: written.stored_bytes,
