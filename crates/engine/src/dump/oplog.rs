@@ -219,6 +219,9 @@ impl Tail {
             self.last = last;
             if last != before {
                 self.retries.progressed();
+            }
+            // Until the dump waits for it, an oplog in which nothing is written stands still rightly.
+            if last != before || end.is_none() {
                 moved = Instant::now();
             }
             match read {
