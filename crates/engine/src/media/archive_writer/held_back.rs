@@ -91,3 +91,61 @@ impl HeldBack {
         .with_hint("there has to be room for what is written while the dump goes on; TMPDIR names another folder for an archive that is a stream")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(length: usize, byte: u8) -> PackedSegment {
+        let bytes = vec![byte; length];
+        let mut checksum = Crc64::default();
+        checksum.update(&bytes);
+        PackedSegment {
+            bytes: bytes.into(),
+            documents: u64::from(byte),
+            uncompressed_bytes: 2 * length as u64,
+            checksum,
+        }
+    }
+
+    #[test]
+    fn segments_come_back_in_order_from_memory_and_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for length in [10, IN_MEMORY_BYTES / 3, IN_MEMORY_BYTES + 1] {
+            let mut held = HeldBack::in_folder(folder.path().to_owned());
+            let segments: Vec<_> = (1..=5).map(|byte| segment(length, byte)).collect();
+            for segment in &segments {
+                held.push(segment).unwrap();
+            }
+            assert_eq!(held.file.is_rolled(), 5 * length > IN_MEMORY_BYTES);
+            assert_eq!(
+                (held.written.documents, held.written.stored_bytes),
+                (15, 5 * length as u64)
+            );
+            // The file has no name: nothing is left behind, whatever becomes of this process.
+            assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+            let taken: Vec<_> = held.take().unwrap().map(Result::unwrap).collect();
+            for (taken, segment) in taken.iter().zip(&segments) {
+                assert_eq!(taken.bytes, segment.bytes);
+                assert_eq!(taken.documents, segment.documents);
+                assert_eq!(taken.uncompressed_bytes, segment.uncompressed_bytes);
+                assert_eq!(taken.checksum, segment.checksum);
+            }
+            assert_eq!(taken.len(), 5);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        let mut held = HeldBack::in_folder(gone.clone());
+        held.push(&segment(IN_MEMORY_BYTES, 1)).unwrap();
+        let error = held.push(&segment(1, 2)).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Unavailable);
+        assert!(
+            error.to_string().contains(gone.to_str().unwrap()),
+            "{error}"
+        );
+    }
+}
