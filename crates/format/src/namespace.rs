@@ -11,6 +11,20 @@ use serde::{Deserialize, Serialize};
 /// What the name of the collection behind a time-series collection starts with.
 pub const BUCKETS_PREFIX: &str = "system.buckets.";
 
+/// What the names of databases start with that the server keeps for itself: no one may write to them.
+pub const INTERNAL_DATABASE_PREFIX: &str = "__mdb_internal";
+
+/// The collections of `config` that a dump of a whole deployment takes: what a sharded cluster is made of.
+pub const CONFIG_COLLECTIONS: [&str; 7] = [
+    "chunks",
+    "collections",
+    "databases",
+    "settings",
+    "shards",
+    "tags",
+    "version",
+];
+
 /// The longest name of a database, in bytes.
 const MAX_DATABASE_BYTES: usize = 63;
 

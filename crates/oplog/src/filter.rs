@@ -3,23 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use rdump_format::BUCKETS_PREFIX;
+use rdump_format::{BUCKETS_PREFIX, CONFIG_COLLECTIONS, INTERNAL_DATABASE_PREFIX};
 
 use crate::Entry;
-
-/// What the names of databases that no one may write to start with.
-const INTERNAL_DATABASE_PREFIX: &str = "__mdb_internal";
-
-/// The collections of `config` that a dump of everything has.
-const CONFIG_COLLECTIONS: [&str; 7] = [
-    "chunks",
-    "collections",
-    "databases",
-    "settings",
-    "shards",
-    "tags",
-    "version",
-];
 
 /// Whether an operation, of its own or inside of another, is passed over.
 ///

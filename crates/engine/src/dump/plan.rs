@@ -6,7 +6,8 @@ use bson::{RawDocument, RawDocumentBuf, doc, raw::CString};
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::SelectionCriteria;
 use rdump_format::{
-    Authorization, BUCKETS_PREFIX, CollectionMetadata, Namespace, Selector, ext_json,
+    Authorization, BUCKETS_PREFIX, CONFIG_COLLECTIONS, CollectionMetadata,
+    INTERNAL_DATABASE_PREFIX, Namespace, Selector, ext_json,
 };
 use rdump_oplog::RESHARDING_COLLECTIONS;
 use serde::Serialize;
@@ -26,17 +27,6 @@ use crate::{
 
 /// Commands about single collections that are under way at once.
 const CATALOG_COMMANDS: usize = 8;
-
-/// The collections of `config` that a dump of a whole deployment takes: what a sharded cluster is made of.
-const CONFIG_COLLECTIONS: [&str; 7] = [
-    "chunks",
-    "collections",
-    "databases",
-    "settings",
-    "shards",
-    "tags",
-    "version",
-];
 
 /// What a dump would take: made by [`Dump::plan`](crate::Dump::plan), used up by
 /// [`Dump::run`](crate::Dump::run).
@@ -315,7 +305,7 @@ async fn databases(
         cx.notice(None, message);
     }
     names.retain(|name| {
-        let internal = name.starts_with("__mdb_internal");
+        let internal = name.starts_with(INTERNAL_DATABASE_PREFIX);
         if internal {
             cx.notice(
                 None,
