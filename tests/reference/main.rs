@@ -10,6 +10,7 @@
 mod bytes;
 mod cell;
 mod data_sets;
+mod differential;
 mod documents;
 mod flags;
 mod kept;
@@ -18,6 +19,7 @@ mod load;
 mod pass;
 mod slow;
 mod time_series;
+mod unruly;
 mod users;
 
 use rdump_testkit::{Fingerprint, FingerprintOptions, ReplicaSet, dataset};

@@ -1,0 +1,98 @@
+//! The same dump, replayed by mongorestore and by us, is the same.
+//!
+//! `RDUMP_SEEDS=20 cargo test -p rdump-tests --features reference -- differential` runs it twenty times, each time with
+//! other writes. Nothing needs to be known here of what oplog entries mean.
+
+use std::{env, path::Path};
+
+use rdump_testkit::{Proxy, ReplicaSet, binaries, fingerprint::assert_same, reference};
+use rdump_tests::programs;
+use tempfile::TempDir;
+
+use super::{
+    fingerprint,
+    unruly::{self, Unruly},
+};
+
+/// Slow enough for many writes meanwhile.
+const BYTES_PER_SECOND: u64 = 8 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_tools_make_the_same_of_a_dump_that_was_taken_under_an_unruly_workload() {
+    let seeds: u64 = env::var("RDUMP_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
+    let (mongodump, mongorestore) = (binaries::mongodump(), binaries::mongorestore());
+    let (rdump, rrestore) = (
+        programs::path("rdump").await,
+        programs::path("rrestore").await,
+    );
+    for seed in 1..=seeds {
+        let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+        unruly::seed(&source.client(), seed).await;
+        for (dumps, medium) in [
+            (&mongodump, ["--out=", ""]),
+            (&rdump, ["--out=", ""]),
+            (&mongodump, ["--archive=", "--gzip"]),
+            (&rdump, ["--archive=", "--gzip"]),
+        ] {
+            let folder = TempDir::new().unwrap();
+            let place = format!("{}{}", medium[0], folder.path().join("dump").display());
+            let compressed = Some(medium[1]).filter(|flag| !flag.is_empty());
+            let proxy = Proxy::start(source.members()[0].address()).await;
+            proxy.throttle(BYTES_PER_SECOND);
+            let writers = Unruly::start(&source.client(), seed);
+            writers.await_more(500).await;
+            let uri = source.direct_uri_at(&proxy.addr());
+            let flags = ["--uri", &uri, "--oplog", &place];
+            run(dumps, flags.into_iter().chain(compressed)).await;
+            writers.await_more(100).await;
+            writers.stop().await;
+
+            let place = place.replace("--out=", "--dir=");
+            let uri = target.uri();
+            let flags = ["--uri", &uri, "--oplogReplay", &place];
+            let mut made = Vec::new();
+            for restores in [&mongorestore, &rrestore] {
+                clear(&target).await;
+                let said = run(restores, flags.into_iter().chain(compressed)).await;
+                made.push((fingerprint(&target).await, applied(&said)));
+            }
+            assert_same(&made[0].0, &made[1].0);
+            assert_eq!(made[0].1, made[1].1);
+            assert!(made[0].1 > 100, "only {} operations meanwhile", made[0].1);
+        }
+    }
+}
+
+/// How many operations of the oplog a restore says that it has applied.
+fn applied(said: &str) -> u64 {
+    let line = said.lines().find(|line| line.ends_with(" oplog entries"));
+    let number = line.and_then(|line| line.rsplit(' ').nth(2));
+    let number = number.and_then(|number| number.parse().ok());
+    number.unwrap_or_else(|| panic!("no number of oplog entries: {said}"))
+}
+
+/// Runs a tool to its end and gives what it said; panics unless it succeeds.
+async fn run<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a str>) -> String {
+    let program = program.to_owned();
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    let said = tokio::task::spawn_blocking(move || {
+        let output = reference::attempt(&program, &arguments);
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    });
+    let (success, said) = said.await.unwrap();
+    assert!(success, "{said}");
+    said
+}
+
+/// Drops everything that a restore has made.
+async fn clear(target: &ReplicaSet) {
+    let client = target.client();
+    for name in client.list_database_names().await.unwrap() {
+        if !["admin", "config", "local"].contains(&name.as_str()) {
+            client.database(&name).drop().await.unwrap();
+        }
+    }
+}
