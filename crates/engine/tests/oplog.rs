@@ -12,7 +12,9 @@ use rdump::{
 };
 use rdump_format::Namespace;
 use rdump_testkit::{
-    Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset,
+    Deployment, FailPoint, Fingerprint, FingerprintOptions, ReplicaSet, Standalone, Workload,
+    WorkloadOptions, dataset,
+    fingerprint::assert_same,
     wait::{PATIENCE, wait_for},
     workload,
 };
@@ -255,6 +257,48 @@ async fn collections_created_after_the_plan_come_from_the_oplog() {
         .await
         .unwrap();
     assert_eq!(indexes, ["_id_", "a_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_indexes_after_the_plan_comes_from_the_oplog() {
+    // TOOLS-4071, TOOLS-4075, TOOLS-4105.
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let shop = source.client().database("shop");
+    let index = |field: &str| doc! { "key": { field: 1 }, "name": field };
+    let indexes: Vec<_> = ["a", "b", "c", "d", "e"].map(index).into();
+    shop.run_command(doc! { "createIndexes": "orders", "indexes": indexes })
+        .await
+        .unwrap();
+    let folder = TempDir::new().unwrap();
+    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+    for (name, option) in [
+        ("a", doc! { "prepareUnique": true }),
+        ("a", doc! { "unique": true }),
+        ("b", doc! { "prepareUnique": true }),
+        ("b", doc! { "unique": true }),
+        ("b", doc! { "forceNonUnique": true }),
+        ("c", doc! { "prepareUnique": true }),
+        ("c", doc! { "hidden": true }),
+        ("c", doc! { "hidden": false }),
+        ("d", doc! { "hidden": true, "expireAfterSeconds": 3600 }),
+        ("e", doc! { "prepareUnique": true }),
+        ("e", doc! { "prepareUnique": false }),
+    ] {
+        let mut index = doc! { "name": name };
+        index.extend(option);
+        shop.run_command(doc! { "collMod": "orders", "index": index })
+            .await
+            .unwrap();
+    }
+    dump.run(plan)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+
+    let report = restore(&Location::from(folder.path()), &target, replaying()).await;
+    assert_eq!(report.problems, []);
+    let options = FingerprintOptions::new();
+    let before = Fingerprint::of(&source.client(), &options).await;
+    assert_same(&before, &Fingerprint::of(&target.client(), &options).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,7 @@ use crate::document::DocumentBuilder;
 pub(crate) struct CollMod<'a> {
     pub(crate) which: IndexChoice<'a>,
     set: Vec<Element<'a>>,
-    /// What an option that is set rules out.
-    unset: Option<&'static [u8]>,
+    unset: Vec<&'static [u8]>,
 }
 
 /// Why it is not understood.
@@ -37,21 +36,24 @@ impl<'a> CollMod<'a> {
             return Err(CollModFault::Wrong("its `index` is no document"));
         };
         let (mut name, mut key) = (None, None);
-        let (mut set, mut unset) = (Vec::new(), None);
+        let (mut set, mut unset) = (Vec::new(), Vec::new());
         for element in Elements::of(index.bytes)? {
             let element = element?;
             match (element.name, element.value) {
                 (b"name", Value::String(text)) => name = Some(text),
                 (b"keyPattern", Value::Document(pattern)) => key = Some(pattern.bytes),
+                // What an index is not is not in its specification.
+                (b"hidden", Value::Bool(false)) => unset.push(b"hidden".as_slice()),
+                (b"prepareUnique", Value::Bool(false)) => unset.push(b"prepareUnique"),
                 (b"expireAfterSeconds" | b"hidden" | b"prepareUnique", _) => set.push(element),
-                (b"unique", Value::Bool(flag)) => {
-                    unset = flag.then_some(b"forceNonUnique".as_slice()).or(unset);
+                // No index can be both, and this one was prepared for it.
+                (b"unique", Value::Bool(true)) => {
+                    unset.push(b"prepareUnique");
                     set.push(element);
                 }
-                (b"forceNonUnique", Value::Bool(flag)) => {
-                    unset = flag.then_some(b"unique".as_slice()).or(unset);
-                    set.push(element);
-                }
+                // An order, not an option of an index.
+                (b"forceNonUnique", Value::Bool(true)) => unset.push(b"unique"),
+                (b"unique" | b"forceNonUnique", Value::Bool(false)) => {}
                 _ => {
                     return Err(CollModFault::Wrong(
                         "its `index` has an option that is not known, or of a wrong type",
@@ -75,13 +77,13 @@ impl<'a> CollMod<'a> {
     pub(super) fn apply(&self, spec: &RawDocument) -> RawDocumentBuf {
         let mut changed = DocumentBuilder::new();
         let mut left = self.set.clone();
-        left.retain(|set| Some(set.name) != self.unset);
+        left.retain(|set| !self.unset.contains(&set.name));
         for element in Elements::of(spec.as_bytes())
             .into_iter()
             .flatten()
             .flatten()
         {
-            if Some(element.name) == self.unset {
+            if self.unset.contains(&element.name) {
                 continue;
             }
             match left.iter().position(|set| set.name == element.name) {
