@@ -59,4 +59,25 @@ async fn an_oplog_is_captured_and_replayed_and_told_of() {
         .await
         .expect(1)
         .says("Failed: no oplog file to replay");
+    // With an oplog from elsewhere there need not be anything else.
+    let (empty, oplog) = (folder.path().join("empty"), folder.path().join("elsewhere"));
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::write(&oplog, "").unwrap();
+    let (empty, oplog) = (empty.display().to_string(), oplog.display().to_string());
+    let arguments = [
+        "--uri",
+        &uri,
+        "--oplogReplay",
+        "--oplogFile",
+        &oplog,
+        &empty,
+    ];
+    run(rrestore(), arguments)
+        .await
+        .expect(0)
+        .says("applied 0 oplog entries");
+    run(rrestore(), ["--uri", &uri, &empty])
+        .await
+        .expect(1)
+        .says(&format!("Failed: {empty} holds no dump"));
 }

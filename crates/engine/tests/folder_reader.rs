@@ -444,6 +444,26 @@ async fn indexes_of_old_dumps_come_from_system_indexes() {
         reader.contents().entries[0].metadata.is_none()
             && has_notice(&reader, "system.indexes.bson is skipped")
     );
+    // Who asks for this file wants what is in it.
+    let options = FolderReaderOptions::default().db("db").collection("kept");
+    let reader = open(&made, "db/system.indexes.bson", options)
+        .await
+        .unwrap();
+    assert_eq!(names(&reader), ["db.kept"]);
+}
+
+#[tokio::test]
+async fn a_folder_without_a_dump_is_a_dump_of_nothing_only_if_it_may_be() {
+    let made = Made::new();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("holds no dump"), "{error}");
+    let options = FolderReaderOptions::default().may_be_empty(true);
+    assert!(names(&open(&made, "", options.clone()).await.unwrap()).is_empty());
+    // That is most likely a mistake all the same.
+    made.stray("c.bson", b"");
+    let error = refused(&made, "", options).await;
+    assert!(error.to_string().contains("files of one"), "{error}");
 }
 
 #[tokio::test]

@@ -83,6 +83,7 @@ impl RestoreRequest {
         options.rename_to.clone_from(&args.rename.ns_to);
         options.oplog_replay = args.input.oplog_replay;
         options.oplog_file = filled(args.input.oplog_file.as_ref()).map(Into::into);
+        reader.may_be_empty = options.oplog_file.is_some();
         options.oplog_limit = oplog_limit(args)?;
         options.validate_documents = args.input.objcheck;
         options.write_concern = write_concern;

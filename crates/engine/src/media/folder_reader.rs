@@ -46,6 +46,9 @@ pub struct FolderReaderOptions {
     /// If there is a plain and a gzip file for the same collection, take the gzip one. Default: false, which makes
     /// that an error.
     pub gzip: bool,
+    /// A folder without any dump is taken for a dump of nothing, as it is where all that is to be restored is an oplog
+    /// beside it. Default: false, which makes that an error.
+    pub may_be_empty: bool,
 }
 
 impl FolderReaderOptions {
@@ -60,6 +63,13 @@ impl FolderReaderOptions {
     #[must_use]
     pub fn collection(mut self, collection: impl Into<String>) -> Self {
         self.collection = Some(collection.into());
+        self
+    }
+
+    /// Sets whether a folder without any dump is taken for a dump of nothing.
+    #[must_use]
+    pub fn may_be_empty(mut self, yes: bool) -> Self {
+        self.may_be_empty = yes;
         self
     }
 
@@ -98,7 +108,7 @@ impl FolderReader {
     /// Dropping the future stops the reading.
     pub async fn open(location: &Location, options: FolderReaderOptions) -> Result<Self> {
         let place = place::Place::find(location, &options).await?;
-        let survey = survey::Survey::of(&place).await?;
+        let survey = survey::Survey::of(&place, &options).await?;
         let (contents, files) = entries::build(&place, survey, &options).await?;
         Ok(Self {
             store: place.store,

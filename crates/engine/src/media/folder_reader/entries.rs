@@ -125,13 +125,17 @@ fn prefer_gzip(files: &mut Vec<Found>) {
     });
 }
 
-/// The indexes of databases that have them in `system.indexes` and no metadata; its file is no data then or ever.
+/// The indexes of databases that have them in `system.indexes` and no metadata; its file is no data then or ever, but
+/// for one that was asked for by its path.
 async fn take_system_indexes(
     place: &Place,
     metadata: &[Found],
     data: &mut Vec<Found>,
     notices: &mut Vec<String>,
 ) -> LegacyIndexes {
+    if matches!(place.scope, Scope::File { .. }) {
+        return LegacyIndexes::default();
+    }
     let (system, rest) = std::mem::take(data)
         .into_iter()
         .partition::<Vec<_>, _>(|file| file.name.stem == "system.indexes");

@@ -9,6 +9,7 @@ use rdump_format::{
 use rdump_storage::{ObjectInfo, StorageError, Unreadable};
 
 use super::{
+    FolderReaderOptions,
     place::{Place, Scope},
     small_file,
 };
@@ -51,7 +52,7 @@ enum Sort<'a> {
 }
 
 impl Survey {
-    pub(super) async fn of(place: &Place) -> Result<Self> {
+    pub(super) async fn of(place: &Place, options: &FolderReaderOptions) -> Result<Self> {
         let listing = place.store.list().await?;
         let mut objects: BTreeMap<String, u64> = listing
             .objects
@@ -129,12 +130,12 @@ impl Survey {
             }
         }
         survey.notices.extend(skipped);
-        survey.check_not_empty(place)?;
+        survey.check_not_empty(place, options.may_be_empty)?;
         Ok(survey)
     }
 
     /// An empty place is most likely a mistake in the path; an empty dump says that it is one.
-    fn check_not_empty(&mut self, place: &Place) -> Result<()> {
+    fn check_not_empty(&self, place: &Place, may_be_empty: bool) -> Result<()> {
         if !self.files.is_empty() || place.manifest.is_some() || self.prelude.is_some() {
             return Ok(());
         }
@@ -147,11 +148,8 @@ impl Survey {
             return Err(Error::invalid(format!("{shown} holds no folders of databases, but files of one"))
                 .with_hint("this looks like one database's folder: name the database (--db) or give the folder above"));
         }
-        if self
-            .notices
-            .iter()
-            .any(|notice| notice.ends_with(ASK_FOR_FOLDER))
-        {
+        let asks_for_folder = |notice: &String| notice.ends_with(ASK_FOR_FOLDER);
+        if may_be_empty || self.notices.iter().any(asks_for_folder) {
             return Ok(());
         }
         Err(Error::invalid(format!(
