@@ -48,7 +48,12 @@ fn every_seed_with_any_one_byte_changed_passes() {
             .join("../../fuzz/corpus")
             .join(name);
         for input in fs::read_dir(corpus).unwrap() {
-            let seed = fs::read(input.unwrap().path()).unwrap();
+            let input = input.unwrap();
+            // What fuzzing found has been through that.
+            if input.file_name().to_string_lossy().starts_with("found-") {
+                continue;
+            }
+            let seed = fs::read(input.path()).unwrap();
             for at in 0..seed.len().min(512) {
                 for byte in [
                     0x00,
