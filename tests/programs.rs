@@ -4,9 +4,11 @@ use std::{
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     sync::OnceLock,
 };
+
+use rdump_testkit::binaries::cargo;
 
 /// Runs rdump to its end and gives what it said on stderr; panics unless it succeeds.
 pub async fn rdump<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
@@ -59,15 +61,7 @@ fn build() -> PathBuf {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    let mut cargo = Command::new(env!("CARGO"));
-    // Build scripts that look at what cargo tells a package of itself would run again each time, to and fro.
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(&name);
-        }
-    }
-    let status = cargo
+    let status = cargo()
         .args(["build", "--quiet", "--bins", "--profile", profile])
         // Together with our own package dependencies have the features that they were just built with.
         .args([
@@ -80,7 +74,7 @@ fn build() -> PathBuf {
         .arg(folder.parent().expect("a profile has a folder"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .status()
-        .unwrap_or_else(|error| panic!("running {}: {error}", env!("CARGO")));
+        .unwrap_or_else(|error| panic!("running cargo: {error}"));
     assert!(status.success(), "rdump and rrestore could not be built");
     folder.to_owned()
 }

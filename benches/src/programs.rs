@@ -2,13 +2,12 @@
 
 use std::{
     env,
-    ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
-use rdump_testkit::binaries::find_tool;
+use rdump_testkit::binaries::{cargo, find_tool};
 use serde::Deserialize;
 
 /// Our two programs.
@@ -40,8 +39,7 @@ struct BuiltTarget {
 impl Programs {
     /// Builds both for release, with the cargo that runs us, and finds them where it put them.
     pub(crate) fn build() -> Result<Self> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let output = Command::new(&cargo)
+        let output = cargo()
             .args(["build", "--release", "--quiet"])
             // Together with our own package dependencies have the features that they were just built with.
             .args(["--package", "rdump-cli", "--package", "rdump-benches"])
@@ -50,7 +48,7 @@ impl Programs {
             .current_dir(workspace())
             .stderr(Stdio::inherit())
             .output()
-            .with_context(|| format!("could not start {}", cargo.display()))?;
+            .context("could not start cargo")?;
         if !output.status.success() {
             bail!("rdump and rrestore could not be built");
         }

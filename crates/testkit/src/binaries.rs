@@ -8,7 +8,9 @@ mod fetch;
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
 
@@ -32,6 +34,21 @@ pub struct Server {
 #[error("{message}")]
 pub struct Missing {
     message: String,
+}
+
+/// Cargo, to build something of this workspace from within a program that cargo runs.
+///
+/// Without what cargo tells a program of its own package: build scripts that look at that would run again each time, to
+/// and fro, and everything after them would be built anew.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }
 
 /// Path of `mongod`: `RDUMP_MONGOD`, then `PATH`, then the cache folder, fetched if need be.
