@@ -83,17 +83,20 @@ impl Servers {
                 .start()
         };
         let (source, target) = tokio::join!(server(), server());
-        let started = Instant::now();
-        for collection in COLLECTIONS.iter().filter(|_| is_read) {
-            seed(&source, collection, scale).await;
+        let mut data = Data::default();
+        if is_read {
+            let started = Instant::now();
+            for collection in &COLLECTIONS {
+                seed(&source, collection, scale).await;
+            }
+            data = Data::of(&source).await?;
+            screen::note(format!(
+                "seeded {} documents, {}, in {}",
+                count(data.documents),
+                megabytes(data.bytes),
+                seconds(started.elapsed())
+            ));
         }
-        let data = Data::of(&source).await?;
-        screen::note(format!(
-            "seeded {} documents, {}, in {}",
-            count(data.documents),
-            megabytes(data.bytes),
-            seconds(started.elapsed())
-        ));
         Ok(Self {
             source,
             target,

@@ -76,13 +76,19 @@ fn setting(report: &Report) -> String {
         ),
         None => (String::new(), "our side alone".to_owned()),
     };
+    let data = match report.data.documents {
+        0 => String::new(),
+        documents => format!(
+            "{} documents, {}; ",
+            count(documents),
+            megabytes(report.data.bytes)
+        ),
+    };
     format!(
-        "{}: {} documents, {}; {how}.\n\
+        "{}: {data}{how}.\n\
          rdump {}{against}, mongod {}, rustc {}.\n\
          {}, {} cores, {} of memory, Linux {}, {}.",
         report.date,
-        count(report.data.documents),
-        megabytes(report.data.bytes),
         versions.rdump,
         versions.mongod,
         versions.rustc,
