@@ -2,13 +2,13 @@
 
 use std::{io::Cursor, path::Path, sync::Arc};
 
-use bson::{Document, RawDocumentBuf, Timestamp, doc};
+use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use rdump::{
     ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Counters, Dump, DumpOptions,
-    DumpReport, Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode, ReadPreference,
-    RecordingObserver, Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter,
-    verify_folder,
+    DumpReport, DumpedNamespace, Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode,
+    ReadPreference, RecordingObserver, Restore, RestoreOptions, RestoreReport, Source,
+    media::DumpWriter, verify_folder,
 };
 use rdump_format::Namespace;
 use rdump_testkit::{
@@ -571,7 +571,7 @@ async fn a_dump_that_waits_for_the_oplog_can_be_cancelled_and_a_failed_read_of_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dump_from_a_secondary_waits_until_it_has_what_the_oplog_starts_with() {
+async fn a_dump_from_a_secondary_comes_back_as_it_was_at_one_moment() {
     let source = ReplicaSet::builder().members(3).start().await;
     let target = ReplicaSet::start().await;
     dataset::orders(2_000).seed(&source.client()).await;
@@ -582,6 +582,85 @@ async fn a_dump_from_a_secondary_waits_until_it_has_what_the_oplog_starts_with()
     let (_, state) = dump_under_load(&source, folder_writer(folder.path()), options).await;
     restore(&Location::from(folder.path()), &target, replaying()).await;
     workload::assert_holds(&state, &target.client(), str::to_owned).await;
+}
+
+/// Keeps all but the primary where they are.
+async fn hold_up_secondaries(of: &ReplicaSet) -> Vec<FailPoint> {
+    let primary = of.await_primary().await;
+    let hold_up = doc! { "configureFailPoint": "stopReplProducer", "mode": "alwaysOn" };
+    let secondaries = (0..of.members().len()).filter(|member| *member != primary);
+    let held_up = secondaries.map(|member| FailPoint::enable_on(of, member, hold_up.clone()));
+    futures::future::join_all(held_up).await
+}
+
+/// Writes a document, and waits until it is as safe as `w` says.
+async fn insert(into: &ReplicaSet, id: i32, w: impl Into<Bson>) {
+    let concern = doc! { "w": w };
+    let insert = doc! { "insert": "c", "documents": [{ "_id": id }], "writeConcern": concern };
+    let shop = into.client().database("shop");
+    shop.run_command(insert).await.unwrap();
+}
+
+/// Whether some member has a read under way that waits for what it does not have yet.
+async fn has_a_waiting_read(set: &ReplicaSet) -> bool {
+    let waiting = doc! {
+        "currentOp": 1, "appName": "rdump", "command.readConcern.afterClusterTime": { "$exists": true },
+    };
+    for member in 0..set.members().len() {
+        let admin = set.direct_client(member).database("admin");
+        let reply = admin.run_command(waiting.clone()).await.unwrap();
+        if !reply.get_array("inprog").unwrap().is_empty() {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_that_is_behind_is_waited_for_where_the_oplog_starts_and_where_it_ends() {
+    let source = ReplicaSet::builder().members(3).start().await;
+    insert(&source, 1, 3).await;
+    let connect = ConnectOptions::default().uri(source.root_uri());
+    let connected = Source::connect(&connect).await.unwrap();
+    let reads = ReadPreference::new(ReadMode::Secondary);
+    for (is_behind_at_start, id) in [(true, 2), (false, 3)] {
+        let folder = TempDir::new().unwrap();
+        let counters = Arc::new(Counters::default());
+        let dump = Dump::new(&connected, folder_writer(folder.path()))
+            .options(with_oplog().read_preference(reads.clone()))
+            .counters(Arc::clone(&counters));
+        let (held_up, plan) = if is_behind_at_start {
+            let held_up = hold_up_secondaries(&source).await;
+            insert(&source, id, 1).await;
+            (held_up, dump.plan().await.unwrap())
+        } else {
+            let plan = dump.plan().await.unwrap();
+            let held_up = hold_up_secondaries(&source).await;
+            insert(&source, id, 1).await;
+            (held_up, plan)
+        };
+        let collections = plan.namespaces().count() as u64;
+        let release = async {
+            wait_for("the dump to wait for a secondary", PATIENCE, async || {
+                let waits = match is_behind_at_start {
+                    true => has_a_waiting_read(&source).await,
+                    false => counters.namespaces_finished.value() == collections,
+                };
+                waits.then_some(())
+            })
+            .await;
+            for held_up in held_up {
+                held_up.disable().await;
+            }
+        };
+        let (report, ()) = futures::join!(dump.run(plan), release);
+        let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+        // What was there before the oplog starts is in the documents; what came after that, in the oplog.
+        let of_shop = |dumped: &&DumpedNamespace| dumped.namespace.to_string() == "shop.c";
+        assert_eq!(report.namespaces.iter().find(of_shop).unwrap().documents, 2);
+        let entries = report.oplog.unwrap().entries;
+        assert!(is_behind_at_start || entries >= 2, "{entries}");
+    }
 }
 
 #[tokio::test]

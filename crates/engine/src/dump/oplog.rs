@@ -207,7 +207,7 @@ impl Tail {
     ///
     /// Each look begins with the entry that the one before ended with: it is still there if nothing was missed.
     pub(super) async fn run(mut self, batches: &mpsc::Sender<Batch>) -> Result<()> {
-        let mut moved = Instant::now();
+        let mut standstill = Standstill::since(Instant::now());
         loop {
             let end = *self.end.borrow_and_update();
             let before = self.last;
@@ -220,10 +220,8 @@ impl Tail {
             if last != before {
                 self.retries.progressed();
             }
-            // Until the dump waits for it, an oplog in which nothing is written stands still rightly.
-            if last != before || end.is_none() {
-                moved = Instant::now();
-            }
+            let (has_moved, end_is_known) = (last != before, end.is_some());
+            let is_too_long = standstill.is_too_long(has_moved, end_is_known, Instant::now());
             match read {
                 Ok(()) => {}
                 Err(ReadError::Fatal(error)) => return Err(error),
@@ -240,7 +238,7 @@ impl Tail {
                 return Ok(());
             }
             if let Some(end) = end
-                && moved.elapsed() > LONGEST_STANDSTILL
+                && is_too_long
             {
                 return Err(Error::new(
                     ErrorKind::Unavailable,
@@ -254,6 +252,28 @@ impl Tail {
             // Who dropped the sender wants nothing any more, and will drop this too.
             let _ = tokio::time::timeout(PAUSE, self.end.changed()).await;
         }
+    }
+}
+
+/// Since when nothing came of the oplog that the dump waits for.
+#[derive(Debug)]
+struct Standstill {
+    since: Instant,
+}
+
+impl Standstill {
+    fn since(since: Instant) -> Self {
+        Self { since }
+    }
+
+    /// Takes note of a look at the oplog; whether it stands still for longer than it may.
+    ///
+    /// Until it is known where the oplog has to end, one in which nobody writes stands still rightly.
+    fn is_too_long(&mut self, has_moved: bool, end_is_known: bool, now: Instant) -> bool {
+        if has_moved || !end_is_known {
+            self.since = now;
+        }
+        now.duration_since(self.since) > LONGEST_STANDSTILL
     }
 }
 
@@ -369,6 +389,19 @@ mod tests {
         assert_eq!(reply(None), moments(5, 5));
         let empty = doc! { "cursor": { "firstBatch": [] }, "operationTime": at(7) };
         assert_eq!(Moments::of(&empty), None);
+    }
+
+    #[test]
+    fn a_standstill_counts_from_when_the_dump_waits_for_the_oplog() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut standstill = Standstill::since(start);
+        // A day in which nobody writes.
+        assert!(!standstill.is_too_long(false, false, after(86_400)));
+        assert!(!standstill.is_too_long(false, true, after(86_520)));
+        assert!(!standstill.is_too_long(true, true, after(86_530)));
+        assert!(!standstill.is_too_long(false, true, after(86_650)));
+        assert!(standstill.is_too_long(false, true, after(86_651)));
     }
 
     #[test]
