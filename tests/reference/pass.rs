@@ -109,16 +109,7 @@ impl Pass {
         if let Some(db) = &self.db {
             command.args(["--db", db]);
         }
-        match self.cell.medium {
-            Medium::Folder | Medium::FolderGzip => command.arg("--out").arg(path),
-            Medium::Archive | Medium::ArchiveGzip => {
-                command.arg(format!("--archive={}", path.display()))
-            }
-            Medium::Pipe => command.arg("--archive"),
-        };
-        if self.cell.medium.is_gzip() {
-            command.arg("--gzip");
-        }
+        self.add_place(&mut command, "--out", path);
         command
     }
 
@@ -131,11 +122,19 @@ impl Pass {
         if let Some(db) = &self.db {
             command.args(["--db", db]);
         }
+        match &self.db {
+            Some(db) if self.cell.medium.is_folder() => {
+                self.add_place(&mut command, "--dir", &path.join(db));
+            }
+            _ => self.add_place(&mut command, "--dir", path),
+        }
+        command
+    }
+
+    /// Says where the dump is, `folder_flag` being that of a folder, and how it is compressed.
+    fn add_place(&self, command: &mut Command, folder_flag: &str, path: &Path) {
         match self.cell.medium {
-            Medium::Folder | Medium::FolderGzip => match &self.db {
-                Some(db) => command.arg("--dir").arg(path.join(db)),
-                None => command.arg("--dir").arg(path),
-            },
+            Medium::Folder | Medium::FolderGzip => command.arg(folder_flag).arg(path),
             Medium::Archive | Medium::ArchiveGzip => {
                 command.arg(format!("--archive={}", path.display()))
             }
@@ -144,7 +143,6 @@ impl Pass {
         if self.cell.medium.is_gzip() {
             command.arg("--gzip");
         }
-        command
     }
 
     fn assert_success(&self, what: &str, output: &Output) {
