@@ -69,10 +69,10 @@ fn setting(report: &Report) -> String {
     let (against, how) = match &versions.mongodump {
         Some(version) => (
             format!(" against mongodump and mongorestore {version}"),
-            format!(
-                "medians of {} runs in turn after one to warm up",
-                report.runs
-            ),
+            match report.runs {
+                1 => "one run after one to warm up".to_owned(),
+                runs => format!("medians of {runs} runs in turn after one to warm up"),
+            },
         ),
         None => (String::new(), "our side alone".to_owned()),
     };
