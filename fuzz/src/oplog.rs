@@ -2,13 +2,14 @@
 //!
 //! Nothing here may panic, whatever the input; an assertion is a property that must hold for all of them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use rdump_format::documents;
 use rdump_format::element::Elements;
 use rdump_oplog::{
-    BatchOptions, Batcher, Dispatch, Entry, IndexCatalog, OpTime, Replay, ReplayOptions,
-    ReplayTarget, Step, check_captured,
+    BatchOptions, Batcher, Dispatch, Disposition, Entry, IndexCatalog, OpTime, Replay,
+    ReplayOptions, ReplayTarget, Step, check_captured,
 };
 
 /// An oplog: entries one after another, replayed to servers of several versions.
@@ -33,15 +34,28 @@ fn replay(input: &[u8], mut replay: Replay) {
     let options = BatchOptions::default().lanes(lanes).command_bytes(200);
     let mut batcher = Batcher::new(options);
     let (mut steps, mut dispatches, mut operations) = (Vec::new(), Vec::new(), 0);
+    let mut kept: BTreeMap<_, Vec<&[u8]>> = BTreeMap::new();
     for entry in documents(input).map_while(Result::ok) {
         let _ = check_captured(entry);
-        let outcome = replay.push(entry, &mut steps);
-        let buffered = replay.buffered_bytes();
-        assert!(
-            buffered <= input.len() as u64,
-            "{buffered} bytes are kept of {}",
-            input.len()
-        );
+        let mut outcome = Ok(());
+        match replay.push(entry, &mut steps) {
+            Ok(Disposition::Done) => {}
+            Ok(Disposition::Keep(key)) => kept.entry(key).or_default().push(entry),
+            Ok(Disposition::Commit(key)) => {
+                for entry in kept
+                    .remove(&key)
+                    .expect("was kept")
+                    .into_iter()
+                    .chain([entry])
+                {
+                    if outcome.is_ok() {
+                        outcome = replay.push_committed(entry, &mut steps);
+                    }
+                }
+            }
+            Ok(Disposition::Abort(key)) => drop(kept.remove(&key).expect("was kept")),
+            Err(error) => outcome = Err(error),
+        }
         for step in steps.drain(..) {
             match step {
                 Step::Apply(operation) => {
@@ -79,7 +93,13 @@ fn replay(input: &[u8], mut replay: Replay) {
         }
     }
     assert_eq!(packed, operations, "every operation is packed once");
-    for (_, collection) in replay.finish().catalog.into_collections() {
+    let replayed = replay.finish();
+    assert_eq!(
+        kept.len(),
+        replayed.unfinished.len(),
+        "what is not decided is kept"
+    );
+    for (_, collection) in replayed.catalog.into_collections() {
         for spec in &collection.specs {
             assert!(spec.get_str("name").is_ok());
         }

@@ -25,6 +25,7 @@ mod replay;
 mod run;
 mod selection;
 mod top_level;
+mod undecided;
 mod zero_timestamps;
 
 pub use options::RestoreOptions;

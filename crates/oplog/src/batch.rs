@@ -100,7 +100,7 @@ pub enum Dispatch {
 /// # let mut replay = Replay::new(ReplayTarget::new([6, 0, 5]), ReplayOptions::default(), IndexCatalog::new());
 /// # let mut steps = Vec::new();
 /// # let entry = bson::rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": 1 } };
-/// # replay.push(entry.as_bytes(), &mut steps)?;
+/// # let _ = replay.push(entry.as_bytes(), &mut steps)?;
 /// let mut batcher = Batcher::new(BatchOptions::default());
 /// let mut dispatches = Vec::new();
 /// for step in steps {

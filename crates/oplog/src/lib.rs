@@ -71,6 +71,7 @@ pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};
 pub use optime::{OpTime, OpTimeError, OpTimeLimit};
 pub use replay::{
-    Notice, Operation, Rename, Replay, ReplayError, ReplayOptions, ReplayTarget, Replayed, Step,
+    Disposition, Notice, Operation, Rename, Replay, ReplayError, ReplayOptions, ReplayTarget,
+    Replayed, Step,
 };
-pub use transaction::UnfinishedTransaction;
+pub use transaction::{TransactionKey, UnfinishedTransaction};

@@ -16,7 +16,9 @@ use crate::document::DocumentBuilder;
 use crate::entry::EntryError;
 use crate::index_catalog::{DefaultCollation, IndexCatalog};
 use crate::lane;
-use crate::transaction::{self, Part, TransactionId, Transactions, UnfinishedTransaction};
+use crate::transaction::{
+    self, Part, TransactionId, TransactionKey, Transactions, UnfinishedTransaction,
+};
 use crate::{Entry, OpTime, OpTimeLimit, filter};
 
 /// How deep `applyOps` may be nested. Servers refuse what is deeper, and write two at most.
@@ -74,14 +76,15 @@ impl ReplayOptions {
 /// # Examples
 ///
 /// ```
-/// use rdump_oplog::{IndexCatalog, Replay, ReplayOptions, ReplayTarget, Step};
+/// use rdump_oplog::{Disposition, IndexCatalog, Replay, ReplayOptions, ReplayTarget, Step};
 ///
 /// let target = ReplayTarget::new([6, 0, 5]);
 /// let mut replay = Replay::new(target, ReplayOptions::default(), IndexCatalog::new());
 /// let entry = bson::rawdoc! { "op": "i", "ns": "shop.orders", "o": { "_id": 1 }, "wall": 7 };
 /// let mut steps = Vec::new();
-/// replay.push(entry.as_bytes(), &mut steps)?;
+/// let disposition = replay.push(entry.as_bytes(), &mut steps)?;
 ///
+/// assert_eq!(disposition, Disposition::Done);
 /// let [Step::Apply(operation)] = steps.as_slice() else {
 ///     panic!("{steps:?}");
 /// };
@@ -116,7 +119,8 @@ impl Replay {
         }
     }
 
-    /// Takes the next entry and appends to `steps`, in order, what has to be done about it.
+    /// Takes the next entry and appends to `steps`, in order, what has to be done about it; what is left to
+    /// do then with the entry itself is the disposition.
     ///
     /// After the limit was reached nothing is done about any entry.
     ///
@@ -124,18 +128,45 @@ impl Replay {
     ///
     /// [`ReplayError`] when it cannot be read or replayed. What came before that in the same entry is in
     /// `steps`; nothing after it can be replayed.
-    pub fn push(&mut self, entry: &[u8], steps: &mut Vec<Step>) -> Result<(), ReplayError> {
-        self.take(&Entry::parse(entry)?, 0, steps)
+    pub fn push(
+        &mut self,
+        entry: &[u8],
+        steps: &mut Vec<Step>,
+    ) -> Result<Disposition, ReplayError> {
+        let entry = Entry::parse(entry)?;
+        if self.is_passed_over(&entry) {
+            return Ok(Disposition::Done);
+        }
+        match transaction::part(&entry)? {
+            Some((id, part)) => self.transaction(id, part, &entry, steps),
+            None => {
+                self.apply(&entry, 0, steps)?;
+                Ok(Disposition::Done)
+            }
+        }
+    }
+
+    /// Appends to `steps` what has to be done about an entry of a transaction that is committed: see
+    /// [`Disposition::Commit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_committed(
+        &mut self,
+        entry: &[u8],
+        steps: &mut Vec<Step>,
+    ) -> Result<(), ReplayError> {
+        let entry = Entry::parse(entry)?;
+        match transaction::part(&entry)? {
+            Some((_, Part::Operations | Part::Last)) => self.inner(&entry, 0, steps),
+            Some((_, Part::Commit | Part::Abort)) | None => Ok(()),
+        }
     }
 
     /// Whether there was something at or after the limit, so that no further entry has to be read.
     pub fn limit_reached(&self) -> bool {
         self.limit_reached
-    }
-
-    /// How much is kept in memory of transactions that are not decided yet, in bytes.
-    pub fn buffered_bytes(&self) -> u64 {
-        self.transactions.buffered_bytes()
     }
 
     /// How many operations were replayed so far, counted as mongorestore counts: commands that only
@@ -160,24 +191,13 @@ impl Replay {
         }
     }
 
-    /// `depth` is the number of `applyOps` around it.
-    fn take(
-        &mut self,
-        entry: &Entry<'_>,
-        depth: usize,
-        steps: &mut Vec<Step>,
-    ) -> Result<(), ReplayError> {
+    /// Whether nothing is to be done about it; takes note of the limit.
+    fn is_passed_over(&mut self, entry: &Entry<'_>) -> bool {
         if self.limit_reached || filter::is_skipped(entry) {
-            return Ok(());
+            return true;
         }
-        if !self.options.limit.allows(entry.at()) {
-            self.limit_reached = true;
-            return Ok(());
-        }
-        match transaction::part(entry)? {
-            Some((id, part)) => self.transaction(id, part, entry, depth, steps),
-            None => self.apply(entry, depth, steps),
-        }
+        self.limit_reached = !self.options.limit.allows(entry.at());
+        self.limit_reached
     }
 
     fn transaction(
@@ -185,36 +205,32 @@ impl Replay {
         id: TransactionId<'_>,
         part: Part,
         entry: &Entry<'_>,
-        depth: usize,
         steps: &mut Vec<Step>,
-    ) -> Result<(), ReplayError> {
+    ) -> Result<Disposition, ReplayError> {
+        let start_missing = Step::Notice(Notice::TransactionStartMissing {
+            at: entry.at(),
+            number: id.number,
+        });
         if part == Part::Operations {
-            if !self.transactions.keep(id, entry) {
-                steps.push(Step::Notice(Notice::TransactionStartMissing {
-                    at: entry.at(),
-                    number: id.number,
-                }));
+            let (key, is_whole) = self.transactions.keep(id, entry);
+            if !is_whole {
+                steps.push(start_missing);
             }
-            return Ok(());
+            return Ok(Disposition::Keep(key));
         }
-        let kept = self.transactions.take(id);
-        if part == Part::Abort {
-            return Ok(());
+        match self.transactions.take(id) {
+            Some(key) if part == Part::Abort => return Ok(Disposition::Abort(key)),
+            Some(key) => return Ok(Disposition::Commit(key)),
+            None if part == Part::Abort => return Ok(Disposition::Done),
+            None => {}
         }
-        let is_whole = kept.is_some() || (part == Part::Last && transaction::is_first(entry));
-        if !is_whole {
-            steps.push(Step::Notice(Notice::TransactionStartMissing {
-                at: entry.at(),
-                number: id.number,
-            }));
-        }
-        for entry in kept.into_iter().flatten() {
-            self.inner(&Entry::parse(&entry)?, depth, steps)?;
+        if part == Part::Commit || !transaction::is_first(entry) {
+            steps.push(start_missing);
         }
         if part == Part::Last {
-            self.inner(entry, depth, steps)?;
+            self.inner(entry, 0, steps)?;
         }
-        Ok(())
+        Ok(Disposition::Done)
     }
 
     /// Takes every operation inside of an `applyOps`.
@@ -228,11 +244,15 @@ impl Replay {
             return Err(ReplayError::TooDeep { at: entry.at() });
         }
         for operation in entry.inner(entry.command()?)? {
-            self.take(&operation?, depth.saturating_add(1), steps)?;
+            let operation = operation?;
+            if !self.is_passed_over(&operation) {
+                self.apply(&operation, depth.saturating_add(1), steps)?;
+            }
         }
         Ok(())
     }
 
+    /// `depth` is the number of `applyOps` around it.
     fn apply(
         &mut self,
         entry: &Entry<'_>,
@@ -288,6 +308,25 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+/// What is left to do with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever replays an oplog has to do all of it"
+)]
+#[must_use]
+pub enum Disposition {
+    /// Nothing.
+    Done,
+    /// Keep it, after what is kept of this transaction already, until the transaction is decided.
+    Keep(TransactionKey),
+    /// Give what is kept of this transaction, and after that the entry itself, to
+    /// [`Replay::push_committed`], before the next entry; then forget the transaction.
+    Commit(TransactionKey),
+    /// Forget the transaction.
+    Abort(TransactionKey),
 }
 
 /// What has to be done next.

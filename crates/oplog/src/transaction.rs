@@ -5,9 +5,8 @@
 //! is committed or aborted by an entry of its own, later. Between its entries there are those of other
 //! transactions, and writes.
 //!
-//! Entries are kept in memory, as they are in the oplog, from the first to the commit: as much as the
-//! source has of open transactions at one moment, where MongoDB ends one after a minute unless told
-//! otherwise. [`Replay::buffered_bytes`](crate::Replay::buffered_bytes) says how much that is.
+//! Entries have to be kept from the first to the commit, as much as the source has of open transactions
+//! at one moment. That can be more than memory holds, so they are kept by whoever reads the oplog.
 
 #[cfg(test)]
 mod tests;
@@ -66,44 +65,52 @@ pub(crate) struct TransactionId<'a> {
     pub(crate) number: i64,
 }
 
+/// Names a transaction of which entries have to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionKey(u64);
+
 /// The transactions that are neither committed nor aborted yet.
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
     open: HashMap<(Vec<u8>, i64), Open>,
-    buffered_bytes: u64,
+    /// How many there have been.
+    count: u64,
 }
 
 #[derive(Debug)]
 struct Open {
+    key: TransactionKey,
     started: OpTime,
-    entries: Vec<Vec<u8>>,
 }
 
 impl Transactions {
-    /// Keeps an entry until the transaction is decided; whether the transaction was known or starts
-    /// with it.
-    pub(crate) fn keep(&mut self, id: TransactionId<'_>, entry: &Entry<'_>) -> bool {
-        let key = (id.session.to_vec(), id.number);
-        let is_whole = self.open.contains_key(&key) || is_first(entry);
-        let open = self.open.entry(key).or_insert_with(|| Open {
-            started: entry.at(),
-            entries: Vec::new(),
-        });
-        let bytes = entry.as_bytes();
-        open.entries.push(bytes.to_vec());
-        self.buffered_bytes = self.buffered_bytes.saturating_add(bytes.len() as u64);
-        is_whole
+    /// Takes note of an entry that has to be kept until its transaction is decided; also says whether the
+    /// transaction was known or starts with it.
+    pub(crate) fn keep(
+        &mut self,
+        id: TransactionId<'_>,
+        entry: &Entry<'_>,
+    ) -> (TransactionKey, bool) {
+        let count = &mut self.count;
+        let mut is_whole = true;
+        let open = self
+            .open
+            .entry((id.session.to_vec(), id.number))
+            .or_insert_with(|| {
+                is_whole = is_first(entry);
+                *count = count.saturating_add(1);
+                Open {
+                    key: TransactionKey(*count),
+                    started: entry.at(),
+                }
+            });
+        (open.key, is_whole)
     }
 
-    /// Forgets a transaction and gives the entries kept of it.
-    pub(crate) fn take(&mut self, id: TransactionId<'_>) -> Option<Vec<Vec<u8>>> {
+    /// Forgets a transaction that is decided; `None` if nothing was kept of it.
+    pub(crate) fn take(&mut self, id: TransactionId<'_>) -> Option<TransactionKey> {
         let open = self.open.remove(&(id.session.to_vec(), id.number))?;
-        self.buffered_bytes = self.buffered_bytes.saturating_sub(bytes_of(&open));
-        Some(open.entries)
-    }
-
-    pub(crate) fn buffered_bytes(&self) -> u64 {
-        self.buffered_bytes
+        Some(open.key)
     }
 
     /// What is still open, the oldest first.
@@ -114,7 +121,6 @@ impl Transactions {
             .map(|((_, number), open)| UnfinishedTransaction {
                 started: open.started,
                 number,
-                buffered_bytes: bytes_of(&open),
             })
             .collect();
         unfinished.sort_by_key(|transaction| (transaction.started, transaction.number));
@@ -129,10 +135,6 @@ pub(crate) fn is_first(entry: &Entry<'_>) -> bool {
         .is_none_or(|previous| previous == OpTime::default())
 }
 
-fn bytes_of(open: &Open) -> u64 {
-    open.entries.iter().map(|entry| entry.len() as u64).sum()
-}
-
 /// A transaction that was not decided before the end of the oplog or the limit, so that nothing of it was
 /// replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +144,4 @@ pub struct UnfinishedTransaction {
     pub started: OpTime,
     /// Its number in its session.
     pub number: i64,
-    /// How long its entries are together, in bytes.
-    pub buffered_bytes: u64,
 }

@@ -3,6 +3,7 @@
 //! Large transactions are made small by `maxNumberOfTransactionOperationsInSingleOplogEntry`, but for the one in
 //! `large-transaction`, of 20 MiB, which holds little and is compressed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -11,8 +12,8 @@ use std::path::PathBuf;
 use bson::RawDocument;
 use rdump_format::{Codec, decompress, documents, ext_json, validate};
 use rdump_oplog::{
-    BatchOptions, Batcher, Dispatch, IndexCatalog, Replay, ReplayOptions, ReplayTarget, Step,
-    check_captured,
+    BatchOptions, Batcher, Dispatch, Disposition, IndexCatalog, Replay, ReplayOptions,
+    ReplayTarget, Step, check_captured,
 };
 
 const CAPTURED: [&str; 9] = [
@@ -59,13 +60,23 @@ fn replayed(name: &str) -> String {
     let target = ReplayTarget::new([6, 0, 5]);
     let mut replay = Replay::new(target, ReplayOptions::default(), IndexCatalog::new());
     let mut batcher = Batcher::new(BatchOptions::default().lanes(NonZeroUsize::MIN));
+    let mut kept: BTreeMap<_, Vec<&[u8]>> = BTreeMap::new();
     let (mut out, mut steps, mut dispatches) = (String::new(), Vec::new(), Vec::new());
     for entry in documents(&oplog) {
         let entry = entry.unwrap();
         if let Err(error) = check_captured(entry) {
             writeln!(out, "dump: {error}").unwrap();
         }
-        replay.push(entry, &mut steps).unwrap();
+        match replay.push(entry, &mut steps).unwrap() {
+            Disposition::Done => {}
+            Disposition::Keep(key) => kept.entry(key).or_default().push(entry),
+            Disposition::Commit(key) => {
+                for entry in kept.remove(&key).unwrap().into_iter().chain([entry]) {
+                    replay.push_committed(entry, &mut steps).unwrap();
+                }
+            }
+            Disposition::Abort(key) => drop(kept.remove(&key).unwrap()),
+        }
         for step in steps.drain(..) {
             match step {
                 Step::Apply(operation) => {
@@ -128,6 +139,7 @@ fn damaged_entries_are_replayed_or_refused() {
                 let mut replay = Replay::new(target, ReplayOptions::default(), IndexCatalog::new());
                 let _ = replay.push(&damaged, &mut Vec::new());
                 let _ = replay.push(&entry[..at], &mut Vec::new());
+                let _ = replay.push_committed(&damaged, &mut Vec::new());
                 let _ = check_captured(&damaged);
             }
         }

@@ -12,8 +12,8 @@ use futures::{StreamExt, stream::BoxStream};
 use mongodb::error::Error as DriverError;
 use rdump_format::Namespace;
 use rdump_oplog::{
-    Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Entry, IndexCatalog, OpTime, Replay,
-    ReplayOptions, ReplayTarget, Replayed, Step,
+    Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Disposition, Entry, IndexCatalog,
+    OpTime, Replay, ReplayError, ReplayOptions, ReplayTarget, Replayed, Step,
 };
 use serde::Serialize;
 use tokio::{
@@ -21,7 +21,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{insert_reply, run::Shared};
+use super::{insert_reply, run::Shared, undecided::Undecided};
 use crate::{
     Error, ErrorKind, Event, Result,
     command::{self, code},
@@ -67,6 +67,8 @@ pub(super) async fn replay(
     let mut replaying = Replaying {
         shared,
         replay,
+        undecided: Undecided::new(),
+        steps: Vec::new(),
         batcher: Batcher::new(batches),
         lanes: Lanes::start(shared, batches.lanes.get()),
     };
@@ -102,6 +104,9 @@ pub(super) async fn replay(
 struct Replaying<'a> {
     shared: &'a Arc<Shared>,
     replay: Replay,
+    undecided: Undecided,
+    /// What has to be done about the entry at hand.
+    steps: Vec<Step>,
     batcher: Batcher,
     lanes: Lanes,
 }
@@ -109,25 +114,12 @@ struct Replaying<'a> {
 impl Replaying<'_> {
     /// Takes every entry up to the limit.
     async fn take_all(&mut self, documents: &mut BoxStream<'_, Result<Documents>>) -> Result<()> {
-        let (mut steps, mut dispatches) = (Vec::new(), Vec::new());
         let (mut entries, mut bytes) = (0, 0);
         while let Some(run) = documents.next().await {
             let run = run?;
             for entry in rdump_format::documents(&run.body) {
                 let entry = entry.map_err(|error| unsound().caused_by(error))?;
-                let pushed = self.replay.push(entry, &mut steps);
-                for step in steps.drain(..) {
-                    match step {
-                        Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
-                        Step::Notice(notice) => {
-                            let oplog = Namespace::oplog();
-                            self.shared.cx.notice(Some(&oplog), notice.to_string());
-                        }
-                        _ => return Err(Error::internal("a step of the replay is not known")),
-                    }
-                }
-                self.lanes.send(&mut dispatches).await?;
-                pushed.map_err(|error| unsound().caused_by(error))?;
+                self.take(entry).await?;
                 if self.replay.limit_reached() {
                     return Ok(());
                 }
@@ -141,6 +133,43 @@ impl Replaying<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Takes one entry.
+    async fn take(&mut self, entry: &[u8]) -> Result<()> {
+        let pushed = self.replay.push(entry, &mut self.steps);
+        match self.advance(pushed).await? {
+            Disposition::Done => {}
+            Disposition::Keep(transaction) => self.undecided.keep(transaction, entry)?,
+            Disposition::Abort(transaction) => drop(self.undecided.take(transaction)),
+            Disposition::Commit(transaction) => {
+                for kept in self.undecided.take(transaction) {
+                    let kept = self.undecided.read(&kept)?;
+                    let pushed = self.replay.push_committed(&kept, &mut self.steps);
+                    self.advance(pushed).await?;
+                }
+                let pushed = self.replay.push_committed(entry, &mut self.steps);
+                self.advance(pushed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what has to be done, then says what became of taking the entry.
+    async fn advance<T>(&mut self, pushed: std::result::Result<T, ReplayError>) -> Result<T> {
+        let mut dispatches = Vec::new();
+        for step in self.steps.drain(..) {
+            match step {
+                Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
+                Step::Notice(notice) => {
+                    let oplog = Namespace::oplog();
+                    self.shared.cx.notice(Some(&oplog), notice.to_string());
+                }
+                _ => return Err(Error::internal("a step of the replay is not known")),
+            }
+        }
+        self.lanes.send(&mut dispatches).await?;
+        pushed.map_err(|error| unsound().caused_by(error))
     }
 
     /// Sends what is left, and waits until everything is applied.

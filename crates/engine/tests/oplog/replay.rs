@@ -276,6 +276,63 @@ async fn entries_of_16_mib_and_16_kib_are_replayed() {
     assert_eq!(numbers(&target).await.len(), 5);
 }
 
+/// A part of a transaction, with one insert.
+fn transaction(ordinal: u32, number: i64, mark: Option<&str>, document: Document) -> Document {
+    let insert = doc! { "op": "i", "ns": "shop.orders", "o": document };
+    let mut object = doc! { "applyOps": [insert] };
+    object.extend(mark.map(|mark| (mark.to_owned(), true.into())));
+    command_of(ordinal, number, object)
+}
+
+fn command_of(ordinal: u32, number: i64, object: Document) -> Document {
+    doc! {
+        "ts": at(100, ordinal), "t": 1_i64, "v": 2_i64, "op": "c", "ns": "admin.$cmd", "o": object,
+        "lsid": { "id": 1 }, "txnNumber": number,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_transactions_are_applied_in_the_order_of_their_commits() {
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let big = "x".repeat(9 << 20);
+    let document = |id: i32| doc! { "_id": id, "number": id, "big": &big };
+    let mut all = entries();
+    all.extend([
+        transaction(5, 1, Some("partialTxn"), document(5)),
+        transaction(6, 2, Some("partialTxn"), document(6)),
+        transaction(7, 1, Some("prepare"), document(7)),
+        transaction(8, 3, Some("prepare"), document(8)),
+        command_of(9, 1, doc! { "commitTransaction": 1 }),
+        transaction(10, 4, Some("prepare"), document(9)),
+        command_of(11, 3, doc! { "abortTransaction": 1 }),
+        // Changes what the first transaction inserted.
+        doc! {
+            "ts": at(100, 12), "t": 1_i64, "v": 2_i64, "op": "u", "ns": "shop.orders", "o2": { "_id": 7 },
+            "o": { "$v": 2, "diff": { "u": { "number": 70 } } },
+        },
+        transaction(13, 2, None, document(10)),
+    ]);
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let report = restore(&made.location(), &target, replaying()).await;
+    let replayed = report.oplog.unwrap();
+    assert_eq!(
+        (replayed.operations, replayed.unfinished_transactions),
+        (8, 1)
+    );
+    let expected = [
+        (1, 7),
+        (2, 1),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (6, 6),
+        (7, 70),
+        (10, 10),
+    ];
+    assert_eq!(numbers(&target).await, expected);
+}
+
 #[tokio::test]
 async fn an_oplog_is_replayed_over_everything_or_not_at_all() {
     let target = Standalone::start().await;

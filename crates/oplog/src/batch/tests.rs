@@ -34,7 +34,7 @@ fn dispatch(entries: &[RawDocumentBuf], options: BatchOptions) -> Vec<Dispatch> 
     let mut batcher = Batcher::new(options);
     let (mut steps, mut dispatches) = (Vec::new(), Vec::new());
     for entry in entries {
-        replay.push(entry.as_bytes(), &mut steps).unwrap();
+        let _ = replay.push(entry.as_bytes(), &mut steps).unwrap();
         for step in steps.drain(..) {
             match step {
                 Step::Apply(operation) => batcher.push(operation, &mut dispatches),

@@ -56,18 +56,23 @@ struct Done {
 }
 
 fn push(replay: &mut Replay, entries: &[RawDocumentBuf]) -> Result<Done, ReplayError> {
-    let mut done = Done::default();
     let mut steps = Vec::new();
-    let outcome = entries
-        .iter()
-        .try_for_each(|entry| replay.push(entry.as_bytes(), &mut steps));
+    for entry in entries {
+        let disposition = replay.push(entry.as_bytes(), &mut steps)?;
+        assert_eq!(disposition, Disposition::Done);
+    }
+    Ok(done(steps))
+}
+
+fn done(steps: Vec<Step>) -> Done {
+    let mut done = Done::default();
     for step in steps {
         match step {
             Step::Apply(operation) => done.sent.push(operation.document().to_owned()),
             Step::Notice(notice) => done.told.push(notice.to_string()),
         }
     }
-    outcome.map(|()| done)
+    done
 }
 
 fn sent(entries: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {

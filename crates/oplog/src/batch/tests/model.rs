@@ -242,7 +242,7 @@ fn dispatches(changes: &[Change], options: BatchOptions) -> Vec<Dispatch> {
     let mut batcher = Batcher::new(options);
     let (mut steps, mut dispatches) = (Vec::new(), Vec::new());
     for (tag, change) in changes.iter().enumerate() {
-        replay
+        let _ = replay
             .push(entry(*change, tag).as_bytes(), &mut steps)
             .unwrap();
         for step in steps.drain(..) {

@@ -354,7 +354,7 @@ fn a_rename_names_no_collection_to_drop_unless_uuids_are_preserved() {
         let mut replay = Replay::new(TARGET, options, IndexCatalog::new());
         let mut steps = Vec::new();
         let entry = command(5, object.clone());
-        replay.push(entry.as_bytes(), &mut steps).unwrap();
+        let _ = replay.push(entry.as_bytes(), &mut steps).unwrap();
         match steps.pop() {
             Some(Step::Apply(operation)) => operation,
             other => panic!("{other:?}"),
