@@ -276,7 +276,7 @@ async fn what_becomes_of_indexes_after_the_plan_comes_from_the_oplog() {
         ("a", doc! { "unique": true }),
         ("b", doc! { "prepareUnique": true }),
         ("b", doc! { "unique": true }),
-        ("b", doc! { "forceNonUnique": true }),
+        ("b", doc! { "hidden": true }),
         ("c", doc! { "prepareUnique": true }),
         ("c", doc! { "hidden": true }),
         ("c", doc! { "hidden": false }),

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use rdump_format::element::Elements;
 use rdump_format::{BUCKETS_PREFIX, Namespace};
 
 pub(crate) use coll_mod::{CollMod, CollModFault};
+
+use crate::document::DocumentBuilder;
 
 /// Whether strings that differ in their bytes can be equal in a collection that says nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,12 +112,13 @@ impl IndexCatalog {
         self.collections.get(&namespace.to_string())
     }
 
-    /// Every collection that is known, sorted by name.
+    /// Every collection that is known, sorted by name, with indexes as they are to be built.
     #[must_use]
     pub fn into_collections(self) -> Vec<(Namespace, CollectionIndexes)> {
         self.collections
             .into_iter()
-            .map(|(name, collection)| {
+            .map(|(name, mut collection)| {
+                collection.specs.iter_mut().for_each(settle_uniqueness);
                 let (db, name) = name.split_once('.').unwrap_or((&name, ""));
                 (Namespace::new(db, name), collection)
             })
@@ -261,4 +265,21 @@ fn without_buckets_prefix(namespace: &str) -> Option<String> {
     let (db, collection) = namespace.split_once('.')?;
     let collection = collection.strip_prefix(BUCKETS_PREFIX)?;
     Some(format!("{db}.{collection}"))
+}
+
+/// A unique index is not one that is prepared to become unique: servers refuse to build what says both.
+fn settle_uniqueness(spec: &mut RawDocumentBuf) {
+    if !matches!(spec.get_bool("unique"), Ok(true)) {
+        return;
+    }
+    let mut settled = DocumentBuilder::new();
+    for element in Elements::of(spec.as_bytes())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|element| element.name != b"prepareUnique")
+    {
+        settled.copy(&element);
+    }
+    *spec = settled.build();
 }

@@ -45,12 +45,8 @@ impl<'a> CollMod<'a> {
                 // What an index is not is not in its specification.
                 (b"hidden", Value::Bool(false)) => unset.push(b"hidden".as_slice()),
                 (b"prepareUnique", Value::Bool(false)) => unset.push(b"prepareUnique"),
-                (b"expireAfterSeconds" | b"hidden" | b"prepareUnique", _) => set.push(element),
-                // No index can be both, and this one was prepared for it.
-                (b"unique", Value::Bool(true)) => {
-                    unset.push(b"prepareUnique");
-                    set.push(element);
-                }
+                (b"expireAfterSeconds" | b"hidden" | b"prepareUnique", _)
+                | (b"unique", Value::Bool(true)) => set.push(element),
                 // An order, not an option of an index.
                 (b"forceNonUnique", Value::Bool(true)) => unset.push(b"unique"),
                 (b"unique" | b"forceNonUnique", Value::Bool(false)) => {}

@@ -252,19 +252,18 @@ fn coll_mod_changes_options_in_their_place_and_adds_new_ones() {
     );
 }
 
-/// As servers have it: mongorestore keeps `prepareUnique` beside `unique`, which they refuse, and `forceNonUnique`.
 #[test]
 fn coll_mod_makes_an_index_unique_and_takes_that_back() {
     for (before, change, after) in [
         (
             rawdoc! { "prepareUnique": true, "hidden": true },
             rawdoc! { "unique": true },
-            rawdoc! { "hidden": true, "unique": true },
+            rawdoc! { "prepareUnique": true, "hidden": true, "unique": true },
         ),
         (
-            rawdoc! { "unique": true, "sparse": true },
+            rawdoc! { "prepareUnique": true, "unique": true, "sparse": true },
             rawdoc! { "forceNonUnique": true },
-            rawdoc! { "sparse": true },
+            rawdoc! { "prepareUnique": true, "sparse": true },
         ),
         (
             rawdoc! { "unique": true },
@@ -283,6 +282,33 @@ fn coll_mod_makes_an_index_unique_and_takes_that_back() {
             index.append(name, value);
         }
         assert_eq!(changed(before, index), after);
+    }
+}
+
+/// mongorestore builds it with both, which servers refuse.
+#[test]
+fn a_unique_index_is_not_built_as_one_that_is_prepared_to_be() {
+    let made = |options: RawDocumentBuf| {
+        let mut spec = spec("x");
+        for option in options.iter() {
+            let (name, value) = option.unwrap();
+            spec.append(name, value);
+        }
+        spec
+    };
+    for (known, built) in [
+        (
+            rawdoc! { "prepareUnique": true, "unique": true, "hidden": true },
+            rawdoc! { "unique": true, "hidden": true },
+        ),
+        (
+            rawdoc! { "prepareUnique": true },
+            rawdoc! { "prepareUnique": true },
+        ),
+    ] {
+        let catalog = catalog(&[("a.b", &[made(known)])]);
+        let collections = catalog.into_collections();
+        assert_eq!(collections[0].1.specs, [made(built)]);
     }
 }
 
