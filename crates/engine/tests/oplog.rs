@@ -172,28 +172,39 @@ async fn an_archive_whose_oplog_is_not_last_is_refused_and_holds_nothing_up() {
     let order = raw(&doc! { "_id": 1 });
     let entry = raw(&doc! { "op": "n", "ns": "", "o": { "pad": pad } });
     let entries: Vec<u8> = entry.as_bytes().repeat(40);
-    let checksum = |bytes: &[u8]| rdump_format::Crc64::of(bytes);
-    let mut archive = Vec::new();
-    let mut writer = rdump_format::ArchiveWriter::new(&prelude, &mut archive).unwrap();
-    for (namespace, bytes) in [(&orders, order.as_bytes()), (&oplog, &entries)] {
-        writer
-            .run(namespace, &checksum(bytes), &mut archive)
-            .unwrap();
-        archive.extend_from_slice(bytes);
+    // With documents or with the end of a namespace.
+    let archive = |blocks: [(&Namespace, Option<&[u8]>); 4]| {
+        let mut archive = Vec::new();
+        let mut writer = rdump_format::ArchiveWriter::new(&prelude, &mut archive).unwrap();
+        for (namespace, documents) in blocks {
+            let Some(documents) = documents else {
+                writer.end(namespace, &mut archive).unwrap();
+                continue;
+            };
+            let checksum = rdump_format::Crc64::of(documents);
+            writer.run(namespace, &checksum, &mut archive).unwrap();
+            archive.extend_from_slice(documents);
+        }
+        writer.finish().unwrap();
+        archive
+    };
+    let (orders_run, oplog_run) = ((&orders, Some(order.as_bytes())), (&oplog, Some(&*entries)));
+    let (orders_end, oplog_end) = ((&orders, None), (&oplog, None));
+    for (blocks, message) in [
+        (
+            [orders_run, oplog_run, oplog_end, orders_end],
+            "begins before everything else has ended",
+        ),
+        (
+            [oplog_run, oplog_end, orders_run, orders_end],
+            "comes after the oplog",
+        ),
+    ] {
+        let error = restore_archive(archive(blocks), &target, replaying()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.to_string().contains(message), "{error}");
     }
-    writer.end(&oplog, &mut archive).unwrap();
-    writer.end(&orders, &mut archive).unwrap();
-    writer.finish().unwrap();
-    let error = restore_archive(archive, &target, replaying())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(
-        error
-            .to_string()
-            .contains("begins before everything else has ended"),
-        "{error}"
-    );
 }
 
 async fn restore_archive(

@@ -83,8 +83,8 @@ impl CollectionIndexes {
 ///
 /// Indexes are built last: an oplog is replayed faster without them, and what it repeats would be a
 /// duplicate in a unique one. So the caller puts in what is in the metadata of a dump, every collection
-/// of it, with indexes or without, and what else the target has; [`Replay`](crate::Replay) edits it; and
-/// the caller builds what is in it in the end.
+/// of it, with indexes or without, then [what else the target has](Self::insert_existing);
+/// [`Replay`](crate::Replay) edits it; and the caller builds what is in it in the end.
 ///
 /// What happens to the buckets of a time-series collection happens to the collection too, as it may be
 /// in here under its own name.
@@ -104,6 +104,16 @@ impl IndexCatalog {
     /// Puts a collection in, in the place of what was known of it.
     pub fn insert(&mut self, namespace: &Namespace, collection: CollectionIndexes) {
         self.collections.insert(namespace.to_string(), collection);
+    }
+
+    /// Puts a collection in that the target has, unless it is known: of its options and indexes nothing is
+    /// known, so that documents must be written in the order in which they were.
+    pub fn insert_existing(&mut self, namespace: &Namespace) {
+        let name = namespace.to_string();
+        if self.find(&name).is_none() {
+            let collection = CollectionIndexes::default().ordered(true);
+            self.collections.insert(name, collection);
+        }
     }
 
     /// What is known of a collection.

@@ -98,7 +98,7 @@ pub struct Replay {
     options: ReplayOptions,
     catalog: IndexCatalog,
     transactions: Transactions,
-    /// When collections, as `db.collection`, and databases were last dropped, renamed or replaced.
+    /// When collections, as `db.collection`, and databases were last dropped or replaced.
     dropped: BTreeMap<String, OpTime>,
     limit_reached: bool,
     applied: u64,
@@ -389,8 +389,7 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// Whether the collection was dropped, renamed or replaced after that, before the end of the oplog or
-    /// the limit.
+    /// Whether the collection was dropped or replaced after that, before the end of the oplog or the limit.
     ///
     /// An operation at that time is superfluous, then. So it does no harm that a target cannot apply it,
     /// because the collection was gone from the source already when the dump came to it. Otherwise the

@@ -18,6 +18,9 @@ use crate::{
     retry::{Retries, patiently},
 };
 
+/// Whom the target is asked what it has.
+static PRIMARY: SelectionCriteria = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+
 /// What a command that changes the catalog came to.
 enum Done {
     Yes,
@@ -130,7 +133,8 @@ impl Shared {
             self.cx.notice(Some(namespace), notice);
         }
         self.build_indexes(namespace, &converted.specs).await?;
-        self.compare_indexes(namespace, kind, &converted.specs)
+        // Others may have been there before.
+        self.compare_indexes(namespace, &converted.specs, false)
             .await
     }
 
@@ -186,13 +190,16 @@ impl Shared {
         }
     }
 
+    fn target_catalog(&self) -> Catalog<'_> {
+        Catalog {
+            deployment: &self.deployment,
+            from: &PRIMARY,
+        }
+    }
+
     /// The collection as the target lists it now.
     pub(super) async fn listed(&self, namespace: &Namespace) -> Result<Option<CollectionEntry>> {
-        let from = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        let catalog = Catalog {
-            deployment: &self.deployment,
-            from: &from,
-        };
+        let catalog = self.target_catalog();
         patiently(
             &self.cx,
             self.options.max_retries,
@@ -203,16 +210,34 @@ impl Shared {
         .await
     }
 
+    /// Everything that the target lists now, but for what is the server's own.
+    pub(super) async fn all_listed(&self) -> Result<Vec<Namespace>> {
+        let catalog = self.target_catalog();
+        let retries = self.options.max_retries;
+        let (dbs, _) = patiently(&self.cx, retries, None, "listing databases", || {
+            catalog.databases()
+        })
+        .await?;
+        let mut listed = Vec::new();
+        for db in dbs
+            .iter()
+            .filter(|db| !["config", "local"].contains(&db.as_str()))
+        {
+            let entries = patiently(&self.cx, retries, None, "listing collections", || {
+                catalog.collections(db, doc! {})
+            })
+            .await?;
+            listed.extend(entries.iter().map(|entry| Namespace::new(db, &entry.name)));
+        }
+        Ok(listed)
+    }
+
     /// The indexes of the collection as the target lists them now.
     pub(super) async fn listed_indexes(
         &self,
         namespace: &Namespace,
     ) -> Result<Vec<RawDocumentBuf>> {
-        let from = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        let catalog = Catalog {
-            deployment: &self.deployment,
-            from: &from,
-        };
+        let catalog = self.target_catalog();
         patiently(
             &self.cx,
             self.options.max_retries,

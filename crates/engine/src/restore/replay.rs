@@ -262,16 +262,18 @@ impl Lanes {
         Ok(())
     }
 
-    /// Why a lane ended before its time.
+    /// Why a lane ended before its time. What the others were sent is applied, and then they end too.
     async fn failure(&mut self) -> Error {
+        self.senders.clear();
+        let mut failure = None;
         while let Some(ended) = self.tasks.join_next().await {
             match ended {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return error,
-                Err(error) => return Error::task("replay", error),
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Err(error) => failure = failure.or(Some(Error::task("replay", error))),
             }
         }
-        Error::internal("the replay ended before the oplog")
+        failure.unwrap_or_else(|| Error::internal("the replay ended before the oplog"))
     }
 
     /// Makes sure that every collection that was not there was to go anyhow.
@@ -332,7 +334,7 @@ impl Shared {
                     let (at, kind) = (operation.at(), operation.operation().to_owned());
                     let is_missing = command::server_code(&error)
                         == Some(code::NAMESPACE_NOT_FOUND)
-                        && matches!(kind.as_str(), "i" | "u");
+                        && matches!(kind.as_str(), "i" | "u" | "d");
                     if !is_missing {
                         return Err(refused(command::error(error), &kind, at, &namespace));
                     }

@@ -180,6 +180,23 @@ impl Shared {
         Ok(restored)
     }
 
+    /// What the dump has of collections and their indexes, for the oplog to change, and what else the target has.
+    async fn catalog(&self, namespaces: &[Arc<PlannedNamespace>]) -> Result<IndexCatalog> {
+        let mut catalog = IndexCatalog::new();
+        for planned in namespaces {
+            if let (Some(indexes), false) = (
+                &planned.steps.for_replay,
+                planned.kind == NamespaceKind::View,
+            ) {
+                catalog.insert(&planned.namespace, indexes.clone());
+            }
+        }
+        for namespace in self.all_listed().await? {
+            catalog.insert_existing(&namespace);
+        }
+        Ok(catalog)
+    }
+
     /// Compares what the target lists with what was asked for.
     async fn compare(&self, planned: &PlannedNamespace) -> Result<()> {
         if !planned.create {
@@ -209,23 +226,25 @@ impl Shared {
             NamespaceKind::View => Ok(()),
             kind => {
                 let asked_for = &planned.steps.indexes;
-                self.compare_indexes(namespace, kind, asked_for).await
+                let is_ours = kind != NamespaceKind::TimeSeries;
+                self.compare_indexes(namespace, asked_for, is_ours).await
             }
         }
     }
 
-    /// Compares the indexes that the target lists with those asked for.
+    /// Compares the indexes that the target lists with those asked for; there are no others if the collection is
+    /// all ours.
     pub(super) async fn compare_indexes(
         &self,
         namespace: &Namespace,
-        kind: NamespaceKind,
         asked_for: &[RawDocumentBuf],
+        is_ours: bool,
     ) -> Result<()> {
         let indexes = self.listed_indexes(namespace).await;
         let Some(indexes) = self.unless_denied(namespace, "its indexes", indexes)? else {
             return Ok(());
         };
-        read_back::index_differences(asked_for, &indexes, kind)
+        read_back::index_differences(asked_for, &indexes, is_ours)
             .into_iter()
             .try_for_each(|difference| self.problem(namespace, difference))
     }
@@ -275,10 +294,17 @@ pub(super) async fn restore_all(
                 planned.read_version(random.documents(version)).await?;
                 shared.check_authorization(planned).await?;
             }
-            load_all(shared, others, places, large).await?
+            let mut tasks = JoinSet::new();
+            let loaded = load_all(shared, others, places, large, &mut tasks).await;
+            // None outlives the run, whatever came of it.
+            tasks.shutdown().await;
+            loaded?
         }
         Access::Sequential(mut arrivals) => {
-            let (restored, oplog) = load_arriving(shared, others, &plan, &mut arrivals).await?;
+            let mut tasks = JoinSet::new();
+            let loaded = load_arriving(shared, others, &plan, &mut arrivals, &mut tasks).await;
+            tasks.shutdown().await;
+            let (restored, oplog) = loaded?;
             arriving = oplog.map(|oplog| (oplog, arrivals));
             restored
         }
@@ -308,7 +334,8 @@ pub(super) async fn restore_all(
             Some((documents, rest)) => (documents, Some(rest)),
             None => (source.documents(&*shared.reader)?, None),
         };
-        let (done, collections) = replay(shared, documents, catalog(&namespaces)).await?;
+        let catalog = shared.catalog(&namespaces).await?;
+        let (done, collections) = replay(shared, documents, catalog).await?;
         oplog = Some(done);
         if let Some(mut rest) = rest {
             // Behind the oplog is only what tells whether it is sound.
@@ -386,20 +413,6 @@ async fn finish_replayed(
     Ok(())
 }
 
-/// What the dump has of collections and their indexes, for the oplog to change.
-fn catalog(namespaces: &[Arc<PlannedNamespace>]) -> IndexCatalog {
-    let mut catalog = IndexCatalog::new();
-    for planned in namespaces {
-        if let (Some(indexes), false) = (
-            &planned.steps.for_replay,
-            planned.kind == NamespaceKind::View,
-        ) {
-            catalog.insert(&planned.namespace, indexes.clone());
-        }
-    }
-    catalog
-}
-
 /// Loads the data of all namespaces, the largest first, each by a task of its own.
 ///
 /// There are so many `places`, of which a collection that is not small takes `large`.
@@ -408,6 +421,7 @@ async fn load_all(
     mut waiting: Vec<&Arc<PlannedNamespace>>,
     mut places: usize,
     large: usize,
+    tasks: &mut JoinSet<Result<(usize, RestoredNamespace)>>,
 ) -> Result<HashMap<Namespace, RestoredNamespace>> {
     let bytes =
         |planned: &PlannedNamespace| planned.uncompressed_bytes.unwrap_or(planned.stored_bytes);
@@ -420,7 +434,6 @@ async fn load_all(
         false => large,
     };
     let mut waiting = waiting.into_iter().peekable();
-    let mut tasks = JoinSet::new();
     let mut restored = HashMap::new();
     loop {
         while let Some(planned) = waiting.next_if(|planned| needed(planned) <= places) {
@@ -455,6 +468,7 @@ async fn load_arriving(
     planned: Vec<&Arc<PlannedNamespace>>,
     plan: &Planned,
     arrivals: &mut ArrivalStream<'_>,
+    tasks: &mut JoinSet<Result<RestoredNamespace>>,
 ) -> Result<Loaded> {
     let authorization = plan.authorization.as_ref();
     let replayed = plan.oplog.as_ref().and_then(OplogSource::entry);
@@ -466,13 +480,18 @@ async fn load_arriving(
         .chain(merged)
         .map(|planned| (planned.steps.entry, planned))
         .collect();
-    let mut tasks = JoinSet::new();
     let mut restored = HashMap::new();
     let (mut ended, mut failed, mut oplog) = (false, None, None);
     loop {
         tokio::select! {
             arrival = arrivals.next(), if !ended => match arrival {
                 Some(Ok(arrival)) if replayed == Some(arrival.entry) => {
+                    if let Some(later) = waiting.values().map(|planned| &planned.from).min() {
+                        return Err(Error::data(
+                            "it comes after the oplog of the archive, which can be replayed over nothing but the whole dump",
+                        )
+                        .for_namespace(later));
+                    }
                     (ended, oplog) = (true, Some(arrival.documents));
                 }
                 Some(Ok(arrival)) => {

@@ -4,7 +4,7 @@ use bson::{Document, Timestamp, doc};
 use futures::TryStreamExt;
 use rdump::{ErrorKind, RestoreOptions};
 use rdump_format::{Codec, Compressor, Segment};
-use rdump_testkit::{Deployment, ReplicaSet, Standalone};
+use rdump_testkit::{Deployment, ReplicaSet, Standalone, wait::PATIENCE};
 
 use super::replaying;
 use crate::{
@@ -274,6 +274,116 @@ async fn entries_of_16_mib_and_16_kib_are_replayed() {
     made.stray("oplog.bson", file(&all, Codec::None));
     restore(&made.location(), &target, replaying()).await;
     assert_eq!(numbers(&target).await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_operation_ends_the_replay_of_a_long_oplog() {
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let mut all = entries();
+    // No server takes this, and much comes after it, in every lane.
+    all.push(doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "o": { "create": "x", "levitates": 1 } });
+    all.push(doc! { "ts": at(100, 6), "op": "c", "ns": "shop.$cmd", "o": { "create": "y" } });
+    all.extend((7..5_000).map(|id| {
+        insert(
+            id,
+            "shop.orders",
+            doc! { "_id": i64::from(id), "number": 1 },
+        )
+    }));
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let from = made.location();
+    let refused = try_restore(&from, &target, replaying());
+    let (refused, _) = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    let error = refused.unwrap_err();
+    assert!(error.to_string().contains("100:5"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_does_not_hide_what_the_oplog_lacks() {
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let mut all = entries();
+    all.push(insert(5, "shop.tmp", doc! { "_id": 1 }));
+    let rename = doc! { "renameCollection": "shop.tmp", "to": "shop.orders", "dropTarget": true };
+    all.push(doc! { "ts": at(100, 6), "op": "c", "ns": "shop.$cmd", "o": rename });
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let (refused, _) = try_restore(&made.location(), &target, replaying()).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.namespace().unwrap().to_string(), "shop.tmp");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_the_target_has_already_keeps_its_order_and_its_indexes() {
+    let target = ReplicaSet::start().await;
+    let shop = target.client().database("shop");
+    shop.run_command(doc! { "create": "last", "capped": true, "size": 100_000, "max": 20 })
+        .await
+        .unwrap();
+    let orders = shop.collection::<Document>("orders");
+    let own = mongodb::IndexModel::builder()
+        .keys(doc! { "own": 1 })
+        .build();
+    orders.create_index(own).await.unwrap();
+    let made = made();
+    let mut all = entries();
+    all.push(doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "o": { "create": "last" } });
+    let ids = 1_000..2_000;
+    all.extend(
+        ids.clone()
+            .map(|id| insert(id, "shop.last", doc! { "_id": i64::from(id) })),
+    );
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let report = restore(&made.location(), &target, replaying()).await;
+    assert_eq!(report.problems, []);
+    let last = shop.collection::<Document>("last");
+    let found: Vec<Document> = last
+        .find(doc! {})
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|found| found.get_i64("_id").unwrap())
+        .collect();
+    assert_eq!(found, (1_980..2_000).collect::<Vec<_>>());
+    let names = orders.list_index_names().await.unwrap();
+    assert_eq!(names, ["_id_", "own_1", "number_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_from_a_collection_that_was_made_anew_since_is_passed_over() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    let hex = |digit: &str| {
+        format!(
+            "{0}4{1}8{2}",
+            digit.repeat(12),
+            digit.repeat(3),
+            digit.repeat(15)
+        )
+    };
+    let uuid = |digit: &str| bson::Uuid::parse_str(hex(digit)).unwrap();
+    let text = format!(
+        r#"{{"indexes":[],"uuid":"{}","collectionName":"orders"}}"#,
+        hex("2")
+    );
+    made.metadata_text("shop.orders", Codec::None, &text);
+    made.data("shop.orders", Codec::None, [doc! { "_id": 1, "number": 1 }]);
+    let drop = doc! { "drop": "orders" };
+    let create = doc! { "create": "orders" };
+    let all = [
+        doc! { "ts": at(100, 3), "op": "d", "ns": "shop.orders", "ui": uuid("1"), "o": { "_id": 7 } },
+        doc! { "ts": at(100, 4), "op": "c", "ns": "shop.$cmd", "ui": uuid("1"), "o": drop },
+        doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "ui": uuid("2"), "o": create },
+    ];
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let options = replaying().drop(true).preserve_uuid(true);
+    let report = restore(&made.location(), &target, options).await;
+    assert_eq!(report.problems, []);
+    assert_eq!(numbers(&target).await, [(1, 1)]);
 }
 
 /// A part of a transaction, with one insert.

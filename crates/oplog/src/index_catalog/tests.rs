@@ -285,6 +285,26 @@ fn coll_mod_makes_an_index_unique_and_takes_that_back() {
     }
 }
 
+#[test]
+fn a_collection_that_the_target_has_keeps_its_order_until_it_is_dropped() {
+    let mut catalog = catalog(&[("a.b", &[spec("x")]), ("a.series", &[])]);
+    let known = catalog.clone();
+    for name in ["a.b", "a.series", "a.system.buckets.series"] {
+        catalog.insert_existing(&name.parse().unwrap());
+    }
+    assert_eq!(catalog, known, "what the dump says counts");
+
+    let (name, create) = ("a.c", DefaultCollation::Simple);
+    let is_ordered = |catalog: &IndexCatalog| catalog.find(name).unwrap().ordered;
+    catalog.insert_existing(&name.parse().unwrap());
+    // To create what is there already changes nothing.
+    catalog.create(name.to_owned(), create, false);
+    assert!(is_ordered(&catalog));
+    catalog.drop_collection(name);
+    catalog.create(name.to_owned(), create, false);
+    assert!(!is_ordered(&catalog));
+}
+
 /// mongorestore builds it with both, which servers refuse.
 #[test]
 fn a_unique_index_is_not_built_as_one_that_is_prepared_to_be() {

@@ -236,9 +236,8 @@ impl Replay {
             })
         };
         self.catalog.rename(from, to);
-        for gone in [from, to] {
-            self.dropped.insert(gone.to_owned(), cx.entry.at());
-        }
+        // What was in `from` is in `to` now, and must not be missing there.
+        self.dropped.insert(to.to_owned(), cx.entry.at());
         steps.push(Step::Apply(operation));
         Ok(())
     }

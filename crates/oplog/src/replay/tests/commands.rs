@@ -242,7 +242,8 @@ fn what_was_dropped_after_an_operation_is_known() {
     let replayed = replay.finish();
     for (db, collection, last) in [
         ("shop", "a", 4),
-        ("shop", "b", 5),
+        // It is in `c` now.
+        ("shop", "b", 0),
         ("shop", "c", 5),
         ("gone", "x", 6),
         ("shop", "d", 7),
