@@ -65,8 +65,8 @@ impl Session {
                 .watch(&self.console, &self.cancel, exit, Box::pin(work))
                 .await
         });
-        // What is left is reading and compressing that nobody waits for.
-        runtime.shutdown_background();
+        // What is left nobody waits for. It ends with the process: to take the driver apart under it would be a panic.
+        std::mem::forget(runtime);
         result
     }
 

@@ -51,8 +51,8 @@ pub(crate) fn options(
     for option in metadata.options.iter() {
         let (name, value) = option?;
         match (name.as_str(), value) {
-            // The server decides about replicated record ids by itself.
-            ("recordIdsReplicated" | "idIndex", _) => {}
+            // The server decides about replicated record ids by itself; the command has a write concern of its own.
+            ("recordIdsReplicated" | "idIndex" | "writeConcern", _) => {}
             ("autoIndexId", _)
                 if id_index.is_some() || rules.auto_index_id == AutoIndexId::Unknown => {}
             ("autoIndexId", value)

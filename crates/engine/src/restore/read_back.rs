@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
-use super::{
-    index_spec::{as_number, is_default_id, is_simple},
-    plan::NamespaceKind,
-};
+use super::index_spec::{as_number, is_default_id, is_simple};
 
 /// Options that a server does not list, or decides about by itself.
-const UNLISTED_OPTIONS: [&str; 6] = [
+const UNLISTED_OPTIONS: [&str; 7] = [
     "autoIndexId",
+    "comment",
     "idIndex",
     "flags",
     "recordIdsReplicated",
@@ -34,9 +32,28 @@ const COMPLETED: [&str; 6] = [
     "weights",
     "changeStreamPreAndPostImages",
 ];
-/// Fields of an index that say nothing, or nothing any more.
-const UNLISTED_INDEX_FIELDS: [&str; 7] =
-    ["v", "ns", "key", "name", "background", "dropDups", "safe"];
+/// Options that make an index what it is. What else old servers let an index say, others pass over when they are told
+/// to (`ignoreUnknownIndexOptions`).
+const INDEX_OPTIONS: [&str; 18] = [
+    "unique",
+    "sparse",
+    "expireAfterSeconds",
+    "hidden",
+    "prepareUnique",
+    "partialFilterExpression",
+    "collation",
+    "weights",
+    "default_language",
+    "language_override",
+    "textIndexVersion",
+    "2dsphereIndexVersion",
+    "bits",
+    "min",
+    "max",
+    "bucketSize",
+    "wildcardProjection",
+    "storageEngine",
+];
 /// How much a server rounds up the size of a capped collection, in bytes.
 const CAPPED_ROUNDING: f64 = 256.0;
 
@@ -77,11 +94,12 @@ fn is_note_of_mixed_schemas(name: &str, value: RawBsonRef<'_>) -> bool {
         })
 }
 
-/// How the `listed` indexes of a collection that we created differ from those `asked` for, one line each.
+/// How the `listed` indexes of a collection differ from those `asked` for, one line each; if it is all ours, there must
+/// be no others.
 pub(super) fn index_differences(
     asked: &[RawDocumentBuf],
     listed: &[RawDocumentBuf],
-    kind: NamespaceKind,
+    is_ours: bool,
 ) -> Vec<String> {
     let name = |index: &RawDocumentBuf| index.get_str("name").unwrap_or_default().to_owned();
     let mut differences = Vec::new();
@@ -96,9 +114,9 @@ pub(super) fn index_differences(
             })),
         }
     }
-    for index in listed {
-        let is_own = is_default_id(index).unwrap_or(false) || kind == NamespaceKind::TimeSeries;
-        if !is_own && !asked.iter().any(|asked| name(asked) == name(index)) {
+    for index in listed.iter().filter(|_| is_ours) {
+        let is_default = is_default_id(index).unwrap_or(false);
+        if !is_default && !asked.iter().any(|asked| name(asked) == name(index)) {
             differences.push(format!("index {:?} was not asked for", name(index)));
         }
     }
@@ -114,10 +132,11 @@ fn index_difference<'a>(asked: &'a RawDocument, listed: &RawDocument) -> Option<
             .unwrap_or_default()
     };
     let (asked_key, listed_key) = (key(asked), key(listed));
-    let same_key = fields(&asked_key).count() == fields(&listed_key).count()
-        && fields(&asked_key)
-            .zip(fields(&listed_key))
-            .all(|(asked, listed)| asked.0 == listed.0 && is_same(asked.1, listed.1, false));
+    let same_key = is_text(&asked_key) && listed_key.get_str("_fts").is_ok()
+        || fields(&asked_key).count() == fields(&listed_key).count()
+            && fields(&asked_key)
+                .zip(fields(&listed_key))
+                .all(|(asked, listed)| asked.0 == listed.0 && is_same(asked.1, listed.1, false));
     if !same_key {
         return Some("key");
     }
@@ -133,9 +152,14 @@ fn index_difference<'a>(asked: &'a RawDocument, listed: &RawDocument) -> Option<
         Some(actual) => !is_same(*value, actual, COMPLETED.contains(name)),
     };
     fields(asked)
-        .filter(|(name, _)| !UNLISTED_INDEX_FIELDS.contains(name))
+        .filter(|(name, _)| INDEX_OPTIONS.contains(name))
         .find(differs)
         .map(|(name, _)| name)
+}
+
+/// Whether it is the key of a text index as people write it, `{a: "text"}`, which servers list in their own words.
+fn is_text(key: &RawDocument) -> bool {
+    fields(key).any(|(name, kind)| name != "_fts" && kind.as_str() == Some("text"))
 }
 
 /// The paths of a wildcard projection and whether they are wanted; MongoDB 5.0 lists it nested and with booleans.
@@ -173,7 +197,7 @@ fn fields(document: &RawDocument) -> impl Iterator<Item = (&str, RawBsonRef<'_>)
 fn says_nothing(value: RawBsonRef<'_>) -> bool {
     match value {
         RawBsonRef::Boolean(value) => !value,
-        RawBsonRef::Null => true,
+        RawBsonRef::Null | RawBsonRef::Undefined => true,
         RawBsonRef::Document(document) => document.is_empty(),
         value => as_number(value) == Some(0.0),
     }
@@ -230,7 +254,7 @@ fn bytes_of(value: RawBsonRef<'_>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use bson::{Document, doc};
+    use bson::{Bson, Document, doc};
 
     use super::*;
 
@@ -300,7 +324,34 @@ mod tests {
             }),
         ];
         assert_eq!(
-            index_differences(&asked, &listed, NamespaceKind::Collection),
+            index_differences(&asked, &listed, true),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn what_a_server_passes_over_or_says_in_its_own_words_is_no_difference() {
+        let asked = [
+            raw(
+                doc! { "key": { "a": 1 }, "name": "a", "w": 1, "foo": true, "clustered": true, "_id": 5 },
+            ),
+            raw(doc! { "key": { "t": "text" }, "name": "t" }),
+        ];
+        let listed = [
+            raw(doc! { "v": 2, "key": { "a": 1 }, "name": "a" }),
+            raw(doc! {
+                "v": 2, "key": { "_fts": "text", "_ftsx": 1 }, "name": "t", "weights": { "t": 1 },
+                "default_language": "english", "language_override": "language", "textIndexVersion": 3,
+            }),
+        ];
+        assert_eq!(
+            index_differences(&asked, &listed, true),
+            Vec::<String>::new()
+        );
+        let options =
+            doc! { "capped": Bson::Undefined, "comment": "x", "writeConcern": { "w": 1 } };
+        assert_eq!(
+            option_differences(&raw(options), &raw(doc! {})),
             Vec::<String>::new()
         );
     }
@@ -314,7 +365,7 @@ mod tests {
         };
         let differences = |asked: &Document, listed: Document| {
             let (asked, listed) = (index(asked.clone()), index(listed));
-            index_differences(&asked, &listed, NamespaceKind::Collection).len()
+            index_differences(&asked, &listed, true).len()
         };
         let out = doc! { "c": 0, "b.d": 0 };
         assert_eq!(
@@ -350,7 +401,7 @@ mod tests {
             raw(doc! { "v": 2, "key": { "e": 1 }, "name": "more" }),
         ];
         assert_eq!(
-            index_differences(&asked, &listed, NamespaceKind::Collection),
+            index_differences(&asked, &listed, true),
             [
                 "`key` of index \"order\" is not what was asked for",
                 "`unique` of index \"unique\" is not what was asked for",
