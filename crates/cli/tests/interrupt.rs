@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, ChildStderr},
 };
 
-use crate::program::rdump;
+use crate::program::{rdump, rrestore, run};
 
 /// A dump that would take minutes, and what it says.
 struct Slow {
@@ -102,6 +102,12 @@ async fn a_signal_stops_a_dump_and_leaves_nothing_that_looks_complete() {
             "{stderr}"
         );
         assert!(!folder.path().join("rdump.manifest.json").exists());
+        let expected = format!(
+            "Failed: the dump in {} did not finish",
+            folder.path().display()
+        );
+        let restored = run(rrestore(), [folder.path()]).await;
+        restored.expect(1).says(&expected);
     }
 }
 

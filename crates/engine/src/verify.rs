@@ -22,7 +22,8 @@ pub use damage::{Damage, DamageKind};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`] if there is no manifest to compare with, [`ErrorKind::Invalid`] if there is no folder,
+/// [`ErrorKind::Unsupported`] if there is no manifest to compare with, [`ErrorKind::Data`] if there is none because the
+/// dump did not finish, [`ErrorKind::Invalid`] if there is no folder,
 /// [`ErrorKind::Denied`] if something may not be read, [`ErrorKind::Cancelled`]. Damage is no error: it is in the
 /// report.
 ///

@@ -10,7 +10,7 @@ use rdump::{
     Codec, Error, ErrorKind, FolderReader, FolderReaderOptions, Location,
     media::{Access, DumpEntry, DumpReader},
 };
-use rdump_format::{CollectionMetadata, documents};
+use rdump_format::{CollectionMetadata, UNFINISHED_FILE, documents};
 
 use crate::made::Made;
 
@@ -515,5 +515,41 @@ async fn the_version_of_the_dumped_server_is_found_beside_the_files_or_in_the_fo
     for (path, db) in &places[1..] {
         let found = version_at(&made, path, *db).await;
         assert_eq!(found.as_deref(), Some("8.0.1"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dump_that_did_not_finish_left_is_refused_until_its_marker_is_gone() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(3));
+    made.stray(UNFINISHED_FILE, "");
+    let places = [
+        ("", FolderReaderOptions::default()),
+        ("db", FolderReaderOptions::default().db("db")),
+        ("db/c.bson", FolderReaderOptions::default()),
+    ];
+    for (path, options) in places.clone() {
+        let error = refused(&made, path, options).await;
+        assert_eq!(error.kind(), ErrorKind::Data, "{path}");
+        let (text, expected) = (error.to_string(), made.path().display());
+        assert!(
+            text.starts_with(&format!("the dump in {expected}")),
+            "{text}"
+        );
+        assert!(text.contains(" did not finish: "), "{text}");
+        assert!(error.hint().unwrap().contains("dump again"), "{error:?}");
+    }
+    fs::remove_file(made.file(UNFINISHED_FILE)).unwrap();
+    for (path, options) in places.clone() {
+        open(&made, path, options).await.unwrap();
+    }
+
+    // Killed between its manifest and its end, a dump is complete.
+    made.stray(UNFINISHED_FILE, "");
+    made.manifest();
+    for (path, options) in places {
+        let reader = open(&made, path, options).await.unwrap();
+        assert!(reader.contents().verified, "{path}");
+        assert_eq!(reader.contents().notices, [""; 0], "{path}");
     }
 }

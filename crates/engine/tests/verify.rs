@@ -175,6 +175,12 @@ async fn a_dump_without_manifest_cannot_be_verified_and_a_missing_one_is_a_mista
         try_verify(&made).await.unwrap_err().kind(),
         ErrorKind::Unsupported
     );
+    made.stray(rdump_format::UNFINISHED_FILE, "");
+    let error = try_verify(&made).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("did not finish"), "{error}");
+    made.manifest();
+    assert!(try_verify(&made).await.unwrap().is_whole());
     let missing = made.file("missing").as_path().into();
     let error = verify_folder(&missing, Arc::new(()), CancellationToken::new())
         .await

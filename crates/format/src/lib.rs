@@ -79,7 +79,7 @@ pub use framing::{
 };
 pub use manifest::{
     FileRecord, FileRole, FolderManifest, FormatVersion, MANIFEST_FILE, MAX_MANIFEST_BYTES,
-    ManifestError, RunRecord, SourceRecord, VersionError,
+    ManifestError, RunRecord, SourceRecord, UNFINISHED_FILE, VersionError,
 };
 pub use metadata::{CollectionMetadata, MAX_METADATA_BYTES, MetadataError};
 pub use namespace::{

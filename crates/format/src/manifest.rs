@@ -27,6 +27,11 @@ pub use version::{FormatVersion, VersionError};
 /// The name of the manifest, in the folder that it describes.
 pub const MANIFEST_FILE: &str = "rdump.manifest.json";
 
+/// The name of the file that lies in a folder from before a dump's first file until after its manifest.
+///
+/// In a folder without a manifest it means that the dump did not finish.
+pub const UNFINISHED_FILE: &str = "rdump.unfinished";
+
 /// The longest manifest that is written or read, in bytes: 1 GiB, which is enough for 80 TiB of
 /// compressed segments.
 pub const MAX_MANIFEST_BYTES: u64 = 1 << 30;

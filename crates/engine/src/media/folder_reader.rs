@@ -99,7 +99,7 @@ impl FolderReader {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is no dump, or an option does not fit it;
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the manifest is damaged;
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the manifest is damaged, or the dump did not finish;
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the location is a file beside which the manifest has
     /// another for its collection; [`ErrorKind::Denied`](crate::ErrorKind::Denied) if the folder may not be read.
     ///

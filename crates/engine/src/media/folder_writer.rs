@@ -1,8 +1,8 @@
 //! The mongodump folder, written.
 //!
 //! `<db>/<collection>.bson[.gz|.zst]` and `.metadata.json[.gz]` beside it, `prelude.json`, and last
-//! `rdump.manifest.json`, without which nothing here is known to be complete. `docs/format.md` is the
-//! authority.
+//! `rdump.manifest.json`, without which nothing here is known to be complete. Until then `rdump.unfinished` lies there, so
+//! that nobody takes what a killed dump left for a dump of mongodump. `docs/format.md` is the authority.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use rdump_format::{
     Codec, Compressor, Crc64, Digest, Digester, FileRecord, FileRole, FolderManifest,
-    MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, data_file,
-    metadata_file, oplog_file,
+    MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, UNFINISHED_FILE,
+    data_file, metadata_file, oplog_file,
 };
 use rdump_storage::{Leftover, Location, Lock, Store, Upload};
 
@@ -26,6 +26,13 @@ use crate::{Error, Result};
 
 /// How many files that are no part of the dump are named before the rest is only counted.
 const MAX_UNLISTED_NAMES: usize = 10;
+
+/// What a person reads in [`UNFINISHED_FILE`].
+const UNFINISHED_TEXT: &str = "\
+rdump is writing a dump into this folder, or stopped before it was complete: what is here is no whole dump.
+rrestore refuses it as long as this file is here and rdump.manifest.json is not. Dump again into this folder, or, to
+restore what there is nevertheless, delete this file.
+";
 
 /// Writes a mongodump folder with a manifest.
 ///
@@ -82,10 +89,16 @@ impl FolderWriter {
         };
         record.stored_bytes = stored.len() as u64;
         record.sha256 = Digest::of(&stored);
-        let mut upload = self.store.upload(&record.path).await?;
-        upload.write(Bytes::from(stored)).await?;
-        upload.finish().await?;
+        self.store_whole(&record.path, stored.into()).await?;
         lock(&self.files).insert(record.path.clone(), record);
+        Ok(())
+    }
+
+    /// Stores a small file whole.
+    async fn store_whole(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let mut upload = self.store.upload(path).await?;
+        upload.write(bytes).await?;
+        upload.finish().await?;
         Ok(())
     }
 
@@ -176,6 +189,9 @@ impl DumpWriter for FolderWriter {
                     ),
                 });
             }
+            // Before the old manifest goes: a folder never has neither, once a dump was begun in it.
+            self.store_whole(UNFINISHED_FILE, UNFINISHED_TEXT.into())
+                .await?;
             self.retire_manifest(header, &mut notices).await?;
             for namespace in &header.namespaces {
                 let Some(text) = namespace.metadata_text()? else {
@@ -255,14 +271,16 @@ impl DumpWriter for FolderWriter {
             let bytes = bytes.map_err(|error| {
                 Error::internal("could not write the manifest").caused_by(error)
             })?;
-            let problems = self.unlisted(&manifest).await;
+            let mut problems = Vec::from_iter(self.unlisted(&manifest).await);
             self.store.flush().await?;
-            let mut upload = self.store.upload(MANIFEST_FILE).await?;
-            upload.write(bytes.into()).await?;
-            upload.finish().await?;
+            self.store_whole(MANIFEST_FILE, bytes.into()).await?;
             self.store.flush().await?;
+            // The manifest counts for more, so that the dump is complete however this ends.
+            if let Err(error) = self.store.delete(UNFINISHED_FILE).await {
+                problems.push(format!("{UNFINISHED_FILE} stays: {}", Error::from(error)));
+            }
             drop(lock(&self.locked).take());
-            Ok(problems.into_iter().collect())
+            Ok(problems)
         }
         .boxed()
     }

@@ -1,8 +1,8 @@
-//! The manifest of a folder.
+//! The manifest of a folder, and the marker that lies there until it is written.
 
 use std::{collections::HashSet, sync::Arc};
 
-use rdump_format::{FolderManifest, MANIFEST_FILE, ManifestError};
+use rdump_format::{FolderManifest, MANIFEST_FILE, ManifestError, UNFINISHED_FILE};
 use rdump_storage::Store;
 
 use crate::{Error, Result};
@@ -25,7 +25,22 @@ pub(crate) async fn read(
     Ok(Some((info.stored_bytes, parsed)))
 }
 
-/// Those of the paths that the manifest does not list, its own left out.
+/// Refuses a folder without a manifest in which a dump was begun: what is missing there, nobody can tell.
+pub(crate) async fn refuse_unfinished(store: &Arc<dyn Store>) -> Result<()> {
+    if store.head(UNFINISHED_FILE).await?.is_none() {
+        return Ok(());
+    }
+    let folder = store.location();
+    Err(Error::data(format!(
+        "the dump in {folder} did not finish: {UNFINISHED_FILE} lies there, and {MANIFEST_FILE} does not"
+    ))
+    .at(UNFINISHED_FILE)
+    .with_hint(format!(
+        "dump again; to restore what there is nevertheless, without knowing what is missing, delete {UNFINISHED_FILE}"
+    )))
+}
+
+/// Those of the paths that the manifest does not list, its own and the marker's left out.
 pub(crate) fn unlisted<'a>(
     manifest: &FolderManifest,
     paths: impl IntoIterator<Item = &'a str>,
@@ -34,7 +49,7 @@ pub(crate) fn unlisted<'a>(
         .files
         .iter()
         .map(|file| file.path.as_str())
-        .chain([MANIFEST_FILE])
+        .chain([MANIFEST_FILE, UNFINISHED_FILE])
         .collect();
     let paths = paths.into_iter();
     paths.filter(|path| !listed.contains(path)).collect()

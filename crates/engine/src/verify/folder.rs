@@ -9,12 +9,13 @@ use rdump_storage::{Listing, Store};
 use super::{Damage, DamageKind, VerifyReport, file};
 use crate::{Error, Event, Result, context::RunContext, media::manifest};
 
-/// Compares everything with the manifest; `None` if there is none.
+/// Compares everything with the manifest; `None` if there is none, and no dump was begun here.
 pub(super) async fn verify(
     store: &Arc<dyn Store>,
     cx: &RunContext,
 ) -> Result<Option<VerifyReport>> {
     let Some((stored_bytes, parsed)) = manifest::read(store).await? else {
+        manifest::refuse_unfinished(store).await?;
         return Ok(None);
     };
     let mut report = VerifyReport {

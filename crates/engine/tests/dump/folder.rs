@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use bson::{Document, doc};
 use rdump::{CancellationToken, Compression, DumpOptions, ErrorKind, Location, verify_folder};
-use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE};
+use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE, UNFINISHED_FILE};
 use rdump_testkit::{ReplicaSet, dataset};
 use tempfile::TempDir;
 
@@ -23,6 +23,24 @@ async fn a_database_that_does_not_exist_leaves_no_trace() {
         assert_eq!(report.namespaces, []);
         assert!(!out.exists());
     }
+}
+
+#[tokio::test]
+async fn a_dump_that_fails_leaves_its_marker_which_the_next_one_takes_away() {
+    let source = ReplicaSet::start().await;
+    let collection = source.client().database("a").collection("c");
+    collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let marker = folder.path().join(UNFINISHED_FILE);
+    fs::create_dir_all(folder.path().join("a/c.bson")).unwrap();
+    let again = || dump_to(source.uri(), folder.path(), DumpOptions::default().db("a"));
+    again().await.unwrap_err();
+    let text = fs::read_to_string(&marker).unwrap();
+    assert!(text.contains("no whole dump"), "{text}");
+
+    fs::remove_dir(folder.path().join("a/c.bson")).unwrap();
+    assert_eq!(again().await.unwrap().problems, []);
+    assert!(!marker.exists());
 }
 
 #[tokio::test]

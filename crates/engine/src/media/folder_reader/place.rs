@@ -122,7 +122,8 @@ impl Place {
         Self::covered(shown, store, scope, above).await
     }
 
-    /// Looks for a manifest in the folder, and in the one above if the folder may be part of a dump.
+    /// Looks for a manifest in the folder, and in the one above if the folder may be part of a dump; where there is none, a
+    /// dump must not have been begun.
     async fn covered(
         shown: String,
         store: Arc<dyn Store>,
@@ -130,24 +131,25 @@ impl Place {
         above: Option<(Arc<dyn Store>, String)>,
     ) -> Result<Self> {
         let here = read_manifest(&store).await?;
-        if let (None, Some((parent, name))) = (&here, &above)
-            && let Some(manifest) = read_manifest(parent).await?
-        {
-            let prefix = format!("{name}/");
-            if manifest
-                .files
-                .iter()
-                .any(|file| file.path.starts_with(&prefix))
-            {
-                return Ok(Self {
-                    store: Arc::clone(parent),
-                    prefix,
-                    scope,
-                    manifest: Some(manifest),
-                    shown,
-                    above: None,
-                });
+        if here.is_none() {
+            if let Some((parent, name)) = &above {
+                let prefix = format!("{name}/");
+                match read_manifest(parent).await? {
+                    Some(manifest) if lists_below(&manifest, &prefix) => {
+                        return Ok(Self {
+                            store: Arc::clone(parent),
+                            prefix,
+                            scope,
+                            manifest: Some(manifest),
+                            shown,
+                            above: None,
+                        });
+                    }
+                    Some(_) => {}
+                    None => manifest::refuse_unfinished(parent).await?,
+                }
             }
+            manifest::refuse_unfinished(&store).await?;
         }
         let above = above.map(|(parent, _)| parent);
         Ok(Self {
@@ -159,6 +161,11 @@ impl Place {
             above,
         })
     }
+}
+
+fn lists_below(manifest: &FolderManifest, prefix: &str) -> bool {
+    let mut files = manifest.files.iter();
+    files.any(|file| file.path.starts_with(prefix))
 }
 
 async fn read_manifest(store: &Arc<dyn Store>) -> Result<Option<FolderManifest>> {

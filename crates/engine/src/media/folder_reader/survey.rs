@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rdump_format::{
     BUCKETS_PREFIX, Codec, FileKind, FileName, FileRecord, FileRole, MANIFEST_FILE, Namespace,
-    PRELUDE_FILE, Prelude, check_database_name, escape, unescape,
+    PRELUDE_FILE, Prelude, UNFINISHED_FILE, check_database_name, escape, unescape,
 };
 use rdump_storage::{ObjectInfo, StorageError, Unreadable};
 
@@ -167,7 +167,7 @@ fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
         Some((folder, file)) => (Some(folder), file),
         None => (None, relative),
     };
-    if file == MANIFEST_FILE || is_prelude(file) {
+    if [MANIFEST_FILE, UNFINISHED_FILE].contains(&file) || is_prelude(file) {
         return Sort::Own;
     }
     match (scope, folder) {
