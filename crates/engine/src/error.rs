@@ -171,9 +171,10 @@ impl StdError for Error {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         let (kind, hint) = match &error {
-            StorageError::NotFound { .. } | StorageError::TooShort { .. } => {
-                (ErrorKind::Data, None)
-            }
+            StorageError::NotFound { .. }
+            | StorageError::TooShort { .. }
+            | StorageError::Special { .. }
+            | StorageError::NameNotUtf8 { .. } => (ErrorKind::Data, None),
             StorageError::Denied { .. } => (ErrorKind::Denied, None),
             StorageError::NoSpace { .. } => (
                 ErrorKind::Unavailable,

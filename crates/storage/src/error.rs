@@ -27,6 +27,10 @@ pub enum StorageError {
     Locked { path: String },
     #[error("{path} is not a folder")]
     NotAFolder { path: String },
+    #[error("{path} is {what}, and neither a file nor a folder")]
+    Special { path: String, what: &'static str },
+    #[error("the name of {path} is not UTF-8")]
+    NameNotUtf8 { path: String },
     #[error("{path} has {actual_bytes} bytes, but byte {wanted_end} was asked for")]
     TooShort {
         path: String,

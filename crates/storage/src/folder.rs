@@ -10,7 +10,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     iter,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, FileTypeExt},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -140,21 +140,24 @@ impl FolderStore {
         Ok(())
     }
 
-    /// Adds every file below `folder`, links followed.
+    /// Adds every file below `folder`, links followed, and what is neither file nor folder.
     fn walk(&self, folder: &Path, prefix: &str, listing: &mut Listing) -> Result<()> {
         let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         for entry in listed.map_err(|error| StorageError::from_io("list", folder, error))? {
             let file = entry.path();
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                continue;
+            let name = entry.file_name();
+            let path = format!("{prefix}{}", name.to_string_lossy());
+            let shown = || file.display().to_string();
+            let info = match name.to_str() {
+                Some(_) => look(&file),
+                None => Err(StorageError::NameNotUtf8 { path: shown() }),
             };
-            let path = format!("{prefix}{name}");
-            let info = fs::metadata(&file);
-            let looked = match info.map_err(|error| StorageError::from_io("open", &file, error)) {
+            let looked = match info {
                 // A dump is two levels deep; a link that leads back up must not become a loop.
                 Ok(info) if info.is_dir() && prefix.matches('/').count() < 4 => {
                     self.walk(&file, &format!("{path}/"), listing)
                 }
+                Ok(info) if info.is_dir() => Ok(()),
                 Ok(info) if info.is_file() => {
                     match is_leftover(&path) {
                         true => listing.leftovers.push(path.clone()),
@@ -162,10 +165,14 @@ impl FolderStore {
                     }
                     Ok(())
                 }
-                looked => looked.map(drop),
+                Ok(info) => Err(StorageError::Special {
+                    path: shown(),
+                    what: what_is(info.file_type()),
+                }),
+                Err(error) => Err(error),
             };
             match looked {
-                // Gone since, or a link to nothing.
+                // Gone since.
                 Ok(()) | Err(StorageError::NotFound { .. }) => {}
                 Err(error) => listing.unreadable.push(Unreadable { path, error }),
             }
@@ -446,6 +453,28 @@ fn abandoned(file: &Path) -> StorageError {
         action: "write",
         path: file.display().to_string(),
         source,
+    }
+}
+
+/// What lies at a path or behind the link there.
+fn look(file: &Path) -> Result<fs::Metadata> {
+    match fs::metadata(file) {
+        Err(error) if is_absent(&error) && file.is_symlink() => Err(StorageError::Special {
+            path: file.display().to_string(),
+            what: "a symbolic link to nothing",
+        }),
+        info => info.map_err(|error| StorageError::from_io("open", file, error)),
+    }
+}
+
+/// What is neither a file nor a folder.
+fn what_is(kind: fs::FileType) -> &'static str {
+    if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 

@@ -110,7 +110,7 @@ pub struct Listing {
     pub objects: Vec<ObjectInfo>,
     /// The paths of what writers left behind that were killed, or write now: no objects, and never to be.
     pub leftovers: Vec<String>,
-    /// What could not be looked into, and may hold objects.
+    /// What could not be looked into, and may hold objects or be one.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -135,6 +135,8 @@ impl Unreadable {
     pub fn reason(&self) -> String {
         match (&self.error, self.error.source()) {
             (StorageError::Denied { .. }, _) => "permission denied".to_owned(),
+            (StorageError::Special { what, .. }, _) => format!("it is {what}"),
+            (StorageError::NameNotUtf8 { .. }, _) => "its name is not UTF-8".to_owned(),
             (_, Some(source)) => source.to_string(),
             (error, None) => error.to_string(),
         }

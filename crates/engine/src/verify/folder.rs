@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{FileRecord, FileRole, FolderManifest, MANIFEST_FILE};
-use rdump_storage::{Listing, Store};
+use rdump_storage::{Listing, StorageError, Store, Unreadable};
 
 use super::{Damage, DamageKind, VerifyReport, file};
 use crate::{Error, Event, Result, context::RunContext, media::manifest};
@@ -41,13 +41,18 @@ pub(super) async fn verify(
         unreadable,
         ..
     } = store.list().await?;
+    let mut specials = Vec::new();
     for unreadable in unreadable {
         let mut listed = manifest.files.iter();
-        if listed.any(|file| unreadable.hides(&file.path)) {
-            return Err(Error::from(unreadable.error).at(unreadable.path));
+        let is_listed = listed.any(|file| unreadable.hides(&file.path));
+        match unreadable.error {
+            StorageError::Special { .. } if is_listed => specials.push(unreadable),
+            error if is_listed => return Err(Error::from(error).at(unreadable.path)),
+            _ => {
+                let reason = unreadable.reason();
+                cx.notice(None, format!("{} is skipped: {reason}", unreadable.path));
+            }
         }
-        let reason = unreadable.reason();
-        cx.notice(None, format!("{} is skipped: {reason}", unreadable.path));
     }
     let present: BTreeMap<String, u64> = objects
         .into_iter()
@@ -56,10 +61,12 @@ pub(super) async fn verify(
     report.files = manifest.files.len() as u64;
     unexpected(&manifest, &present, &leftovers, &mut report);
     let at_once = crate::default_parallelism().get().max(2);
-    let checks = manifest
-        .files
-        .iter()
-        .map(|record| check(store, record, present.get(&record.path).copied(), cx));
+    let checks = manifest.files.iter().map(|record| {
+        let present_bytes = present.get(&record.path).copied();
+        let special = specials.iter().find(|special| special.hides(&record.path));
+        let instead = || special.map_or("it is missing".to_owned(), Unreadable::reason);
+        check(store, record, present_bytes.ok_or_else(instead), cx)
+    });
     let mut checks = stream::iter(checks).buffer_unordered(at_once);
     while let Some(checked) = checks.try_next().await? {
         report.documents += checked.documents;
@@ -93,14 +100,16 @@ fn unexpected(
     }
 }
 
+/// Checks a file that has `present_bytes`, or none for the reason given.
 async fn check(
     store: &Arc<dyn Store>,
     record: &FileRecord,
-    present_bytes: Option<u64>,
+    present_bytes: Result<u64, String>,
     cx: &RunContext,
 ) -> Result<file::Checked> {
-    let Some(present_bytes) = present_bytes else {
-        return Ok(Damage::new(&record.path, DamageKind::Missing, "it is missing").into());
+    let present_bytes = match present_bytes {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(Damage::new(&record.path, DamageKind::Missing, why).into()),
     };
     let namespace = record
         .namespace

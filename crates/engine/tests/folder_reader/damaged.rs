@@ -1,6 +1,10 @@
 //! Folders of which something is damaged, missing or out of reach.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+};
 
 use bson::doc;
 use futures::TryStreamExt;
@@ -60,6 +64,36 @@ async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
         text.starts_with("db.c: db/c.bson cannot be looked at: db: "),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn what_is_no_file_and_what_has_no_plain_name_is_refused_by_name() {
+    let whole = FolderReaderOptions::default();
+    let one = FolderReaderOptions::default().db("db").collection("c");
+    for (name, what, options, path) in [
+        (&b"d.bson"[..], "a socket", &whole, ""),
+        (b"d.bson", "a symbolic link to nothing", &whole, ""),
+        (b"c.metadata.json", "a socket", &one, "db/c.bson"),
+        (b"d\xe9.bson", "name is not UTF-8", &whole, ""),
+    ] {
+        let mut made = Made::new();
+        made.data("db.c", Codec::None, numbered(1));
+        let file = made.file("db").join(OsStr::from_bytes(name));
+        match what {
+            "a socket" => drop(UnixListener::bind(&file).unwrap()),
+            "a symbolic link to nothing" => symlink("nothing", &file).unwrap(),
+            _ => fs::write(&file, "").unwrap(),
+        }
+        let error = refused(&made, path, options.clone()).await;
+        assert_eq!(error.kind(), ErrorKind::Data);
+        let (text, name) = (error.to_string(), String::from_utf8_lossy(name));
+        assert!(text.contains(&*name) && text.ends_with(what), "{text}");
+
+        // A manifest knows what is missing.
+        made.manifest();
+        let reader = open_all(&made).await;
+        assert!(has_notice(&reader, &format!("db/{name} is skipped: it")));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
-use std::os::unix::fs::symlink;
+use std::{
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+};
 
+use nix::sys::stat::Mode;
 use tempfile::TempDir;
 
 use super::*;
@@ -128,9 +132,11 @@ async fn what_cannot_be_looked_into_is_listed_as_such() {
     symlink("nowhere", folder.path().join("dump/db/gone")).unwrap();
     let listing = store.list().await.unwrap();
     assert_eq!(listing.objects, [ObjectInfo::new("db/a", 1)]);
-    let [unreadable] = listing.unreadable.as_slice() else {
+    let [dangling, unreadable] = listing.unreadable.as_slice() else {
         panic!("{:?}", listing.unreadable);
     };
+    assert!(dangling.hides("db/gone"));
+    assert_eq!(dangling.reason(), "it is a symbolic link to nothing");
     assert!(unreadable.hides("loop") && unreadable.hides("loop/c.bson"));
     assert!(!unreadable.hides("looping/c.bson"));
     assert!(unreadable.reason().contains("symbolic links"));
@@ -139,6 +145,33 @@ async fn what_cannot_be_looked_into_is_listed_as_such() {
     let error = StorageError::from_io("list", Path::new("/dump/lost+found"), denied);
     let path = "lost+found".to_owned();
     assert_eq!(Unreadable { path, error }.reason(), "permission denied");
+}
+
+#[tokio::test]
+async fn what_is_no_file_or_has_no_plain_name_is_listed_as_such() {
+    let (folder, store) = setup();
+    put(&store, "db/a", b"x").await.unwrap();
+    let db = folder.path().join("dump/db");
+    nix::unistd::mkfifo(&db.join("pipe"), Mode::S_IRUSR).unwrap();
+    let _socket = UnixListener::bind(db.join("socket")).unwrap();
+    symlink("/dev/null", db.join("null")).unwrap();
+    fs::write(db.join(OsStr::from_bytes(b"caf\xe9.bson")), b"").unwrap();
+    symlink(db.join("a"), db.join("linked")).unwrap();
+    let listing = store.list().await.unwrap();
+    let linked = ObjectInfo::new("db/linked", 1);
+    assert_eq!(listing.objects, [ObjectInfo::new("db/a", 1), linked]);
+    let found: Vec<_> = listing
+        .unreadable
+        .iter()
+        .map(|unreadable| format!("{}: {}", unreadable.path, unreadable.reason()))
+        .collect();
+    let expected = [
+        "db/caf\u{fffd}.bson: its name is not UTF-8",
+        "db/null: it is a device",
+        "db/pipe: it is a named pipe",
+        "db/socket: it is a socket",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

@@ -79,9 +79,14 @@ impl Survey {
                 .push(format!("it is not known which server was dumped: {error}")),
         }
         let is_meant = |unreadable: &&Unreadable| {
-            unreadable.path.starts_with(&place.prefix)
-                && !matches!(place.scope, Scope::File { .. })
-                && !records.keys().any(|path| unreadable.hides(path))
+            let within = match (&place.scope, unreadable.path.strip_prefix(&place.prefix)) {
+                (_, None) => false,
+                (Scope::File { .. }, Some(relative)) => {
+                    matches!(sort(&place.scope, relative), Sort::Of { .. })
+                }
+                (_, Some(_)) => true,
+            };
+            within && !records.keys().any(|path| unreadable.hides(path))
         };
         let mut skipped = BTreeSet::new();
         for unreadable in listing.unreadable.iter().filter(is_meant) {
