@@ -1,7 +1,8 @@
 //! A folder on this machine as a store.
 //!
 //! An object is written to a temporary file beside its place, which is then renamed over it: a killed
-//! writer leaves the old object, the new one, or a leftover whose name starts with [`LEFTOVER_PREFIX`].
+//! writer leaves the old object, the new one, or a leftover whose name starts with [`LEFTOVER_PREFIX`]. It has the permissions
+//! of the file that it replaces from the beginning.
 //! The kernel is told to write back as the bytes come, so that [`Store::flush`] has little left to wait
 //! for and other programs keep their page cache. Writing never follows a symbolic link below the location; reading does, as
 //! mongorestore does.
@@ -10,7 +11,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     iter,
-    os::unix::fs::{FileExt, FileTypeExt},
+    os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -32,6 +33,9 @@ const LEFTOVER_PREFIX: &str = ".rdump-";
 ///
 /// Four times as much leaves the end of a dump to wait for the disk; half of it costs more than it saves.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
+
+/// The part of a file's mode that a file keeps which is replaced: who may read, write and execute it.
+const PERMISSIONS: u32 = 0o777;
 
 /// Objects as files below one folder.
 #[derive(Clone, Debug)]
@@ -234,11 +238,19 @@ impl FolderStore {
         let temporary =
             file.with_file_name(format!("{LEFTOVER_PREFIX}{}-{number}.part", process::id()));
         let failed = |error| StorageError::from_io("create", &temporary, error);
-        let open = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let replaced = fs::metadata(&file).ok().filter(fs::Metadata::is_file);
+        let mode = replaced.map(|info| info.permissions().mode() & PERMISSIONS);
+        if let Some(mode) = mode {
+            options.mode(mode);
+        }
+        let open = options.open(&temporary).map_err(failed)?;
+        if let Some(mode) = mode {
+            // What the umask took away.
+            open.set_permissions(fs::Permissions::from_mode(mode))
+                .map_err(failed)?;
+        }
         without_if_unsupported(open.lock()).map_err(failed)?;
         let upload = FolderUpload {
             path: path.to_owned(),

@@ -57,6 +57,28 @@ async fn a_dropped_upload_leaves_nothing_and_an_older_object_in_place() {
 }
 
 #[tokio::test]
+async fn the_permissions_of_a_file_that_is_replaced_stay_and_hold_before_anything_is_written() {
+    let (folder, store) = setup();
+    put(&store, "a", b"old").await.unwrap();
+    let dump = folder.path().join("dump");
+    for mode in [0o600, 0o640, 0o666, 0o444] {
+        fs::set_permissions(dump.join("a"), fs::Permissions::from_mode(mode)).unwrap();
+        let mut upload = store.upload("a").await.unwrap();
+        let modes = || {
+            let entries = fs::read_dir(&dump).unwrap();
+            let mode = |entry: fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o777;
+            entries
+                .map(|entry| mode(entry.unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(modes(), [mode; 2], "{mode:o}");
+        upload.write(Bytes::from_static(b"new")).await.unwrap();
+        upload.finish().await.unwrap();
+        assert_eq!(modes(), [mode], "{mode:o}");
+    }
+}
+
+#[tokio::test]
 async fn leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not() {
     let (folder, store) = setup();
     put(&store, "db/a", b"x").await.unwrap();
