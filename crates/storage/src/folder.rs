@@ -234,10 +234,6 @@ impl FolderStore {
                 source: "it is a folder".into(),
             });
         }
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let temporary =
-            file.with_file_name(format!("{LEFTOVER_PREFIX}{}-{number}.part", process::id()));
-        let failed = |error| StorageError::from_io("create", &temporary, error);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let replaced = fs::metadata(&file).ok().filter(fs::Metadata::is_file);
@@ -245,9 +241,21 @@ impl FolderStore {
         if let Some(mode) = mode {
             options.mode(mode);
         }
-        let open = options.open(&temporary).map_err(failed)?;
-        if let Some(mode) = mode {
-            // What the umask took away.
+        // In another container a process may have the same id.
+        let (temporary, opened) = loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{LEFTOVER_PREFIX}{}-{number}.part", process::id());
+            let temporary = file.with_file_name(name);
+            match options.open(&temporary) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => break (temporary, opened),
+            }
+        };
+        let failed = |error| StorageError::from_io("create", &temporary, error);
+        let open = opened.map_err(failed)?;
+        let made = open.metadata().map_err(failed)?.permissions().mode() & PERMISSIONS;
+        if let Some(mode) = mode.filter(|mode| *mode != made) {
+            // What the umask took away. Where the file system has no modes, there is nothing to change.
             open.set_permissions(fs::Permissions::from_mode(mode))
                 .map_err(failed)?;
         }
@@ -256,6 +264,7 @@ impl FolderStore {
             path: path.to_owned(),
             file,
             temporary,
+            is_in_place: false,
             open: Some(open),
             stored_bytes: 0,
             write_back: None,
@@ -374,6 +383,8 @@ struct FolderUpload {
     path: String,
     file: PathBuf,
     temporary: PathBuf,
+    /// Whether it has its own name now. What has the temporary one is then another writer's.
+    is_in_place: bool,
     /// `None` while a write is under way, and after a write that was dropped or failed.
     open: Option<File>,
     stored_bytes: u64,
@@ -428,6 +439,7 @@ impl Upload for FolderUpload {
             }
             fs::rename(&this.temporary, &this.file)
                 .map_err(|error| StorageError::from_io("rename into place", &this.file, error))?;
+            this.is_in_place = true;
             Ok(ObjectInfo {
                 path: std::mem::take(&mut this.path),
                 stored_bytes,
@@ -454,8 +466,9 @@ impl FolderUpload {
 
 impl Drop for FolderUpload {
     fn drop(&mut self) {
-        // After a rename there is nothing of this name any more.
-        let _ = fs::remove_file(&self.temporary);
+        if !self.is_in_place {
+            let _ = fs::remove_file(&self.temporary);
+        }
     }
 }
 

@@ -79,6 +79,25 @@ async fn the_permissions_of_a_file_that_is_replaced_stay_and_hold_before_anythin
 }
 
 #[tokio::test]
+async fn a_temporary_name_that_another_process_of_the_same_id_took_is_left_to_it() {
+    let (folder, store) = setup();
+    let dump = folder.path().join("dump");
+    fs::create_dir(&dump).unwrap();
+    // Other tests count on at the same time.
+    let taken: Vec<_> = (0..1_000)
+        .map(|number| dump.join(format!(".rdump-{}-{number}.part", process::id())))
+        .collect();
+    for name in &taken {
+        fs::write(name, "theirs").unwrap();
+    }
+    put(&store, "a", b"ours").await.unwrap();
+    assert_eq!(store.read("a", 0..4).await.unwrap(), "ours");
+    for name in &taken {
+        assert_eq!(fs::read(name).unwrap(), b"theirs");
+    }
+}
+
+#[tokio::test]
 async fn leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not() {
     let (folder, store) = setup();
     put(&store, "db/a", b"x").await.unwrap();
