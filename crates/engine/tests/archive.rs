@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Cursor, Read},
     num::NonZeroUsize,
+    os::unix::fs::symlink,
     sync::Arc,
 };
 
@@ -381,4 +382,22 @@ async fn a_restore_that_fails_does_not_hold_up_the_dump_that_it_reads() {
         try_restore(read, &target, RestoreOptions::default().stop_on_error(true)),
     );
     assert_eq!(restored.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn an_archive_goes_through_links_whether_there_is_something_behind_them_or_not() {
+    let source = ReplicaSet::start().await;
+    let folder = TempDir::new().unwrap();
+    let (link, elsewhere) = (folder.path().join("link"), folder.path().join("elsewhere"));
+    fs::create_dir(&elsewhere).unwrap();
+    symlink("elsewhere/second", &link).unwrap();
+    symlink("archive", elsewhere.join("second")).unwrap();
+    for _ in 0..2 {
+        let writer = ArchiveWriter::create(&Location::from(link.as_path())).unwrap();
+        dump(&source, writer, DumpOptions::default()).await.unwrap();
+        assert!(link.is_symlink() && elsewhere.join("second").is_symlink());
+        let written = fs::symlink_metadata(elsewhere.join("archive")).unwrap();
+        assert!(written.is_file() && written.len() > 0);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 2);
+    }
 }

@@ -1,7 +1,11 @@
 //! Where a dump goes to and comes from.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
+use anyhow::anyhow;
 use rdump::{Codec, Location, Namespace};
 
 use super::Refusal;
@@ -37,7 +41,10 @@ impl Output {
     pub(super) fn archive(text: &str, codec: Codec) -> Result<Self, Refusal> {
         match text {
             STANDARD | "" => Ok(Self::ArchiveToStdout),
-            path => location("archive", &in_folder(path, codec)).map(Self::Archive),
+            path if Path::new(path).is_dir() => {
+                location("archive", &in_folder(path, codec)).map(Self::Archive)
+            }
+            path => location("archive", path).map(Self::Archive),
         }
     }
 
@@ -56,26 +63,38 @@ impl Output {
 }
 
 impl Input {
-    /// The archive that `--archive` names.
-    pub(super) fn archive(text: &str, gzip: bool) -> Self {
-        let codec = if gzip { Codec::Gzip } else { Codec::None };
-        match text {
-            STANDARD | "" => Self::ArchiveFromStdin,
-            path => Self::Archive(in_folder(path, codec).into()),
+    /// The archive that `--archive` names, or the one that is in the folder it names.
+    pub(super) fn archive(text: &str, gzip: bool) -> Result<Self, Refusal> {
+        if let STANDARD | "" = text {
+            return Ok(Self::ArchiveFromStdin);
+        }
+        if !Path::new(text).is_dir() {
+            return Ok(Self::Archive(text.into()));
+        }
+        let named = in_folder(text, if gzip { Codec::Gzip } else { Codec::None });
+        let codecs = [Codec::None, Codec::Gzip, Codec::Zstd];
+        let mut found = codecs.map(|codec| in_folder(text, codec)).to_vec();
+        found.retain(|path| fs::metadata(path).is_ok_and(|found| !found.is_dir()));
+        match &found[..] {
+            // Whoever opens it says that it is not there.
+            [] => Ok(Self::Archive(named.into())),
+            [one] => Ok(Self::Archive(one.into())),
+            several if gzip && several.contains(&named) => Ok(Self::Archive(named.into())),
+            several => Err(Refusal::Failed(anyhow!(
+                "{text} holds more than one archive: name one of {}",
+                several.join(", ")
+            ))),
         }
     }
 }
 
-/// A folder stands for the archive in it, as with mongodump.
-fn in_folder(path: &str, codec: Codec) -> String {
-    match std::fs::metadata(path).is_ok_and(|found| found.is_dir()) {
-        true => format!(
-            "{}/archive{}",
-            path.trim_end_matches('/'),
-            codec.extension()
-        ),
-        false => path.to_owned(),
-    }
+/// The archive in a folder, as mongodump calls it.
+fn in_folder(folder: &str, codec: Codec) -> String {
+    format!(
+        "{}/archive{}",
+        folder.trim_end_matches('/'),
+        codec.extension()
+    )
 }
 
 fn location(flag: &str, text: &str) -> Result<Location, Refusal> {

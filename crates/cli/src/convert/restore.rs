@@ -52,7 +52,7 @@ impl RestoreRequest {
         warnings.extend(notices(args, db.is_some(), given.as_deref()));
         let input = match args.input.archive.place() {
             // As with mongorestore, a folder that is named beside it says nothing.
-            Some(archive) => Input::archive(archive, args.input.gzip),
+            Some(archive) => Input::archive(archive, args.input.gzip)?,
             None => match (text, &db, &collection) {
                 (STANDARD, Some(db), Some(collection)) => {
                     Input::DocumentsFromStdin(Namespace::new(db, collection))

@@ -591,6 +591,39 @@ fn the_environments_connection_string_counts_where_no_server_is_named() {
 }
 
 #[test]
+fn the_archive_in_a_folder_is_found_whatever_it_is_compressed_with() {
+    for (there, more, expected) in [
+        (&["archive"][..], "", "archive"),
+        (&["archive.gz"], "", "archive.gz"),
+        (&["archive.zst"], "", "archive.zst"),
+        (&["archive"], "--gzip", "archive"),
+        (&["archive.zst"], "--gzip", "archive.zst"),
+        (&["archive", "archive.gz"], "--gzip", "archive.gz"),
+        (&["archive", "archive.gz"], "", "archive|archive.gz"),
+        (&["archive", "archive.zst"], "--gzip", "archive|archive.zst"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        for name in there {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let line = format!("--archive={path}/ {more}");
+        match expected.split_once('|') {
+            None => {
+                let input = restore(&line).input.to_string();
+                assert_eq!(input, format!("archive {path}/{expected}"), "{line}");
+            }
+            Some((one, other)) => {
+                let expected = format!(
+                    "{path}/ holds more than one archive: name one of {path}/{one}, {path}/{other}"
+                );
+                assert_eq!(restore_refusal(&line), expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_archive_is_a_file_or_the_one_in_a_folder_or_a_standard_stream() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();

@@ -95,6 +95,7 @@ impl ArchiveWriter {
                 let stream = fs::OpenOptions::new().write(true).open(&path);
                 return Ok(Self::stream(location.to_string(), stream.map_err(failed)?));
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path = behind_links(path),
             Err(_) => {}
         }
         let name = path.file_name().and_then(|name| name.to_str());
@@ -373,6 +374,14 @@ impl NamespaceWriter for ArchiveOplog {
         }
         .boxed()
     }
+}
+
+/// The file that is created when a path is written to where nothing is: the last target of links that lead to nothing.
+fn behind_links(mut path: PathBuf) -> PathBuf {
+    while let Ok(target) = fs::read_link(&path) {
+        path.set_file_name(target);
+    }
+    path
 }
 
 async fn blocking<T: Send + 'static>(
