@@ -57,6 +57,8 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     }
     if plan.is_empty() {
         console.log(nothing_there(&request));
+    }
+    if dump.leaves_no_trace(&plan) {
         console.json("report", DumpReport::default());
         return Ok(Exit::Done);
     }

@@ -22,6 +22,41 @@ async fn an_unreachable_server_is_named_with_the_time_spent() {
 }
 
 #[tokio::test]
+async fn an_archive_of_nothing_is_one_and_takes_the_place_of_an_older_one() {
+    let source = ReplicaSet::start().await;
+    let (folder, uri) = (tempfile::tempdir().unwrap(), source.uri());
+    let restored = "0 document(s) restored successfully. 0 document(s) failed to restore.";
+    for (compression, start) in [("none", [0x6D, 0xE2]), ("gzip", [0x1F, 0x8B])] {
+        let path = folder.path().join(compression);
+        let archive = format!("--archive={}", path.display());
+        let nothing = ["--uri", &uri, "--compress", compression, "-d", "none"];
+        fs::write(&path, "of yesterday").unwrap();
+        run(
+            rdump(),
+            nothing.iter().chain(&["-c", "no", archive.as_str()]),
+        )
+        .await
+        .expect(0);
+        assert_eq!(fs::read(&path).unwrap(), b"of yesterday");
+
+        run(rdump(), nothing.iter().chain(&[archive.as_str()]))
+            .await
+            .expect(0)
+            .says("there is nothing to dump: database none");
+        let written = fs::read(&path).unwrap();
+        assert!(written.starts_with(&start), "{written:?}");
+        run(rrestore(), ["--uri", &uri, &archive])
+            .await
+            .expect(0)
+            .says(restored);
+        let mut to_stdout = rdump();
+        to_stdout.args(nothing).arg("--archive");
+        let piped = to_stdout.output().await.unwrap();
+        assert_eq!(piped.stdout, written);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_names_user_and_database_and_no_password() {
     let server = Standalone::builder().auth().start().await;
     let host = &server.hosts()[0];

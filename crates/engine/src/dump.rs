@@ -109,7 +109,13 @@ impl Dump {
             .await
     }
 
-    /// Dumps what the plan says. A plan of nothing leaves no trace.
+    /// Whether a run of the plan leaves no trace: there is nothing to dump, and the medium is no archive, which may hold
+    /// nothing. One collection that is not there leaves none in an archive either, as with mongodump.
+    pub fn leaves_no_trace(&self, plan: &DumpPlan) -> bool {
+        plan.is_empty() && (self.options.collection.is_some() || !self.writer.keeps_nothing())
+    }
+
+    /// Dumps what the plan says, unless that [leaves no trace](Self::leaves_no_trace).
     ///
     /// Stops at the first failure that retries cannot cure: half a dump is no dump.
     ///
@@ -134,7 +140,7 @@ impl Dump {
     async fn run_to_end(&self, plan: &DumpPlan) -> Result<DumpReport> {
         let (clock, started_at) = (Instant::now(), self.cx.now());
         let mut report = DumpReport::default();
-        if !plan.is_empty() {
+        if !self.leaves_no_trace(plan) {
             self.cx.unless_cancelled(self.begin(plan)).await?;
             // Cancels by itself, since it has tasks to wait for.
             (report.namespaces, report.oplog) = namespace::dump_all(self, plan).await?;
@@ -173,6 +179,7 @@ impl Dump {
             db: self.options.db.clone(),
             single_collection: self.options.collection.is_some(),
             parallel_collections: self.options.parallel_collections,
+            codec: self.options.compression.codec(),
             namespaces: plan.all().map(|planned| planned.header.clone()).collect(),
         };
         for notice in self.writer.begin(&header).await? {

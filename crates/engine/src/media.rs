@@ -44,6 +44,11 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Whether a dump of nothing is kept as one, and not left away with all its traces.
+    fn keeps_nothing(&self) -> bool {
+        false
+    }
+
     /// Makes the place ready, and incomplete: what said that an older dump here was complete is removed.
     ///
     /// Returns things a person should know.
@@ -109,6 +114,8 @@ pub struct DumpHeader {
     pub single_collection: bool,
     /// How many namespaces are written at once, at most.
     pub parallel_collections: NonZeroUsize,
+    /// How everything is compressed, so that it is known without a namespace.
+    pub codec: Codec,
     /// The namespaces, those without data included.
     pub namespaces: Vec<NamespaceHeader>,
 }

@@ -136,6 +136,10 @@ impl DumpWriter for ArchiveWriter {
         false
     }
 
+    fn keeps_nothing(&self) -> bool {
+        true
+    }
+
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let mut notices = Vec::new();
@@ -216,12 +220,8 @@ impl Archive {
             tool_version: header.prelude.tool_version.clone(),
             collections: collections.collect::<Result<_>>()?,
         };
-        let codec = header
-            .namespaces
-            .first()
-            .map_or(Codec::None, |namespace| namespace.codec);
-        if codec != Codec::None {
-            let compressor = Compressor::new(codec.default_compression());
+        if header.codec != Codec::None {
+            let compressor = Compressor::new(header.codec.default_compression());
             self.compressor = Some(compressor.map_err(uncompressible)?);
         }
         let mut bytes = Vec::new();

@@ -205,10 +205,7 @@ impl DumpWriter for FolderWriter {
                     .await
                     .map_err(|error| error.for_namespace(&namespace.namespace))?;
             }
-            let codec = header
-                .namespaces
-                .first()
-                .map_or(Codec::None, |namespace| metadata_codec(namespace.codec));
+            let codec = metadata_codec(header.codec);
             let folder = header
                 .db
                 .as_ref()
