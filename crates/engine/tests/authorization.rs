@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use rdump::{
     ArchiveReader, ArchiveWriter, CancellationToken, Codec, ConnectOptions, Dump, DumpOptions,
     DumpReport, Error, ErrorKind, FolderReader, FolderReaderOptions, FolderWriter, Location,
-    Restore, RestoreOptions, RestoreReport, Source, Target,
+    Pattern, Restore, RestoreOptions, RestoreReport, Selector, Source, Target,
     media::{DumpReader, DumpWriter},
 };
 use rdump_testkit::{Deployment, ReplicaSet};
@@ -364,4 +364,78 @@ async fn users_of_a_version_that_the_server_does_not_take_are_refused_before_any
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     let names = target.client().list_database_names().await.unwrap();
     assert!(!names.contains(&"shop".to_owned()), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_that_are_asked_for_are_restored_or_refused_or_told_of() {
+    let deployment = ReplicaSet::start().await;
+    let mut made = Made::new();
+    seed(&deployment).await;
+    let seeded = all(&deployment).await;
+    let version = versions(&deployment).await;
+    for db in ["shop", "other"] {
+        let database = deployment.client().database(db);
+        for drop in ["dropAllUsersFromDatabase", "dropAllRolesFromDatabase"] {
+            database.run_command(doc! { drop: 1 }).await.unwrap();
+        }
+    }
+    let (users, roles) = seeded.split_at(2);
+    let of_shop = users[1].clone();
+    let users = made.data("admin.system.users", Codec::None, users.to_vec());
+    let roles = made.data("admin.system.roles", Codec::None, roles.to_vec());
+    made.data("admin.system.version", Codec::None, version);
+    made.data("shop.c", Codec::None, [doc! { "_id": 1 }]);
+    made.data("shop.$admin.system.users", Codec::None, [of_shop]);
+    let whole = folder(&made.location(), None).await;
+
+    for (collection, file) in [("system.users", users), ("system.roles", roles)] {
+        let options = RestoreOptions::default().db("admin").collection(collection);
+        let file_options = FolderReaderOptions::default()
+            .db("admin")
+            .collection(collection);
+        let file = Location::from(made.file(&file).as_path());
+        let file = FolderReader::open(&file, file_options).await.unwrap();
+        for reader in [Arc::new(file) as Arc<dyn DumpReader>, Arc::clone(&whole)] {
+            let error = try_restore(reader, &deployment, options.clone()).await;
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert!(error.to_string().contains(collection), "{error}");
+            assert!(error.hint().unwrap().contains("'admin.system.*'"));
+        }
+    }
+
+    let notices = async |reader: &Arc<dyn DumpReader>, options: RestoreOptions| {
+        let restore = Restore::new(&target(&deployment).await, Arc::clone(reader));
+        let plan = restore.options(options).plan().await.unwrap();
+        let notices = plan.notices.into_iter();
+        notices
+            .filter_map(|notice| Some(notice.split_once(" is skipped: ")?.0.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let select = || Selector {
+        include: vec![Pattern::parse("admin.system.*").unwrap()],
+        exclude: Vec::new(),
+    };
+    let of_shop = RestoreOptions::default().db("shop").select(select());
+    let left_out = [
+        "admin.system.roles",
+        "admin.system.users",
+        "shop.$admin.system.users",
+    ];
+    assert_eq!(notices(&whole, of_shop).await, left_out);
+    let of_version = RestoreOptions::default().db("admin");
+    let of_version = of_version.collection("system.version");
+    assert_eq!(notices(&whole, of_version).await, ["admin.system.version"]);
+    let shop = Location::from(made.file("shop").as_path());
+    let shop = folder(&shop, Some("shop")).await;
+    let with_users = RestoreOptions::default().db("shop");
+    let left_out = ["shop.$admin.system.users"];
+    assert_eq!(notices(&shop, with_users.clone()).await, left_out);
+    let with_users = with_users.users_and_roles(true);
+    assert_eq!(notices(&shop, with_users).await, [] as [&str; 0]);
+
+    let options = RestoreOptions::default().select(select());
+    assert_eq!(notices(&whole, options.clone()).await, [] as [&str; 0]);
+    restore(whole, &deployment, options).await;
+    assert_eq!(all(&deployment).await, seeded);
 }

@@ -56,6 +56,7 @@ pub(super) struct PlannedAuthorization {
 impl PlannedAuthorization {
     /// What is to be done about the users and roles in the dump, if anything.
     pub(super) fn plan(contents: &DumpContents, options: &RestoreOptions) -> Result<Option<Self>> {
+        check_collection(options)?;
         let only = match (options.users_and_roles, options.db.as_deref()) {
             (true, None) => {
                 return Err(Error::invalid(
@@ -118,6 +119,47 @@ impl PlannedAuthorization {
         }))
     }
 
+    /// Why users and roles are left out that were asked for and are not among those `planned`.
+    pub(super) fn skipped(
+        planned: Option<&Self>,
+        contents: &DumpContents,
+        options: &RestoreOptions,
+    ) -> Vec<String> {
+        let planned: Vec<&Namespace> = planned
+            .into_iter()
+            .flat_map(Self::namespaces)
+            .map(|planned| &planned.from)
+            .collect();
+        let entries = contents.entries.iter().map(|entry| &entry.namespace);
+        let asked_for: Vec<(Authorization, &Namespace)> = entries
+            .filter(|namespace| selection::is_asked_for(namespace, options))
+            .filter_map(|namespace| Some((Authorization::of(namespace)?, namespace)))
+            .collect();
+        let only_version = asked_for
+            .iter()
+            .all(|(what, _)| *what == Authorization::Version);
+        let reason = |what, namespace: &Namespace| match what {
+            // Beside the others it is used, or left out with them.
+            Authorization::Version if only_version => Some("each server has its own"),
+            Authorization::Version => None,
+            _ if planned.contains(&namespace) => None,
+            _ if *namespace == what.dumped_with(&namespace.db) => Some(
+                "users and roles of one database are restored only if that is asked for (--db and \
+                 --restoreDbUsersAndRoles)",
+            ),
+            _ => Some(
+                "users and roles of all databases are restored only with all of them, or with `admin` (--db admin)",
+            ),
+        };
+        let asked_for = asked_for.into_iter();
+        asked_for
+            .filter_map(|(what, namespace)| {
+                let reason = reason(what, namespace)?;
+                Some(format!("{namespace} is skipped: {reason}"))
+            })
+            .collect()
+    }
+
     /// What goes into collections of our own.
     pub(super) fn namespaces(&self) -> impl Iterator<Item = &Arc<PlannedNamespace>> {
         self.users.iter().chain(&self.roles)
@@ -173,6 +215,22 @@ impl PlannedAuthorization {
         version.ok_or_else(|| {
             Error::data("the dump's admin.system.version does not say which version its users and roles have")
         })
+    }
+}
+
+/// Users or roles are no collection to be restored by itself: the server merges them, if it takes their version.
+fn check_collection(options: &RestoreOptions) -> Result<()> {
+    let (Some(db), Some(collection)) = (&options.db, &options.collection) else {
+        return Ok(());
+    };
+    let namespace = Namespace::new(db, collection);
+    match Authorization::of(&namespace) {
+        None | Some(Authorization::Version) => Ok(()),
+        Some(_) => Err(Error::invalid(
+            "users and roles cannot be restored as a collection of their own (--collection)",
+        )
+        .for_namespace(&namespace)
+        .with_hint("give the whole dump and select them by pattern: --nsInclude 'admin.system.*'")),
     }
 }
 

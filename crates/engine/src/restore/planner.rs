@@ -66,6 +66,8 @@ pub(super) async fn plan(
         namespaces.push(planned.map_err(|error| error.for_namespace(&entry.namespace))?);
     }
     let authorization = PlannedAuthorization::plan(contents, options)?;
+    let skipped = PlannedAuthorization::skipped(authorization.as_ref(), contents, options);
+    notices.extend(skipped);
     Ok(RestorePlan {
         authorization: authorization.map(Arc::new),
         oplog,
