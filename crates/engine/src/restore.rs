@@ -18,6 +18,7 @@ mod inserter;
 mod loader;
 mod oplog_source;
 mod options;
+mod own_user;
 mod plan;
 mod planner;
 mod read_back;

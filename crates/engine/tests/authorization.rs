@@ -6,8 +6,9 @@ use bson::{Document, doc};
 use futures::TryStreamExt;
 use rdump::{
     ArchiveReader, ArchiveWriter, CancellationToken, Codec, ConnectOptions, Dump, DumpOptions,
-    DumpReport, Error, ErrorKind, FolderReader, FolderReaderOptions, FolderWriter, Location,
-    Pattern, Restore, RestoreOptions, RestoreReport, Selector, Source, Target,
+    DumpReport, Error, ErrorKind, Event, FolderReader, FolderReaderOptions, FolderWriter, Location,
+    Observer, Pattern, RecordingObserver, Restore, RestoreOptions, RestoreReport, Selector, Source,
+    Target,
     media::{DumpReader, DumpWriter},
 };
 use rdump_testkit::{Deployment, ReplicaSet};
@@ -304,6 +305,85 @@ async fn the_user_that_restores_is_not_dropped_with_those_that_are_not_in_the_du
     let names = shop.collection::<Document>("c").list_index_names().await;
     assert_eq!(names.unwrap(), ["_id_", "a_1"]);
     assert_no_temporary_collections(&deployment).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_of_the_user_that_restores_are_kept_with_it() {
+    for archived in [false, true] {
+        let deployment = ReplicaSet::builder().auth().start().await;
+        seed(&deployment).await;
+        let temporary = TempDir::new().unwrap();
+        let place = Location::from(temporary.path().join("dump").as_path());
+        let writer: Arc<dyn DumpWriter> = match archived {
+            true => Arc::new(ArchiveWriter::create(&place).unwrap()),
+            false => Arc::new(FolderWriter::create(&place).unwrap()),
+        };
+        dump(&deployment, writer, DumpOptions::default()).await;
+        let admin = deployment.client().database("admin");
+        let privilege =
+            doc! { "resource": { "db": "shop", "collection": "c" }, "actions": ["find"] };
+        let restrictions = doc! { "clientSource": ["127.0.0.1"] };
+        for (role, inherited) in [("inner", "restore"), ("outer", "inner"), ("idle", "read")] {
+            let role = doc! {
+                "createRole": role, "privileges": [&privilege], "roles": [inherited],
+                "authenticationRestrictions": [&restrictions],
+            };
+            admin.run_command(role).await.unwrap();
+        }
+        let roles = [("outer", "admin"), ("shop-role", "shop")];
+        deployment.create_user("mover", "mover", &roles).await;
+
+        let mut expected = all(&deployment).await;
+        expected.retain(|stored| !stored.get_str("_id").unwrap().contains("idle"));
+        let connect = ConnectOptions::default().uri(deployment.uri_for("mover"));
+        let target = Target::connect(&connect).await.unwrap();
+        let reader: Arc<dyn DumpReader> = match archived {
+            true => {
+                let input = std::fs::File::open(temporary.path().join("dump")).unwrap();
+                Arc::new(ArchiveReader::open("the archive", input).await.unwrap())
+            }
+            false => folder(&place, None).await,
+        };
+        let observer = Arc::new(RecordingObserver::default());
+        let restore = Restore::new(&target, reader).options(RestoreOptions::default().drop(true));
+        let restore = restore.observer(Arc::clone(&observer) as Arc<dyn Observer>);
+        let report = restore.run(restore.plan().await.unwrap()).await;
+        let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(report.problems, []);
+        assert_eq!(all(&deployment).await, expected);
+        assert_no_temporary_collections(&deployment).await;
+        for kept in ["user admin.mover", "role admin.inner", "role admin.outer"] {
+            let kept = format!("{kept} is not in the dump, and kept");
+            let told = |event: &Event| matches!(event, Event::Notice { message, .. } if message.starts_with(&kept));
+            assert!(observer.events().iter().any(told), "{kept}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_collection_that_cannot_be_dropped_is_a_problem() {
+    let deployment = ReplicaSet::builder().auth().start().await;
+    deployment
+        .create_user("mover", "mover", &[("read", "admin")])
+        .await;
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(&deployment, Arc::new(writer), DumpOptions::default()).await;
+    let grant = doc! { "grantRolesToUser": "mover", "roles": ["restore"] };
+    deployment.admin_command(grant).await.unwrap();
+
+    // Merged, it is what it was when it was dumped.
+    let connect = ConnectOptions::default().uri(deployment.uri_for("mover"));
+    let target = Target::connect(&connect).await.unwrap();
+    let options = RestoreOptions::default().drop(true);
+    let restore = Restore::new(&target, folder(&location, None).await).options(options);
+    let report = restore.run(restore.plan().await.unwrap()).await.unwrap();
+    let problems = report.problems.iter().map(ToString::to_string);
+    let problems: Vec<_> = problems.collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("admin.tempusers: "), "{problems:?}");
+    assert!(problems[0].contains("could not be dropped"), "{problems:?}");
 }
 
 /// TOOLS-3719.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bson::{Bson, Document, doc};
+use bson::{Document, doc};
 use futures::{StreamExt, stream::BoxStream};
 use rdump_format::{Authorization, Namespace};
 use tokio::sync::Mutex;
@@ -19,7 +19,7 @@ use super::{
     selection,
 };
 use crate::{
-    Error, ErrorKind, RestoreOptions, Result,
+    Error, ErrorKind, Problem, RestoreOptions, Result,
     capabilities::Capabilities,
     command,
     media::{Documents, DumpContents},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The database of users and roles.
-const ADMIN: &str = "admin";
+pub(super) const ADMIN: &str = "admin";
 /// The most that the documents about versions may have, in bytes; servers have a few hundred.
 const MOST_VERSION_BYTES: usize = 1 << 20;
 /// The version that users and roles have where servers do not say it any more.
@@ -44,7 +44,7 @@ pub(super) struct PlannedAuthorization {
     /// The entry of the dump with the version they have.
     pub(super) version: Option<usize>,
     /// The one database whose users and roles these are; empty if they are of all.
-    db: String,
+    pub(super) db: String,
     /// What the dump says of the server it was taken from.
     server_version: Option<String>,
     /// What was found in the entry of the version.
@@ -312,9 +312,8 @@ impl Shared {
         if merge.len() == 1 {
             return Ok(());
         }
-        let users = planned.users.as_ref().map(|users| &users.namespace);
-        if let Some(users) = users.filter(|users| self.options.drop && !empty(users)) {
-            self.keep_own_user(users, &planned.db).await?;
+        if self.options.drop {
+            self.keep_own_user(planned, &empty).await?;
         }
         merge.insert("drop", self.options.drop);
         merge.insert("db", &planned.db);
@@ -326,56 +325,6 @@ impl Shared {
             command::run(&admin, merge.clone())
         })
         .await?;
-        Ok(())
-    }
-
-    /// Puts the user that restores among those to be merged, if it is of `db`: else it would be dropped with all others
-    /// that are not in the dump, before its work is done.
-    async fn keep_own_user(&self, among: &Namespace, db: &str) -> Result<()> {
-        let admin = self.deployment.database(ADMIN);
-        let (cx, retries) = (&self.cx, self.options.max_retries);
-        let run = |command: Document| {
-            let admin = &admin;
-            patiently(
-                cx,
-                retries,
-                None,
-                "keeping the user that restores",
-                move || command::run(admin, command.clone()),
-            )
-        };
-        let status = run(doc! { "connectionStatus": 1 }).await?;
-        let users = status.get_document("authInfo").ok();
-        let users = users.and_then(|info| info.get_array("authenticatedUsers").ok());
-        for user in users.into_iter().flatten().filter_map(Bson::as_document) {
-            let (Ok(name), Ok(of)) = (user.get_str("user"), user.get_str("db")) else {
-                continue;
-            };
-            if !db.is_empty() && db != of {
-                continue;
-            }
-            let id = format!("{of}.{name}");
-            let find = doc! {
-                "find": Authorization::Users.collection(), "filter": { "_id": &id }, "singleBatch": true,
-            };
-            let found = match run(find).await {
-                // Who may not read users cannot be kept.
-                Err(error) if error.kind() == ErrorKind::Denied => continue,
-                found => found?,
-            };
-            let cursor = found.get_document("cursor").ok();
-            let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok());
-            let Some(user) = batch.and_then(|batch| batch.first()) else {
-                continue;
-            };
-            // One that is in the dump too is a duplicate, and becomes what it was.
-            let insert = doc! { "insert": &among.collection, "documents": [user.clone()] };
-            if run(insert).await?.get_i32("n").is_ok_and(|n| n == 1) {
-                let message =
-                    format!("user {id} is not in the dump, and kept: it is the one that restores");
-                self.cx.notice(None, message);
-            }
-        }
         Ok(())
     }
 
@@ -395,8 +344,11 @@ impl Shared {
             };
             // On some servers it is an error that it is not there.
             if !failed.contains("ns not found") {
-                let message = format!("it could not be dropped: {failed}");
-                self.cx.notice(Some(&part.namespace), message);
+                let message = format!(
+                    "it has users or roles of the dump, and could not be dropped: {failed}"
+                );
+                self.cx
+                    .problem(Problem::new(Some(&part.namespace), message));
             }
         }
     }
