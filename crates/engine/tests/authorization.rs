@@ -236,9 +236,13 @@ async fn the_folder_of_admin_has_the_users_of_all_databases() {
     let temporary = TempDir::new().unwrap();
     let location = Location::from(temporary.path());
     let writer = FolderWriter::create(&location).unwrap();
-    let options = DumpOptions::default().db("admin");
+    let options = DumpOptions::default().db("admin").users_and_roles(true);
     dump(&source, Arc::new(writer), options).await;
-    let of_admin = Location::from(temporary.path().join("admin").as_path());
+    let of_admin = temporary.path().join("admin");
+    assert!(of_admin.join("system.users.bson").exists());
+    // They are not there a second time, as those of `admin`.
+    assert!(!of_admin.join("$admin.system.users.bson").exists());
+    let of_admin = Location::from(of_admin.as_path());
     let reader = folder(&of_admin, Some("admin")).await;
     let options = RestoreOptions::default().db("admin");
     restore(reader, &target, options).await;

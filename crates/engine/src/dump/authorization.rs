@@ -18,7 +18,7 @@ const ADMIN: &str = "admin";
 /// The oldest version of users and roles that can be dumped with a database.
 const OLDEST_VERSION: i64 = 3;
 
-/// What is read to dump the users and roles of `db`.
+/// What is read to dump the users and roles of `db`, beyond its collections.
 pub(super) async fn plan(
     catalog: &Catalog<'_>,
     db: &str,
@@ -66,6 +66,10 @@ pub(super) async fn plan(
         return Err(Error::invalid(
             "there are no users and roles to dump (--dumpDbUsersAndRoles): this deployment has none",
         ));
+    }
+    if db == ADMIN {
+        // They are among its collections, with those of all databases.
+        return Ok(Vec::new());
     }
     let of_database = rawdoc! { "db": db };
     let parts = [
