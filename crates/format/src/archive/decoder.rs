@@ -147,11 +147,14 @@ impl ArchiveDecoder {
                 }
                 (State::Metadata(mut prelude), metadata) => {
                     let metadata = ArchiveMetadata::decode(self.input.bytes(metadata), offset)?;
-                    self.listing.add(&metadata).map_err(|namespace| {
-                        let namespace = Box::new(namespace);
-                        ArchiveError::ListedTwice { offset, namespace }
-                    })?;
-                    prelude.collections.push(metadata);
+                    match self.listing.add(&metadata) {
+                        Ok(()) => prelude.collections.push(metadata),
+                        Err(listed) if prelude.collections.get(listed) == Some(&metadata) => {}
+                        Err(_) => {
+                            let namespace = Box::new(metadata.namespace);
+                            return Err(ArchiveError::ListedTwice { offset, namespace });
+                        }
+                    }
                     self.state = State::Metadata(prelude);
                 }
                 (State::BlockHeader, header) => {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::FORMAT_VERSION;
 use crate::framing::MAX_DOCUMENT_BYTES;
 use crate::namespace::Namespace;
 use crate::validate::InvalidBson;
@@ -18,10 +17,6 @@ const NAMED: usize = 5;
 pub enum ArchiveError {
     #[error("not an archive of mongodump: it starts with {found:#010x}, not with 0x8199e26d")]
     BadMagic { found: u32 },
-    #[error(
-        "archive has version {version:?} of the format at byte {offset}, and only {FORMAT_VERSION:?} is known"
-    )]
-    Version { offset: u64, version: String },
     #[error("archive ends at byte {offset}, inside {inside}")]
     Truncated { offset: u64, inside: ArchivePart },
     #[error(
@@ -51,7 +46,7 @@ pub enum ArchiveError {
         offset: u64,
         namespace: Box<Namespace>,
     },
-    #[error("prelude has metadata of {namespace} a second time, at byte {offset}")]
+    #[error("prelude has other metadata of {namespace} a second time, at byte {offset}")]
     ListedTwice {
         offset: u64,
         namespace: Box<Namespace>,

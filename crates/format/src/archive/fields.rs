@@ -3,8 +3,8 @@
 use super::error::{ArchiveError, ArchivePart};
 use crate::element::{Elements, Nested, Value};
 
-/// The fields of one document: in any order, each known and there once. Every one must be taken by
-/// the name and as the type that it has.
+/// The fields of one document that are known: in any order, each there once. Every one must be taken
+/// by the name and as the type that it has.
 pub(super) struct Fields<'a> {
     offset: u64,
     part: ArchivePart,
@@ -12,7 +12,9 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads `document`, which is `part` and at byte `offset` of the archive.
+    /// Reads `document`, which is `part` and at byte `offset` of the archive. A field that is not
+    /// known is refused in the header of a block, and passed over in the prelude, where a later
+    /// mongodump may say more.
     pub(super) fn read(
         document: &'a [u8],
         offset: u64,
@@ -36,6 +38,7 @@ impl<'a> Fields<'a> {
                 Some(name) if values.iter().all(|(before, _)| before != name) => {
                     values.push((name, element.value));
                 }
+                None if part != ArchivePart::BlockHeader => {}
                 _ => {
                     return Err(ArchiveError::UnexpectedField {
                         offset,
@@ -63,9 +66,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An integer of 32 bits, as a number of any type.
     pub(super) fn int32(&self, field: &'static str) -> Result<i32, ArchiveError> {
         self.required(field, "a 32-bit integer", |value| match value {
             Value::Int32(int) => Some(int),
+            Value::Int64(int) => i32::try_from(int).ok(),
+            Value::Double(double) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "what it changes is refused"
+                )]
+                let int = double as i32;
+                (f64::from(int) == double).then_some(int)
+            }
             _ => None,
         })
     }

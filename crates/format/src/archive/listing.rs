@@ -41,16 +41,17 @@ impl Listing {
     pub(super) fn of(prelude: &ArchivePrelude) -> Result<Self, Namespace> {
         let mut listing = Self::default();
         for collection in &prelude.collections {
-            listing.add(collection)?;
+            let added = listing.add(collection);
+            added.map_err(|_number| collection.namespace.clone())?;
         }
         Ok(listing)
     }
 
-    /// Takes in the next collection; returns its namespace if that is listed already.
-    pub(super) fn add(&mut self, collection: &ArchiveMetadata) -> Result<(), Namespace> {
+    /// Takes in the next collection; returns its number if it is listed already.
+    pub(super) fn add(&mut self, collection: &ArchiveMetadata) -> Result<(), usize> {
         let namespace = &collection.namespace;
         match self.numbers.entry(namespace.clone()) {
-            Entry::Occupied(_) => return Err(namespace.clone()),
+            Entry::Occupied(listed) => return Err(*listed.get()),
             Entry::Vacant(vacant) => vacant.insert(self.namespaces.len()),
         };
         self.namespaces.push(Listed {

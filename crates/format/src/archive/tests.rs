@@ -6,6 +6,8 @@
 
 mod damage;
 
+use bson::raw::cstr;
+use bson::{RawBson, RawDocumentBuf, rawdoc};
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -426,4 +428,77 @@ fn very_many_namespaces_take_no_time() {
     let (seen, end) = read(archive.chunks(1 << 16));
     end.unwrap();
     assert_eq!(seen.len(), 1 + 2 * namespaces.len());
+}
+
+/// An archive with one collection that ends at once, made of these documents.
+fn made(
+    header: &RawDocumentBuf,
+    metadata: &[RawDocumentBuf],
+    blocks: &[RawDocumentBuf],
+) -> Vec<u8> {
+    let mut archive = MAGIC.to_vec();
+    archive.extend_from_slice(header.as_bytes());
+    for metadata in metadata {
+        archive.extend_from_slice(metadata.as_bytes());
+    }
+    archive.extend_from_slice(&TERMINATOR);
+    for block in blocks {
+        archive.extend_from_slice(block.as_bytes());
+        archive.extend_from_slice(&TERMINATOR);
+    }
+    archive
+}
+
+#[test]
+fn a_prelude_may_say_more_than_is_known_and_say_it_otherwise() {
+    let header = |parallel: RawBson, version: &str| {
+        rawdoc! {
+            "later": { "a": [1] }, "concurrent_collections": parallel, "version": version,
+            "server_version": "6.0.5", "tool_version": "100.18.0",
+        }
+    };
+    let metadata = |size: RawBson, text: &str| {
+        rawdoc! { "db": "a", "collection": "b", "metadata": text, "later": "x", "size": size, "type": "collection" }
+    };
+    let block =
+        |eof: bool, crc: i64| rawdoc! { "db": "a", "collection": "b", "EOF": eof, "CRC": crc };
+    let blocks = [block(false, 9), block(true, 0)];
+    let one = [metadata(RawBson::Int32(5), "")];
+    for parallel in [RawBson::Int32(4), RawBson::Int64(4), RawBson::Double(4.0)] {
+        let (seen, end) = read([made(&header(parallel, "0.2"), &one, &blocks).as_slice()]);
+        end.unwrap();
+        let Seen::Prelude(prelude) = &seen[0] else {
+            panic!("{seen:?}");
+        };
+        assert_eq!(prelude.concurrent_collections, 4);
+    }
+    for parallel in [
+        RawBson::Int64(1 << 40),
+        RawBson::Double(4.5),
+        RawBson::Double(f64::NAN),
+    ] {
+        let (_, end) = read([made(&header(parallel, "0.1"), &one, &blocks).as_slice()]);
+        assert!(matches!(end.unwrap_err(), ArchiveError::FieldValue { .. }));
+    }
+
+    let header = header(RawBson::Int32(4), "0.1");
+    let sizes = [RawBson::Int64(1 << 40), RawBson::Double(5.0)];
+    let twice = sizes.map(|size| metadata(size, "{}"));
+    let (seen, end) = read([made(&header, &twice, &blocks).as_slice()]);
+    end.unwrap();
+    assert!(matches!(&seen[0], Seen::Prelude(prelude) if prelude.collections.len() == 1));
+    let other = [
+        metadata(RawBson::Int32(0), "{}"),
+        metadata(RawBson::Int32(0), ""),
+    ];
+    let (_, end) = read([made(&header, &other, &blocks).as_slice()]);
+    assert!(matches!(end.unwrap_err(), ArchiveError::ListedTwice { .. }));
+
+    let mut block = block(true, 0);
+    block.append(cstr!("later"), 1);
+    let (_, end) = read([made(&header, &one, &[block]).as_slice()]);
+    assert!(matches!(
+        end.unwrap_err(),
+        ArchiveError::UnexpectedField { .. }
+    ));
 }
