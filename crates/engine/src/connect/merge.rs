@@ -321,16 +321,7 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
         password,
         options.tls_certificate_key_file_password.clone(),
     )?;
-    let mut insecure = None;
-    for name in [
-        "tlsinsecure",
-        "sslinsecure",
-        "tlsallowinvalidcertificates",
-        "tlsallowinvalidhostnames",
-    ] {
-        let value = uri.take_bool(name)?;
-        insecure = insecure.max(value);
-    }
+    let insecure = insecure(uri)?;
     if insecure == Some(false) && options.tls_insecure {
         return Err(conflict(
             "sslInsecure or tlsInsecure",
@@ -354,6 +345,28 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
         certificate_key_file_password,
         insecure,
     }))
+}
+
+/// Whether the connection string wants no certificate to be checked.
+///
+/// `tlsAllowInvalidHostnames` is none of these: certificates cannot be checked without the names in them here, so it is
+/// ignored with a warning, as by mongodump.
+fn insecure(uri: &mut ConnectionUri) -> Result<Option<bool>> {
+    let mut found: Option<(&str, bool)> = None;
+    for name in ["tlsInsecure", "sslInsecure", "tlsAllowInvalidCertificates"] {
+        let Some(value) = uri.take_bool(&name.to_lowercase())? else {
+            continue;
+        };
+        match found {
+            Some((other, before)) if before != value => {
+                return Err(Error::invalid(format!(
+                    "the connection string says {other}={before} and {name}={value}, which contradict each other"
+                )));
+            }
+            _ => found = Some((name, value)),
+        }
+    }
+    Ok(found.map(|(_, value)| value))
 }
 
 fn compressors(

@@ -209,6 +209,45 @@ fn what_both_sides_say_must_agree() {
 }
 
 #[test]
+fn invalid_host_names_do_not_switch_off_the_check_of_certificates() {
+    for name in ["tlsAllowInvalidHostnames", "sslAllowInvalidHostnames"] {
+        let plan = options().uri(format!("mongodb://a/?tls=true&{name}=true"));
+        let plan = plan.plan().unwrap();
+        assert!(!plan.tls.as_ref().unwrap().insecure, "{name}");
+        let warning = format!(
+            "ignoring unsupported URI parameter `{}`",
+            name.to_lowercase()
+        );
+        assert_eq!(plan.warnings(), [warning]);
+    }
+    for name in ["tlsInsecure", "sslInsecure", "tlsAllowInvalidCertificates"] {
+        let plan = options().uri(format!("mongodb://a/?tls=true&{name}=true"));
+        assert!(plan.plan().unwrap().tls.unwrap().insecure, "{name}");
+    }
+}
+
+#[test]
+fn what_says_that_certificates_are_checked_and_that_they_are_not_is_refused() {
+    for (one, other) in [
+        ("tlsInsecure=true", "tlsAllowInvalidCertificates=false"),
+        ("tlsInsecure=false", "tlsAllowInvalidCertificates=true"),
+        ("tlsInsecure=true", "sslInsecure=false"),
+    ] {
+        for parameters in [format!("{one}&{other}"), format!("{other}&{one}")] {
+            let uri = format!("mongodb://a/?tls=true&{parameters}");
+            assert_eq!(
+                message(&options().uri(uri)),
+                format!(
+                    "the connection string says {one} and {other}, which contradict each other"
+                )
+            );
+        }
+    }
+    let agreed = "mongodb://a/?tls=true&tlsInsecure=false&tlsAllowInvalidCertificates=false";
+    assert!(!options().uri(agreed).plan().unwrap().tls.unwrap().insecure);
+}
+
+#[test]
 fn what_a_connection_string_says_of_the_deployment_must_be_possible() {
     for (parameters, message_end) in [
         (
