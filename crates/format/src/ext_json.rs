@@ -10,8 +10,10 @@
 //! "…"}`. An object whose first key is that of a wrapper must be a sound one. `{"$regex": …}` is
 //! left as it is: it is a query operator, and means the same.
 //!
-//! Order is kept, and so are keys that are there twice.
+//! Order is kept, and so are keys that are there twice. Strings may hold control characters as they are: tabs and new
+//! lines.
 
+mod controls;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -172,6 +172,14 @@ fn relaxed_and_old_spellings_are_read() {
             r#"{"v":{"$date":{"$numberLong":"1500"}}}"#,
         ),
         (
+            r#"{"v":{"$date":"1969-12-31T23:59:59.9999Z"}}"#,
+            r#"{"v":{"$date":{"$numberLong":"-1"}}}"#,
+        ),
+        (
+            r#"{"v":{"$date":"1970-01-01T00:00:00.0019Z"}}"#,
+            r#"{"v":{"$date":{"$numberLong":"1"}}}"#,
+        ),
+        (
             r#"{"v":{"$date":"1970-01-01T01:00:00+01:00"}}"#,
             r#"{"v":{"$date":{"$numberLong":"0"}}}"#,
         ),
@@ -277,6 +285,31 @@ fn a_broken_wrapper_is_refused_with_its_path() {
         )
     });
     insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn strings_and_keys_may_hold_control_characters_as_they_are() {
+    let text = "{\n\t\"$where\": \"function() {\n\treturn \\\"é\\\";\r\n}\u{1}\u{0}\",\r\n\t\"a\tb\": \"\\n\" }";
+    assert_eq!(
+        parse(text).unwrap(),
+        rawdoc! { "$where": "function() {\n\treturn \"é\";\r\n}\u{1}\0", "a\tb": "\n" }
+    );
+    for text in ["{\"a\": \"\\\n\"}", "{\u{1}\"a\": 1}", "{\"a\": 1}\u{1}"] {
+        assert!(parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found_where_it_stands_even_after_control_characters() {
+    for (text, place) in [
+        ("{\"a\": \"\t\n\n\",\n  x}", "line 4, column 3"),
+        ("{\"a\": \"\t\t\", x}", "line 1, column 12"),
+        ("{\n \"a\": x}", "line 2, column 7"),
+        ("{\"a\": \"\t", "line 1, column 8"),
+    ] {
+        let message = refused(text);
+        assert!(message.ends_with(place), "{text:?}: {message}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{ExtJsonError, MAX_JSON_DEPTH};
+use super::{ExtJsonError, MAX_JSON_DEPTH, controls::Escaped};
 
 #[derive(Debug)]
 pub(super) enum Json {
@@ -19,7 +19,8 @@ pub(super) enum Json {
 
 impl Json {
     pub(super) fn parse(text: &str) -> Result<Self, ExtJsonError> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let escaped = Escaped::new(text);
+        let mut deserializer = serde_json::Deserializer::from_str(&escaped.text);
         // Ours is higher than its 128.
         deserializer.disable_recursion_limit();
         let parsed = Nesting {
@@ -27,10 +28,13 @@ impl Json {
         }
         .deserialize(&mut deserializer)
         .and_then(|tree| deserializer.end().map(|()| tree));
-        parsed.map_err(|source| ExtJsonError::Json {
-            line: source.line(),
-            column: source.column(),
-            source: source.into(),
+        parsed.map_err(|source| {
+            let (line, column) = escaped.place(source.line(), source.column());
+            ExtJsonError::Json {
+                line,
+                column,
+                source: source.into(),
+            }
         })
     }
 }

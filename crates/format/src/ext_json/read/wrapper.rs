@@ -205,7 +205,11 @@ fn object_id(json: &Json, out: &mut Vec<u8>) -> Option<u8> {
 fn millis(json: &Json) -> Option<i64> {
     match json {
         Json::Int(millis) => Some(*millis),
-        Json::String(date) => date.parse().ok().map(Timestamp::as_millisecond),
+        Json::String(date) => {
+            let date: Timestamp = date.parse().ok()?;
+            // Down, not towards 1970, as the Go driver does.
+            i64::try_from(date.as_nanosecond().checked_div_euclid(1_000_000)?).ok()
+        }
         other => text(only(other, "$numberLong")?)?.parse().ok(),
     }
 }
