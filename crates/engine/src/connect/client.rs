@@ -1,6 +1,9 @@
 //! From a plan to the driver's client.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bson::{Bson, Document};
 use mongodb::{
@@ -8,7 +11,11 @@ use mongodb::{
     options::{ClientOptions, Credential, Tls as DriverTls, TlsOptions},
 };
 
-use super::{ConnectPlan, failure, plan::Tls, uri::Seeds};
+use super::{
+    ConnectPlan, failure,
+    plan::{KeyForm, Tls},
+    uri::Seeds,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// Connections to one server at most. The driver's own default of 10 would hold back parallel inserts.
@@ -108,9 +115,12 @@ fn driver_tls(tls: &Tls) -> Result<DriverTls> {
     options
         .cert_key_file_path
         .clone_from(&tls.certificate_key_file);
+    // The driver would take a password for the word that the key is encrypted.
+    let is_encrypted = |path: &PathBuf| KeyForm::of(path) == KeyForm::Encrypted;
     options.tls_certificate_key_file_password = tls
         .certificate_key_file_password
         .as_ref()
+        .filter(|_| tls.certificate_key_file.as_ref().is_some_and(is_encrypted))
         .map(|password| password.reveal().as_bytes().to_vec());
     // Without certificates there are no host names to check either.
     options.allow_invalid_certificates = tls.insecure.then_some(true);

@@ -50,8 +50,9 @@ impl fmt::Display for Host {
 pub(super) fn parse_option(text: &str) -> Result<(Option<String>, Vec<Host>), &'static str> {
     match text.split_once('/') {
         // The path of a socket is no name of a set.
-        Some((set, hosts)) if !set.is_empty() && !text.ends_with(".sock") => {
-            Ok((Some(set.to_owned()), parse_list(hosts)?))
+        Some((set, hosts)) if !text.ends_with(".sock") => {
+            let set = Some(set).filter(|set| !set.is_empty());
+            Ok((set.map(str::to_owned), parse_list(hosts)?))
         }
         _ => Ok((None, parse_list(text)?)),
     }
@@ -128,6 +129,9 @@ mod tests {
         assert_eq!(set.as_deref(), Some("rs0"));
         assert_eq!(hosts.len(), 2);
         assert_eq!(parse_option("/tmp/x.sock").unwrap().0, None);
+        // As of a variable that is not set.
+        let (set, hosts) = parse_option("/a:1").unwrap();
+        assert_eq!((set, hosts[0].to_string()), (None, "a:1".to_owned()));
     }
 
     #[test]

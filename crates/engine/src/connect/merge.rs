@@ -1,6 +1,10 @@
 //! The rules by which a connection string and the other options become one plan.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use mongodb::options::{Compressor, ConnectionString};
 
@@ -8,10 +12,10 @@ use super::{
     ConnectOptions, ConnectPlan, Secret,
     hosts::{self, DEFAULT_PORT, Host},
     login, percent,
-    plan::Tls,
+    plan::{KeyForm, Tls},
     uri::{ConnectionUri, Seeds},
 };
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Parameters of a connection string that the driver reads by itself.
 const FOR_THE_DRIVER: &[&str] = &[
@@ -197,7 +201,9 @@ fn servers(
         }
         (set, other) => set.clone().or(other),
     };
-    let replica_set = match (uri.take("replicaset"), option_set) {
+    // An empty name is none, as for mongodump.
+    let in_uri = uri.take("replicaset").filter(|set| !set.is_empty());
+    let replica_set = match (in_uri, option_set) {
         (Some(in_uri), Some(set)) if in_uri != set => {
             let option = if text.is_empty() { &set } else { text };
             return Err(conflict("replica set name", "--host", &in_uri, &option));
@@ -338,6 +344,7 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
     if !enabled && in_uri.is_none() {
         return Ok(None);
     }
+    certificate_key_file.as_deref().map_or(Ok(()), check_key)?;
     Ok(Some(Tls {
         enabled,
         ca_file,
@@ -345,6 +352,21 @@ fn tls(options: &ConnectOptions, uri: &mut ConnectionUri, srv: bool) -> Result<O
         certificate_key_file_password,
         insecure,
     }))
+}
+
+/// Refuses a key that would only fail once its password was asked for.
+fn check_key(path: &Path) -> Result<()> {
+    if KeyForm::of(path) != KeyForm::Traditional {
+        return Ok(());
+    }
+    let path = path.display();
+    let message = format!(
+        "the key in {path} (--sslPEMKeyFile) is encrypted in the traditional format of OpenSSL (Proc-Type: 4,ENCRYPTED), \
+         which is not supported"
+    );
+    Err(Error::new(ErrorKind::Unsupported, message).with_hint(format!(
+        "convert it with `openssl pkcs8 -topk8 -in {path} -out KEY`, and put the certificate and KEY into one file"
+    )))
 }
 
 /// Whether the connection string wants no certificate to be checked.

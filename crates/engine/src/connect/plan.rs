@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use mongodb::options::{
     Acknowledgment, AuthMechanism, Compressor, ConnectionString,
@@ -50,6 +55,29 @@ pub(super) struct Tls {
     pub(super) insecure: bool,
 }
 
+/// What a file of a client's key says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyForm {
+    /// Not encrypted, or not to be read: that is reported when it is needed.
+    Plain,
+    /// Encrypted as PKCS #8 has it.
+    Encrypted,
+    /// Encrypted as OpenSSL did before PKCS #8.
+    Traditional,
+}
+
+impl KeyForm {
+    pub(super) fn of(path: &Path) -> Self {
+        let pem = std::fs::read(path).unwrap_or_default();
+        let pem = String::from_utf8_lossy(&pem);
+        match pem.contains("Proc-Type: 4,ENCRYPTED") {
+            true => Self::Traditional,
+            false if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") => Self::Encrypted,
+            false => Self::Plain,
+        }
+    }
+}
+
 impl ConnectPlan {
     /// The servers that are asked first: `host:port`, several with commas, after `set/` if they are a replica set.
     pub fn address(&self) -> String {
@@ -82,18 +110,13 @@ impl ConnectPlan {
     }
 
     /// The file of the client's key, if the key is encrypted and its password is missing.
-    pub fn needs_key_password(&self) -> Option<&std::path::Path> {
+    pub fn needs_key_password(&self) -> Option<&Path> {
         let tls = self
             .tls
             .as_ref()
             .filter(|tls| tls.certificate_key_file_password.is_none())?;
         let path = tls.certificate_key_file.as_deref()?;
-        // A file that cannot be read is reported when it is needed.
-        let pem = std::fs::read_to_string(path).ok()?;
-        ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"]
-            .iter()
-            .any(|mark| pem.contains(mark))
-            .then_some(path)
+        (KeyForm::of(path) == KeyForm::Encrypted).then_some(path)
     }
 
     /// The read preference that the connection string asks for.

@@ -607,6 +607,68 @@ fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
 }
 
 #[tokio::test]
+async fn an_empty_name_of_a_replica_set_is_none() {
+    for options in [
+        options().uri("mongodb://a/?replicaSet="),
+        options().host("/a:27017"),
+    ] {
+        let plan = options.plan().unwrap();
+        assert_eq!(plan.address(), "a:27017");
+        assert_eq!(client_options(&plan).await.direct_connection, Some(true));
+    }
+}
+
+/// A file for `--sslPEMKeyFile` with these lines in it.
+fn key_file(lines: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_password_is_for_encrypted_keys_alone() {
+    for (begin, reaches_driver) in [
+        ("-----BEGIN PRIVATE KEY-----", false),
+        ("-----BEGIN RSA PRIVATE KEY-----", false),
+        ("-----BEGIN ENCRYPTED PRIVATE KEY-----", true),
+    ] {
+        let file = key_file(begin);
+        let options = options().tls_certificate_key_file(file.path());
+        let asks = options.plan().unwrap().needs_key_password().is_some();
+        assert_eq!(asks, reaches_driver, "{begin}");
+        let plan = options
+            .tls_certificate_key_file_password(CANARY)
+            .plan()
+            .unwrap();
+        let Some(mongodb::options::Tls::Enabled(tls)) = client_options(&plan).await.tls else {
+            panic!("a key file implies TLS")
+        };
+        let password = tls.tls_certificate_key_file_password;
+        assert_eq!(password.is_some(), reaches_driver, "{begin}");
+    }
+}
+
+#[test]
+fn a_key_encrypted_in_the_traditional_format_is_refused_by_name() {
+    let file = key_file("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
+    let error = options()
+        .tls_certificate_key_file(file.path())
+        .plan()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let path = file.path().display();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the key in {path} (--sslPEMKeyFile) is encrypted in the traditional format of OpenSSL (Proc-Type: \
+             4,ENCRYPTED), which is not supported"
+        )
+    );
+    let convert = format!("openssl pkcs8 -topk8 -in {path} -out");
+    assert!(error.hint().unwrap().contains(&convert));
+}
+
+#[tokio::test]
 async fn a_missing_certificate_is_named_with_its_flag() {
     let options = options().tls(true).tls_ca_file("/nonexistent/ca.pem");
     let error = Source::connect(&options).await.unwrap_err();
