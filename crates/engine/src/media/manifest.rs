@@ -40,6 +40,14 @@ pub(crate) async fn refuse_unfinished(store: &Arc<dyn Store>) -> Result<()> {
     )))
 }
 
+/// What to do about a file that is not as the manifest says.
+pub(super) fn hint() -> String {
+    format!(
+        "run verify to see what else is damaged; if files were changed on purpose, delete {MANIFEST_FILE} to restore them \
+         unverified"
+    )
+}
+
 /// Those of the paths that the manifest does not list, its own and the marker's left out.
 pub(crate) fn unlisted<'a>(
     manifest: &FolderManifest,

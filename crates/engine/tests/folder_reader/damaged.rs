@@ -32,6 +32,30 @@ async fn a_damaged_manifest_is_never_passed_over() {
 }
 
 #[tokio::test]
+async fn what_was_changed_after_the_dump_says_how_it_is_restored_nevertheless() {
+    for (changed, to) in [
+        ("db/c.bson", None),
+        ("db/c.bson", Some("db/renamed.bson")),
+        ("db/c.metadata.json", None),
+    ] {
+        let mut made = Made::new();
+        made.data("db.c", Codec::None, numbered(1));
+        made.metadata_text("db.c", Codec::None, r#"{"indexes":[]}"#);
+        made.manifest();
+        match to {
+            None => fs::remove_file(made.file(changed)).unwrap(),
+            Some(to) => fs::rename(made.file(changed), made.file(to)).unwrap(),
+        }
+        let reader = open_all(&made).await;
+        let error = damage_of(&reader, "db.c").unwrap();
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("delete rdump.manifest.json"), "{hint}");
+        fs::remove_file(made.file("rdump.manifest.json")).unwrap();
+        assert!(!open_all(&made).await.contents().verified);
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_looked_into_fails_only_what_lies_in_it() {
     let mut made = Made::new();
     // Not even root can follow a link to itself.

@@ -179,7 +179,7 @@ async fn read_manifest(store: &Arc<dyn Store>) -> Result<Option<FolderManifest>>
         ))
         .at(MANIFEST_FILE)
         .with_hint(format!(
-            "run verify; to restore the folder anyway, unverified, move {MANIFEST_FILE} away"
+            "run verify; to restore the folder anyway, unverified, delete {MANIFEST_FILE}"
         ))
         .caused_by(error)
     })

@@ -7,7 +7,7 @@ use rdump_format::{Codec, Digester, SegmentRecord};
 use rdump_storage::Store;
 
 use super::Documents;
-use crate::{Error, Result};
+use crate::{Error, Result, media::manifest};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,7 +33,7 @@ pub(super) fn read(
                     number + 1,
                     records.len()
                 ))
-                .with_hint("run verify to see what else is damaged")
+                .with_hint(manifest::hint())
                 .caused_by(error)
             })?;
             Ok(Some((documents, (number + 1, end, digester))))

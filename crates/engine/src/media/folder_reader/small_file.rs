@@ -5,7 +5,7 @@ use std::{io::Read, sync::Arc};
 use rdump_format::{Codec, Digest, FileRecord, MAX_METADATA_BYTES, decoder};
 use rdump_storage::Store;
 
-use crate::{Error, Result};
+use crate::{Error, Result, media::manifest};
 
 /// The content of a file, checked against its record, if it has one, before it is decompressed.
 pub(super) async fn read(
@@ -16,9 +16,11 @@ pub(super) async fn read(
     record: Option<&FileRecord>,
 ) -> Result<Vec<u8>> {
     let damaged = |message: String| {
-        Error::data(message)
-            .at(path)
-            .with_hint("run verify to see what else is damaged")
+        let error = Error::data(message).at(path);
+        match record {
+            Some(_) => error.with_hint(manifest::hint()),
+            None => error,
+        }
     };
     let check_length = |bytes| match bytes > MAX_METADATA_BYTES {
         true => Err(damaged(format!(

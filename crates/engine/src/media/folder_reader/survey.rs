@@ -13,7 +13,7 @@ use super::{
     place::{Place, Scope},
     small_file,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, media::manifest};
 
 /// A file of a collection.
 #[derive(Clone, Debug)]
@@ -292,9 +292,7 @@ fn records<'a>(
                 )),
             },
         };
-        let error = error
-            .at(record.path.as_str())
-            .with_hint("run verify to see what else is damaged");
+        let error = error.at(record.path.as_str()).with_hint(manifest::hint());
         records.insert(record.path.as_str(), (record, Some(error)));
     }
     records
