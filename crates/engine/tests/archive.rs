@@ -13,7 +13,7 @@ use rdump::{
     ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Dump, DumpOptions, DumpReport,
     Error, ErrorKind, Location, Pattern, Restore, RestoreOptions, RestoreReport, Selector, Source,
 };
-use rdump_format::{ArchiveMetadata, ArchivePrelude, Crc64};
+use rdump_format::{ArchiveMetadata, ArchivePrelude, Compressor, Crc64};
 use rdump_testkit::{
     Deployment, Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
 };
@@ -399,5 +399,51 @@ async fn an_archive_goes_through_links_whether_there_is_something_behind_them_or
         let written = fs::symlink_metadata(elsewhere.join("archive")).unwrap();
         assert!(written.is_file() && written.len() > 0);
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_a_decompressor_finds_is_damage_and_has_a_place() {
+    let documents: Vec<_> = (0..20_000)
+        .map(|id| raw(&doc! { "_id": id, "text": format!("{:x}", id * 7919 % 65_537) }))
+        .collect();
+    let archive = made_of("6.0.5", &[("shop.orders", "", &documents)]);
+    let target = ReplicaSet::start().await;
+    for compression in [Compression::GZIP, Compression::ZSTD] {
+        let mut stored = Vec::new();
+        let mut compressor = Compressor::new(compression).unwrap();
+        compressor.compress(&archive, &mut stored).unwrap();
+        let whole = stored.len();
+        for damage in ["changed", "cut", "changed behind"] {
+            let mut stored = stored.clone();
+            match damage {
+                "changed" => stored[whole / 2..whole / 2 + 40].fill(0xFF),
+                "cut" => stored.truncate(whole / 2),
+                _ => stored.extend_from_slice(b"junk junk"),
+            }
+            let bytes = stored.len();
+            let error = try_restore(Cursor::new(stored), &target, over_itself()).await;
+            let error = error.unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::Data,
+                "{compression} {damage}: {error:?}"
+            );
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            let place = cause.strip_prefix("decompressing failed between bytes ");
+            let Some(place) = place.and_then(|place| place.strip_suffix(" of what is compressed"))
+            else {
+                // What comes of changed bytes may be no archive before it is found not to be compressed.
+                assert!(damage == "changed" && cause.contains("at byte"), "{cause}");
+                continue;
+            };
+            let (first, last) = place.split_once(" and ").unwrap();
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            assert!(
+                first <= last && last <= bytes,
+                "{compression} {damage}: {cause}"
+            );
+            assert!(last >= whole / 2, "{compression} {damage}: {cause}");
+        }
     }
 }

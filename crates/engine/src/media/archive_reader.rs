@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     Access, Arrival, ArrivalStream, Documents, DumpContents, DumpData, DumpEntry, DumpReader, runs,
+    runs::Watched,
 };
 use crate::{Error, Result};
 
@@ -69,6 +70,7 @@ impl ArchiveReader {
             name: name.clone(),
             opened: Some(opened),
             arrived,
+            offset: 0,
             open: HashMap::new(),
             oplog: None,
             run: None,
@@ -148,6 +150,8 @@ struct Reading {
     name: String,
     opened: Option<oneshot::Sender<Result<DumpContents>>>,
     arrived: mpsc::Sender<Result<Arrival>>,
+    /// How many bytes of the archive, before compression, were taken apart.
+    offset: u64,
     /// The namespaces that have begun and not ended; `None` for those that nobody wants.
     open: HashMap<usize, Option<mpsc::Sender<Result<Documents>>>>,
     /// Which of the namespaces is the oplog.
@@ -197,6 +201,7 @@ impl Reading {
         read.map_err(|error| runs::unreadable(&self.name, error))?;
         let codec = Codec::detect(&start);
         let input = BufReader::with_capacity(READ_BYTES, Cursor::new(start).chain(input));
+        let (input, watch) = Watched::new(input);
         let mut input = decoder(codec, input).map_err(|error| {
             Error::data(format!("{} cannot be decompressed", self.name)).caused_by(error)
         })?;
@@ -204,9 +209,11 @@ impl Reading {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let filled = fill(&mut input, &mut piece);
+            let start = self.offset;
             let mut rest = piece.get(..filled.bytes).unwrap_or_default();
             loop {
                 let event = decoder.decode(&mut rest);
+                self.offset = start + (filled.bytes - rest.len()) as u64;
                 match event.map_err(|error| self.damaged(error))? {
                     Some(event) => self.take(event)?,
                     None => break,
@@ -216,7 +223,7 @@ impl Reading {
             match filled.ended {
                 None => {}
                 Some(Ok(())) => break,
-                Some(Err(error)) => return Err(runs::unreadable(&self.name, error).into()),
+                Some(Err(error)) => return Err(watch.error(&self.name, error).into()),
             }
         }
         decoder.finish().map_err(|error| self.damaged(error))?;
@@ -277,8 +284,8 @@ impl Reading {
         };
         if !is_last {
             return Err(Stop::Failed(Error::data(format!(
-                "the oplog in {} begins before everything else has ended",
-                self.name
+                "the oplog in {} begins before everything else has ended, before byte {}",
+                self.name, self.offset
             ))));
         }
         let (sender, receiver) = mpsc::channel(1);

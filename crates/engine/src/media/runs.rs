@@ -2,7 +2,11 @@
 
 use std::{
     future::Future,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use futures::{FutureExt, StreamExt, stream, stream::BoxStream};
@@ -27,6 +31,7 @@ pub(super) fn read_runs(
     codec: Codec,
     runs: &mpsc::Sender<Result<Documents>>,
 ) -> Result<()> {
+    let (input, watch) = Watched::new(input);
     let content = decoder(codec, input).map_err(|error| damaged(name).caused_by(error))?;
     let mut documents = DocumentReader::new(BufReader::with_capacity(64 << 10, content));
     let mut run = Documents::default();
@@ -40,7 +45,7 @@ pub(super) fn read_runs(
                 // What came before the damage is whole; a restore of it is known to be partial.
                 send(runs, &mut run);
                 return Err(match error {
-                    FrameError::Read { source, .. } => unreadable(name, source),
+                    FrameError::Read { source, .. } => watch.error(name, source),
                     error => damaged(name).caused_by(error),
                 });
             }
@@ -74,7 +79,99 @@ pub(super) fn received(
     received.chain(error).boxed()
 }
 
-/// Why reading `name` failed: a decompressor tells of damage by the same type as the system of a failed read.
+/// What a decompressor reads, and what came of it: decompressors tell of damage by the same type as the system of a
+/// failed read.
+pub(super) struct Watched<R> {
+    input: R,
+    watch: Watch,
+}
+
+/// What came of reading the input of a decompressor.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<Reads>);
+
+#[derive(Default)]
+struct Reads {
+    /// How many bytes the decompressor has taken.
+    taken_bytes: AtomicU64,
+    /// How many it was shown when it last looked.
+    shown_bytes: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// What a decompressor says of bytes that are not sound.
+#[derive(Debug, thiserror::Error)]
+#[error("decompressing failed between bytes {first} and {last} of what is compressed")]
+struct Undecompressed {
+    first: u64,
+    last: u64,
+    source: io::Error,
+}
+
+impl<R> Watched<R> {
+    pub(super) fn new(input: R) -> (Self, Watch) {
+        let watch = Watch::default();
+        let this = Self {
+            input,
+            watch: watch.clone(),
+        };
+        (this, watch)
+    }
+}
+
+impl<R: BufRead> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer);
+        let read = read.inspect_err(|error| self.watch.note(error))?;
+        self.watch.0.take(read);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Watched<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let watch = &self.watch;
+        let shown = self.input.fill_buf();
+        let shown = shown.inspect_err(|error| watch.note(error))?;
+        let taken = watch.0.taken_bytes.load(Ordering::Relaxed);
+        let shown_bytes = &watch.0.shown_bytes;
+        shown_bytes.store(taken + shown.len() as u64, Ordering::Relaxed);
+        Ok(shown)
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.input.consume(bytes);
+        self.watch.0.take(bytes);
+    }
+}
+
+impl Reads {
+    fn take(&self, bytes: usize) {
+        self.taken_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Watch {
+    fn note(&self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            self.0.failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Why reading `name` through a decompressor failed.
+    pub(super) fn error(&self, name: &str, error: io::Error) -> Error {
+        if self.0.failed.load(Ordering::Relaxed) {
+            return unreadable(name, error);
+        }
+        damaged(name).caused_by(Undecompressed {
+            first: self.0.taken_bytes.load(Ordering::Relaxed),
+            last: self.0.shown_bytes.load(Ordering::Relaxed),
+            source: error,
+        })
+    }
+}
+
+/// Why reading `name` failed.
 pub(super) fn unreadable(name: &str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
