@@ -266,16 +266,28 @@ async fn a_reader_that_goes_away_ends_the_dump_with_an_error() {
 
 /// An archive of namespaces with these metadata and documents, written as a server of this version would have it.
 fn made_of(version: &str, of: &[(&str, &str, &[RawDocumentBuf])]) -> Vec<u8> {
-    let listed = |(name, metadata, _): &(&str, &str, &[RawDocumentBuf])| ArchiveMetadata {
-        namespace: name.parse().unwrap(),
-        metadata: (*metadata).to_owned(),
-        kind: None,
-    };
+    made_of_kinds(version, &vec![None; of.len()], of)
+}
+
+/// The same, with what the prelude says that each is.
+fn made_of_kinds(
+    version: &str,
+    kinds: &[Option<&str>],
+    of: &[(&str, &str, &[RawDocumentBuf])],
+) -> Vec<u8> {
+    let listed =
+        |((name, metadata, _), kind): (&(&str, &str, &[RawDocumentBuf]), &Option<&str>)| {
+            ArchiveMetadata {
+                namespace: name.parse().unwrap(),
+                metadata: (*metadata).to_owned(),
+                kind: kind.map(str::to_owned),
+            }
+        };
     let prelude = ArchivePrelude {
         concurrent_collections: 1,
         server_version: Some(version.to_owned()),
         tool_version: "test".to_owned(),
-        collections: of.iter().map(listed).collect(),
+        collections: of.iter().zip(kinds).map(listed).collect(),
     };
     let mut archive = Vec::new();
     let mut writer = rdump_format::ArchiveWriter::new(&prelude, &mut archive).unwrap();
@@ -312,6 +324,28 @@ async fn metadata_that_cannot_be_read_fails_the_restore_before_anything_is_writt
     assert_eq!(error.namespace().unwrap().to_string(), "db.b");
     let names = target.client().list_database_names().await.unwrap();
     assert!(!names.contains(&"db".to_owned()), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_or_time_series_collection_without_its_definition_is_no_collection() {
+    let target = ReplicaSet::start().await;
+    let no_options = r#"{"indexes":[]}"#;
+    for (kind, metadata) in [("view", ""), ("timeseries", ""), ("timeseries", no_options)] {
+        let archive = made_of_kinds("6.0.5", &[Some(kind)], &[("shop.x", metadata, &[])]);
+        let error = try_restore(Cursor::new(archive), &target, over_itself()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
+        assert!(error.to_string().contains(kind), "{error}");
+    }
+    // As --viewsAsCollections has it.
+    let document = [raw(&doc! { "_id": 1 })];
+    let archive = made_of_kinds(
+        "6.0.5",
+        &[Some("view")],
+        &[("shop.x", no_options, &document)],
+    );
+    let report = restore(Cursor::new(archive), &target, over_itself()).await;
+    assert_eq!(report.documents, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -388,6 +388,19 @@ fn contents(prelude: ArchivePrelude) -> DumpContents {
             options.is_some_and(|options| options.get(option).ok().flatten().is_some())
         };
         let is_view = has("viewOn");
+        // A view that was dumped as if it were a collection has metadata that do not say what it reads.
+        let lacks = match listed.kind.as_deref() {
+            Some("view") => listed.metadata.is_empty(),
+            Some("timeseries") => !has("timeseries"),
+            _ => false,
+        };
+        let damage = damage.or_else(|| {
+            let kind = listed.kind.as_deref().filter(|_| lacks)?;
+            let message = format!(
+                "the archive calls it a {kind}, and its metadata there does not say of what"
+            );
+            Some(Error::data(message).for_namespace(&listed.namespace))
+        });
         let data = DumpData {
             place: "the archive".to_owned(),
             buckets: has("timeseries"),
