@@ -1,5 +1,7 @@
 //! JSON as people type it on command lines: keys without quotes, single quotes, a comma too many.
 
+use std::str::CharIndices;
+
 use serde_json::{Map, Number, Value};
 
 /// How deep arrays and objects may be nested.
@@ -13,6 +15,25 @@ pub(super) fn parse(text: &str) -> Result<Value, &'static str> {
         None => Ok(value),
         Some(_) => Err("the end is expected after the value"),
     }
+}
+
+const NOT_KNOWN: &str = "a string has an escape that is not known";
+
+/// Four hexadecimal digits.
+fn unit(characters: &mut CharIndices<'_>) -> Option<u16> {
+    (0..4).try_fold(0, |unit: u16, _| {
+        let digit = characters.next()?.1.to_digit(16)?;
+        u16::try_from(digit).ok().map(|digit| unit << 4 | digit)
+    })
+}
+
+/// The escape of the second half of a surrogate pair, if it comes next.
+fn low_surrogate(characters: &mut CharIndices<'_>) -> Option<u16> {
+    let mut ahead = characters.clone();
+    let escape = (ahead.next()?.1, ahead.next()?.1);
+    let unit = unit(&mut ahead).filter(|unit| (0xDC00..0xE000).contains(unit))?;
+    (escape == ('\\', 'u')).then(|| *characters = ahead)?;
+    Some(unit)
 }
 
 struct Reader<'a> {
@@ -84,10 +105,24 @@ impl Reader<'_> {
         while let Some((at, character)) = characters.next() {
             match character {
                 '\\' => match characters.next() {
+                    Some((_, 'b')) => string.push('\u{8}'),
+                    Some((_, 'f')) => string.push('\u{c}'),
                     Some((_, 'n')) => string.push('\n'),
+                    Some((_, 'r')) => string.push('\r'),
                     Some((_, 't')) => string.push('\t'),
+                    Some((_, 'u')) => {
+                        let unit = unit(&mut characters).ok_or(NOT_KNOWN)?;
+                        let low = match unit {
+                            0xD800..0xDC00 => low_surrogate(&mut characters),
+                            _ => None,
+                        };
+                        string.extend(char::decode_utf16([unit].into_iter().chain(low)).map(
+                            // As mongodump takes the half of a pair.
+                            |decoded| decoded.unwrap_or(char::REPLACEMENT_CHARACTER),
+                        ));
+                    }
                     Some((_, escaped @ ('"' | '\'' | '\\' | '/'))) => string.push(escaped),
-                    _ => return Err("a string has an escape that is not known"),
+                    _ => return Err(NOT_KNOWN),
                 },
                 _ if Some(character) == quote => {
                     self.rest = &self.rest[at + character.len_utf8()..];
@@ -168,6 +203,10 @@ mod tests {
                 r#"["a\"b\n", 'c"d', true, false, null]"#,
                 json!(["a\"b\n", "c\"d", true, false, null]),
             ),
+            (
+                r#"'\u0041\u00e9\ud83d\ude00\ud83d\ud83d\u0041\ude00\b\f\r'"#,
+                json!("Aé😀\u{fffd}\u{fffd}A\u{fffd}\u{8}\u{c}\r"),
+            ),
         ] {
             assert_eq!(parse(text), Ok(value), "{text}");
         }
@@ -187,6 +226,9 @@ mod tests {
             "{a:b}",
             "{} {}",
             r#""\q""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            r#""\u+123""#,
             "NumberInt(x)",
             "NumberInt(1",
             "NumberLong('1.5')",
