@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use rdump::ErrorKind;
 
+use crate::session::Stopped;
+
 /// How a command ended, as its exit code says it.
 ///
 /// The commands that stand in for mongodump and mongorestore know only 0 and 1, and 255 in one case, as those do,
@@ -32,6 +34,7 @@ impl Exit {
     pub(crate) fn of(error: &anyhow::Error, strict: bool) -> Self {
         let kind = error.downcast_ref::<rdump::Error>().map(rdump::Error::kind);
         match kind {
+            None if error.is::<Stopped>() => Self::cancelled(strict),
             Some(ErrorKind::Cancelled) => Self::cancelled(strict),
             _ => Self::Failed,
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::console::Console;
+use crate::{console::Console, session::Stopped};
 
 /// An error as a line of JSON.
 #[derive(Serialize)]
@@ -21,7 +21,11 @@ pub(crate) fn tell(console: &Console, error: &anyhow::Error) {
     if let Some(hint) = hint {
         console.always(format_args!("Hint: {hint}"));
     }
-    let kind = ours.map_or("invalid", |error| kind(error.kind()));
+    let kind = match ours {
+        Some(ours) => kind(ours.kind()),
+        None if error.is::<Stopped>() => "cancelled",
+        None => "invalid",
+    };
     console.json(
         "error",
         ErrorLine {

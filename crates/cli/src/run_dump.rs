@@ -12,25 +12,20 @@ use crate::{
     convert::{DumpRequest, Output},
     exit::Exit,
     progress::{Progress, Verb},
-    session::{Session, is_cancelled},
+    session::{Session, Stopped},
     units::{bytes, counted, rate},
 };
 
 /// Dumps.
 pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
-    let Some(source) = session
-        .unless_cancelled(Source::connect(&request.connect))
-        .await?
-    else {
-        return Ok(Exit::cancelled(session.strict));
-    };
+    let source = session
+        .unless_cancelled("connecting", Source::connect(&request.connect))
+        .await?;
     if let Some(path) = &request.barrier {
         let wait = barrier::wait_for(path, console);
-        match session.cancel.run_until_cancelled(wait).await {
-            Some(waited) => waited?,
-            None => return Ok(Exit::cancelled(session.strict)),
-        }
+        let doing = format!("waiting for {}", path.display());
+        session.unless_cancelled(&doing, wait).await?;
     }
     let counters = Arc::new(Counters::default());
     let verb = Verb::Dump(request.output.clone(), request.options.compression.codec());
@@ -41,10 +36,8 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         .observer(Arc::clone(&progress) as _)
         .cancel(session.cancel.clone())
         .counters(counters);
-    let plan = match dump.plan().await {
-        Err(error) if is_cancelled(&error) => return Ok(Exit::cancelled(session.strict)),
-        plan => plan?,
-    };
+    let plan = dump.plan().await;
+    let plan = plan.map_err(|error| Stopped::or(error, "stopped while planning the dump"))?;
     if request.dry_run {
         match (console.wants_json(), request.output.takes_stdout()) {
             (true, _) => console.json("plan", serde_json::json!({ "namespaces": &plan })),
@@ -70,14 +63,11 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     progress.finish();
     match result {
         Ok(report) => Ok(finish(session, &request, &report)),
-        Err(error) if is_cancelled(&error) => {
-            console.always(format_args!(
-                "dump stopped before its end; {} holds no complete dump",
-                request.output
-            ));
-            Ok(Exit::cancelled(session.strict))
+        Err(error) => {
+            let incomplete = format!("{} holds no complete dump", request.output);
+            let stopped = format!("dump stopped before its end, {incomplete}");
+            Err(Stopped::or(error, stopped))
         }
-        Err(error) => Err(error.into()),
     }
 }
 

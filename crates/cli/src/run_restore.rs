@@ -12,22 +12,17 @@ use crate::{
     convert::{Input, RestoreRequest},
     exit::Exit,
     progress::{Progress, Verb},
-    session::{Session, is_cancelled},
+    session::{Session, Stopped},
 };
 
 /// Restores. An error means that no document was inserted.
 pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
     // The dump first: whether it can be read at all is known without the server.
-    let Some(reader) = reader(session, &request).await? else {
-        return Ok(stopped(session, 0, 0));
-    };
-    let Some(target) = session
-        .unless_cancelled(Target::connect(&request.connect))
-        .await?
-    else {
-        return Ok(stopped(session, 0, 0));
-    };
+    let reader = reader(session, &request).await?;
+    let target = session
+        .unless_cancelled("connecting", Target::connect(&request.connect))
+        .await?;
     console.log(format_args!(
         "preparing collections to restore from {}",
         request.input
@@ -40,10 +35,8 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         .observer(observer)
         .cancel(session.cancel.clone())
         .counters(Arc::clone(&counters));
-    let plan = match restore.plan().await {
-        Err(error) if is_cancelled(&error) => return Ok(stopped(session, 0, 0)),
-        plan => plan?,
-    };
+    let plan = restore.plan().await;
+    let plan = plan.map_err(|error| Stopped::or(error, "stopped while planning the restore"))?;
     if request.dry_run {
         for notice in &plan.notices {
             console.log(notice);
@@ -63,30 +56,23 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
     progress.finish();
     match result {
         Ok(report) => Ok(finish(session, &request, &report)),
-        Err(error) if is_cancelled(&error) => {
-            console.always("restore stopped before its end");
-            Ok(stopped(
-                session,
-                counters.documents_written.value(),
-                counters.documents_failed.value(),
-            ))
-        }
         Err(error) => {
-            crate::failure::tell(console, &anyhow::Error::from(error));
+            let error = Stopped::or(error, "restore stopped before its end");
+            crate::failure::tell(console, &error);
             console.log(totals(
                 counters.documents_written.value(),
                 counters.documents_failed.value(),
             ));
-            Ok(Exit::Failed)
+            Ok(Exit::of(&error, session.strict))
         }
     }
 }
 
-/// Opens the dump. `None` if a signal came first.
+/// Opens the dump.
 async fn reader(
     session: &Session,
     request: &RestoreRequest,
-) -> anyhow::Result<Option<Arc<dyn DumpReader>>> {
+) -> anyhow::Result<Arc<dyn DumpReader>> {
     let name = request.input.to_string();
     let archive = match &request.input {
         Input::Archive(path) => {
@@ -114,13 +100,7 @@ async fn reader(
             )),
         })
     };
-    session.unless_cancelled(opened).await
-}
-
-/// The end of a run that a signal stopped.
-fn stopped(session: &Session, restored: u64, failed: u64) -> Exit {
-    session.console.log(totals(restored, failed));
-    Exit::cancelled(session.strict)
+    session.unless_cancelled("opening the dump", opened).await
 }
 
 fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {

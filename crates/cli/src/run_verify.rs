@@ -9,7 +9,7 @@ use crate::{
     args::VerifyArgs,
     exit::Exit,
     progress::{Progress, Verb},
-    session::{Session, is_cancelled},
+    session::{Session, Stopped},
     units::{bytes, counted},
 };
 
@@ -26,11 +26,11 @@ pub(crate) async fn run(session: &Session, args: &VerifyArgs) -> anyhow::Result<
     let result = verify_folder(&location, observer, session.cancel.clone()).await;
     progress.finish();
     let report = match result {
-        Err(error) if is_cancelled(&error) => {
-            console.always("verification stopped before its end: nothing is known of the dump");
-            return Ok(Exit::Cancelled);
+        Ok(report) => report,
+        Err(error) => {
+            let stopped = "verification stopped before its end, nothing is known of the dump";
+            return Err(Stopped::or(error, stopped));
         }
-        report => report?,
     };
     for damage in &report.damage {
         console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));

@@ -1,6 +1,6 @@
 //! What every command that runs has: a console, a token that signals cancel, passwords that were asked for.
 
-use std::future::Future;
+use std::{error, fmt, future::Future};
 
 use anyhow::Context;
 use rdump::{CancellationToken, ConnectOptions, Error, ErrorKind};
@@ -91,19 +91,49 @@ impl Session {
         Ok(())
     }
 
-    /// Runs what cannot be cancelled by itself, until a signal comes. `None` is that signal.
-    pub(crate) async fn unless_cancelled<T>(
+    /// Runs what cannot be cancelled by itself, until a signal comes, which is [`Stopped`] while `doing`.
+    pub(crate) async fn unless_cancelled<T, E: Into<anyhow::Error>>(
         &self,
-        work: impl Future<Output = rdump::Result<T>>,
-    ) -> anyhow::Result<Option<T>> {
+        doing: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> anyhow::Result<T> {
         match self.cancel.run_until_cancelled(work).await {
-            Some(done) => Ok(Some(done?)),
-            None => Ok(None),
+            Some(done) => done.map_err(Into::into),
+            None => Err(Stopped::new(format!("stopped while {doing}")).into()),
         }
     }
 }
 
+/// The failure of what a signal stopped.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    what: String,
+}
+
+impl Stopped {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into() }
+    }
+
+    /// The error of the engine, but this one if a signal is all that was wrong.
+    pub(crate) fn or(error: Error, what: impl Into<String>) -> anyhow::Error {
+        match is_cancelled(&error) {
+            true => Self::new(what).into(),
+            false => error.into(),
+        }
+    }
+}
+
+impl fmt::Display for Stopped {
+    /// It ends in mongodump's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: received termination signal", self.what)
+    }
+}
+
+impl error::Error for Stopped {}
+
 /// Whether an error says no more than that the run was stopped.
-pub(crate) fn is_cancelled(error: &Error) -> bool {
+fn is_cancelled(error: &Error) -> bool {
     error.kind() == ErrorKind::Cancelled
 }

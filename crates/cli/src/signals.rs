@@ -51,7 +51,8 @@ impl Signals {
         }
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// The name of the next signal.
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",

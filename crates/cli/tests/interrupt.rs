@@ -12,7 +12,7 @@ use nix::{
 use rdump_testkit::{ReplicaSet, dataset, wait_for};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::{Child, ChildStderr},
+    process::{Child, ChildStderr, Command},
 };
 
 use crate::program::{rdump, rrestore, run};
@@ -101,6 +101,11 @@ async fn a_signal_stops_a_dump_and_leaves_nothing_that_looks_complete() {
             stderr.contains("complete: nothing; incomplete: shop.orders; untouched: nothing"),
             "{stderr}"
         );
+        assert!(
+            stderr.contains("\tFailed: dump stopped before its end, ")
+                && stderr.trim_end().ends_with(": received termination signal"),
+            "{stderr}"
+        );
         assert!(!folder.path().join("rdump.manifest.json").exists());
         let expected = format!(
             "Failed: the dump in {} did not finish",
@@ -119,7 +124,44 @@ async fn a_signal_while_connecting_ends_it_at_once() {
         "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=60000",
         "-v",
     ]);
-    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(
+        failure_after_a_signal(command).await,
+        "Failed: stopped while connecting: received termination signal"
+    );
+}
+
+#[tokio::test]
+async fn a_signal_while_waiting_for_the_barrier_ends_it_at_once() {
+    let source = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let barrier = folder.path().join("barrier");
+    let barrier = barrier.to_str().unwrap();
+    let mut command = rdump();
+    command
+        .args(["--uri", &source.uri()])
+        .args(["--internalOnlySourceWritesDoneBarrier", barrier]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("exists before anything is dumped") {
+            break;
+        }
+    }
+    let id = i32::try_from(child.id().unwrap()).unwrap();
+    kill(Pid::from_raw(id), Signal::SIGINT).unwrap();
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    let failed =
+        format!("Failed: stopped while waiting for {barrier}: received termination signal");
+    assert!(last.ends_with(&failed), "{last}");
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+}
+
+/// Sends SIGTERM as soon as it is listened for, and gives the last line of stderr.
+async fn failure_after_a_signal(mut command: Command) -> String {
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
     let id = child.id().unwrap();
     // Until it listens for signals, the first one ends it by itself: the mask in /proc says when it does.
     wait_for("the handler", Duration::from_secs(20), async || {
@@ -132,8 +174,12 @@ async fn a_signal_while_connecting_ends_it_at_once() {
     })
     .await;
     kill(Pid::from_raw(i32::try_from(id).unwrap()), Signal::SIGTERM).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(20), child.wait())
+    let ended = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output())
         .await
-        .expect("it ends soon");
-    assert_eq!(ended.unwrap().code(), Some(1));
+        .expect("it ends soon")
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    let last = stderr.lines().last().unwrap_or_default();
+    last.split_once('\t').unwrap_or_default().1.to_owned()
 }

@@ -3,6 +3,10 @@
 use std::{fs, process::Stdio, time::Duration};
 
 use bson::doc;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use rdump_testkit::{Standalone, deployment::ROOT_PASSWORD};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -96,10 +100,19 @@ async fn a_missing_password_is_read_from_standard_input() {
     );
 }
 
-/// Runs a line of shell in a terminal of its own, types the password when it is asked for, and gives what was shown.
+/// As [`at_the_prompt`], where the password is typed and nothing fails.
+async fn in_a_terminal(line: &str) -> String {
+    let (code, shown) = at_the_prompt(line, |_| format!("{ROOT_PASSWORD}\n")).await;
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains(ROOT_PASSWORD), "{shown}");
+    shown
+}
+
+/// Runs a line of shell in a terminal of its own, and types what `answer` makes of what is shown when a password is
+/// asked for. Gives the exit code and all that was shown.
 ///
 /// `script`, of every Linux distribution, does it.
-async fn in_a_terminal(line: &str) -> String {
+async fn at_the_prompt(line: &str, answer: impl FnOnce(&str) -> String) -> (Option<i32>, String) {
     let mut child = Command::new("script")
         .args(["-qec", line, "/dev/null"])
         .env_remove("RDUMP_URI")
@@ -121,7 +134,7 @@ async fn in_a_terminal(line: &str) -> String {
     timeout(Duration::from_secs(60), until_prompt)
         .await
         .expect("the password is asked for");
-    let answer = format!("{ROOT_PASSWORD}\n");
+    let answer = answer(&String::from_utf8_lossy(&shown));
     let mut keyboard = child.stdin.take().expect("it is piped");
     let typed = keyboard.write_all(answer.as_bytes()).await;
     typed.expect("the terminal takes it");
@@ -129,9 +142,54 @@ async fn in_a_terminal(line: &str) -> String {
     read.expect("the terminal can be read");
     let shown = String::from_utf8_lossy(&shown).into_owned();
     let status = child.wait().await.expect("script ends");
-    assert_eq!(status.code(), Some(0), "{shown}");
-    assert!(!shown.contains(ROOT_PASSWORD), "{shown}");
-    shown
+    (status.code(), shown)
+}
+
+/// A line of shell that asks for a password, and says then how it ended and how the terminal is.
+fn asking(more: &str) -> String {
+    let binary = env!("CARGO_BIN_EXE_rdump");
+    let asking = format!("exec {binary} -h 127.0.0.1:1 --serverSelectionTimeout 1 -u root {more}");
+    format!("trap : INT; sh -c 'echo pid $$; {asking}'; echo ended with $?; stty -a")
+}
+
+#[tokio::test]
+async fn a_signal_at_the_prompt_ends_it_with_1_and_the_terminal_shows_again_what_is_typed() {
+    let ctrl_c = |_: &str| "half a password\u{3}".to_owned();
+    let terminate = |shown: &str| {
+        let id = shown.split("pid ").nth(1).unwrap();
+        let id = id.split_whitespace().next().unwrap();
+        kill(Pid::from_raw(id.parse().unwrap()), Signal::SIGTERM).unwrap();
+        String::new()
+    };
+    for (code, shown) in [
+        at_the_prompt(&asking(""), ctrl_c).await,
+        at_the_prompt(&asking(""), terminate).await,
+    ] {
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(shown.contains("ended with 1"), "{shown}");
+        let failed = "Failed: stopped while waiting for a password: received termination signal";
+        assert!(shown.contains(failed), "{shown}");
+        assert!(
+            shown.contains(" echo ") && !shown.contains("-echo "),
+            "{shown}"
+        );
+        assert!(!shown.contains("half a"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_prompt_of_a_terminal_goes_to_standard_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let stderr = folder.path().join("stderr");
+    let asking = asking(&format!("2> {}", stderr.display()));
+    let line = format!("echo Enter password for mongo user:; {asking}");
+    let (_, shown) = at_the_prompt(&line, |_| "x\n".to_owned()).await;
+    assert_eq!(shown.matches("Enter password").count(), 1, "{shown}");
+    let stderr = fs::read_to_string(stderr).unwrap();
+    assert!(
+        stderr.contains("Enter password for mongo user: \n"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
