@@ -19,6 +19,8 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
+use crate::convert::is_like_uri;
+
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand, VerifyArgs};
 pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
@@ -84,5 +86,8 @@ fn reason(error: &clap::Error) -> String {
     let lines = text.lines().map(str::trim);
     let reason: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
     let reason = reason.join(" ");
+    if reason.split('\'').any(is_like_uri) {
+        return "a connection string stands where none is expected".to_owned();
+    }
     reason.strip_prefix("error: ").unwrap_or(&reason).to_owned()
 }

@@ -19,6 +19,7 @@ use rdump::Secret;
 
 pub(crate) use dump::DumpRequest;
 pub(crate) use medium::{Input, Output};
+pub(crate) use positional::is_like_uri;
 pub(crate) use restore::RestoreRequest;
 
 /// What is read of the process's environment.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rdump::{Counters, Location, verify_folder};
 
 use crate::{
     args::VerifyArgs,
+    convert::is_like_uri,
     exit::Exit,
     progress::{Progress, Verb},
     session::{Session, Stopped},
@@ -16,6 +17,9 @@ use crate::{
 /// Verifies.
 pub(crate) async fn run(session: &Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let console = &session.console;
+    if is_like_uri(&args.folder) {
+        bail!("FOLDER is the folder of a dump, not a connection string");
+    }
     let location: Location = args.folder.parse().context("FOLDER")?;
     let progress = Arc::new(Progress::new(
         console,

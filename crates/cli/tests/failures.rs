@@ -101,6 +101,33 @@ async fn a_malformed_connection_string_is_never_quoted() {
 }
 
 #[tokio::test]
+async fn a_misspelt_connection_string_is_never_quoted() {
+    for uri in [
+        "mongodb:/u:canary7@h/",
+        "MongoDB://u:canary7@h/",
+        "mongodb+srv:u:canary7@h",
+        "mongo://u:canary7@h",
+        "mongodb//u:canary7@h",
+    ] {
+        for (command, arguments) in [
+            (rrestore(), vec![uri]),
+            (rrestore(), vec!["--dir", uri]),
+            (rdump(), vec![uri]),
+            (rdump(), vec!["verify", uri]),
+            (rdump(), vec!["verify", "a", uri]),
+        ] {
+            let ran = run(command, &arguments).await;
+            assert_ne!(ran.code, Some(0), "{arguments:?}");
+            assert!(
+                !ran.stderr.contains(CANARY),
+                "{arguments:?}: {}",
+                ran.stderr
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_namespace_that_does_not_exist_is_no_failure_and_leaves_nothing() {
     // mongodump/mongodump_test.go.
     let source = ReplicaSet::start().await;

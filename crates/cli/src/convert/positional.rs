@@ -4,6 +4,9 @@ use rdump::Secret;
 
 use super::Refusal;
 
+const ONLY_URI: &str = "provide only one MongoDB connection string. Connection strings must begin with mongodb:// or \
+                        mongodb+srv:// schemes";
+
 /// What the arguments without a flag are.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Positional {
@@ -16,6 +19,9 @@ impl Positional {
     pub(super) fn sort(arguments: &[Secret]) -> Result<Self, Refusal> {
         let mut sorted = Self::default();
         for argument in arguments.iter().filter(|argument| !argument.is_empty()) {
+            if is_misspelt_uri(argument.reveal()) {
+                return Err(invalid(ONLY_URI));
+            }
             if is_uri(argument.reveal()) {
                 if sorted.uri.is_some() {
                     return Err(Refusal::Usage(
@@ -35,10 +41,7 @@ impl Positional {
     pub(super) fn only_uri(self) -> Result<Option<Secret>, Refusal> {
         match self.others.is_empty() {
             true => Ok(self.uri),
-            false => Err(invalid(
-                "provide only one MongoDB connection string. Connection strings must begin with mongodb:// or \
-                 mongodb+srv:// schemes",
-            )),
+            false => Err(invalid(ONLY_URI)),
         }
     }
 }
@@ -46,6 +49,17 @@ impl Positional {
 /// Positional arguments that make no sense.
 pub(super) fn invalid(reason: &str) -> Refusal {
     Refusal::Usage(format!("error parsing positional arguments: {reason}"))
+}
+
+/// Whether this looks like a connection string, a misspelt one too: it may hold a password.
+pub(crate) fn is_like_uri(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let has_scheme = text.starts_with("mongodb:") || text.starts_with("mongodb+srv:");
+    has_scheme || (text.starts_with("mongo") && text.contains(':') && text.contains('@'))
+}
+
+pub(super) fn is_misspelt_uri(text: &str) -> bool {
+    is_like_uri(text) && !is_uri(text)
 }
 
 fn is_uri(text: &str) -> bool {

@@ -10,7 +10,7 @@ use super::{
     filled,
     medium::{Input, STANDARD},
     parallelism, patterns,
-    positional::{self, Positional},
+    positional::{self, Positional, is_like_uri},
     refused, write_concern,
 };
 use crate::{args::RestoreArgs, prompt::Stdin};
@@ -129,6 +129,11 @@ impl RestoreRequest {
 /// The dump that is named, by a positional argument or `--dir`.
 fn target(args: &RestoreArgs, positional: Vec<String>) -> Result<Option<String>, Refusal> {
     let dir = filled(args.input.dir.as_ref()).map(str::to_owned);
+    if dir.as_deref().is_some_and(is_like_uri) {
+        return Err(Refusal::bad_option(
+            "--dir is the folder of a dump, not a connection string",
+        ));
+    }
     match (&positional[..], dir) {
         ([], dir) => Ok(dir),
         ([one], None) => Ok(Some(one.clone())),
