@@ -78,6 +78,13 @@ impl Console {
         }
     }
 
+    /// Writes log lines with `-v`, one for each of the text.
+    pub(crate) fn details(&self, text: impl Display) {
+        if self.level >= 1 {
+            text.to_string().lines().for_each(|line| self.always(line));
+        }
+    }
+
     /// Writes a log line in any case.
     pub(crate) fn always(&self, message: impl Display) {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3f+0000");

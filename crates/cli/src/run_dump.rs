@@ -12,7 +12,7 @@ use crate::{
     convert::{DumpRequest, Output},
     exit::Exit,
     progress::{Progress, Verb},
-    session::{Session, Stopped},
+    session::{Session, Stopped, connected},
     units::{bytes, counted, rate},
 };
 
@@ -22,6 +22,10 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     let source = session
         .unless_cancelled("connecting", Source::connect(&request.connect))
         .await?;
+    console.details(connected(source.server()));
+    if let Some(preference) = &request.options.read_preference {
+        console.details(format_args!("read preference: {:?}", preference.mode));
+    }
     if let Some(path) = &request.barrier {
         let wait = barrier::wait_for(path, console);
         let doing = format!("waiting for {}", path.display());
@@ -56,6 +60,7 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
         return Ok(Exit::Done);
     }
 
+    console.details(&plan);
     let result = tokio::select! {
         result = dump.run(plan) => result,
         never = progress.keep_telling() => match never {},

@@ -12,7 +12,7 @@ use crate::{
     convert::{Input, RestoreRequest},
     exit::Exit,
     progress::{Progress, Verb},
-    session::{Session, Stopped},
+    session::{Session, Stopped, connected},
 };
 
 /// Restores. An error means that no document was inserted.
@@ -23,6 +23,7 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
     let target = session
         .unless_cancelled("connecting", Target::connect(&request.connect))
         .await?;
+    console.details(connected(target.server()));
     console.log(format_args!(
         "preparing collections to restore from {}",
         request.input
@@ -49,6 +50,7 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         console.log(totals(0, 0));
         return Ok(Exit::Done);
     }
+    console.details(&plan);
     let result = tokio::select! {
         result = restore.run(plan) => result,
         never = progress.keep_telling() => match never {},

@@ -3,7 +3,7 @@
 use std::{error, fmt, future::Future};
 
 use anyhow::Context;
-use rdump::{CancellationToken, ConnectOptions, Error, ErrorKind};
+use rdump::{CancellationToken, ConnectOptions, Error, ErrorKind, ServerInfo};
 
 use crate::{
     args::{GeneralArgs, VerbosityArgs},
@@ -132,6 +132,14 @@ impl fmt::Display for Stopped {
 }
 
 impl error::Error for Stopped {}
+
+/// What `-v` says of the other side.
+pub(crate) fn connected(server: &ServerInfo) -> String {
+    let ServerInfo {
+        version, topology, ..
+    } = server;
+    format!("connected to MongoDB {version} ({topology})")
+}
 
 /// Whether an error says no more than that the run was stopped.
 fn is_cancelled(error: &Error) -> bool {

@@ -128,6 +128,25 @@ async fn a_misspelt_connection_string_is_never_quoted() {
 }
 
 #[tokio::test]
+async fn verbose_says_what_is_connected_to_and_what_is_dumped_and_restored() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(10).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let all = ["-v", "--readPreference", "nearest"];
+    let connected = "connected to MongoDB 6.0.5 (replica set)";
+    dump(&source, folder.path(), &all)
+        .await
+        .expect(0)
+        .says(connected)
+        .says("read preference: Nearest")
+        .says("dump shop.orders: about 10 documents, ");
+    let uri = source.uri();
+    let arguments = [&uri, "-v", "--drop", folder.path().to_str().unwrap()];
+    let ran = run(rrestore(), arguments).await.expect(0);
+    ran.says(connected).says("restore shop.orders");
+}
+
+#[tokio::test]
 async fn a_namespace_that_does_not_exist_is_no_failure_and_leaves_nothing() {
     // mongodump/mongodump_test.go.
     let source = ReplicaSet::start().await;

@@ -38,7 +38,12 @@ pub(super) const BOTH: &[Group] = &[
     Group {
         name: "verbosity",
         options: &[
-            option("-v, --verbose", Optional, "-vvvvv", Supported("")),
+            option(
+                "-v, --verbose",
+                Optional,
+                "-vvvvv",
+                Supported("`-v` tells the server and the plan, `-vv` and more tell nothing else"),
+            ),
             option(
                 "--quiet",
                 Nothing,
