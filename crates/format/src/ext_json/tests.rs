@@ -303,7 +303,7 @@ fn strings_and_keys_may_hold_control_characters_as_they_are() {
 fn what_is_wrong_is_found_where_it_stands_even_after_control_characters() {
     for (text, place) in [
         ("{\"a\": \"\t\n\n\",\n  x}", "line 4, column 3"),
-        ("{\"a\": \"\t\t\", x}", "line 1, column 12"),
+        ("{\"a\": \"\t\t\", x}", "line 1, column 13"),
         ("{\n \"a\": x}", "line 2, column 7"),
         ("{\"a\": \"\t", "line 1, column 8"),
     ] {
