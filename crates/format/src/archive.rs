@@ -39,5 +39,5 @@ const MAGIC: [u8; 4] = 0x8199_E26D_u32.to_le_bytes();
 /// What ends the prelude and every block.
 const TERMINATOR: [u8; 4] = [0xFF; 4];
 
-/// What is written as version of the format: the one that there has ever been.
+/// The one version of the format that there has ever been.
 const FORMAT_VERSION: &str = "0.1";

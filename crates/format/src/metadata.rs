@@ -118,18 +118,45 @@ impl CollectionMetadata {
     /// [`MetadataError::Json`] for text that is not Extended JSON, [`MetadataError::Field`] for a
     /// field of another type.
     pub fn from_json(text: &[u8]) -> Result<Self, MetadataError> {
-        let mut metadata = Self::default();
+        Self::read(text).map(|(metadata, _)| metadata)
+    }
+
+    /// Reads metadata that nothing protects: where options or indexes are missing, as some versions of mongodump leave
+    /// them out, a field that is not known may be them under a damaged name.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`](Self::from_json), and [`MetadataError::Unknown`].
+    pub fn from_unprotected_json(text: &[u8]) -> Result<Self, MetadataError> {
+        let (metadata, names) = Self::read(text)?;
+        let has = |wanted: &&str| names.iter().any(|name| name == wanted);
+        let is_whole = ["options", "indexes"].iter().all(has);
+        let unknown = names
+            .iter()
+            .find(|name| !FIELDS.contains(&name.as_str()))
+            .filter(|_| !is_whole);
+        match unknown.cloned() {
+            Some(field) => Err(MetadataError::Unknown { field }),
+            None => Ok(metadata),
+        }
+    }
+
+    /// Reads metadata, and tells the names of all fields.
+    fn read(text: &[u8]) -> Result<(Self, Vec<String>), MetadataError> {
+        let (mut metadata, mut names) = (Self::default(), Vec::new());
         if text.is_empty() {
-            return Ok(metadata);
+            return Ok((metadata, names));
         }
         let text = str::from_utf8(text).map_err(|source| MetadataError::NotUtf8 {
             offset: source.valid_up_to(),
         })?;
         let document = parse(text).map_err(|source| MetadataError::Json { source })?;
         for element in Elements::of(document.as_bytes())? {
-            metadata.set(&element?)?;
+            let element = element?;
+            metadata.set(&element)?;
+            names.push(String::from_utf8_lossy(element.name).into_owned());
         }
-        Ok(metadata)
+        Ok((metadata, names))
     }
 
     fn set(&mut self, element: &Element<'_>) -> Result<(), MetadataError> {
@@ -168,6 +195,9 @@ impl CollectionMetadata {
         Ok(())
     }
 }
+
+/// What metadata has.
+const FIELDS: [&str; 5] = ["options", "indexes", "uuid", "collectionName", "type"];
 
 fn is_empty(document: &RawDocument) -> bool {
     document.as_bytes().len() <= 5
@@ -216,6 +246,8 @@ pub enum MetadataError {
     Unreadable { source: Box<MetadataError> },
     #[error("metadata written as JSON would not come back the same: {path:?} differs")]
     Discrepancy { path: String },
+    #[error("it lacks options or indexes, and has {field:?}, which is not known")]
+    Unknown { field: String },
     #[error("metadata is not UTF-8 at byte {offset}")]
     NotUtf8 { offset: usize },
     #[error("cannot read the metadata")]

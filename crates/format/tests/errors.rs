@@ -139,6 +139,9 @@ fn archives() {
     let header = bytes(rawdoc! {
         "concurrent_collections": 4, "version": "0.1", "server_version": "6.0.5", "tool_version": "100.18.0",
     });
+    let newer = bytes(rawdoc! {
+        "concurrent_collections": 4, "version": "0.2", "server_version": "6.0.5", "tool_version": "100.18.0",
+    });
     let orders = bytes(rawdoc! {
         "db": "shop", "collection": "orders", "metadata": "", "size": 0, "type": "collection",
     });
@@ -166,6 +169,7 @@ fn archives() {
         text(decode(&[b"BSON"])),
         after_error,
         text(decode(&[&magic, &end])),
+        text(decode(&[&magic, &newer])),
         text(decode(&[&magic, &header[..9]])),
         text(decode(&[&magic, &header, &orders])),
         text(decode(&[&magic, &header, &orders, &other])),
@@ -186,6 +190,7 @@ fn archives() {
         whole(&[&stop, &end, &stop]),
         whole(&[&block("other", false, 0)]),
         whole(&[&block("", false, 0)]),
+        whole(&[&block("orders", false, 1)]),
         whole(&[&start, &end, &block("orders", true, -1)]),
         whole(&[&latin]),
         whole(&[&[8, 0, 0, 0, 0x20, b'a', 0, 0]]),

@@ -370,7 +370,7 @@ fn contents(prelude: ArchivePrelude) -> DumpContents {
     let entries = prelude.collections.into_iter().map(|listed| {
         let metadata = match listed.metadata.as_bytes() {
             [] => Ok(None),
-            text => CollectionMetadata::from_json(text).map(Some),
+            text => CollectionMetadata::from_unprotected_json(text).map(Some),
         };
         let (metadata, damage) = match metadata {
             Ok(metadata) => (metadata, None),

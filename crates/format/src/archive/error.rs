@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::FORMAT_VERSION;
 use crate::framing::MAX_DOCUMENT_BYTES;
 use crate::namespace::Namespace;
 use crate::validate::InvalidBson;
@@ -17,6 +18,10 @@ const NAMED: usize = 5;
 pub enum ArchiveError {
     #[error("not an archive of mongodump: it starts with {found:#010x}, not with 0x8199e26d")]
     BadMagic { found: u32 },
+    #[error(
+        "archive has version {version:?} of the format at byte {offset}, and only {FORMAT_VERSION:?} is known"
+    )]
+    Version { offset: u64, version: String },
     #[error("archive ends at byte {offset}, inside {inside}")]
     Truncated { offset: u64, inside: ArchivePart },
     #[error(

@@ -13,8 +13,8 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Reads `document`, which is `part` and at byte `offset` of the archive. A field that is not
-    /// known is refused in the header of a block, and passed over in the prelude, where a later
-    /// mongodump may say more.
+    /// known is passed over in the prelude, where a later mongodump may say more, if all those are
+    /// there that are: a damaged name is no new field.
     pub(super) fn read(
         document: &'a [u8],
         offset: u64,
@@ -27,6 +27,7 @@ impl<'a> Fields<'a> {
             source,
         };
         let mut values: Vec<(&'static str, Value<'a>)> = Vec::new();
+        let mut unexpected = None;
         let outermost = Nested {
             bytes: document,
             offset: 0,
@@ -38,15 +39,17 @@ impl<'a> Fields<'a> {
                 Some(name) if values.iter().all(|(before, _)| before != name) => {
                     values.push((name, element.value));
                 }
-                None if part != ArchivePart::BlockHeader => {}
-                _ => {
-                    return Err(ArchiveError::UnexpectedField {
-                        offset,
-                        inside: part,
-                        field: String::from_utf8_lossy(element.name).into_owned(),
-                    });
+                None if part != ArchivePart::BlockHeader => {
+                    unexpected.get_or_insert(element.name);
                 }
+                _ => return Err(unexpected_field(offset, part, element.name)),
             }
+        }
+        match unexpected {
+            Some(name) if values.len() < known.len() => {
+                return Err(unexpected_field(offset, part, name));
+            }
+            _ => {}
         }
         Ok(Self {
             offset,
@@ -64,6 +67,14 @@ impl<'a> Fields<'a> {
             Ok(text) => Ok(text.to_owned()),
             Err(_) => self.refuse(field, "UTF-8"),
         }
+    }
+
+    /// Makes sure that it is a number.
+    pub(super) fn number(&self, field: &'static str) -> Result<(), ArchiveError> {
+        self.required(field, "a number", |value| {
+            let number = matches!(value, Value::Int32(_) | Value::Int64(_) | Value::Double(_));
+            number.then_some(())
+        })
     }
 
     /// An integer of 32 bits, as a number of any type.
@@ -135,5 +146,13 @@ impl<'a> Fields<'a> {
                 field,
             }),
         }
+    }
+}
+
+fn unexpected_field(offset: u64, inside: ArchivePart, field: &[u8]) -> ArchiveError {
+    ArchiveError::UnexpectedField {
+        offset,
+        inside,
+        field: String::from_utf8_lossy(field).into_owned(),
     }
 }

@@ -33,7 +33,11 @@ impl BlockHeader {
             return fields.refuse("collection", "the name of a collection");
         }
         let crc = fields.int64("CRC")?.cast_unsigned();
-        let end = fields.bool("EOF")?.then_some(crc);
+        let end = match (fields.bool("EOF")?, crc) {
+            (true, crc) => Some(crc),
+            (false, 0) => None,
+            (false, _) => return fields.refuse("CRC", "0, as where a namespace does not end"),
+        };
         Ok(Self { namespace, end })
     }
 }

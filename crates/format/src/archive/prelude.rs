@@ -89,8 +89,10 @@ impl ArchivePrelude {
             "tool_version",
         ];
         let fields = Fields::read(header, offset, ArchivePart::Header, &known)?;
-        // Whatever it is: mongorestore never looked at it.
-        fields.text("version")?;
+        let version = fields.text("version")?;
+        if version != FORMAT_VERSION {
+            return Err(ArchiveError::Version { offset, version });
+        }
         let server_version = fields.text("server_version")?;
         Ok(Self {
             concurrent_collections: fields.int32("concurrent_collections")?,
@@ -138,12 +140,13 @@ impl ArchiveMetadata {
     }
 
     pub(super) fn decode(document: &[u8], offset: u64) -> Result<Self, ArchiveError> {
-        let known = ["db", "collection", "metadata", "type"];
+        let known = ["db", "collection", "metadata", "size", "type"];
         let fields = Fields::read(document, offset, ArchivePart::Metadata, &known)?;
         let namespace = Namespace::new(fields.text("db")?, fields.text("collection")?);
         if namespace.collection.is_empty() {
             return fields.refuse("collection", "the name of a collection");
         }
+        fields.number("size")?;
         let kind = match fields.has("type") {
             true => Some(fields.text("type")?),
             false => None,

@@ -6,7 +6,7 @@
 
 mod damage;
 
-use bson::raw::cstr;
+use bson::raw::{CString, cstr};
 use bson::{RawBson, RawDocumentBuf, rawdoc};
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
@@ -451,9 +451,9 @@ fn made(
 
 #[test]
 fn a_prelude_may_say_more_than_is_known_and_say_it_otherwise() {
-    let header = |parallel: RawBson, version: &str| {
+    let header = |parallel: RawBson| {
         rawdoc! {
-            "later": { "a": [1] }, "concurrent_collections": parallel, "version": version,
+            "later": { "a": [1] }, "concurrent_collections": parallel, "version": "0.1",
             "server_version": "6.0.5", "tool_version": "100.18.0",
         }
     };
@@ -462,10 +462,10 @@ fn a_prelude_may_say_more_than_is_known_and_say_it_otherwise() {
     };
     let block =
         |eof: bool, crc: i64| rawdoc! { "db": "a", "collection": "b", "EOF": eof, "CRC": crc };
-    let blocks = [block(false, 9), block(true, 0)];
+    let blocks = [block(false, 0), block(true, 0)];
     let one = [metadata(RawBson::Int32(5), "")];
     for parallel in [RawBson::Int32(4), RawBson::Int64(4), RawBson::Double(4.0)] {
-        let (seen, end) = read([made(&header(parallel, "0.2"), &one, &blocks).as_slice()]);
+        let (seen, end) = read([made(&header(parallel), &one, &blocks).as_slice()]);
         end.unwrap();
         let Seen::Prelude(prelude) = &seen[0] else {
             panic!("{seen:?}");
@@ -477,11 +477,11 @@ fn a_prelude_may_say_more_than_is_known_and_say_it_otherwise() {
         RawBson::Double(4.5),
         RawBson::Double(f64::NAN),
     ] {
-        let (_, end) = read([made(&header(parallel, "0.1"), &one, &blocks).as_slice()]);
+        let (_, end) = read([made(&header(parallel), &one, &blocks).as_slice()]);
         assert!(matches!(end.unwrap_err(), ArchiveError::FieldValue { .. }));
     }
 
-    let header = header(RawBson::Int32(4), "0.1");
+    let header = header(RawBson::Int32(4));
     let sizes = [RawBson::Int64(1 << 40), RawBson::Double(5.0)];
     let twice = sizes.map(|size| metadata(size, "{}"));
     let (seen, end) = read([made(&header, &twice, &blocks).as_slice()]);
@@ -493,6 +493,23 @@ fn a_prelude_may_say_more_than_is_known_and_say_it_otherwise() {
     ];
     let (_, end) = read([made(&header, &other, &blocks).as_slice()]);
     assert!(matches!(end.unwrap_err(), ArchiveError::ListedTwice { .. }));
+
+    // A damaged name is no new field.
+    for name in ["db", "collection", "metadata", "size", "type"] {
+        let mut damaged = RawDocumentBuf::new();
+        for element in one[0].iter() {
+            let (known, value) = element.unwrap();
+            let name = if known == name {
+                "x".to_owned()
+            } else {
+                known.to_string()
+            };
+            damaged.append(CString::try_from(name).unwrap(), value.to_owned());
+        }
+        let (_, end) = read([made(&header, &[damaged], &blocks).as_slice()]);
+        let end = end.unwrap_err();
+        assert!(matches!(end, ArchiveError::UnexpectedField { .. }), "{end}");
+    }
 
     let mut block = block(true, 0);
     block.append(cstr!("later"), 1);

@@ -38,6 +38,33 @@ proptest! {
 }
 
 #[test]
+fn a_damaged_name_is_no_new_field_where_nothing_protects_metadata() {
+    let read = |text: &str| CollectionMetadata::from_unprotected_json(text.as_bytes());
+    let whole =
+        r#"{"indexes":[],"options":{"viewOn":"x"},"uuid":"","collectionName":"v","type":"view"}"#;
+    read(whole).unwrap();
+    read(&whole.replace(r#""uuid":"""#, r#""later":1"#)).unwrap();
+    for name in ["indexes", "options"] {
+        let damaged = whole.replace(name, "other");
+        let error = read(&damaged).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#"it lacks options or indexes, and has "other", which is not known"#
+        );
+        CollectionMetadata::from_json(damaged.as_bytes()).unwrap();
+    }
+    // Earlier versions of mongodump left options out that there are none of.
+    for text in [
+        "",
+        "{}",
+        r#"{"indexes":[]}"#,
+        r#"{"options":{},"indexes":[]}"#,
+    ] {
+        read(text).unwrap();
+    }
+}
+
+#[test]
 fn the_text_is_that_of_mongodump() {
     let mut metadata = CollectionMetadata {
         options: rawdoc! { "capped": true, "size": 1_048_576_i64, "max": 5e6 },
