@@ -97,6 +97,7 @@ pub mod media;
 mod observer;
 mod restore;
 mod retry;
+mod spool;
 mod verify;
 
 use std::num::NonZeroUsize;

@@ -255,7 +255,7 @@ impl Archive {
     /// Writes the oplog, once everything else is written.
     async fn put_last(&mut self, oplog: HeldBack) -> Result<()> {
         let namespace = Namespace::oplog();
-        let mut segments = blocking(move || oplog.take()).await?;
+        let mut segments = oplog.take();
         loop {
             let next;
             (segments, next) = blocking(move || {
