@@ -1,10 +1,11 @@
 //! What exists in a deployment: databases, collections, their options and indexes, as raw as the server
 //! gives them.
 
-use bson::{Document, RawDocument, RawDocumentBuf, doc, rawdoc, spec::BinarySubtype};
+use bson::{Document, RawDocument, RawDocumentBuf, doc, spec::BinarySubtype};
 use futures::TryStreamExt;
 use mongodb::options::SelectionCriteria;
 use rdump_format::{Namespace, check_database_name};
+use rdump_oplog::OpTime;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -52,13 +53,16 @@ pub(crate) struct Statistics {
 pub(crate) struct Catalog<'a> {
     pub(crate) deployment: &'a Deployment,
     pub(crate) from: &'a SelectionCriteria,
+    /// What was written until then is seen, by whoever was still at it as well; none if it does not matter.
+    pub(crate) not_before: Option<OpTime>,
 }
 
 impl Catalog<'_> {
     /// The names of all databases that this user may see, and whether they are known to be all there are.
     pub(crate) async fn databases(&self) -> Result<(Vec<String>, bool)> {
         let admin = self.deployment.database("admin");
-        let list = doc! { "listDatabases": 1, "nameOnly": true };
+        let mut list = doc! { "listDatabases": 1, "nameOnly": true };
+        list.extend(self.not_before.map(command::not_before));
         // Without the privilege to list all of them, the server names those that may be read and does not say so.
         let mut all = list.clone();
         all.insert("authorizedDatabases", false);
@@ -78,7 +82,7 @@ impl Catalog<'_> {
         db: &str,
         filter: Document,
     ) -> Result<Vec<CollectionEntry>> {
-        let command = rawdoc! { "listCollections": 1, "filter": RawDocumentBuf::try_from(&filter).map_err(Error::from_bson)? , "cursor": {} };
+        let command = doc! { "listCollections": 1, "filter": filter, "cursor": {} };
         let entries = self.cursor(db, command).await.map_err(command::error)?;
         entries
             .iter()
@@ -99,7 +103,7 @@ impl Catalog<'_> {
 
     /// The indexes of one collection in the server's order; none if it is gone or a view.
     pub(crate) async fn indexes(&self, namespace: &Namespace) -> Result<Vec<RawDocumentBuf>> {
-        let command = rawdoc! { "listIndexes": namespace.collection.as_str(), "cursor": {} };
+        let command = doc! { "listIndexes": namespace.collection.as_str(), "cursor": {} };
         match self.cursor(&namespace.db, command).await {
             Ok(indexes) => Ok(indexes),
             Err(error) => match command::server_code(&error) {
@@ -154,11 +158,12 @@ impl Catalog<'_> {
     async fn cursor(
         &self,
         db: &str,
-        command: RawDocumentBuf,
+        mut command: Document,
     ) -> mongodb::error::Result<Vec<RawDocumentBuf>> {
+        command.extend(self.not_before.map(command::not_before));
         let database = self.deployment.database(db);
         let cursor = database
-            .run_raw_cursor_command(command)
+            .run_cursor_command(command)
             .selection_criteria(self.from.clone())
             .await?;
         cursor.with_type::<RawDocumentBuf>().try_collect().await

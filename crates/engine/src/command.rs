@@ -1,11 +1,13 @@
 //! Commands to a server, and what their failures mean.
 
-use bson::{Document, RawDocumentBuf};
+use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use mongodb::{
     Database,
     error::{Error as DriverError, ErrorKind as DriverErrorKind},
     options::SelectionCriteria,
 };
+
+use rdump_oplog::OpTime;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -25,6 +27,15 @@ pub(crate) async fn read(
         .selection_criteria(from.clone())
         .await
         .map_err(error)
+}
+
+/// The field of a command that reads which has the server wait until it has everything up to a moment.
+///
+/// The newest entry of the oplog can be read while one of before it is still being written; and a member may be
+/// behind. See [`afterClusterTime`](https://www.mongodb.com/docs/manual/reference/read-concern/#afterclustertime).
+pub(crate) fn not_before(at: OpTime) -> (String, Bson) {
+    let concern = doc! { "level": "local", "afterClusterTime": Timestamp::from(at) };
+    ("readConcern".to_owned(), concern.into())
 }
 
 /// Runs one raw command, once.

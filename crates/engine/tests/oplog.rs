@@ -2,19 +2,17 @@
 
 use std::{io::Cursor, path::Path, sync::Arc};
 
-use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
+use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use rdump::{
     ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Counters, Dump, DumpOptions,
-    DumpReport, DumpedNamespace, Error, ErrorKind, FolderWriter, Location, OpTime, ReadMode,
-    ReadPreference, RecordingObserver, Restore, RestoreOptions, RestoreReport, Source,
-    media::DumpWriter, verify_folder,
+    DumpReport, Error, ErrorKind, FolderWriter, Location, ReadMode, ReadPreference,
+    RecordingObserver, Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter,
+    verify_folder,
 };
 use rdump_format::Namespace;
 use rdump_testkit::{
-    Deployment, FailPoint, Fingerprint, FingerprintOptions, ReplicaSet, Standalone, Workload,
-    WorkloadOptions, dataset,
-    fingerprint::assert_same,
+    Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset,
     wait::{PATIENCE, wait_for},
     workload,
 };
@@ -26,7 +24,9 @@ use crate::{
     restore::{restore, target},
 };
 
+mod indexes;
 mod replay;
+mod start;
 
 fn with_oplog() -> DumpOptions {
     DumpOptions::default().oplog(true)
@@ -271,89 +271,6 @@ async fn collections_created_after_the_plan_come_from_the_oplog() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_becomes_of_indexes_after_the_plan_comes_from_the_oplog() {
-    // TOOLS-4071, TOOLS-4075, TOOLS-4105.
-    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    let shop = source.client().database("shop");
-    let index = |field: &str| doc! { "key": { field: 1 }, "name": field };
-    let indexes: Vec<_> = ["a", "b", "c", "d", "e"].map(index).into();
-    shop.run_command(doc! { "createIndexes": "orders", "indexes": indexes })
-        .await
-        .unwrap();
-    let folder = TempDir::new().unwrap();
-    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
-    for (name, option) in [
-        ("a", doc! { "prepareUnique": true }),
-        ("a", doc! { "unique": true }),
-        ("b", doc! { "prepareUnique": true }),
-        ("b", doc! { "unique": true }),
-        ("b", doc! { "hidden": true }),
-        ("c", doc! { "prepareUnique": true }),
-        ("c", doc! { "hidden": true }),
-        ("c", doc! { "hidden": false }),
-        ("d", doc! { "hidden": true, "expireAfterSeconds": 3600 }),
-        ("e", doc! { "prepareUnique": true }),
-        ("e", doc! { "prepareUnique": false }),
-    ] {
-        let mut index = doc! { "name": name };
-        index.extend(option);
-        shop.run_command(doc! { "collMod": "orders", "index": index })
-            .await
-            .unwrap();
-    }
-    dump.run(plan)
-        .await
-        .unwrap_or_else(|error| panic!("{error:?}"));
-
-    let report = restore(&Location::from(folder.path()), &target, replaying()).await;
-    assert_eq!(report.problems, []);
-    let options = FingerprintOptions::new();
-    let before = Fingerprint::of(&source.client(), &options).await;
-    assert_same(&before, &Fingerprint::of(&target.client(), &options).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_was_open_when_the_dump_began_is_captured_whole() {
-    // TOOLS-2304.
-    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    let client = source.client();
-    let orders = client.database("shop").collection::<Document>("orders");
-    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
-    let mut session = client.start_session().await.unwrap();
-    session.start_transaction().await.unwrap();
-    let insert = orders.insert_one(doc! { "_id": 2 });
-    insert.session(&mut session).await.unwrap();
-    let prepare = client.database("admin");
-    let prepare = prepare.run_command(doc! { "prepareTransaction": 1 });
-    let reply = prepare.session(&mut session).await.unwrap();
-    let prepared = reply.get_timestamp("prepareTimestamp").unwrap();
-    orders.insert_one(doc! { "_id": 3 }).await.unwrap();
-
-    let folder = TempDir::new().unwrap();
-    let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
-    let commit = doc! { "commitTransaction": 1, "commitTimestamp": prepared };
-    let admin = client.database("admin");
-    admin
-        .run_command(commit)
-        .session(&mut session)
-        .await
-        .unwrap();
-    let report = dump
-        .run(plan)
-        .await
-        .unwrap_or_else(|error| panic!("{error:?}"));
-    assert!(report.oplog.unwrap().start <= OpTime::from(prepared));
-
-    let report = restore(&Location::from(folder.path()), &target, replaying()).await;
-    assert_eq!(report.oplog.unwrap().unfinished_transactions, 0);
-    let orders = target
-        .client()
-        .database("shop")
-        .collection::<Document>("orders");
-    assert_eq!(orders.count_documents(doc! {}).await.unwrap(), 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_collection_that_is_dropped_or_replaced_while_it_is_read_is_what_the_oplog_says() {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
     let client = source.client();
@@ -593,85 +510,6 @@ async fn a_dump_from_a_secondary_comes_back_as_it_was_at_one_moment() {
     let (_, state) = dump_under_load(&source, folder_writer(folder.path()), options).await;
     restore(&Location::from(folder.path()), &target, replaying()).await;
     workload::assert_holds(&state, &target.client(), str::to_owned).await;
-}
-
-/// Keeps all but the primary where they are.
-async fn hold_up_secondaries(of: &ReplicaSet) -> Vec<FailPoint> {
-    let primary = of.await_primary().await;
-    let hold_up = doc! { "configureFailPoint": "stopReplProducer", "mode": "alwaysOn" };
-    let secondaries = (0..of.members().len()).filter(|member| *member != primary);
-    let held_up = secondaries.map(|member| FailPoint::enable_on(of, member, hold_up.clone()));
-    futures::future::join_all(held_up).await
-}
-
-/// Writes a document, and waits until it is as safe as `w` says.
-async fn insert(into: &ReplicaSet, id: i32, w: impl Into<Bson>) {
-    let concern = doc! { "w": w };
-    let insert = doc! { "insert": "c", "documents": [{ "_id": id }], "writeConcern": concern };
-    let shop = into.client().database("shop");
-    shop.run_command(insert).await.unwrap();
-}
-
-/// Whether some member has a read under way that waits for what it does not have yet.
-async fn has_a_waiting_read(set: &ReplicaSet) -> bool {
-    let waiting = doc! {
-        "currentOp": 1, "appName": "rdump", "command.readConcern.afterClusterTime": { "$exists": true },
-    };
-    for member in 0..set.members().len() {
-        let admin = set.direct_client(member).database("admin");
-        let reply = admin.run_command(waiting.clone()).await.unwrap();
-        if !reply.get_array("inprog").unwrap().is_empty() {
-            return true;
-        }
-    }
-    false
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_secondary_that_is_behind_is_waited_for_where_the_oplog_starts_and_where_it_ends() {
-    let source = ReplicaSet::builder().members(3).start().await;
-    insert(&source, 1, 3).await;
-    let connect = ConnectOptions::default().uri(source.root_uri());
-    let connected = Source::connect(&connect).await.unwrap();
-    let reads = ReadPreference::new(ReadMode::Secondary);
-    for (is_behind_at_start, id) in [(true, 2), (false, 3)] {
-        let folder = TempDir::new().unwrap();
-        let counters = Arc::new(Counters::default());
-        let dump = Dump::new(&connected, folder_writer(folder.path()))
-            .options(with_oplog().read_preference(reads.clone()))
-            .counters(Arc::clone(&counters));
-        let (held_up, plan) = if is_behind_at_start {
-            let held_up = hold_up_secondaries(&source).await;
-            insert(&source, id, 1).await;
-            (held_up, dump.plan().await.unwrap())
-        } else {
-            let plan = dump.plan().await.unwrap();
-            let held_up = hold_up_secondaries(&source).await;
-            insert(&source, id, 1).await;
-            (held_up, plan)
-        };
-        let collections = plan.namespaces().count() as u64;
-        let release = async {
-            wait_for("the dump to wait for a secondary", PATIENCE, async || {
-                let waits = match is_behind_at_start {
-                    true => has_a_waiting_read(&source).await,
-                    false => counters.namespaces_finished.value() == collections,
-                };
-                waits.then_some(())
-            })
-            .await;
-            for held_up in held_up {
-                held_up.disable().await;
-            }
-        };
-        let (report, ()) = futures::join!(dump.run(plan), release);
-        let report = report.unwrap_or_else(|error| panic!("{error:?}"));
-        // What was there before the oplog starts is in the documents; what came after that, in the oplog.
-        let of_shop = |dumped: &&DumpedNamespace| dumped.namespace.to_string() == "shop.c";
-        assert_eq!(report.namespaces.iter().find(of_shop).unwrap().documents, 2);
-        let entries = report.oplog.unwrap().entries;
-        assert!(is_behind_at_start || entries >= 2, "{entries}");
-    }
 }
 
 #[tokio::test]

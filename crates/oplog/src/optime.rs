@@ -28,6 +28,15 @@ impl From<Timestamp> for OpTime {
     }
 }
 
+impl From<OpTime> for Timestamp {
+    fn from(time: OpTime) -> Self {
+        Self {
+            time: time.seconds,
+            increment: time.ordinal,
+        }
+    }
+}
+
 impl fmt::Display for OpTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.seconds, self.ordinal)

@@ -11,6 +11,7 @@ use std::{
 use bson::{RawDocumentBuf, Timestamp, cstr, doc};
 use futures::{TryFutureExt, future};
 use mongodb::options::{ReadConcernLevel, SelectionCriteria};
+use rdump_oplog::OpTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -49,6 +50,7 @@ struct Shared {
     options: DumpOptions,
     from: SelectionCriteria,
     read_concern: Option<RawDocumentBuf>,
+    not_before: Option<OpTime>,
     batch_bytes: u64,
     packers: Arc<Packers>,
 }
@@ -77,6 +79,7 @@ pub(super) async fn dump_all(
         writer: Arc::clone(&dump.writer),
         from: plan.from.clone(),
         read_concern,
+        not_before: plan.not_before(),
         batch_bytes: batch_bytes(round_trip(&dump.source.0, &plan.from).await),
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
         options,
@@ -158,14 +161,8 @@ fn read_concern(deployment: &Deployment, plan: &DumpPlan) -> Result<Option<RawDo
         Some(concern) => bson::serialize_to_raw_document_buf(concern).map_err(Error::from_bson)?,
         None => RawDocumentBuf::new(),
     };
-    if let Some(oplog) = plan.oplog.as_ref().filter(|_| can_wait) {
-        fields.append(
-            cstr!("afterClusterTime"),
-            Timestamp {
-                time: oplog.start.seconds,
-                increment: oplog.start.ordinal,
-            },
-        );
+    if let Some(start) = plan.not_before().filter(|_| can_wait) {
+        fields.append(cstr!("afterClusterTime"), Timestamp::from(start));
     }
     Ok((!fields.is_empty()).then_some(fields))
 }
@@ -464,6 +461,7 @@ impl Shared {
         let catalog = Catalog {
             deployment: &self.deployment,
             from: &self.from,
+            not_before: self.not_before,
         };
         let (cx, max_retries) = (&self.cx, self.options.max_retries);
         let namespace = Some(&planned.header.namespace);

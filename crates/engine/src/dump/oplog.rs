@@ -37,7 +37,7 @@ const LONGEST_STANDSTILL: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub(super) struct PlannedOplog {
     pub(super) planned: PlannedNamespace,
-    /// Where it starts: no later than anything that is not in the documents that will be read.
+    /// Where it starts: what was written before is in the catalog and in the documents that will be read.
     pub(super) start: OpTime,
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn plan(
         max_retries,
         None,
         "looking for open transactions",
-        || oldest_open_transaction(deployment),
+        || oldest_open_transaction(deployment, newest),
     )
     .await?;
     let namespace = Namespace::oplog();
@@ -93,7 +93,8 @@ pub(super) async fn plan(
 /// The newest moments that a member knows. They differ while a write is under way beside one that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moments {
-    /// Up to here the oplog can be read: who reads documents from now on sees every write of until then.
+    /// The newest entry that can be read. One of before it may be missing yet, whose writer is still at it: who
+    /// reads what was written until here has to say so to the server.
     pub(super) readable: OpTime,
     /// Nothing that was read until now is of a later moment.
     pub(super) seen: OpTime,
@@ -137,13 +138,17 @@ impl Moments {
     }
 }
 
-/// Where the oldest transaction starts that is neither committed nor aborted, if it is in the oplog already.
-async fn oldest_open_transaction(deployment: &Deployment) -> Result<Option<OpTime>> {
+/// Where the oldest transaction starts that is neither committed nor aborted, if it was in the oplog at `newest`.
+async fn oldest_open_transaction(
+    deployment: &Deployment,
+    newest: OpTime,
+) -> Result<Option<OpTime>> {
     let config = deployment.database("config");
-    let find = doc! {
+    let mut find = doc! {
         "find": "transactions", "filter": { "state": { "$in": ["prepared", "inProgress"] } },
-        "sort": { "startOpTime": 1 }, "limit": 1, "singleBatch": true, "readConcern": { "level": "local" },
+        "sort": { "startOpTime": 1 }, "limit": 1, "singleBatch": true,
     };
+    find.extend([command::not_before(newest)]);
     let reply = command::read(&config, find, &newest_member()).await?;
     let start = first(&reply).and_then(|transaction| transaction.get_document("startOpTime").ok());
     Ok(start
@@ -279,13 +284,9 @@ impl Standstill {
 
 /// The command that reads from `start` on, up to `end` if that is known.
 fn find(start: OpTime, end: Option<OpTime>, finds_in_oplog: bool) -> RawDocumentBuf {
-    let timestamp = |at: OpTime| Timestamp {
-        time: at.seconds,
-        increment: at.ordinal,
-    };
-    let mut span = rawdoc! { "$gte": timestamp(start) };
+    let mut span = rawdoc! { "$gte": Timestamp::from(start) };
     if let Some(end) = end {
-        span.append(cstr!("$lte"), timestamp(end));
+        span.append(cstr!("$lte"), Timestamp::from(end));
     }
     let mut find = rawdoc! { "find": "oplog.rs", "filter": { "ts": span } };
     if !finds_in_oplog {

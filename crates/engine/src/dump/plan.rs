@@ -9,7 +9,7 @@ use rdump_format::{
     Authorization, BUCKETS_PREFIX, CONFIG_COLLECTIONS, CollectionMetadata,
     INTERNAL_DATABASE_PREFIX, Namespace, Selector, ext_json,
 };
-use rdump_oplog::RESHARDING_COLLECTIONS;
+use rdump_oplog::{OpTime, RESHARDING_COLLECTIONS};
 use serde::Serialize;
 
 use super::{
@@ -75,6 +75,11 @@ impl DumpPlan {
     pub(super) fn all(&self) -> impl Iterator<Item = &PlannedNamespace> {
         let oplog = self.oplog.iter().map(|oplog| &oplog.planned);
         self.namespaces.iter().chain(oplog)
+    }
+
+    /// The moment that no read of the dump may be from before: that at which the captured oplog starts.
+    pub(super) fn not_before(&self) -> Option<OpTime> {
+        self.oplog.as_ref().map(|oplog| oplog.start)
     }
 
     /// Whether there is nothing to dump.
@@ -172,6 +177,7 @@ pub(super) async fn plan(
     let catalog = Catalog {
         deployment: &source.0,
         from: &from,
+        not_before: oplog.as_ref().map(|oplog| oplog.start),
     };
     let mut found = Vec::new();
     for db in databases(&catalog, options, cx).await? {

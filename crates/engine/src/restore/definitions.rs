@@ -194,6 +194,7 @@ impl Shared {
         Catalog {
             deployment: &self.deployment,
             from: &PRIMARY,
+            not_before: None,
         }
     }
 

@@ -199,6 +199,7 @@ async fn existing(
     let catalog = Catalog {
         deployment,
         from: &from,
+        not_before: None,
     };
     let mut dbs: Vec<&str> = selected
         .iter()
