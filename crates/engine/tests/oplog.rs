@@ -328,6 +328,35 @@ async fn a_collection_that_is_dropped_or_replaced_while_it_is_read_is_what_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_is_dropped_while_its_first_documents_are_read_is_what_the_oplog_says() {
+    let source = ReplicaSet::start().await;
+    let orders = source
+        .client()
+        .database("shop")
+        .collection::<Document>("orders");
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let killed = doc! {
+        "configureFailPoint": "failCommand", "mode": "alwaysOn",
+        "data": { "failCommands": ["find"], "namespace": "shop.orders", "errorCode": 175 },
+    };
+    let _killed = FailPoint::enable(&source, killed).await;
+    for is_dropped in [false, true] {
+        let (dump, plan) = planned(&source, folder_writer(folder.path())).await;
+        if is_dropped {
+            orders.drop().await.unwrap();
+        }
+        match dump.run(plan).await {
+            Ok(report) => assert!(is_dropped && report.oplog.unwrap().entries > 0),
+            Err(error) => {
+                assert!(!is_dropped);
+                assert_eq!(error.kind(), ErrorKind::Conflict);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rename_while_the_oplog_is_captured_fails_the_dump() {
     // TOOLS-1818.
     let source = ReplicaSet::start().await;

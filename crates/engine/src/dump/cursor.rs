@@ -230,16 +230,14 @@ impl Query {
         let cursor = cursor
             .selection_criteria(self.from.clone())
             .batch_size(self.batch_documents);
-        let mut cursor = cursor.batch().await.map_err(ReadError::of)?;
+        let mut cursor = match cursor.batch().await {
+            Err(error) if self.tells_of_drop(&error) => return Ok(()),
+            cursor => cursor.map_err(ReadError::of)?,
+        };
         while let Some(raw) = cursor.next().await {
-            let raw = match (raw, &self.dropped) {
-                (Err(error), Some(dropped))
-                    if command::server_code(&error) == Some(code::QUERY_PLAN_KILLED) =>
-                {
-                    dropped.store(true, Ordering::Release);
-                    return Ok(());
-                }
-                (raw, _) => raw.map_err(ReadError::of)?,
+            let raw = match raw {
+                Err(error) if self.tells_of_drop(&error) => return Ok(()),
+                raw => raw.map_err(ReadError::of)?,
             };
             let skip = seen(&raw).map_err(ReadError::Fatal)?;
             if batches.send(Batch { raw, skip }).await.is_err() {
@@ -249,6 +247,15 @@ impl Query {
             }
         }
         Ok(())
+    }
+
+    /// Whether the server says that the collection was dropped, and that is no error but is noted.
+    fn tells_of_drop(&self, error: &DriverError) -> bool {
+        let is_killed = command::server_code(error) == Some(code::QUERY_PLAN_KILLED);
+        let noted = self.dropped.as_ref().filter(|_| is_killed);
+        noted
+            .inspect(|dropped| dropped.store(true, Ordering::Release))
+            .is_some()
     }
 }
 
