@@ -326,7 +326,8 @@ impl Batch {
     /// A collection that is there under the new name has to be dropped, and the oplog knows it only by its
     /// UUID at the source. So look up both names at the target, after what is before this batch is applied.
     /// If both are there, [`replace`](Self::replace) the one with the new name. Otherwise the server would
-    /// move that one to a name of its own making, `tmpXXXXX.rename`, where it stays.
+    /// move that one to a name of its own making, `tmpXXXXX.rename`, where it stays: right for a collection
+    /// that the target had before, and nobody asked to drop.
     ///
     /// If the collection is not there under its old name, the dump has it under the new one already. Then
     /// `replace` would drop just that: send the batch as it is, and it does nothing.

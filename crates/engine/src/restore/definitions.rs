@@ -178,11 +178,14 @@ impl Shared {
                     format!("its indexes could not be built: {error}"),
                 )
                 .caused_by(cause);
-                Err(match code {
-                    code::CANNOT_CREATE_INDEX => ours.with_hint(
+                let is_legacy = code == code::CANNOT_CREATE_INDEX
+                    && !self.options.convert_legacy_indexes
+                    && specs.iter().any(|spec| index_spec::has_legacy_key(spec));
+                Err(match is_legacy {
+                    true => ours.with_hint(
                         "key values of old servers are converted by --convertLegacyIndexes",
                     ),
-                    _ => ours.with_hint(
+                    false => ours.with_hint(
                         "its documents are restored; --noIndexRestore leaves indexes out",
                     ),
                 })
@@ -211,8 +214,8 @@ impl Shared {
         .await
     }
 
-    /// Everything that the target lists now, but for what is the server's own.
-    pub(super) async fn all_listed(&self) -> Result<Vec<Namespace>> {
+    /// Everything that the target lists now, with its UUID, but for what is the server's own.
+    pub(super) async fn all_listed(&self) -> Result<Vec<(Namespace, Option<[u8; 16]>)>> {
         let catalog = self.target_catalog();
         let retries = self.options.max_retries;
         let (dbs, _) = patiently(&self.cx, retries, None, "listing databases", || {
@@ -228,7 +231,8 @@ impl Shared {
                 catalog.collections(db, doc! {})
             })
             .await?;
-            listed.extend(entries.iter().map(|entry| Namespace::new(db, &entry.name)));
+            let entries = entries.iter();
+            listed.extend(entries.map(|entry| (Namespace::new(db, &entry.name), entry.uuid)));
         }
         Ok(listed)
     }

@@ -165,6 +165,17 @@ fn convert_key(key: &RawDocument, rules: IndexRules) -> BsonResult<RawDocumentBu
     Ok(converted)
 }
 
+/// Whether the key has a value that today's servers refuse.
+pub(super) fn has_legacy_key(spec: &RawDocument) -> bool {
+    let fields = spec
+        .get_document("key")
+        .into_iter()
+        .flat_map(RawDocument::iter);
+    fields
+        .flatten()
+        .any(|(_, value)| legacy_value(value).is_some())
+}
+
 /// What a key value means that today's servers refuse; `None` if they take it.
 fn legacy_value(value: RawBsonRef<'_>) -> Option<i32> {
     match (value, as_number(value)) {

@@ -47,6 +47,7 @@ pub(super) async fn replay(
     shared: &Arc<Shared>,
     mut documents: BoxStream<'_, Result<Documents>>,
     catalog: IndexCatalog,
+    of_target: OfTarget,
 ) -> Result<(ReplayedOplog, Vec<(Namespace, CollectionIndexes)>)> {
     let options = &shared.options;
     let oplog = Namespace::oplog();
@@ -70,7 +71,7 @@ pub(super) async fn replay(
         undecided: Undecided::new(),
         steps: Vec::new(),
         batcher: Batcher::new(batches),
-        lanes: Lanes::start(shared, batches.lanes.get()),
+        lanes: Lanes::start(shared, batches.lanes.get(), of_target),
     };
     let taken = replaying.take_all(&mut documents).await;
     // What comes before a fault is done all the same, as far as the oplog says what that is.
@@ -185,6 +186,9 @@ fn unsound() -> Error {
     Error::data("the oplog cannot be replayed")
 }
 
+/// The UUIDs of collections that the target had, and the dump has not.
+pub(super) type OfTarget = HashMap<Namespace, [u8; 16]>;
+
 /// Collections that were not there for an operation on them, and when that was last.
 type Missing = Arc<Mutex<HashMap<Namespace, OpTime>>>;
 
@@ -202,7 +206,8 @@ enum Job {
 }
 
 impl Lanes {
-    fn start(shared: &Arc<Shared>, lanes: usize) -> Self {
+    fn start(shared: &Arc<Shared>, lanes: usize, of_target: OfTarget) -> Self {
+        let of_target = Arc::new(of_target);
         let mut this = Self {
             senders: Vec::with_capacity(lanes),
             tasks: JoinSet::new(),
@@ -213,10 +218,11 @@ impl Lanes {
             let (sender, mut jobs) = mpsc::channel(1);
             this.senders.push(sender);
             let (shared, missing) = (Arc::clone(shared), Arc::clone(&this.missing));
+            let of_target = Arc::clone(&of_target);
             this.tasks.spawn(async move {
                 while let Some(job) = jobs.recv().await {
                     match job {
-                        Job::Batch(batch) => shared.apply(batch, &missing).await?,
+                        Job::Batch(batch) => shared.apply(batch, &missing, &of_target).await?,
                         // Who does not wait any more does not care.
                         Job::Settle(settled) => drop(settled.send(())),
                     }
@@ -295,10 +301,10 @@ impl Lanes {
 
 impl Shared {
     /// Applies the operations of a batch.
-    async fn apply(&self, batch: Batch, missing: &Missing) -> Result<()> {
+    async fn apply(&self, batch: Batch, missing: &Missing, of_target: &OfTarget) -> Result<()> {
         let admin = self.deployment.database("admin");
         let concern = RawDocumentBuf::try_from(&self.write_concern).map_err(Error::from_bson)?;
-        let mut batch = self.resolve_rename(batch).await?;
+        let mut batch = self.resolve_rename(batch, of_target).await?;
         let mut retries = Retries::new(self.options.max_retries);
         loop {
             let mut command = batch.command().to_owned();
@@ -336,7 +342,15 @@ impl Shared {
                         == Some(code::NAMESPACE_NOT_FOUND)
                         && matches!(kind.as_str(), "i" | "u" | "d");
                     if !is_missing {
-                        return Err(refused(command::error(error), &kind, at, &namespace));
+                        let refused = refused(command::error(error), &kind, at, &namespace);
+                        let bypasses = self.options.bypass_document_validation;
+                        return Err(match refused.hint() {
+                            None if !bypasses => refused.with_hint(
+                                "the log of the target says why; what was written before its collection got a validator \
+                                 is let through by --bypassDocumentValidation",
+                            ),
+                            _ => refused,
+                        });
                     }
                     note(missing, namespace, at);
                     match batch.without_missing(position) {
@@ -358,8 +372,8 @@ impl Shared {
         }
     }
 
-    /// Names the collection that a rename drops as the target knows it.
-    async fn resolve_rename(&self, batch: Batch) -> Result<Batch> {
+    /// Names the collection that a rename drops as the target knows it, unless that is the target's own.
+    async fn resolve_rename(&self, batch: Batch, of_target: &OfTarget) -> Result<Batch> {
         let Some(rename) = batch.renames().cloned() else {
             return Ok(batch);
         };
@@ -368,6 +382,14 @@ impl Shared {
         }
         let replaced = self.listed(&rename.to).await?;
         Ok(match replaced.and_then(|replaced| replaced.uuid) {
+            Some(uuid) if of_target.get(&rename.to) == Some(&uuid) => {
+                let message = format!(
+                    "the target had it, and the dump does not: it is kept as tmp….rename, since the oplog renames {} to it",
+                    rename.from
+                );
+                self.cx.notice(Some(&rename.to), message);
+                batch
+            }
             Some(uuid) => batch.replace(uuid),
             None => batch,
         })

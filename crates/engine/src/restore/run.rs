@@ -18,7 +18,7 @@ use super::{
     oplog_source::OplogSource,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
     read_back,
-    replay::{ReplayedOplog, replay},
+    replay::{OfTarget, ReplayedOplog, replay},
 };
 use crate::{
     Error, ErrorKind, Event, Problem, RestoreOptions, Result,
@@ -73,7 +73,7 @@ impl Shared {
     }
 
     /// Records a failure that does not end the run, unless there are too many.
-    fn problem(&self, namespace: &Namespace, message: impl Into<String>) -> Result<()> {
+    pub(super) fn problem(&self, namespace: &Namespace, message: impl Into<String>) -> Result<()> {
         self.cx.problem(Problem::new(Some(namespace), message));
         match self.cx.problems().len() as u64 >= self.options.max_problems {
             true => Err(Error::conflict(format!(
@@ -181,7 +181,10 @@ impl Shared {
     }
 
     /// What the dump has of collections and their indexes, for the oplog to change, and what else the target has.
-    async fn catalog(&self, namespaces: &[Arc<PlannedNamespace>]) -> Result<IndexCatalog> {
+    async fn catalog(
+        &self,
+        namespaces: &[Arc<PlannedNamespace>],
+    ) -> Result<(IndexCatalog, OfTarget)> {
         let mut catalog = IndexCatalog::new();
         for planned in namespaces {
             if let (Some(indexes), false) = (
@@ -191,10 +194,14 @@ impl Shared {
                 catalog.insert(&planned.namespace, indexes.clone());
             }
         }
-        for namespace in self.all_listed().await? {
+        let mut of_target = OfTarget::new();
+        for (namespace, uuid) in self.all_listed().await? {
+            if let (None, Some(uuid)) = (catalog.get(&namespace), uuid) {
+                of_target.insert(namespace.clone(), uuid);
+            }
             catalog.insert_existing(&namespace);
         }
-        Ok(catalog)
+        Ok((catalog, of_target))
     }
 
     /// Compares what the target lists with what was asked for.
@@ -334,8 +341,8 @@ pub(super) async fn restore_all(
             Some((documents, rest)) => (documents, Some(rest)),
             None => (source.documents(&*shared.reader)?, None),
         };
-        let catalog = shared.catalog(&namespaces).await?;
-        let (done, collections) = replay(shared, documents, catalog).await?;
+        let (catalog, of_target) = shared.catalog(&namespaces).await?;
+        let (done, collections) = replay(shared, documents, catalog, of_target).await?;
         oplog = Some(done);
         if let Some(mut rest) = rest {
             // Behind the oplog is only what tells whether it is sound.

@@ -253,6 +253,8 @@ async fn a_validator_holds_for_the_oplog_unless_it_is_bypassed() {
     let (refused, _) = try_restore(&made.location(), &target, replaying()).await;
     let error = refused.unwrap_err();
     assert!(error.to_string().contains("100:2"), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("--bypassDocumentValidation"), "{hint}");
     let options = replaying().drop(true).bypass_document_validation(true);
     restore(&made.location(), &target, options).await;
     assert_eq!(numbers(&target).await, [(1, 7), (2, 1), (3, 3), (4, 4)]);
@@ -351,6 +353,38 @@ async fn a_collection_that_the_target_has_already_keeps_its_order_and_its_indexe
     assert_eq!(found, (1_980..2_000).collect::<Vec<_>>());
     let names = orders.list_index_names().await.unwrap();
     assert_eq!(names, ["_id_", "own_1", "number_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_to_a_collection_that_only_the_target_has_keeps_that() {
+    let target = ReplicaSet::start().await;
+    let shop = target.client().database("shop");
+    let own = doc! { "_id": "own" };
+    let archived = shop.collection::<Document>("archived");
+    archived.insert_one(&own).await.unwrap();
+    let made = made();
+    let mut all = entries();
+    let rename = doc! { "renameCollection": "shop.orders", "to": "shop.archived" };
+    all.push(doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "o": rename });
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let report = restore(&made.location(), &target, replaying()).await;
+    assert_eq!(report.problems, []);
+
+    let mut names = shop.list_collection_names().await.unwrap();
+    names.sort();
+    let [archived, kept] = names.as_slice() else {
+        panic!("{names:?}");
+    };
+    assert_eq!(archived, "archived");
+    assert!(
+        kept.starts_with("tmp") && kept.ends_with(".rename"),
+        "{kept}"
+    );
+    let kept = shop.collection::<Document>(kept);
+    assert_eq!(kept.find_one(doc! {}).await.unwrap(), Some(own.clone()));
+    let archived = shop.collection::<Document>(archived);
+    assert_eq!(archived.find_one(own).await.unwrap(), None);
+    assert!(archived.count_documents(doc! {}).await.unwrap() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

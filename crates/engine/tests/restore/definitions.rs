@@ -66,6 +66,18 @@ async fn indexes_of_old_servers_are_converted_when_asked() {
         error.hint().unwrap().contains("--convertLegacyIndexes"),
         "{error:?}"
     );
+    // What it cannot convert it is not named for.
+    let mut other = Made::new();
+    let mut index = index(doc! { "a": 1 }, "a_1");
+    index.insert("expireAfterSeconds", "100");
+    other.metadata("db.other", doc! {}, &[index]);
+    let (report, _) = try_restore(&other.location(), &to, RestoreOptions::default()).await;
+    let error = report.unwrap_err();
+    assert!(
+        error.hint().unwrap().contains("--noIndexRestore"),
+        "{error:?}"
+    );
+
     let options = RestoreOptions::default()
         .drop(true)
         .convert_legacy_indexes(true)
