@@ -11,7 +11,10 @@ use rdump::{
     Target,
     media::{DumpReader, DumpWriter},
 };
-use rdump_testkit::{Deployment, ReplicaSet};
+use rdump_testkit::{
+    Deployment, FailPoint, ReplicaSet,
+    wait::{PATIENCE, wait_for},
+};
 use tempfile::TempDir;
 
 use crate::{made::Made, restore::target};
@@ -30,6 +33,15 @@ async fn try_dump(
 async fn dump(from: &Deployment, writer: Arc<dyn DumpWriter>, options: DumpOptions) {
     let report = try_dump(from, writer, options).await;
     report.unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+/// A folder that goes with the guard, with a dump.
+async fn dumped(from: &Deployment, options: DumpOptions) -> (TempDir, Location) {
+    let temporary = TempDir::new().unwrap();
+    let location = Location::from(temporary.path());
+    let writer = FolderWriter::create(&location).unwrap();
+    dump(from, Arc::new(writer), options).await;
+    (temporary, location)
 }
 
 async fn try_restore(
@@ -161,11 +173,8 @@ async fn users_and_roles_of_a_deployment_come_back_from_a_folder_and_from_an_arc
 async fn users_and_roles_of_one_database_are_dumped_and_restored_with_it() {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
     seed(&source).await;
-    let temporary = TempDir::new().unwrap();
-    let location = Location::from(temporary.path());
     let options = DumpOptions::default().db("shop").users_and_roles(true);
-    let writer = FolderWriter::create(&location).unwrap();
-    dump(&source, Arc::new(writer), options).await;
+    let (temporary, location) = dumped(&source, options).await;
     assert!(
         temporary
             .path()
@@ -192,16 +201,37 @@ async fn users_and_roles_of_one_database_are_dumped_and_restored_with_it() {
     assert_eq!(ids(&target, "system.users").await, ["shop.shop-user"]);
     assert_eq!(ids(&target, "system.roles").await, ["shop.shop-role"]);
     assert_no_temporary_collections(&target).await;
+
+    // The server would take none of them, and drop what is there.
+    let user = doc! { "createUser": "mine", "pwd": "secret", "roles": [] };
+    let copy = target.client().database("copy");
+    copy.run_command(user).await.unwrap();
+    let options = RestoreOptions::default()
+        .db("copy")
+        .users_and_roles(true)
+        .drop(true);
+    let reader = folder(&of_database, Some("copy")).await;
+    let report = try_restore(reader, &target, options).await.unwrap();
+    let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+    let [users, roles] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    for problem in [users, roles] {
+        assert!(
+            problem.contains("none is of the database \"copy\""),
+            "{problem}"
+        );
+    }
+    let users = ["copy.mine", "shop.shop-user"];
+    assert_eq!(ids(&target, "system.users").await, users);
+    assert_no_temporary_collections(&target).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drop_removes_users_that_are_not_in_the_dump_and_nothing_else_does() {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
     seed(&source).await;
-    let temporary = TempDir::new().unwrap();
-    let location = Location::from(temporary.path());
-    let writer = FolderWriter::create(&location).unwrap();
-    dump(&source, Arc::new(writer), DumpOptions::default()).await;
+    let (_temporary, location) = dumped(&source, DumpOptions::default()).await;
     let user = doc! { "createUser": "mine", "pwd": "secret", "roles": [] };
     target
         .client()
@@ -233,11 +263,8 @@ async fn the_folder_of_admin_has_the_users_of_all_databases() {
     // mongorestore/dumprestore_auth_test.go.
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
     seed(&source).await;
-    let temporary = TempDir::new().unwrap();
-    let location = Location::from(temporary.path());
-    let writer = FolderWriter::create(&location).unwrap();
     let options = DumpOptions::default().db("admin").users_and_roles(true);
-    dump(&source, Arc::new(writer), options).await;
+    let (temporary, _) = dumped(&source, options).await;
     let of_admin = temporary.path().join("admin");
     assert!(of_admin.join("system.users.bson").exists());
     // They are not there a second time, as those of `admin`.
@@ -282,10 +309,7 @@ async fn the_user_that_restores_is_not_dropped_with_those_that_are_not_in_the_du
     let shop = deployment.client().database("shop");
     let index = doc! { "createIndexes": "c", "indexes": [{ "key": { "a": 1 }, "name": "a_1" }] };
     shop.run_command(index).await.unwrap();
-    let temporary = TempDir::new().unwrap();
-    let location = Location::from(temporary.path());
-    let writer = FolderWriter::create(&location).unwrap();
-    dump(&deployment, Arc::new(writer), DumpOptions::default()).await;
+    let (_temporary, location) = dumped(&deployment, DumpOptions::default()).await;
     for name in ["mover", "other"] {
         let roles = [("restore", "admin")];
         deployment.create_user(name, name, &roles).await;
@@ -364,16 +388,81 @@ async fn the_roles_of_the_user_that_restores_are_kept_with_it() {
     }
 }
 
+const MERGE: &str = "_mergeAuthzCollections";
+
+/// Holds up the next merge for two seconds.
+async fn slow_merge(of: &Deployment) -> FailPoint {
+    let slow = doc! { "blockConnection": true, "blockTimeMS": 2_000 };
+    FailPoint::fail_command(of, &[MERGE], doc! { "times": 1 }, slow).await
+}
+
+/// Waits until a merge is under way.
+async fn await_merge(of: &Deployment) {
+    let admin = of.client().database("admin");
+    wait_for("the merge", PATIENCE, async || {
+        let ask = doc! { "currentOp": 1, format!("command.{MERGE}"): 1 };
+        let reply = admin.run_command(ask).await.unwrap();
+        (!reply.get_array("inprog").unwrap().is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_another_restore_has_dropped_before_they_were_merged_are_a_problem() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    seed(&source).await;
+    let (_temporary, location) = dumped(&source, DumpOptions::default()).await;
+    let slow = slow_merge(&target).await;
+    let reader = folder(&location, None).await;
+    let drop = async {
+        await_merge(&target).await;
+        let admin = target.client().database("admin");
+        admin
+            .run_command(doc! { "drop": "tempusers" })
+            .await
+            .unwrap();
+    };
+    let (report, ()) = futures::join!(
+        try_restore(reader, &target, RestoreOptions::default()),
+        drop
+    );
+    slow.disable().await;
+    let problems = report.unwrap().problems;
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert!(problem.to_string().contains("--tempUsersColl"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_is_under_way_when_the_run_is_cancelled_is_waited_for() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    seed(&source).await;
+    let (_temporary, location) = dumped(&source, DumpOptions::default()).await;
+
+    let slow = slow_merge(&target).await;
+    let cancel = CancellationToken::new();
+    let reader = folder(&location, None).await;
+    let restore = Restore::new(&self::target(&target).await, reader).cancel(cancel.clone());
+    let plan = restore.plan().await.unwrap();
+    let stop = async {
+        await_merge(&target).await;
+        cancel.cancel();
+    };
+    let (stopped, ()) = futures::join!(restore.run(plan), stop);
+    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
+    slow.disable().await;
+    assert_eq!(all(&target).await, all(&source).await);
+    assert_no_temporary_collections(&target).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temporary_collection_that_cannot_be_dropped_is_a_problem() {
     let deployment = ReplicaSet::builder().auth().start().await;
     deployment
         .create_user("mover", "mover", &[("read", "admin")])
         .await;
-    let temporary = TempDir::new().unwrap();
-    let location = Location::from(temporary.path());
-    let writer = FolderWriter::create(&location).unwrap();
-    dump(&deployment, Arc::new(writer), DumpOptions::default()).await;
+    let (_temporary, location) = dumped(&deployment, DumpOptions::default()).await;
     let grant = doc! { "grantRolesToUser": "mover", "roles": ["restore"] };
     deployment.admin_command(grant).await.unwrap();
 
@@ -437,10 +526,7 @@ async fn users_of_a_version_that_the_server_does_not_take_are_refused_before_any
         .update_one(doc! { "_id": "authSchema" }, set)
         .await
         .unwrap();
-    let temporary = TempDir::new().unwrap();
-    let location = Location::from(temporary.path());
-    let writer = FolderWriter::create(&location).unwrap();
-    dump(&source, Arc::new(writer), DumpOptions::default()).await;
+    let (_temporary, location) = dumped(&source, DumpOptions::default()).await;
     let reader = folder(&location, None).await;
     let error = try_restore(reader, &target, RestoreOptions::default())
         .await

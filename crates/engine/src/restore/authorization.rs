@@ -11,7 +11,7 @@ use std::{
 use bson::{Document, doc};
 use futures::{StreamExt, stream::BoxStream};
 use rdump_format::{Authorization, Namespace};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
     plan::{NamespaceKind, PlannedNamespace, Steps},
@@ -32,7 +32,7 @@ pub(super) const ADMIN: &str = "admin";
 const MOST_VERSION_BYTES: usize = 1 << 20;
 /// The version that users and roles have where servers do not say it any more.
 const ONLY_VERSION: i64 = 5;
-/// How long a failed or cancelled run waits for our collections to be dropped.
+/// How long a failed or cancelled run waits for a merge to end, and then for our collections to be dropped.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// Users and roles that are to be restored.
@@ -51,6 +51,8 @@ pub(super) struct PlannedAuthorization {
     found: Mutex<Vec<Document>>,
     /// Whether there may be something of ours to drop.
     begun: AtomicBool,
+    /// The merge, while it is under way: a server goes on with it when nobody waits any more.
+    merging: Mutex<JoinSet<Result<Document>>>,
 }
 
 impl PlannedAuthorization {
@@ -116,6 +118,7 @@ impl PlannedAuthorization {
             server_version: prelude.and_then(|prelude| prelude.server_version.clone()),
             found: Mutex::default(),
             begun: AtomicBool::new(false),
+            merging: Mutex::default(),
         }))
     }
 
@@ -163,6 +166,34 @@ impl PlannedAuthorization {
     /// What goes into collections of our own.
     pub(super) fn namespaces(&self) -> impl Iterator<Item = &Arc<PlannedNamespace>> {
         self.users.iter().chain(&self.roles)
+    }
+
+    /// Waits for the merge.
+    ///
+    /// # Cancel safety
+    ///
+    /// When nobody waits here any more, [`settle`](Self::settle) does.
+    async fn merged(
+        &self,
+        merge: impl Future<Output = Result<Document>> + Send + 'static,
+    ) -> Result<()> {
+        let mut merging = self.merging.lock().await;
+        merging.spawn(merge);
+        match merging.join_next().await {
+            Some(merged) => merged
+                .map_err(|error| Error::task("merge", error))?
+                .map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a merge that the run has not waited for; whether it ended well, if there is one.
+    async fn settle(&self) -> Option<bool> {
+        let mut merging = self.merging.lock().await;
+        match tokio::time::timeout(CLEAN_UP, merging.join_next()).await {
+            Ok(merged) => Some(matches!(merged?, Ok(Ok(_)))),
+            Err(_) => Some(false),
+        }
     }
 
     /// Says that our collections may be there from now on.
@@ -302,11 +333,26 @@ impl Shared {
             ("tempUsersCollection", &planned.users),
             ("tempRolesCollection", &planned.roles),
         ];
+        let mut merged = Vec::new();
         for (field, part) in parts {
             let Some(part) = part else { continue };
             // To merge nothing and drop what is not in it would be to drop everything.
-            if !empty(&part.namespace) {
+            if empty(&part.namespace) {
+                continue;
+            }
+            if self.is_gone(part).await? {
+                continue;
+            }
+            let of_database = doc! { "db": &planned.db };
+            if planned.db.is_empty() || self.finds_any(part, of_database).await? {
                 merge.insert(field, part.namespace.to_string());
+                merged.push(part);
+            } else {
+                let message = format!(
+                    "none is of the database {:?}, and none is restored: give the database that they were dumped with (--db)",
+                    planned.db
+                );
+                self.problem(&part.from, message)?;
             }
         }
         if merge.len() == 1 {
@@ -320,18 +366,65 @@ impl Shared {
         merge.insert("writeConcern", self.write_concern.clone());
         let admin = self.deployment.database(ADMIN);
         let (cx, retries) = (&self.cx, self.options.max_retries);
-        let what = "merging users and roles";
-        patiently(cx, retries, None, what, || {
-            command::run(&admin, merge.clone())
-        })
-        .await?;
+        let (cx, what) = (cx.clone(), "merging users and roles");
+        let merge = async move {
+            let merge = || command::run(&admin, merge.clone());
+            patiently(&cx, retries, None, what, merge).await
+        };
+        planned.merged(merge).await?;
+        for part in merged {
+            self.is_gone(part).await?;
+        }
         Ok(())
+    }
+
+    /// Whether somebody else has dropped our collection, which is then a problem.
+    async fn is_gone(&self, part: &PlannedNamespace) -> Result<bool> {
+        let is_gone = !self.finds_any(part, doc! {}).await?;
+        if is_gone {
+            let message = format!(
+                "not restored, or not wholly: {} was dropped meanwhile, as by another restore of users and roles; restore \
+                 them one after the other, or by collections of their own (--tempUsersColl, --tempRolesColl)",
+                part.namespace
+            );
+            self.problem(&part.from, message)?;
+        }
+        Ok(is_gone)
+    }
+
+    /// Whether our collection has any document like this; also if the user may restore users, but not look at them.
+    async fn finds_any(&self, part: &PlannedNamespace, filter: Document) -> Result<bool> {
+        let find = doc! {
+            "find": &part.namespace.collection, "filter": filter, "limit": 1, "singleBatch": true,
+        };
+        let admin = self.deployment.database(ADMIN);
+        let (cx, retries) = (&self.cx, self.options.max_retries);
+        let what = "looking for users and roles";
+        match patiently(cx, retries, None, what, || {
+            command::run(&admin, find.clone())
+        })
+        .await
+        {
+            Ok(reply) => {
+                let cursor = reply.get_document("cursor").ok();
+                let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok());
+                Ok(batch.is_some_and(|batch| !batch.is_empty()))
+            }
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Drops our collections, however the run ended.
     pub(super) async fn clean_up_authorization(&self, planned: &PlannedAuthorization) {
         if !planned.begun.load(Ordering::Acquire) {
             return;
+        }
+        // The server would end a merge in the middle of it.
+        if planned.settle().await == Some(false) {
+            let message =
+                "the run ended while the server merged users and roles: some may not be restored";
+            self.cx.notice(None, message);
         }
         let admin = self.deployment.database(ADMIN);
         for part in planned.namespaces() {
