@@ -37,6 +37,12 @@ pub(super) fn select(
             continue;
         }
         if let Some(reason) = never_restored(source) {
+            // Nothing else was asked for.
+            if options.collection.is_some() && options.db.as_deref() == Some(&source.db) {
+                return Err(
+                    Error::invalid(format!("it is not restored: {reason}")).for_namespace(source)
+                );
+            }
             notices.push(format!("{source} is skipped: {reason}"));
             continue;
         }

@@ -1,7 +1,7 @@
 //! Which part of a dump is restored, and where it goes.
 
 use bson::doc;
-use rdump::{Codec, Compression, Location, Pattern, RestoreOptions, Selector};
+use rdump::{Codec, Compression, ErrorKind, Location, Pattern, RestoreOptions, Selector};
 use rdump_testkit::ReplicaSet;
 use tempfile::TempDir;
 
@@ -10,6 +10,7 @@ use super::{
     documents::stored,
     restore,
     round_trip::dump,
+    try_restore,
 };
 use crate::made::Made;
 
@@ -146,6 +147,28 @@ async fn a_time_series_collection_goes_by_its_own_name_only() {
         "y",
     ];
     assert_eq!(collections(&client, "db").await, expected);
+}
+
+#[tokio::test]
+async fn a_collection_that_is_never_restored_is_refused_when_it_is_named() {
+    let target = ReplicaSet::start().await;
+    let mut made = Made::new();
+    for name in ["db.system.views", "db.system.profile", "db.c"] {
+        made.data(name, Codec::None, []);
+    }
+    for (name, reason) in [
+        ("system.views", "from their metadata"),
+        ("system.profile", "profiler"),
+    ] {
+        let options = RestoreOptions::default().db("db").collection(name);
+        let file = Location::from(made.file(&format!("db/{name}.bson")).as_path());
+        let (report, _) = try_restore(&file, &target, options).await;
+        let error = report.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    restore(&made.location(), &target, RestoreOptions::default()).await;
+    assert_eq!(collections(&target.client(), "db").await, ["c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
