@@ -42,6 +42,9 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         for notice in &plan.notices {
             console.log(notice);
         }
+        for problem in &plan.unfinished {
+            console.log(problem.to_string());
+        }
         match console.wants_json() {
             true => console.json("plan", &plan),
             false => console.stdout(&plan.to_string()),

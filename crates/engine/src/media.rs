@@ -10,7 +10,7 @@ use futures::{future::BoxFuture, stream::BoxStream};
 use rdump_format::{Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Error, Result};
+use crate::{Error, Problem, Result};
 
 mod archive_reader;
 mod archive_writer;
@@ -238,6 +238,8 @@ pub struct DumpContents {
     pub entries: Vec<DumpEntry>,
     /// Things a person should know: files that were skipped and why.
     pub notices: Vec<String>,
+    /// Namespaces that are no part of the dump, and lie there since another one did not finish.
+    pub unfinished: Vec<Problem>,
 }
 
 /// One namespace of a dump that is read.

@@ -149,6 +149,9 @@ impl Restore {
         for notice in &plan.notices {
             self.cx.notice(None, notice);
         }
+        for problem in &plan.unfinished {
+            self.cx.problem(problem.clone());
+        }
         let (verified, unlisted) = (plan.verified, self.unlisted(&plan));
         let planned = plan.namespaces.iter();
         let names: Vec<Namespace> = planned.map(|planned| planned.namespace.clone()).collect();

@@ -486,7 +486,7 @@ fn look(file: &Path) -> Result<fs::Metadata> {
     match fs::metadata(file) {
         Err(error) if is_absent(&error) && file.is_symlink() => Err(StorageError::Special {
             path: file.display().to_string(),
-            what: "a symbolic link to nothing",
+            what: crate::store::BROKEN_LINK,
         }),
         info => info.map_err(|error| StorageError::from_io("open", file, error)),
     }

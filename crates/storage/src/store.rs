@@ -8,7 +8,7 @@ use crate::{Location, Result, StorageError};
 /// A flat set of objects, each named by a `/`-separated relative path.
 ///
 /// An object is visible whole or not at all. Dropping any future of a store abandons the operation and
-/// leaves no part of an object visible.
+/// leaves no part of an object visible; what was being created at that moment is removed as soon as it is there.
 pub trait Store: fmt::Debug + Send + Sync {
     /// Where this store is.
     fn location(&self) -> Location;
@@ -114,6 +114,9 @@ pub struct Listing {
     pub unreadable: Vec<Unreadable>,
 }
 
+/// What a symbolic link to nothing is called.
+pub(crate) const BROKEN_LINK: &str = "a symbolic link to nothing";
+
 /// A part of a store that could not be looked into.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -129,6 +132,11 @@ impl Unreadable {
     pub fn hides(&self, path: &str) -> bool {
         path.strip_prefix(self.path.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether it is a symbolic link to nothing.
+    pub fn is_broken_link(&self) -> bool {
+        matches!(self.error, StorageError::Special { what, .. } if what == BROKEN_LINK)
     }
 
     /// Why, in a few words that do not repeat the path.

@@ -424,6 +424,7 @@ fn contents(prelude: ArchivePrelude) -> DumpContents {
         // Every namespace has a checksum, though only at its end.
         verified: true,
         entries: entries.collect(),
+        unfinished: Vec::new(),
         notices: Vec::new(),
     }
 }

@@ -1,8 +1,9 @@
 //! The mongodump folder, written.
 //!
 //! `<db>/<collection>.bson[.gz|.zst]` and `.metadata.json[.gz]` beside it, `prelude.json`, and last
-//! `rdump.manifest.json`, without which nothing here is known to be complete. Until then `rdump.unfinished` lies there, so
-//! that nobody takes what a killed dump left for a dump of mongodump. `docs/format.md` is the authority.
+//! `rdump.manifest.json`, without which nothing here is known to be complete. Until then `rdump.unfinished` lies there
+//! and in the folder of every database that is dumped, so that nobody takes what a killed dump left for a dump of
+//! mongodump. `docs/format.md` is the authority.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -27,13 +28,6 @@ use crate::{Error, Result};
 /// How many files that are no part of the dump are named before the rest is only counted.
 const MAX_UNLISTED_NAMES: usize = 10;
 
-/// What a person reads in [`UNFINISHED_FILE`].
-const UNFINISHED_TEXT: &str = "\
-rdump is writing a dump into this folder, or stopped before it was complete: what is here is no whole dump.
-rrestore refuses it as long as this file is here and rdump.manifest.json is not. Dump again into this folder, or, to
-restore what there is nevertheless, delete this file.
-";
-
 /// Writes a mongodump folder with a manifest.
 ///
 /// A folder may take several dumps one after the other, of one database each for instance. The manifest goes on
@@ -46,6 +40,8 @@ pub struct FolderWriter {
     files: Arc<Mutex<BTreeMap<String, FileRecord>>>,
     /// Runs and files of earlier dumps that this one leaves in place.
     earlier: Mutex<Option<FolderManifest>>,
+    /// The markers of this dump, and whether an earlier one that did not finish had put them there.
+    markers: Mutex<Vec<(String, bool)>>,
     /// Held from the beginning of a dump to its commit.
     locked: Mutex<Option<Lock>>,
 }
@@ -67,6 +63,7 @@ impl FolderWriter {
             store,
             files: Arc::default(),
             earlier: Mutex::default(),
+            markers: Mutex::default(),
             locked: Mutex::default(),
         }
     }
@@ -102,36 +99,56 @@ impl FolderWriter {
         Ok(())
     }
 
-    /// Takes the manifest of an earlier dump out of the way; returns what of it stays true.
+    /// Puts markers in the place of the manifest of an earlier dump, of which they keep what stays true.
     async fn retire_manifest(&self, header: &DumpHeader, notices: &mut Vec<String>) -> Result<()> {
-        let Some((_, parsed)) = manifest::read(&self.store).await? else {
-            return Ok(());
+        let found = manifest::read(&self.store).await?;
+        let earlier = match found {
+            None => manifest::kept(&self.store).await?,
+            Some((_, Ok(earlier))) => Some(earlier),
+            Some((_, Err(error))) => {
+                notices.push(format!(
+                    "the manifest of an earlier dump in {} was damaged and is gone ({error})",
+                    self.store.location()
+                ));
+                None
+            }
         };
-        self.store.delete(MANIFEST_FILE).await?;
-        match parsed {
-            Ok(earlier) => *lock(&self.earlier) = Some(outside_of(header, earlier)),
-            Err(error) => notices.push(format!(
-                "the manifest of an earlier dump in {} was damaged and is gone ({error})",
-                self.store.location()
-            )),
+        let stays = earlier.map(|earlier| outside_of(header, earlier));
+        // That of the whole folder is the last one to come, and to go: with it the manifest counts no more.
+        let mut markers = Vec::new();
+        for folder in folders(header) {
+            let marker = format!("{folder}/{UNFINISHED_FILE}");
+            let is_older = self.store.head(&marker).await?.is_some();
+            self.store_whole(&marker, manifest::marker(None)?).await?;
+            markers.push((marker, is_older));
         }
+        self.store_whole(UNFINISHED_FILE, manifest::marker(stays.as_ref())?)
+            .await?;
+        // Beside the manifest it says nothing any more.
+        markers.push((UNFINISHED_FILE.to_owned(), false));
+        self.store.delete(MANIFEST_FILE).await?;
+        *lock(&self.earlier) = stays;
+        *lock(&self.markers) = markers;
         Ok(())
     }
 
-    /// Says which files lie here that the manifest does not list, as those of an older dump that nothing replaced.
-    ///
-    /// They are not ours to remove, and what cannot be looked into is not ours to know.
-    async fn unlisted(&self, manifest: &FolderManifest) -> Option<String> {
-        let listing = match self.store.list().await {
-            Ok(listing) => listing,
-            Err(error) => {
-                let error = Error::from(error);
-                return Some(format!("cannot look for files of older dumps: {error}"));
-            }
-        };
+    /// The files that lie here and that the manifest does not list, as those of an older dump that nothing replaced.
+    async fn unlisted(&self, manifest: &FolderManifest) -> Result<Vec<String>> {
+        let listing = self.store.list().await?;
         let objects = listing.objects.iter().map(|object| object.path.as_str());
         let leftovers = listing.leftovers.iter().map(String::as_str);
         let paths = manifest::unlisted(manifest, objects.chain(leftovers));
+        Ok(paths.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Says which files lie here that are no part of the dump, if any do.
+    ///
+    /// They are not ours to remove, and what cannot be looked into is not ours to know.
+    fn told(&self, unlisted: &Result<Vec<String>>) -> Option<String> {
+        let paths = match unlisted {
+            Ok(paths) => paths,
+            Err(error) => return Some(format!("cannot look for files of older dumps: {error}")),
+        };
         let (named, rest) = paths.split_at(paths.len().min(MAX_UNLISTED_NAMES));
         let rest = match rest.len() {
             _ if named.is_empty() => return None,
@@ -189,9 +206,6 @@ impl DumpWriter for FolderWriter {
                     ),
                 });
             }
-            // Before the old manifest goes: a folder never has neither, once a dump was begun in it.
-            self.store_whole(UNFINISHED_FILE, UNFINISHED_TEXT.into())
-                .await?;
             self.retire_manifest(header, &mut notices).await?;
             for namespace in &header.namespaces {
                 let Some(text) = namespace.metadata_text()? else {
@@ -268,13 +282,24 @@ impl DumpWriter for FolderWriter {
             let bytes = bytes.map_err(|error| {
                 Error::internal("could not write the manifest").caused_by(error)
             })?;
-            let mut problems = Vec::from_iter(self.unlisted(&manifest).await);
+            let unlisted = self.unlisted(&manifest).await;
+            let mut problems = Vec::from_iter(self.told(&unlisted));
             self.store.flush().await?;
             self.store_whole(MANIFEST_FILE, bytes.into()).await?;
             self.store.flush().await?;
             // The manifest counts for more, so that the dump is complete however this ends.
-            if let Err(error) = self.store.delete(UNFINISHED_FILE).await {
-                problems.push(format!("{UNFINISHED_FILE} stays: {}", Error::from(error)));
+            let markers = std::mem::take(&mut *lock(&self.markers));
+            for (marker, is_older) in markers {
+                if is_older && lies_beside(&marker, &unlisted) {
+                    problems.push(format!(
+                        "{marker} stays: what a dump that did not finish left beside it is no part of this one, and is not \
+                         restored; delete all of it, or dump to an empty folder"
+                    ));
+                    continue;
+                }
+                if let Err(error) = self.store.delete(&marker).await {
+                    problems.push(format!("{marker} stays: {}", Error::from(error)));
+                }
             }
             drop(lock(&self.locked).take());
             Ok(problems)
@@ -408,6 +433,14 @@ fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifes
         file.run = kept.get(&file.run).copied().unwrap_or(0);
     }
     earlier
+}
+
+/// Whether anything unlisted lies in the folder of this marker; where that is not known, it is taken for granted.
+fn lies_beside(marker: &str, unlisted: &Result<Vec<String>>) -> bool {
+    let Ok(unlisted) = unlisted else { return true };
+    let folder = manifest::marked(marker).unwrap_or_default();
+    let mut unlisted = unlisted.iter();
+    unlisted.any(|path| path.starts_with(folder))
 }
 
 /// The folders that the dump writes to.

@@ -1,7 +1,8 @@
-//! The manifest of a folder, and the marker that lies there until it is written.
+//! The manifest of a folder, and the markers that lie there until it is written.
 
 use std::{collections::HashSet, sync::Arc};
 
+use bytes::Bytes;
 use rdump_format::{FolderManifest, MANIFEST_FILE, ManifestError, UNFINISHED_FILE};
 use rdump_storage::Store;
 
@@ -25,19 +26,69 @@ pub(crate) async fn read(
     Ok(Some((info.stored_bytes, parsed)))
 }
 
+/// What a marker says, for people: without a brace, with which a manifest starts.
+const UNFINISHED_TEXT: &str = "\
+rdump is writing a dump into this folder, or stopped before it was complete: what is here is no whole dump.
+rrestore refuses it as long as this file is here and rdump.manifest.json is not. Dump again into this folder, or, to
+restore what there is nevertheless, delete this file.
+";
+
+/// A marker that keeps of the manifest in whose place it is what the dump leaves in place, if that is anything.
+pub(super) fn marker(stays: Option<&FolderManifest>) -> Result<Bytes> {
+    let mut marker = UNFINISHED_TEXT.as_bytes().to_vec();
+    if let Some(stays) = stays.filter(|stays| !stays.files.is_empty()) {
+        let bytes = stays.to_bytes();
+        marker.extend(bytes.map_err(|error| {
+            Error::internal("could not write what stays of the manifest").caused_by(error)
+        })?);
+    }
+    Ok(marker.into())
+}
+
+/// What the marker of an unfinished dump keeps of the manifest before it; `None` if there is no marker, or it keeps nothing.
+pub(super) async fn kept(store: &Arc<dyn Store>) -> Result<Option<FolderManifest>> {
+    let Some(info) = store.head(UNFINISHED_FILE).await? else {
+        return Ok(None);
+    };
+    if FolderManifest::check_length(info.stored_bytes).is_err() {
+        return Ok(None);
+    }
+    let bytes = store.read(UNFINISHED_FILE, 0..info.stored_bytes).await?;
+    let parsed = tokio::task::spawn_blocking(move || {
+        let start = bytes.iter().position(|&byte| byte == b'{')?;
+        // What is damaged keeps nothing.
+        FolderManifest::from_bytes(&bytes[start..]).ok()
+    });
+    parsed
+        .await
+        .map_err(|error| Error::task("read marker", error))
+}
+
 /// Refuses a folder without a manifest in which a dump was begun: what is missing there, nobody can tell.
 pub(crate) async fn refuse_unfinished(store: &Arc<dyn Store>) -> Result<()> {
-    if store.head(UNFINISHED_FILE).await?.is_none() {
-        return Ok(());
+    match store.head(UNFINISHED_FILE).await? {
+        Some(_) => Err(unfinished(store, UNFINISHED_FILE)),
+        None => Ok(()),
     }
+}
+
+/// The error that the dump in the folder of this marker did not finish.
+pub(super) fn unfinished(store: &Arc<dyn Store>, marker: &str) -> Error {
     let folder = store.location();
-    Err(Error::data(format!(
-        "the dump in {folder} did not finish: {UNFINISHED_FILE} lies there, and {MANIFEST_FILE} does not"
+    Error::data(format!(
+        "the dump in {folder} did not finish: {marker} lies there, and {MANIFEST_FILE} does not"
     ))
-    .at(UNFINISHED_FILE)
+    .at(marker)
     .with_hint(format!(
-        "dump again; to restore what there is nevertheless, without knowing what is missing, delete {UNFINISHED_FILE}"
-    )))
+        "dump again; to restore what there is nevertheless, without knowing what is missing: \
+         find {folder} -name {UNFINISHED_FILE} -delete"
+    ))
+}
+
+/// The folder that a path marks as one that a dump has begun to write, with a slash, if it does.
+pub(super) fn marked(path: &str) -> Option<&str> {
+    let folder = path.strip_suffix(UNFINISHED_FILE)?;
+    (folder.is_empty() || folder.ends_with('/')).then_some(folder)
 }
 
 /// What to do about a file that is not as the manifest says.
@@ -48,7 +99,7 @@ pub(super) fn hint() -> String {
     )
 }
 
-/// Those of the paths that the manifest does not list, its own and the marker's left out.
+/// Those of the paths that the manifest does not list, its own and those of markers left out.
 pub(crate) fn unlisted<'a>(
     manifest: &FolderManifest,
     paths: impl IntoIterator<Item = &'a str>,
@@ -57,8 +108,9 @@ pub(crate) fn unlisted<'a>(
         .files
         .iter()
         .map(|file| file.path.as_str())
-        .chain([MANIFEST_FILE, UNFINISHED_FILE])
+        .chain([MANIFEST_FILE])
         .collect();
+    let is_listed = |path: &str| listed.contains(path) || marked(path).is_some();
     let paths = paths.into_iter();
-    paths.filter(|path| !listed.contains(path)).collect()
+    paths.filter(|path| !is_listed(path)).collect()
 }

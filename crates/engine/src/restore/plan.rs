@@ -8,6 +8,7 @@ use rdump_oplog::CollectionIndexes;
 use serde::Serialize;
 
 use super::{authorization::PlannedAuthorization, oplog_source::OplogSource};
+use crate::Problem;
 
 /// What a restore would do: made by [`Restore::plan`](crate::Restore::plan), used up by
 /// [`Restore::run`](crate::Restore::run).
@@ -23,6 +24,8 @@ pub struct RestorePlan {
     pub verified: bool,
     /// Things a person should know: what of the dump is left out and why.
     pub notices: Vec<String>,
+    /// What was asked for and is not there, since a dump did not finish.
+    pub unfinished: Vec<Problem>,
     /// Users and roles, for the server to merge.
     #[serde(skip)]
     pub(super) authorization: Option<Arc<PlannedAuthorization>>,

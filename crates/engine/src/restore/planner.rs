@@ -68,7 +68,12 @@ pub(super) async fn plan(
     let authorization = PlannedAuthorization::plan(contents, options)?;
     let skipped = PlannedAuthorization::skipped(authorization.as_ref(), contents, options);
     notices.extend(skipped);
+    let unfinished = contents.unfinished.iter().filter(|problem| {
+        let namespace = problem.namespace.as_ref();
+        namespace.is_some_and(|namespace| selection::is_asked_for(namespace, options))
+    });
     Ok(RestorePlan {
+        unfinished: unfinished.cloned().collect(),
         authorization: authorization.map(Arc::new),
         oplog,
         namespaces,

@@ -1,6 +1,6 @@
 //! What fails or changes while a dump is made.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use bson::doc;
 use rdump::{
@@ -8,7 +8,10 @@ use rdump::{
     Location, Namespace, RecordingObserver,
 };
 use rdump_format::MANIFEST_FILE;
-use rdump_testkit::{FailPoint, Proxy, ReplicaSet, Standalone, dataset, wait_for};
+use rdump_testkit::{
+    FailPoint, Proxy, ReplicaSet, Standalone, dataset,
+    wait::{PATIENCE, wait_for},
+};
 use tempfile::TempDir;
 
 use super::{Dumped, connect, dump, dump_to, partitions};
@@ -83,11 +86,9 @@ async fn a_collection_dropped_or_renamed_while_it_is_read_fails_the_dump() {
             .counters(Arc::clone(&counters));
         let plan = dump.plan().await.unwrap();
         let interfere = async {
-            wait_for(
-                "documents to be read",
-                Duration::from_secs(20),
-                async || (counters.documents_read.value() > 0).then_some(()),
-            )
+            wait_for("documents to be read", PATIENCE, async || {
+                (counters.documents_read.value() > 0).then_some(())
+            })
             .await;
             let client = source.client();
             if rename {
@@ -129,22 +130,22 @@ async fn a_cancelled_dump_says_so_and_leaves_nothing_half_written() {
         .cancel(cancel.clone());
     let plan = dump.plan().await.unwrap();
     let stop = async {
-        wait_for(
-            "documents to be read",
-            Duration::from_secs(20),
-            async || (counters.documents_read.value() > 0).then_some(()),
-        )
+        wait_for("documents to be read", PATIENCE, async || {
+            (counters.documents_read.value() > 0).then_some(())
+        })
         .await;
         cancel.cancel();
     };
     let (result, ()) = futures::join!(dump.run(plan), stop);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
-    let mut left: Vec<_> = fs::read_dir(folder.path().join("shop"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    left.sort();
-    assert_eq!(left, ["c.metadata.json"]);
+    // A file that was being created just then goes as soon as it is there.
+    wait_for("what is half written to go", PATIENCE, async || {
+        let listed = fs::read_dir(folder.path().join("shop")).unwrap();
+        let mut left: Vec<_> = listed.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        (left == ["c.metadata.json", "rdump.unfinished"]).then_some(())
+    })
+    .await;
     assert!(!folder.path().join(MANIFEST_FILE).exists());
 }
 
@@ -310,11 +311,9 @@ async fn the_death_of_the_primary_interrupts_a_dump_and_does_not_change_it() {
         .counters(Arc::clone(&counters));
     let plan = dump.plan().await.unwrap();
     let kill = async {
-        wait_for(
-            "documents to be read",
-            Duration::from_secs(20),
-            async || (counters.documents_read.value() > 0).then_some(()),
-        )
+        wait_for("documents to be read", PATIENCE, async || {
+            (counters.documents_read.value() > 0).then_some(())
+        })
         .await;
         source.kill_primary().await;
     };

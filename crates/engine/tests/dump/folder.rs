@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use bson::{Document, doc};
-use rdump::{CancellationToken, Compression, DumpOptions, ErrorKind, Location, verify_folder};
+use rdump::{
+    CancellationToken, Compression, ConnectOptions, DumpOptions, ErrorKind, FolderReader,
+    FolderReaderOptions, Location, Restore, Target, media::DumpReader, verify_folder,
+};
 use rdump_format::{FileRole, FolderManifest, MANIFEST_FILE, UNFINISHED_FILE};
 use rdump_testkit::{ReplicaSet, dataset};
 use tempfile::TempDir;
@@ -35,12 +38,110 @@ async fn a_dump_that_fails_leaves_its_marker_which_the_next_one_takes_away() {
     fs::create_dir_all(folder.path().join("a/c.bson")).unwrap();
     let again = || dump_to(source.uri(), folder.path(), DumpOptions::default().db("a"));
     again().await.unwrap_err();
-    let text = fs::read_to_string(&marker).unwrap();
-    assert!(text.contains("no whole dump"), "{text}");
+    let of_database = folder.path().join("a").join(UNFINISHED_FILE);
+    for marker in [&marker, &of_database] {
+        let text = fs::read_to_string(marker).unwrap();
+        assert!(text.contains("no whole dump"), "{text}");
+    }
+    // However one comes to a part of it.
+    let elsewhere = TempDir::new().unwrap();
+    symlink(folder.path().join("a"), elsewhere.path().join("a")).unwrap();
+    let options = FolderReaderOptions::default;
+    for (path, options) in [("", options()), ("a", options().db("a"))] {
+        let location = Location::from(elsewhere.path().join(path).as_path());
+        let error = FolderReader::open(&location, options).await.unwrap_err();
+        assert!(error.to_string().contains("did not finish"), "{error}");
+    }
 
     fs::remove_dir(folder.path().join("a/c.bson")).unwrap();
     assert_eq!(again().await.unwrap().problems, []);
-    assert!(!marker.exists());
+    assert!(!marker.exists() && !of_database.exists());
+}
+
+#[tokio::test]
+async fn a_dump_that_fails_leaves_those_of_other_databases_as_good_as_they_were() {
+    let source = ReplicaSet::start().await;
+    for db in ["a", "b", "c"] {
+        let collection = source.client().database(db).collection("c");
+        collection.insert_one(doc! { "x": 1 }).await.unwrap();
+    }
+    let folder = TempDir::new().unwrap();
+    let again = |db| dump_to(source.uri(), folder.path(), DumpOptions::default().db(db));
+    again("a").await.unwrap();
+    fs::create_dir_all(folder.path().join("b/c.bson")).unwrap();
+    for _ in 0..2 {
+        again("b").await.unwrap_err();
+        let location = Location::from(folder.path());
+        let whole = FolderReader::open(&location, FolderReaderOptions::default());
+        let error = whole.await.unwrap_err();
+        assert!(error.to_string().contains("did not finish"), "{error}");
+        let location = Location::from(folder.path().join("a").as_path());
+        let options = FolderReaderOptions::default().db("a");
+        let reader = FolderReader::open(&location, options).await.unwrap();
+        assert!(reader.contents().verified);
+    }
+    // A marker that was damaged keeps nothing.
+    let marker = folder.path().join(UNFINISHED_FILE);
+    let kept = fs::read(&marker).unwrap();
+    let mut damaged = kept.clone();
+    *damaged.iter_mut().rev().nth(200).unwrap() ^= 1;
+    fs::write(&marker, damaged).unwrap();
+    let location = Location::from(folder.path().join("a").as_path());
+    let options = FolderReaderOptions::default().db("a");
+    let error = FolderReader::open(&location, options).await.unwrap_err();
+    assert!(error.to_string().contains("did not finish"), "{error}");
+    fs::write(&marker, kept).unwrap();
+
+    // One that went wrong is known from one that did not.
+    fs::remove_dir(folder.path().join("b/c.bson")).unwrap();
+    fs::write(folder.path().join("b/c.bson"), "").unwrap();
+    let unlisted = again("c").await.unwrap().problems;
+    assert_eq!(unlisted.len(), 1, "{unlisted:?}");
+    let location = Location::from(folder.path());
+    let reader = FolderReader::open(&location, FolderReaderOptions::default());
+    let reader = reader.await.unwrap();
+    let unfinished = |reader: &FolderReader| {
+        let unfinished = reader.contents().unfinished.iter();
+        unfinished.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let [told] = unfinished(&reader).try_into().unwrap();
+    assert!(told.starts_with("b.c: not restored: b/c."), "{told}");
+    let names = reader.contents().entries.iter();
+    let names: Vec<_> = names.map(|entry| entry.namespace.to_string()).collect();
+    assert_eq!(names, ["a.c", "c.c"]);
+
+    // Not even a dump of the same database makes good what it does not replace.
+    let of_other = folder.path().join("b/gone.metadata.json");
+    fs::write(&of_other, r#"{"options":{},"indexes":[]}"#).unwrap();
+    let [unlisted, stays] = again("b").await.unwrap().problems.try_into().unwrap();
+    assert!(
+        unlisted.to_string().contains("b/gone.metadata.json"),
+        "{unlisted}"
+    );
+    assert!(
+        stays.to_string().contains("rdump.unfinished stays"),
+        "{stays}"
+    );
+    let reader = FolderReader::open(&location, FolderReaderOptions::default());
+    let reader = reader.await.unwrap();
+    assert!(reader.contents().verified);
+    let [told] = unfinished(&reader).try_into().unwrap();
+    assert!(told.starts_with("b.gone: not restored"), "{told}");
+    let target = ReplicaSet::start().await;
+    let connect = ConnectOptions::default().uri(target.uri());
+    let connected = Target::connect(&connect).await.unwrap();
+    let restore = Restore::new(&connected, Arc::new(reader));
+    let report = restore.run(restore.plan().await.unwrap()).await.unwrap();
+    let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [told]);
+    assert_eq!(report.documents, 3);
+    fs::remove_file(of_other).unwrap();
+
+    assert_eq!(again("b").await.unwrap().problems, []);
+    let location = Location::from(folder.path());
+    let report = verify_folder(&location, Arc::new(()), CancellationToken::new());
+    let report = report.await.unwrap();
+    assert_eq!((report.damage.as_slice(), report.documents), (&[][..], 3));
 }
 
 #[tokio::test]

@@ -121,6 +121,33 @@ async fn what_is_no_file_and_what_has_no_plain_name_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_can_be_no_part_of_a_dump_is_skipped_whatever_it_is() {
+    let mut made = Made::new();
+    made.data("db.c", Codec::None, numbered(1));
+    for name in ["db/s.sock", "notes.sock"] {
+        drop(UnixListener::bind(made.file(name)).unwrap());
+    }
+    symlink("nothing", made.file("db/latest.txt")).unwrap();
+    fs::write(made.file("db").join(OsStr::from_bytes(b"\xff.txt")), "").unwrap();
+    let reader = open_all(&made).await;
+    for path in [
+        "db/s.sock",
+        "notes.sock",
+        "db/latest.txt",
+        "db/\u{fffd}.txt",
+    ] {
+        assert!(
+            has_notice(&reader, &format!("{path} is skipped: it")),
+            "{path}"
+        );
+    }
+    // It may have been the folder of a database, on a disk that is not there.
+    symlink("nothing", made.file("shop")).unwrap();
+    let error = refused(&made, "", FolderReaderOptions::default()).await;
+    assert!(error.to_string().contains("shop"), "{error}");
+}
+
+#[tokio::test]
 async fn files_that_are_too_long_for_what_they_hold_are_refused_and_not_read() {
     let mut made = Made::new();
     made.data("db.c", Codec::None, numbered(1));

@@ -17,7 +17,7 @@ use super::{
     system_indexes, unverified,
 };
 use crate::{
-    Error, Result,
+    Error, Problem, Result,
     media::{DumpContents, DumpData, DumpEntry},
 };
 
@@ -45,6 +45,12 @@ impl Parts {
     /// Whether the manifest lists a file of it.
     fn is_vouched_for(&self) -> bool {
         self.files().any(|file| file.record.is_some())
+    }
+
+    /// A file of a dump that did not finish, and the marker of that.
+    fn unfinished(&self) -> Option<(&str, &str)> {
+        let mut files = self.files();
+        files.find_map(|file| Some((file.path.as_str(), file.unfinished.as_deref()?)))
     }
 }
 
@@ -83,6 +89,15 @@ pub(super) async fn build(
     let mut files = HashMap::new();
     let mut entries = Vec::new();
     for (namespace, parts) in parts {
+        if let Some((path, marker)) = parts.unfinished() {
+            let message = format!(
+                "not restored: {path} is of a dump that did not finish, as {marker} says, and the manifest does not list it"
+            );
+            contents
+                .unfinished
+                .push(Problem::new(Some(&namespace), message));
+            continue;
+        }
         let order = parts.files().map(|file| file.path.clone()).min();
         entries.push((order, entry(place, namespace, parts, &legacy, &mut files)));
     }
@@ -270,6 +285,9 @@ fn keep_verified(
     }
     for (namespace, parts) in parts {
         let vouched_for = parts.is_vouched_for();
+        if !vouched_for && parts.unfinished().is_some() {
+            continue;
+        }
         for file in parts.files().filter(|file| file.record.is_none()) {
             notices.push(match vouched_for {
                 true => format!(

@@ -52,6 +52,7 @@ mod tests {
             stored_bytes: 0,
             record: None,
             damage: None,
+            unfinished: None,
         }
     }
 

@@ -122,8 +122,8 @@ impl Place {
         Self::covered(shown, store, scope, above).await
     }
 
-    /// Looks for a manifest in the folder, and in the one above if the folder may be part of a dump; where there is none, a
-    /// dump must not have been begun.
+    /// Looks for a manifest in the folder, and in the one above if the folder may be part of a dump: there a marker may
+    /// have kept it. Where there is none, a dump must not have been begun above.
     async fn covered(
         shown: String,
         store: Arc<dyn Store>,
@@ -131,25 +131,30 @@ impl Place {
         above: Option<(Arc<dyn Store>, String)>,
     ) -> Result<Self> {
         let here = read_manifest(&store).await?;
-        if here.is_none() {
-            if let Some((parent, name)) = &above {
-                let prefix = format!("{name}/");
-                match read_manifest(parent).await? {
-                    Some(manifest) if lists_below(&manifest, &prefix) => {
-                        return Ok(Self {
-                            store: Arc::clone(parent),
-                            prefix,
-                            scope,
-                            manifest: Some(manifest),
-                            shown,
-                            above: None,
-                        });
-                    }
-                    Some(_) => {}
-                    None => manifest::refuse_unfinished(parent).await?,
+        if here.is_none()
+            && let Some((parent, name)) = &above
+        {
+            let prefix = format!("{name}/");
+            let manifest = read_manifest(parent).await?;
+            let is_complete = manifest.is_some();
+            let manifest = match manifest {
+                None => manifest::kept(parent).await?,
+                manifest => manifest,
+            };
+            match manifest {
+                Some(manifest) if lists_below(&manifest, &prefix) => {
+                    return Ok(Self {
+                        store: Arc::clone(parent),
+                        prefix,
+                        scope,
+                        manifest: Some(manifest),
+                        shown,
+                        above: None,
+                    });
                 }
+                _ if is_complete => {}
+                _ => manifest::refuse_unfinished(parent).await?,
             }
-            manifest::refuse_unfinished(&store).await?;
         }
         let above = above.map(|(parent, _)| parent);
         Ok(Self {

@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) record: Option<FileRecord>,
     /// Why it cannot be used, if the manifest says something else than the folder.
     pub(super) damage: Option<Error>,
+    /// The marker of the dump that it is of, which did not finish, if so.
+    pub(super) unfinished: Option<String>,
 }
 
 /// Everything of a dump, in byte order of the paths.
@@ -48,6 +50,8 @@ enum Sort<'a> {
     },
     /// One of the dump's own files.
     Own,
+    /// What says that a dump of this folder was begun.
+    Marker,
     Skipped(String),
 }
 
@@ -71,6 +75,17 @@ impl Survey {
                 .entry((*path).to_owned())
                 .or_insert(record.stored_bytes);
         }
+        let markers = objects.keys().filter_map(|path| {
+            let relative = path.strip_prefix(&place.prefix)?;
+            matches!(sort(&place.scope, relative), Sort::Marker).then_some(path.as_str())
+        });
+        let markers: Vec<&str> = markers.collect();
+        // That of the whole folder says it best.
+        if place.manifest.is_none()
+            && let Some(marker) = markers.iter().min_by_key(|marker| marker.len())
+        {
+            return Err(manifest::unfinished(&place.store, marker));
+        }
         let mut survey = Self::default();
         match prelude(place, &objects, &records).await {
             Ok(prelude) => survey.prelude = prelude,
@@ -91,7 +106,7 @@ impl Survey {
         let mut skipped = BTreeSet::new();
         for unreadable in listing.unreadable.iter().filter(is_meant) {
             // Without a manifest nobody knows what of the dump is there.
-            if place.manifest.is_none() && !unreadable.path.ends_with(LOST_AND_FOUND) {
+            if place.manifest.is_none() && may_be_part(place, unreadable) {
                 let (path, reason) = (&unreadable.path, unreadable.reason());
                 let unknown = Error::new(
                     kind_of(unreadable),
@@ -110,13 +125,18 @@ impl Survey {
         for (path, stored_bytes) in &objects {
             let relative = path.strip_prefix(&place.prefix).unwrap_or(path);
             match sort(&place.scope, relative) {
-                Sort::Own => {}
+                Sort::Own | Sort::Marker => {}
                 Sort::Skipped(notice) => {
                     skipped.insert(notice);
                 }
                 Sort::Of { db, file } => match FileName::parse(file) {
                     Some(name) => {
                         let recorded = records.get(path.as_str());
+                        let folder = path.strip_suffix(file).unwrap_or_default();
+                        // What the manifest does not list is of the dump that did not finish.
+                        let unfinished = markers.iter().find(|marker| {
+                            recorded.is_none() && manifest::marked(marker) == Some(folder)
+                        });
                         survey.files.push(Found {
                             path: path.clone(),
                             db,
@@ -124,6 +144,7 @@ impl Survey {
                             stored_bytes: *stored_bytes,
                             record: recorded.map(|(record, _)| (*record).clone()),
                             damage: recorded.and_then(|(_, damage)| damage.clone()),
+                            unfinished: unfinished.map(|marker| (*marker).to_owned()),
                         });
                     }
                     None => {
@@ -172,7 +193,11 @@ fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
         Some((folder, file)) => (Some(folder), file),
         None => (None, relative),
     };
-    if [MANIFEST_FILE, UNFINISHED_FILE].contains(&file) || is_prelude(file) {
+    if file == UNFINISHED_FILE {
+        let is_meant = folder.is_none_or(|folder| *scope == Scope::Dump && !folder.contains('/'));
+        return if is_meant { Sort::Marker } else { Sort::Own };
+    }
+    if file == MANIFEST_FILE || is_prelude(file) {
         return Sort::Own;
     }
     match (scope, folder) {
@@ -211,6 +236,27 @@ fn sort<'a>(scope: &Scope, relative: &'a str) -> Sort<'a> {
             file,
         },
         (Scope::File { .. }, _) => Sort::Own,
+    }
+}
+
+/// Whether it may be a part of the dump: a folder that may not be looked into, or what has the name of one.
+fn may_be_part(place: &Place, unreadable: &Unreadable) -> bool {
+    let path = unreadable.path.as_str();
+    let relative = path.strip_prefix(&place.prefix).unwrap_or(path);
+    match unreadable.error {
+        StorageError::Special { .. } | StorageError::NameNotUtf8 { .. } => {
+            match sort(&place.scope, relative) {
+                Sort::Of { file, .. } => FileName::parse(file).is_some(),
+                Sort::Own | Sort::Marker => true,
+                // A link that leads nowhere may have led to a database's folder.
+                Sort::Skipped(_) => {
+                    unreadable.is_broken_link()
+                        && place.scope == Scope::Dump
+                        && check_database_name(relative).is_ok()
+                }
+            }
+        }
+        _ => !path.ends_with(LOST_AND_FOUND),
     }
 }
 
