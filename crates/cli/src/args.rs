@@ -76,7 +76,10 @@ impl GeneralArgs {
         }
         let name = command.get_name();
         let version = env!("CARGO_PKG_VERSION");
-        self.version.then(|| format!("{name} version: {version}\n"))
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        self.version.then(|| {
+            format!("{name} version: {version}\n   os: {os}\n   arch: {arch}\n   compiler: rustc\n")
+        })
     }
 }
 

@@ -53,17 +53,20 @@ pub(crate) fn password(
         };
         console.stderr(&format!("Enter password for {what}: "));
         let line = line(silence.as_ref(), signals).await;
+        let asked = silence.is_some();
         drop(silence);
         console.stderr("\n");
-        line
+        line.map(|line| (line, asked))
     });
     // After a signal nobody waits for what is typed.
     runtime.shutdown_background();
-    match answer?.as_str() {
-        "" => bail!(
+    let (line, asked) = answer?;
+    match (line.as_str(), asked) {
+        ("", true) => bail!("{missing}: the terminal ended the input without one"),
+        ("", false) => bail!(
             "{missing}, and no terminal to ask for it: {instead}, or as a line on standard input"
         ),
-        line => Ok(Secret::from(line.trim_end_matches(['\r', '\n']))),
+        (line, _) => Ok(Secret::from(line.trim_end_matches(['\r', '\n']))),
     }
 }
 

@@ -64,10 +64,8 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
         Err(error) => {
             let error = Stopped::or(error, "restore stopped before its end");
             crate::failure::tell(console, &error);
-            console.log(totals(
-                counters.documents_written.value(),
-                counters.documents_failed.value(),
-            ));
+            let (written, failed) = (&counters.documents_written, &counters.documents_failed);
+            console.log(last_line(&request, written.value(), failed.value()));
             Ok(Exit::of(&error, session.strict))
         }
     }
@@ -111,11 +109,11 @@ async fn reader(
 fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {
     let console = &session.console;
     console.json("report", report);
-    match request.options.write_concern.w {
-        // Nobody counted.
-        Acknowledgement::Members(0) => console.log("done"),
-        _ => console.log(totals(report.documents, report.failed_documents)),
-    }
+    console.log(last_line(
+        request,
+        report.documents,
+        report.failed_documents,
+    ));
     let other_problems = report.problems.len() > refused_namespaces(report);
     match (session.strict, report.failed_documents > 0, other_problems) {
         (true, true, _) | (true, _, true) => Exit::Problems,
@@ -134,7 +132,15 @@ fn refused_namespaces(report: &RestoreReport) -> usize {
         .count()
 }
 
-/// mongorestore's last line.
+/// mongorestore's last line: if no write is acknowledged, nobody has counted.
+fn last_line(request: &RestoreRequest, restored: u64, failed: u64) -> String {
+    match request.options.write_concern.w {
+        Acknowledgement::Members(0) => "done".to_owned(),
+        _ => totals(restored, failed),
+    }
+}
+
+/// mongorestore's last line, where it has counted.
 pub(crate) fn totals(restored: u64, failed: u64) -> String {
     format!("{restored} document(s) restored successfully. {failed} document(s) failed to restore.")
 }

@@ -1,13 +1,13 @@
 //! Where passwords come from: a file, a terminal, standard input.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{fs, process::Stdio};
 
 use bson::doc;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use rdump_testkit::{Standalone, deployment::ROOT_PASSWORD};
+use rdump_testkit::{Standalone, deployment::ROOT_PASSWORD, wait::PATIENCE};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
@@ -131,7 +131,7 @@ async fn at_the_prompt(line: &str, answer: impl FnOnce(&str) -> String) -> (Opti
             assert!(read > 0, "{}", String::from_utf8_lossy(&shown));
         }
     };
-    timeout(Duration::from_secs(60), until_prompt)
+    timeout(PATIENCE, until_prompt)
         .await
         .expect("the password is asked for");
     let answer = answer(&String::from_utf8_lossy(&shown));
@@ -175,6 +175,17 @@ async fn a_signal_at_the_prompt_ends_it_with_1_and_the_terminal_shows_again_what
         );
         assert!(!shown.contains("half a"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_terminal_that_ends_the_input_has_given_no_password() {
+    let (_, shown) = at_the_prompt(&asking(""), |_| "\u{4}".to_owned()).await;
+    let failed =
+        "Failed: there is no password for user \"root\": the terminal ended the input without one";
+    assert!(
+        shown.contains(failed) && shown.contains("ended with 1"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

@@ -65,9 +65,16 @@ fn h_is_the_host_and_help_is_only_long() {
 #[test]
 fn the_version_is_printed_as_mongodump_does() {
     let printed = |general: GeneralArgs| general.to_print::<DumpArgs>();
+    let text = printed(dump(&["--version"]).unwrap().tool.general).unwrap();
+    let first = format!("rdump version: {}", env!("CARGO_PKG_VERSION"));
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], first);
+    let names = lines[1..]
+        .iter()
+        .map(|line| line.split_once(": ").unwrap().0);
     assert_eq!(
-        printed(dump(&["--version"]).unwrap().tool.general),
-        Some(format!("rdump version: {}\n", env!("CARGO_PKG_VERSION")))
+        names.collect::<Vec<_>>(),
+        ["   os", "   arch", "   compiler"]
     );
     assert_eq!(printed(dump(&[]).unwrap().tool.general), None);
     let both = dump(&["--version", "--help"]).unwrap().tool.general;
