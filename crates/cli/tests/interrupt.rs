@@ -3,13 +3,16 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{fs, path::Path, process::Stdio};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use rdump_testkit::{ReplicaSet, dataset, wait_for};
+use rdump_testkit::{
+    ReplicaSet, dataset,
+    wait::{PATIENCE, wait_for},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -69,7 +72,7 @@ impl Slow {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), read)
+        tokio::time::timeout(PATIENCE, read)
             .await
             .expect("it says something soon");
     }
@@ -164,7 +167,7 @@ async fn failure_after_a_signal(mut command: Command) -> String {
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
     let id = child.id().unwrap();
     // Until it listens for signals, the first one ends it by itself: the mask in /proc says when it does.
-    wait_for("the handler", Duration::from_secs(20), async || {
+    wait_for("the handler", PATIENCE, async || {
         let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         let caught = status
             .lines()
@@ -174,7 +177,7 @@ async fn failure_after_a_signal(mut command: Command) -> String {
     })
     .await;
     kill(Pid::from_raw(i32::try_from(id).unwrap()), Signal::SIGTERM).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output())
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output())
         .await
         .expect("it ends soon")
         .unwrap();

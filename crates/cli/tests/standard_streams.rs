@@ -3,11 +3,10 @@
 use std::{
     fs,
     process::{Command, Output, Stdio},
-    time::Duration,
 };
 
 use bson::{Document, doc};
-use rdump_testkit::{ReplicaSet, Standalone, dataset};
+use rdump_testkit::{ReplicaSet, Standalone, dataset, wait::PATIENCE};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     time::timeout,
@@ -199,9 +198,7 @@ async fn a_dump_waits_for_its_barrier() {
             line = said.next_line().await.unwrap().expect("it waits");
         }
     };
-    timeout(Duration::from_secs(60), until_it_waits)
-        .await
-        .unwrap();
+    timeout(PATIENCE, until_it_waits).await.unwrap();
     let late = source.client().database("db").collection("c");
     late.insert_one(doc! { "_id": 1 }).await.unwrap();
     fs::write(&barrier, "").unwrap();

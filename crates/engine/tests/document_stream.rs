@@ -4,7 +4,6 @@ use std::{
     io::{self, Cursor, Read, Write},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use bson::{Document, doc};
@@ -13,7 +12,7 @@ use rdump::{
     DocumentStreamWriter, Dump, DumpOptions, DumpReport, Error, ErrorKind, Namespace, Restore,
     RestoreOptions, RestoreReport, Source,
 };
-use rdump_testkit::{Deployment, ReplicaSet, Standalone, dataset};
+use rdump_testkit::{Deployment, ReplicaSet, Standalone, dataset, wait::PATIENCE};
 use tokio::time::timeout;
 
 use crate::{made, restore::target};
@@ -291,7 +290,7 @@ async fn an_input_that_never_ends_holds_up_neither_a_failure_nor_a_cancellation(
     let (read, mut write) = io::pipe().unwrap();
     write.write_all(b"not a document").unwrap();
     let restored = restore_into("db.c", read, &to, RestoreOptions::default());
-    let error = timeout(Duration::from_secs(30), restored).await.unwrap();
+    let error = timeout(PATIENCE, restored).await.unwrap();
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Data);
 
     let (read, mut write_on) = io::pipe().unwrap();
@@ -300,7 +299,7 @@ async fn an_input_that_never_ends_holds_up_neither_a_failure_nor_a_cancellation(
     let cancel = CancellationToken::new();
     let restore = Restore::new(&target(&to).await, Arc::new(reader)).cancel(cancel.clone());
     let plan = restore.plan().await.unwrap();
-    let (restored, ()) = tokio::join!(timeout(Duration::from_secs(30), restore.run(plan)), async {
+    let (restored, ()) = tokio::join!(timeout(PATIENCE, restore.run(plan)), async {
         cancel.cancel();
     },);
     assert_eq!(restored.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);

@@ -2,13 +2,16 @@
 
 use bson::doc;
 use mongodb::options::WriteConcern;
-use rdump_testkit::{ReplicaSet, Standalone, deployment::connect, wait_for};
+use rdump_testkit::{
+    ReplicaSet, Standalone,
+    deployment::connect,
+    wait::{PATIENCE, wait_for},
+};
 use std::{
     env,
     io::{BufRead as _, BufReader, Read as _},
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 async fn count(client: &mongodb::Client) -> mongodb::error::Result<u64> {
@@ -57,7 +60,7 @@ async fn another_member_becomes_primary_when_the_primary_is_killed() {
     let killed = replica_set.kill_primary().await;
     let primary = replica_set.await_primary().await;
     assert_ne!(killed, primary);
-    wait_for("a write", Duration::from_secs(20), async || {
+    wait_for("a write", PATIENCE, async || {
         let collection = replica_set.client().database("a").collection("b");
         collection.insert_one(doc! { "x": 2 }).await.ok()
     })
@@ -152,7 +155,7 @@ async fn a_server_dies_with_a_test_that_is_killed() {
     assert!(Path::new(&process).read_link().is_ok());
     victim.kill().unwrap();
     victim.wait().unwrap();
-    wait_for("the server to die", Duration::from_secs(10), async || {
+    wait_for("the server to die", PATIENCE, async || {
         Path::new(&process).read_link().is_err().then_some(())
     })
     .await;

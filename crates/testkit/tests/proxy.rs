@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use bson::doc;
 use mongodb::Client;
-use rdump_testkit::{Proxy, ReplicaSet, dataset, deployment::connect, proxy::Ending, wait_for};
+use rdump_testkit::{
+    Proxy, ReplicaSet, dataset,
+    deployment::connect,
+    proxy::Ending,
+    wait::{PATIENCE, wait_for},
+};
 
 struct Setup {
     proxy: Proxy,
@@ -47,11 +52,9 @@ impl Setup {
 
     async fn recover(&self) {
         self.proxy.pass();
-        let all = wait_for(
-            "the client to recover",
-            Duration::from_secs(10),
-            async || self.read().await.ok(),
-        );
+        let all = wait_for("the client to recover", PATIENCE, async || {
+            self.read().await.ok()
+        });
         assert_eq!(all.await, 2_000);
     }
 }

@@ -1,6 +1,6 @@
 //! Bad luck: what is restored is exact all the same, or the run says that it is not.
 
-use std::{fs, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{fs, num::NonZeroUsize, sync::Arc};
 
 use bson::{Document, RawDocumentBuf, doc};
 use mongodb::Client;
@@ -8,7 +8,10 @@ use rdump::{
     CancellationToken, Codec, ConnectOptions, Counters, ErrorKind, Event, Namespace, Observer,
     RecordingObserver, Restore, RestoreOptions, Target,
 };
-use rdump_testkit::{FailPoint, Proxy, ReplicaSet, wait_for};
+use rdump_testkit::{
+    FailPoint, Proxy, ReplicaSet,
+    wait::{PATIENCE, wait_for},
+};
 
 use super::{documents::stored, reader, restore, target, try_restore};
 use crate::made::{Made, raw};
@@ -236,12 +239,7 @@ async fn a_primary_that_is_killed_costs_no_document() {
     let plan = restore.plan().await.unwrap();
     let kill = async {
         let inserted = async || (counters.documents_written.value() > 2_000).then_some(());
-        wait_for(
-            "some documents to be inserted",
-            Duration::from_secs(60),
-            inserted,
-        )
-        .await;
+        wait_for("some documents to be inserted", PATIENCE, inserted).await;
         set.kill_primary().await
     };
     let (report, _) = tokio::join!(restore.run(plan), kill);
