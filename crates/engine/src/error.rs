@@ -189,6 +189,7 @@ impl From<StorageError> for Error {
                 Some("wait for its end or choose another folder"),
             ),
             StorageError::NotAFolder { .. }
+            | StorageError::NotAFile { .. }
             | StorageError::InvalidPath { .. }
             | StorageError::InvalidLocation { .. } => (ErrorKind::Invalid, None),
             // A later release of the storage crate may tell more apart.

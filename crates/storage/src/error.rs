@@ -27,6 +27,8 @@ pub enum StorageError {
     Locked { path: String },
     #[error("{path} is not a folder")]
     NotAFolder { path: String },
+    #[error("{path} is not the name of a file")]
+    NotAFile { path: String },
     #[error("{path} is {what}, and neither a file nor a folder")]
     Special { path: String, what: &'static str },
     #[error("the name of {path} is not UTF-8")]

@@ -9,11 +9,13 @@
 mod error;
 mod folder;
 mod location;
+mod sink;
 mod store;
 mod stream;
 
 pub use error::{Result, StorageError};
 pub use folder::FolderStore;
 pub use location::Location;
+pub use sink::Sink;
 pub use store::{Leftover, Listing, Lock, ObjectInfo, Store, Unreadable, Upload};
 pub use stream::StreamUpload;

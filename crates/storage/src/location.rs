@@ -41,6 +41,50 @@ impl Location {
     }
 }
 
+impl Location {
+    /// The location that this one lies in, and its name there; `None` if nothing is above it, or the name is not UTF-8.
+    pub fn split(&self) -> Option<(Self, String)> {
+        match self {
+            Self::Folder(path) => {
+                let whole;
+                let path = match path.file_name() {
+                    Some(_) => path,
+                    // `.` and `..` have no name of their own.
+                    None => {
+                        whole = path.canonicalize().ok()?;
+                        &whole
+                    }
+                };
+                let name = path.file_name()?.to_str()?.to_owned();
+                Some((Self::from(folder_of(path)?), name))
+            }
+        }
+    }
+
+    /// The last part of the location as it is written; none if that is `.` or `..`, or not UTF-8.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Folder(path) => path.file_name()?.to_str(),
+        }
+    }
+
+    /// The folder or file on this machine, if it is one.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+        }
+    }
+}
+
+/// The folder that a path is in.
+fn folder_of(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    Some(match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    })
+}
+
 impl From<&Path> for Location {
     fn from(path: &Path) -> Self {
         Self::Folder(path.to_owned())

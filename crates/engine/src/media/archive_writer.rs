@@ -3,11 +3,7 @@
 //! A compressed archive is a row of gzip members or zstd frames, one for each segment and one for what stands between
 //! segments, so that segments are compressed on several threads.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 mod held_back;
 
@@ -17,7 +13,7 @@ use rdump_format::{
     ArchiveMetadata, ArchivePrelude, ArchiveWriteError, Authorization, Codec, Compressor, Crc64,
     Namespace, RunRecord,
 };
-use rdump_storage::{Location, Store, StreamUpload, Upload};
+use rdump_storage::{Location, Sink, Store, StreamUpload, Upload};
 use tokio::sync::Mutex;
 
 use super::{
@@ -40,11 +36,7 @@ pub struct ArchiveWriter {
 /// Where an archive goes.
 #[derive(Debug)]
 enum Place {
-    Object {
-        store: Arc<dyn Store>,
-        folder: PathBuf,
-        path: String,
-    },
+    Object { store: Arc<dyn Store>, path: String },
     Stream,
 }
 
@@ -70,57 +62,29 @@ impl ArchiveWriter {
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is a folder, and as the file system has them.
     pub fn create(location: &Location) -> Result<Self> {
-        let failed = |error: io::Error| {
+        let sink = location.sink();
+        let sink = sink.map_err(|error| {
             Error::invalid(format!("cannot write an archive to {location}")).caused_by(error)
-        };
-        let (mut path, kind) = match location {
-            Location::Folder(path) => (
-                path.clone(),
-                fs::metadata(path).map(|found| found.file_type()),
-            ),
-            _ => {
-                return Err(Error::invalid(format!(
-                    "an archive cannot be written to {location}"
-                )));
-            }
-        };
-        match kind {
-            Ok(kind) if kind.is_dir() => {
-                return Err(Error::invalid(format!(
-                    "{location} is a folder, and an archive is a file"
-                )));
-            }
-            Ok(kind) if kind.is_file() => path = fs::canonicalize(&path).map_err(failed)?,
-            Ok(_) => {
-                let stream = fs::OpenOptions::new().write(true).open(&path);
-                return Ok(Self::stream(location.to_string(), stream.map_err(failed)?));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path = behind_links(path),
-            Err(_) => {}
-        }
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| Error::invalid(format!("{location} names no file")))?;
-        let folder = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        let store = Location::from(folder).create()?;
-        Ok(Self {
-            place: Place::Object {
-                store,
-                folder: folder.to_owned(),
-                path: name.to_owned(),
+        })?;
+        Ok(match sink {
+            Sink::Object { store, path } => Self {
+                place: Place::Object { store, path },
+                archive: Arc::default(),
             },
-            archive: Arc::default(),
+            Sink::Stream(stream) => Self::to_stream(stream),
         })
     }
 
     /// Prepares to write to `output`, which errors call `name`.
     pub fn stream(name: impl Into<String>, output: impl io::Write + Send + 'static) -> Self {
+        Self::to_stream(StreamUpload::new(name, output))
+    }
+
+    fn to_stream(stream: StreamUpload) -> Self {
         Self {
             place: Place::Stream,
             archive: Arc::new(Mutex::new(Archive {
-                upload: Some(Box::new(StreamUpload::new(name, output))),
+                upload: Some(Box::new(stream)),
                 ..Archive::default()
             })),
         }
@@ -144,7 +108,7 @@ impl DumpWriter for ArchiveWriter {
         async move {
             let mut notices = Vec::new();
             let mut archive = self.archive.lock().await;
-            if let Place::Object { store, path, .. } = &self.place {
+            if let Place::Object { store, path } = &self.place {
                 for leftover in store.remove_leftovers(&[]).await? {
                     if leftover.removed {
                         notices.push(format!(
@@ -167,10 +131,12 @@ impl DumpWriter for ArchiveWriter {
     ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
         let namespace = header.data_namespace.as_ref().unwrap_or(&header.namespace);
         if namespace.is_oplog() {
+            // Beside an archive on this machine there is the room that it needs itself.
             let folder = match &self.place {
-                Place::Object { folder, .. } => folder.clone(),
-                Place::Stream => std::env::temp_dir(),
+                Place::Object { store, .. } => store.location().as_path().map(Path::to_owned),
+                Place::Stream => None,
             };
+            let folder = folder.unwrap_or_else(std::env::temp_dir);
             let writer = ArchiveOplog {
                 held_back: Some(HeldBack::in_folder(folder)),
                 archive: Arc::clone(&self.archive),
@@ -374,14 +340,6 @@ impl NamespaceWriter for ArchiveOplog {
         }
         .boxed()
     }
-}
-
-/// The file that is created when a path is written to where nothing is: the last target of links that lead to nothing.
-fn behind_links(mut path: PathBuf) -> PathBuf {
-    while let Ok(target) = fs::read_link(&path) {
-        path.set_file_name(target);
-    }
-    path
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,9 +1,6 @@
 //! Where a dump begins: which folder is opened, what of it is meant, and which manifest covers it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use rdump_format::{
     FileKind, FileName, FolderManifest, MANIFEST_FILE, check_collection_argument,
@@ -88,7 +85,7 @@ impl Place {
                 "{shown} is neither a folder nor a file of documents"
             ))
         };
-        let Some((folder, name)) = split(location) else {
+        let Some((folder, name)) = location.split() else {
             return Err(not_a_file());
         };
         if !FileName::parse(&name).is_some_and(|name| name.kind == FileKind::Data) {
@@ -96,19 +93,12 @@ impl Place {
                 "{shown} does not have a .bson extension"
             )));
         }
-        let folder_location = Location::from(folder.as_path());
-        let store = folder_location.open()?;
+        let store = folder.open()?;
         if store.head(&name).await?.is_none() {
             return Err(not_a_file());
         }
-        let db = match (
-            &options.db,
-            folder.file_name().and_then(|name| name.to_str()),
-        ) {
-            (Some(db), _) => db.clone(),
-            (None, Some(name)) if name != "." && name != ".." => name.to_owned(),
-            (None, _) => "test".to_owned(),
-        };
+        let db = options.db.as_deref().or(folder.name()).unwrap_or("test");
+        let db = db.to_owned();
         check_database_name(&db).map_err(|error| {
             Error::invalid(format!("the folder of {shown} names no database: give one"))
                 .caused_by(error)
@@ -118,7 +108,7 @@ impl Place {
             db,
             collection: options.collection.clone(),
         };
-        let above = above(&folder_location);
+        let above = above(&folder);
         Self::covered(shown, store, scope, above).await
     }
 
@@ -192,32 +182,6 @@ async fn read_manifest(store: &Arc<dyn Store>) -> Result<Option<FolderManifest>>
 
 /// The folder above a folder, opened, and the folder's name in it.
 fn above(location: &Location) -> Option<(Arc<dyn Store>, String)> {
-    let (parent, name) = split(location)?;
-    Some((Location::from(parent.as_path()).open().ok()?, name))
-}
-
-/// The folder that holds a location, and the location's name in it.
-fn split(location: &Location) -> Option<(PathBuf, String)> {
-    let Location::Folder(path) = location else {
-        return None;
-    };
-    let whole;
-    let path: &Path = match path.file_name() {
-        Some(_) => path,
-        // `.` and `..` have no name of their own.
-        None => {
-            whole = path.canonicalize().ok()?;
-            &whole
-        }
-    };
-    let name = path.file_name()?.to_str()?.to_owned();
-    let parent = path.parent()?;
-    Some((
-        if parent.as_os_str().is_empty() {
-            PathBuf::from(".")
-        } else {
-            parent.to_owned()
-        },
-        name,
-    ))
+    let (parent, name) = location.split()?;
+    Some((parent.open().ok()?, name))
 }
