@@ -33,6 +33,10 @@ pub enum StorageError {
     Special { path: String, what: &'static str },
     #[error("the name of {path} is not UTF-8")]
     NameNotUtf8 { path: String },
+    #[error("{path} exists already")]
+    Exists { path: String },
+    #[error("{path} was changed or replaced meanwhile")]
+    Changed { path: String },
     #[error("{path} has {actual_bytes} bytes, but byte {wanted_end} was asked for")]
     TooShort {
         path: String,

@@ -2,13 +2,18 @@
 //!
 //! A [`Location`] says where (today: a folder), [`Location::open`] or [`Location::create`] turns it into
 //! a [`Store`]: a flat set of objects, each named by a `/`-separated path, each visible whole or not at
-//! all. An object is written through an [`Upload`], which becomes visible only by [`Upload::finish`].
+//! all. A small object is [`put`](Store::put) at once, if need be under a condition; a large one is written through an
+//! [`Upload`], which becomes visible only by [`Upload::finish`]. A [`MemoryStore`] is one without a location.
+//! Whoever has a store of another kind finds in [`conformance`] what it has to do.
 //!
 //! Deliberately absent: what the bytes mean (that is `rdump-format`), and any notion of a dump.
 
+pub mod conformance;
 mod error;
 mod folder;
 mod location;
+mod memory;
+mod object;
 mod sink;
 mod store;
 mod stream;
@@ -16,6 +21,8 @@ mod stream;
 pub use error::{Result, StorageError};
 pub use folder::FolderStore;
 pub use location::Location;
+pub use memory::MemoryStore;
+pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Unreadable, Version};
 pub use sink::Sink;
-pub use store::{Leftover, Listing, Lock, ObjectInfo, Store, Unreadable, Upload};
+pub use store::{Capabilities, Lock, Store, Upload};
 pub use stream::StreamUpload;

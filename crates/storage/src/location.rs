@@ -15,6 +15,8 @@ use crate::{FolderStore, Result, StorageError, Store};
 pub enum Location {
     /// A folder on this machine.
     Folder(PathBuf),
+    /// The name of a store that no text opens: one in memory, or of whoever embeds this.
+    Named(String),
 }
 
 impl Location {
@@ -26,6 +28,7 @@ impl Location {
     pub fn open(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::open(path)?)),
+            Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
 
@@ -37,6 +40,7 @@ impl Location {
     pub fn create(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::create(path)?)),
+            Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
 }
@@ -58,6 +62,7 @@ impl Location {
                 let name = path.file_name()?.to_str()?.to_owned();
                 Some((Self::from(folder_of(path)?), name))
             }
+            Self::Named(_) => None,
         }
     }
 
@@ -65,6 +70,7 @@ impl Location {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Folder(path) => path.file_name()?.to_str(),
+            Self::Named(_) => None,
         }
     }
 
@@ -72,7 +78,15 @@ impl Location {
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             Self::Folder(path) => Some(path),
+            Self::Named(_) => None,
         }
+    }
+}
+
+pub(crate) fn cannot_be_opened(name: &str) -> StorageError {
+    StorageError::InvalidLocation {
+        location: name.to_owned(),
+        reason: "it is the name of a store, which is given as it is",
     }
 }
 
@@ -130,6 +144,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
+            Self::Named(name) => name.fmt(f),
         }
     }
 }

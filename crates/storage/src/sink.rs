@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Location, Result, StorageError, Store, StreamUpload};
+use crate::{Location, Result, StorageError, Store, StreamUpload, location::cannot_be_opened};
 
 /// Where a single object goes, such as an archive.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ impl Location {
     pub fn sink(&self) -> Result<Sink> {
         match self {
             Self::Folder(path) => of_path(path),
+            Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
 }

@@ -1,17 +1,29 @@
-use std::{error::Error, fmt, ops::Range};
+use std::{fmt, ops::Range};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 
-use crate::{Location, Result, StorageError};
+use crate::{
+    Leftover, Listed, Location, ObjectInfo, Result, StorageError,
+    object::{PutIf, Version},
+};
 
 /// A flat set of objects, each named by a `/`-separated relative path.
 ///
 /// An object is visible whole or not at all. Dropping any future of a store abandons the operation and
 /// leaves no part of an object visible; what was being created at that moment is removed as soon as it is there.
+///
+/// What a store has to do, beyond these signatures, is what [`conformance`](crate::conformance) checks.
 pub trait Store: fmt::Debug + Send + Sync {
     /// Where this store is.
     fn location(&self) -> Location;
+
+    /// What this store can do that not every one can.
+    ///
+    /// # Errors
+    ///
+    /// As the store has them.
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities>>;
 
     /// Keeps other writers out, of this process and of others, until the lock is dropped or its process dies.
     ///
@@ -22,28 +34,46 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::Locked`] if another writer holds the lock, and as [`upload`](Self::upload).
     fn lock(&self) -> BoxFuture<'_, Result<Lock>>;
 
-    /// Everything that is there.
+    /// Everything whose path starts with `prefix`, in byte order of the paths, as it comes.
     ///
     /// # Errors
     ///
-    /// As the store has them. What cannot be looked into below the location itself is no error but part of
-    /// the listing, and an object that disappears meanwhile is none.
-    fn list(&self) -> BoxFuture<'_, Result<Listing>>;
+    /// As the store has them; the stream ends after its first error. What cannot be looked into below the location itself
+    /// is no error but part of the listing, and an object that disappears meanwhile is none.
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<Listed>>;
 
-    /// One object's size, or `None` if there is no such object.
+    /// One object's size and version, or `None` if there is no such object.
     ///
     /// # Errors
     ///
     /// [`StorageError::Denied`] and as the store has them.
     fn head<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>>;
 
-    /// Exactly the bytes in `range`.
+    /// Exactly the bytes in `range`; of this version, if one is given.
     ///
     /// # Errors
     ///
-    /// [`StorageError::NotFound`], or
+    /// [`StorageError::NotFound`], [`StorageError::Changed`] if it is of another version, or
     /// [`StorageError::TooShort`] if the object ends before the range does.
-    fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>>;
+    fn read<'a>(
+        &'a self,
+        path: &'a str,
+        range: Range<u64>,
+        version: Option<&'a Version>,
+    ) -> BoxFuture<'a, Result<Bytes>>;
+
+    /// Writes a small object at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Exists`] or [`StorageError::Changed`] if the condition does not hold, and as
+    /// [`upload`](Self::upload). Whether a store minds conditions, its [`capabilities`](Self::capabilities) tell.
+    fn put<'a>(
+        &'a self,
+        path: &'a str,
+        bytes: Bytes,
+        condition: PutIf,
+    ) -> BoxFuture<'a, Result<ObjectInfo>>;
 
     /// Starts to write an object, which replaces one of the same path when it is finished.
     ///
@@ -53,12 +83,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::Symlink`] and as the store has them.
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>>;
 
-    /// Removes an object; one that does not exist is as good.
+    /// Copies an object inside of the store, over what is there.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Denied`] and as the store has them.
-    fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// [`StorageError::NotFound`], and as [`upload`](Self::upload).
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<ObjectInfo>>;
+
+    /// Removes objects; those that do not exist are as good.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Denied`] and as the store has them, of the first that could not be removed; the others are.
+    fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>>;
 
     /// Makes every finished object survive a power cut.
     ///
@@ -79,6 +116,18 @@ pub trait Store: fmt::Debug + Send + Sync {
         &'a self,
         folders: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Leftover>>>;
+}
+
+/// What not every store can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Whether a [`Store::put`] minds its condition. It was tried: some stores take one and do not.
+    pub conditional_put: bool,
+    /// Whether what is replaced or deleted is kept as an older version.
+    pub versioning: bool,
+    /// Whether objects can be locked against deletion until a date.
+    pub object_lock: bool,
 }
 
 /// What [`Store::lock`] gives: dropping it lets other writers in.
@@ -102,81 +151,14 @@ pub trait Upload: fmt::Debug + Send {
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<ObjectInfo>>;
 }
 
-/// What is in a store, each in byte order of the paths.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Listing {
-    /// The objects. Uploads that never finished are none.
-    pub objects: Vec<ObjectInfo>,
-    /// The paths of what writers left behind that were killed, or write now: no objects, and never to be.
-    pub leftovers: Vec<String>,
-    /// What could not be looked into, and may hold objects or be one.
-    pub unreadable: Vec<Unreadable>,
-}
-
-/// What a symbolic link to nothing is called.
-pub(crate) const BROKEN_LINK: &str = "a symbolic link to nothing";
-
-/// A part of a store that could not be looked into.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Unreadable {
-    /// Its path below the store's location.
-    pub path: String,
-    /// Why.
-    pub error: StorageError,
-}
-
-impl Unreadable {
-    /// Whether the object at `path` is this, or lies in it.
-    pub fn hides(&self, path: &str) -> bool {
-        path.strip_prefix(self.path.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Refuses the path of an object that is not relative and plain, and so could lead out of a store.
+pub(crate) fn check_path(path: &str) -> Result<()> {
+    let plain =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+    match path.split('/').all(plain) {
+        true => Ok(()),
+        false => Err(StorageError::InvalidPath {
+            path: path.to_owned(),
+        }),
     }
-
-    /// Whether it is a symbolic link to nothing.
-    pub fn is_broken_link(&self) -> bool {
-        matches!(self.error, StorageError::Special { what, .. } if what == BROKEN_LINK)
-    }
-
-    /// Why, in a few words that do not repeat the path.
-    pub fn reason(&self) -> String {
-        match (&self.error, self.error.source()) {
-            (StorageError::Denied { .. }, _) => "permission denied".to_owned(),
-            (StorageError::Special { what, .. }, _) => format!("it is {what}"),
-            (StorageError::NameNotUtf8 { .. }, _) => "its name is not UTF-8".to_owned(),
-            (_, Some(source)) => source.to_string(),
-            (error, None) => error.to_string(),
-        }
-    }
-}
-
-/// What a store says about an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ObjectInfo {
-    /// The object's path below the store's location.
-    pub path: String,
-    /// Its size, in bytes.
-    pub stored_bytes: u64,
-}
-
-impl ObjectInfo {
-    /// Says that `path` holds `stored_bytes` bytes.
-    pub fn new(path: impl Into<String>, stored_bytes: u64) -> Self {
-        Self {
-            path: path.into(),
-            stored_bytes,
-        }
-    }
-}
-
-/// What a writer left behind, or writes now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Leftover {
-    /// Its path below the store's location.
-    pub path: String,
-    /// Whether it is gone now. If not, its writer may live, or it may not be removed.
-    pub removed: bool,
 }

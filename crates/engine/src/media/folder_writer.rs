@@ -17,7 +17,7 @@ use rdump_format::{
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, UNFINISHED_FILE,
     data_file, metadata_file, oplog_file,
 };
-use rdump_storage::{Leftover, Location, Lock, Store, Upload};
+use rdump_storage::{Leftover, Listing, Location, Lock, Store, Upload};
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
@@ -126,7 +126,7 @@ impl FolderWriter {
             .await?;
         // Beside the manifest it says nothing any more.
         markers.push((UNFINISHED_FILE.to_owned(), false));
-        self.store.delete(MANIFEST_FILE).await?;
+        self.store.delete(&[MANIFEST_FILE]).await?;
         *lock(&self.earlier) = stays;
         *lock(&self.markers) = markers;
         Ok(())
@@ -134,7 +134,7 @@ impl FolderWriter {
 
     /// The files that lie here and that the manifest does not list, as those of an older dump that nothing replaced.
     async fn unlisted(&self, manifest: &FolderManifest) -> Result<Vec<String>> {
-        let listing = self.store.list().await?;
+        let listing = Listing::of(&*self.store, "").await?;
         let objects = listing.objects.iter().map(|object| object.path.as_str());
         let leftovers = listing.leftovers.iter().map(String::as_str);
         let paths = manifest::unlisted(manifest, objects.chain(leftovers));
@@ -297,7 +297,7 @@ impl DumpWriter for FolderWriter {
                     ));
                     continue;
                 }
-                if let Err(error) = self.store.delete(&marker).await {
+                if let Err(error) = self.store.delete(&[&marker]).await {
                     problems.push(format!("{marker} stays: {}", Error::from(error)));
                 }
             }

@@ -18,7 +18,9 @@ pub(crate) async fn read(
     if let Err(error) = FolderManifest::check_length(info.stored_bytes) {
         return Ok(Some((info.stored_bytes, Err(error))));
     }
-    let bytes = store.read(MANIFEST_FILE, 0..info.stored_bytes).await?;
+    let bytes = store
+        .read(MANIFEST_FILE, 0..info.stored_bytes, info.version.as_ref())
+        .await?;
     let parsed = tokio::task::spawn_blocking(move || FolderManifest::from_bytes(&bytes));
     let parsed = parsed
         .await
@@ -53,7 +55,9 @@ pub(super) async fn kept(store: &Arc<dyn Store>) -> Result<Option<FolderManifest
     if FolderManifest::check_length(info.stored_bytes).is_err() {
         return Ok(None);
     }
-    let bytes = store.read(UNFINISHED_FILE, 0..info.stored_bytes).await?;
+    let bytes = store
+        .read(UNFINISHED_FILE, 0..info.stored_bytes, info.version.as_ref())
+        .await?;
     let parsed = tokio::task::spawn_blocking(move || {
         let start = bytes.iter().position(|&byte| byte == b'{')?;
         // What is damaged keeps nothing.

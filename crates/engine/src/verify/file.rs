@@ -174,7 +174,7 @@ async fn read(
     range: std::ops::Range<u64>,
     checked: &mut Checked,
 ) -> Result<Option<Bytes>> {
-    let kind = match store.read(&record.path, range).await {
+    let kind = match store.read(&record.path, range, None).await {
         Ok(bytes) => {
             checked.stored_bytes += bytes.len() as u64;
             return Ok(Some(bytes));

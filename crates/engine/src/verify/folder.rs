@@ -40,7 +40,7 @@ pub(super) async fn verify(
         leftovers,
         unreadable,
         ..
-    } = store.list().await?;
+    } = Listing::of(&**store, "").await?;
     let mut specials = Vec::new();
     for unreadable in unreadable {
         let mut listed = manifest.files.iter();

@@ -1,12 +1,18 @@
 use std::{
     ffi::OsStr,
-    os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+        net::UnixListener,
+    },
+    process,
 };
 
 use nix::sys::stat::Mode;
 use tempfile::TempDir;
 
 use super::*;
+use crate::{Listing, Unreadable};
 
 fn setup() -> (TempDir, FolderStore) {
     let folder = TempDir::new().unwrap();
@@ -20,25 +26,34 @@ async fn put(store: &FolderStore, path: &str, content: &'static [u8]) -> Result<
     upload.finish().await
 }
 
+async fn listed(store: &FolderStore) -> Listing {
+    Listing::of(store, "").await.unwrap()
+}
+
+fn paths(listing: &Listing) -> Vec<&str> {
+    let objects = listing.objects.iter();
+    objects.map(|object| object.path.as_str()).collect()
+}
+
 #[tokio::test]
 async fn an_object_is_visible_when_it_is_finished_and_not_before() {
     let (_folder, store) = setup();
     let mut upload = store.upload("a/b.bson").await.unwrap();
     upload.write(Bytes::from_static(b"hello ")).await.unwrap();
     assert_eq!(store.head("a/b.bson").await.unwrap(), None);
-    assert_eq!(store.list().await.unwrap().objects, []);
+    assert_eq!(listed(&store).await.objects, []);
     upload.write(Bytes::from_static(b"world")).await.unwrap();
     let info = upload.finish().await.unwrap();
-    assert_eq!(info, ObjectInfo::new("a/b.bson", 11));
+    assert_eq!((info.path.as_str(), info.stored_bytes), ("a/b.bson", 11));
     store.flush().await.unwrap();
-    assert_eq!(store.list().await.unwrap().objects, [info]);
-    assert_eq!(store.read("a/b.bson", 6..11).await.unwrap(), "world");
+    assert_eq!(listed(&store).await.objects, [info]);
+    assert_eq!(store.read("a/b.bson", 6..11, None).await.unwrap(), "world");
 }
 
 #[tokio::test]
 async fn nothing_is_created_before_there_is_something_to_write() {
     let (folder, store) = setup();
-    assert_eq!(store.list().await.unwrap().objects, []);
+    assert_eq!(listed(&store).await.objects, []);
     let folders = ["db".to_owned()];
     assert_eq!(store.remove_leftovers(&folders).await.unwrap(), []);
     store.flush().await.unwrap();
@@ -52,7 +67,7 @@ async fn a_dropped_upload_leaves_nothing_and_an_older_object_in_place() {
     let mut upload = store.upload("a").await.unwrap();
     upload.write(Bytes::from_static(b"new")).await.unwrap();
     drop(upload);
-    assert_eq!(store.read("a", 0..3).await.unwrap(), "old");
+    assert_eq!(store.read("a", 0..3, None).await.unwrap(), "old");
     assert_eq!(fs::read_dir(folder.path().join("dump")).unwrap().count(), 1);
 }
 
@@ -91,7 +106,7 @@ async fn a_temporary_name_that_another_process_of_the_same_id_took_is_left_to_it
         fs::write(name, "theirs").unwrap();
     }
     put(&store, "a", b"ours").await.unwrap();
-    assert_eq!(store.read("a", 0..4).await.unwrap(), "ours");
+    assert_eq!(store.read("a", 0..4, None).await.unwrap(), "ours");
     for name in &taken {
         assert_eq!(fs::read(name).unwrap(), b"theirs");
     }
@@ -117,15 +132,7 @@ async fn leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not() {
     assert_eq!(found[1], ("db/.rdump-1-0.part".to_owned(), true));
     assert!(!found[2].1, "{found:?}");
     upload.finish().await.unwrap();
-    let paths: Vec<_> = store
-        .list()
-        .await
-        .unwrap()
-        .objects
-        .into_iter()
-        .map(|object| object.path)
-        .collect();
-    assert_eq!(paths, ["db/a", "db/b"]);
+    assert_eq!(paths(&listed(&store).await), ["db/a", "db/b"]);
 }
 
 #[tokio::test]
@@ -171,8 +178,8 @@ async fn what_cannot_be_looked_into_is_listed_as_such() {
     // Not even root can follow a link to itself.
     symlink("loop", folder.path().join("dump/loop")).unwrap();
     symlink("nowhere", folder.path().join("dump/db/gone")).unwrap();
-    let listing = store.list().await.unwrap();
-    assert_eq!(listing.objects, [ObjectInfo::new("db/a", 1)]);
+    let listing = listed(&store).await;
+    assert_eq!(paths(&listing), ["db/a"]);
     let [dangling, unreadable] = listing.unreadable.as_slice() else {
         panic!("{:?}", listing.unreadable);
     };
@@ -198,9 +205,8 @@ async fn what_is_no_file_or_has_no_plain_name_is_listed_as_such() {
     symlink("/dev/null", db.join("null")).unwrap();
     fs::write(db.join(OsStr::from_bytes(b"caf\xe9.bson")), b"").unwrap();
     symlink(db.join("a"), db.join("linked")).unwrap();
-    let listing = store.list().await.unwrap();
-    let linked = ObjectInfo::new("db/linked", 1);
-    assert_eq!(listing.objects, [ObjectInfo::new("db/a", 1), linked]);
+    let listing = listed(&store).await;
+    assert_eq!(paths(&listing), ["db/a", "db/linked"]);
     let found: Vec<_> = listing
         .unreadable
         .iter()
@@ -224,7 +230,7 @@ async fn a_lock_keeps_other_writers_out_and_leaves_no_file_behind() {
     let other = FolderStore::open(&path).unwrap();
     let error = other.lock().await.unwrap_err();
     assert!(matches!(error, StorageError::Locked { .. }), "{error}");
-    assert_eq!(other.list().await.unwrap().objects.len(), 1);
+    assert_eq!(listed(&other).await.objects.len(), 1);
     drop(lock);
     let _lock = other.lock().await.unwrap();
     assert_eq!(fs::read_dir(path).unwrap().count(), 1);
@@ -247,11 +253,11 @@ async fn failures_are_told_apart() {
     let (folder, store) = setup();
     put(&store, "a", b"abc").await.unwrap();
     assert!(matches!(
-        store.read("b", 0..1).await,
+        store.read("b", 0..1, None).await,
         Err(StorageError::NotFound { .. })
     ));
     assert!(matches!(
-        store.read("a", 1..9).await,
+        store.read("a", 1..9, None).await,
         Err(StorageError::TooShort {
             wanted_end: 9,
             actual_bytes: 3,
@@ -276,8 +282,8 @@ async fn failures_are_told_apart() {
         FolderStore::open(&folder.path().join("no")),
         Err(StorageError::NotFound { .. })
     ));
-    store.delete("a").await.unwrap();
-    store.delete("a").await.unwrap();
+    store.delete(&["a"]).await.unwrap();
+    store.delete(&["a"]).await.unwrap();
     assert_eq!(store.head("a").await.unwrap(), None);
 }
 

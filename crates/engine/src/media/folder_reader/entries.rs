@@ -120,7 +120,7 @@ async fn look_into_oplog(place: &Place, file: &mut Found) {
         return;
     }
     let end = file.stored_bytes.min(Codec::START_BYTES as u64);
-    match place.store.read(&file.path, 0..end).await {
+    match place.store.read(&file.path, 0..end, None).await {
         Ok(start) => file.name.codec = Codec::detect_documents(&start),
         Err(error) => file.damage = Some(error.into()),
     }

@@ -29,7 +29,7 @@ impl LooseFile {
         let store = Location::from(folder.unwrap_or(Path::new("."))).open()?;
         let found = store.head(name).await?.ok_or_else(is_none)?;
         let end = found.stored_bytes.min(Codec::START_BYTES as u64);
-        let start = store.read(name, 0..end).await?;
+        let start = store.read(name, 0..end, None).await?;
         Ok(Self {
             store,
             name: name.to_owned(),

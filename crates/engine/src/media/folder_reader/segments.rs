@@ -52,7 +52,7 @@ async fn open(
     range: std::ops::Range<u64>,
     mut digester: Digester,
 ) -> Result<(Documents, Digester), Failure> {
-    let stored = store.read(path, range).await?;
+    let stored = store.read(path, range, None).await?;
     let opened = tokio::task::spawn_blocking(move || {
         let body = match codec {
             Codec::None => {

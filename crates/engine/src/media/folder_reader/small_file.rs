@@ -29,7 +29,7 @@ pub(super) async fn read(
         false => Ok(()),
     };
     check_length(stored_bytes)?;
-    let stored = store.read(path, 0..stored_bytes).await?;
+    let stored = store.read(path, 0..stored_bytes, None).await?;
     if let Some(record) = record {
         let actual = Digest::of(&stored);
         if actual != record.sha256 {

@@ -6,7 +6,7 @@ use rdump_format::{
     BUCKETS_PREFIX, Codec, FileKind, FileName, FileRecord, FileRole, MANIFEST_FILE, Namespace,
     PRELUDE_FILE, Prelude, UNFINISHED_FILE, check_database_name, escape, unescape,
 };
-use rdump_storage::{ObjectInfo, StorageError, Unreadable};
+use rdump_storage::{Listing, ObjectInfo, StorageError, Unreadable};
 
 use super::{
     FolderReaderOptions,
@@ -57,11 +57,10 @@ enum Sort<'a> {
 
 impl Survey {
     pub(super) async fn of(place: &Place, options: &FolderReaderOptions) -> Result<Self> {
-        let listing = place.store.list().await?;
+        let listing = Listing::of(&*place.store, &place.prefix).await?;
         let mut objects: BTreeMap<String, u64> = listing
             .objects
             .into_iter()
-            .filter(|object| object.path.starts_with(&place.prefix))
             .map(
                 |ObjectInfo {
                      path, stored_bytes, ..

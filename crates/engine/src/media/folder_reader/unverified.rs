@@ -61,7 +61,7 @@ impl BufRead for StoreInput {
             let end = self.end.min(self.next.saturating_add(READ_BYTES));
             let read = self
                 .runtime
-                .block_on(self.store.read(&self.path, self.next..end));
+                .block_on(self.store.read(&self.path, self.next..end, None));
             self.bytes = read.map_err(io::Error::other)?;
             self.next = end;
         }
