@@ -65,6 +65,34 @@ pub fn server(version: ServerVersion) -> Server {
     find_server(version).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
+/// Path of `weed`, which is SeaweedFS: `RDUMP_WEED`, then `PATH`, then the cache folder, fetched if need be.
+pub fn weed() -> PathBuf {
+    let found = || {
+        let variable = "RDUMP_WEED";
+        if let Some(path) = from_environment("weed", variable)? {
+            return Ok(path);
+        }
+        if let Some(path) = from_path("weed") {
+            return Ok(path);
+        }
+        let cache = cache_folder().ok_or_else(|| Missing {
+            message: format!(
+                "no folder to keep weed in: set RDUMP_CACHE, or {variable} to the path of weed"
+            ),
+        })?;
+        fetch::weed(&cache).map_err(|cause| Missing {
+            message: format!(
+                "weed not found: it could not be fetched into {}: {cause}; install SeaweedFS, and set {variable} to the path \
+                 of its weed",
+                cache.display()
+            ),
+        })
+    };
+    static FOUND: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
+    let found = FOUND.get_or_init(found).clone();
+    found.unwrap_or_else(|missing| panic!("{missing}"))
+}
+
 /// Path of the reference tool `mongodump`: `MONGODUMP`, then `PATH`.
 pub fn mongodump() -> PathBuf {
     find_tool("mongodump", "MONGODUMP").unwrap_or_else(|missing| panic!("{missing}"))

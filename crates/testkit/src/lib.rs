@@ -32,10 +32,12 @@ pub mod failpoint;
 pub mod fingerprint;
 pub mod measure;
 pub mod mongod;
+mod process;
 pub mod proxy;
 pub mod raw;
 pub mod reference;
 pub mod replica_set;
+pub mod s3;
 pub mod server_version;
 pub mod standalone;
 pub mod wait;
@@ -49,6 +51,7 @@ pub use crate::{
     mongod::Mongod,
     proxy::Proxy,
     replica_set::ReplicaSet,
+    s3::{S3Server, SeaweedFs},
     server_version::{Feature, ServerVersion},
     standalone::Standalone,
     wait::wait_for,

@@ -4,10 +4,6 @@
 //! kills the server too (`setpriv --pdeathsig` of util-linux asks for that). SIGKILL is the only way it is ever
 //! stopped: it is quick, and what a crash leaves is what a dump has to live with.
 
-mod folder;
-mod port;
-mod spawner;
-
 use std::{
     ffi::OsString,
     fs,
@@ -18,10 +14,10 @@ use std::{
 
 use crate::{
     binaries::{self, LD_LIBRARY_PATH},
+    process::{folder::Folder, port, spawner},
     server_version::ServerVersion,
     wait::{PATIENCE, wait_for},
 };
-use folder::Folder;
 
 /// Lines of the log that are shown when something went wrong.
 const TAIL_LINES: usize = 25;

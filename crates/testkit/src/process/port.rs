@@ -10,7 +10,7 @@ use std::{
 const PORTS: Range<u16> = 20_000..32_000;
 
 /// A port on which nothing listens right now; someone may still be quicker than the server.
-pub(super) fn free() -> u16 {
+pub(crate) fn free() -> u16 {
     (0..1_000)
         .map(|_| rand::random_range(PORTS))
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())

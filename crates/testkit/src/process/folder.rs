@@ -17,14 +17,14 @@ const MIN_AGE: Duration = Duration::from_secs(60);
 
 /// A temporary folder with a lock that shows that its owner lives.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     directory: TempDir,
     _owner: File,
 }
 
 impl Folder {
     /// Creates a folder below the system's one for temporary files.
-    pub(super) fn create() -> Self {
+    pub(crate) fn create() -> Self {
         static SWEEP: Once = Once::new();
         SWEEP.call_once(sweep);
         let directory = tempfile::Builder::new()
@@ -40,7 +40,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }
