@@ -176,6 +176,20 @@ impl From<StorageError> for Error {
             | StorageError::Special { .. }
             | StorageError::NameNotUtf8 { .. } => (ErrorKind::Data, None),
             StorageError::Denied { .. } => (ErrorKind::Denied, None),
+            StorageError::Credentials { .. } => (
+                ErrorKind::Denied,
+                Some(
+                    "they are looked for as the AWS tools do: environment, profile, container or instance",
+                ),
+            ),
+            StorageError::ClockSkew { .. } => (ErrorKind::Denied, Some("set the clock")),
+            StorageError::Exists { .. } => (ErrorKind::Conflict, None),
+            StorageError::Changed { .. } => (ErrorKind::Data, None),
+            StorageError::WrongRegion { .. } => (
+                ErrorKind::Invalid,
+                Some("give the region: s3://bucket/prefix?region=…"),
+            ),
+            StorageError::NoSuchBucket { .. } => (ErrorKind::Invalid, None),
             StorageError::NoSpace { .. } => (
                 ErrorKind::Unavailable,
                 Some("free some space; what was written so far is no complete dump"),

@@ -259,6 +259,7 @@ async fn a_version_is_not_mixed_with_another(store: &dyn Store) -> Checked {
     })
 }
 
+/// But for the backslash, which is a slash to some stores, and which no file of a dump has in its name.
 async fn names_keep_every_character(store: &dyn Store) -> Checked {
     let names = [
         "with space",
@@ -270,7 +271,6 @@ async fn names_keep_every_character(store: &dyn Store) -> Checked {
         "\u{65e5}\u{672c}\u{8a9e}",
         "\u{1f4be}",
         "quote'\"<>",
-        "back\\slash",
         "$dollar:colon;semi,comma@at!bang*star(paren)",
         ".dotted",
         "~tilde",

@@ -50,6 +50,20 @@ pub enum StorageError {
         location: String,
         reason: &'static str,
     },
+    #[error("there is no bucket {bucket}")]
+    NoSuchBucket { bucket: String },
+    #[error("the region of bucket {bucket} is {region}, and not the one that was asked")]
+    WrongRegion { bucket: String, region: String },
+    #[error("the credentials for {path} are missing or not accepted")]
+    Credentials {
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the clock of this machine is not that of the store of {path}")]
+    ClockSkew {
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("could not {action} {path}")]
     Io {
         action: &'static str,

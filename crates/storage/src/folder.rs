@@ -21,6 +21,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream, stream::BoxStream};
 use listing::is_leftover;
 use nix::errno::Errno;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, Result, StorageError, Store,
@@ -37,6 +39,8 @@ const COPY_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     root: PathBuf,
+    /// What may make or name a file although nobody waits for it any more.
+    under_way: TaskTracker,
 }
 
 impl FolderStore {
@@ -54,9 +58,16 @@ impl FolderStore {
             });
         }
         fs::read_dir(root).map_err(|error| StorageError::from_io("list", root, error))?;
-        Ok(Self {
+        Ok(Self::at(root))
+    }
+
+    fn at(root: &Path) -> Self {
+        let under_way = TaskTracker::new();
+        under_way.close();
+        Self {
             root: root.to_owned(),
-        })
+            under_way,
+        }
     }
 
     /// Prepares to write to a folder, which is created with its parents when the first object is.
@@ -66,9 +77,7 @@ impl FolderStore {
     /// [`StorageError::NotAFolder`] or [`StorageError::Denied`].
     pub fn create(root: &Path) -> Result<Self> {
         match Self::open(root) {
-            Err(StorageError::NotFound { .. }) => Ok(Self {
-                root: root.to_owned(),
-            }),
+            Err(StorageError::NotFound { .. }) => Ok(Self::at(root)),
             other => other,
         }
     }
@@ -247,9 +256,24 @@ impl Store for FolderStore {
 
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
         let (store, path) = (self.clone(), path.to_owned());
-        blocking("create", &self.root, move || {
-            Ok(Box::new(store.upload_now(&path)?) as Box<dyn Upload>)
-        })
+        let token = self.under_way.token();
+        let (created, upload) = oneshot::channel();
+        let creation = blocking("create", &self.root, move || {
+            // If nobody waits for it any more, this removes it again.
+            drop(created.send(store.upload_now(&path)));
+            drop(token);
+            Ok(())
+        });
+        async move {
+            creation.await?;
+            let upload = upload.await.map_err(|error| StorageError::Io {
+                action: "create",
+                path: self.root.display().to_string(),
+                source: error.into(),
+            })?;
+            Ok(Box::new(upload?) as Box<dyn Upload>)
+        }
+        .boxed()
     }
 
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<ObjectInfo>> {
@@ -301,6 +325,10 @@ impl Store for FolderStore {
             nix::unistd::syncfs(File::open(&root).map_err(failed)?)
                 .map_err(|error| failed(error.into()))
         })
+    }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        self.under_way.wait().boxed()
     }
 
     fn remove_leftovers<'a>(

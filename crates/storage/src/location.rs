@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::{FolderStore, Result, StorageError, Store};
+use crate::{FolderStore, Result, S3Location, S3Store, StorageError, Store};
 
-/// Where a dump is or goes: a path or a `file://` URL.
+/// Where a dump is or goes: a path, a `file://` URL, or `s3://bucket/prefix` as [`S3Location`] has it.
 ///
 /// `Display` never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ use crate::{FolderStore, Result, StorageError, Store};
 pub enum Location {
     /// A folder on this machine.
     Folder(PathBuf),
+    /// A bucket of an object store, or what is below a prefix of it.
+    S3(S3Location),
     /// The name of a store that no text opens: one in memory, or of whoever embeds this.
     Named(String),
 }
@@ -28,6 +30,7 @@ impl Location {
     pub fn open(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::open(path)?)),
+            Self::S3(location) => Ok(Arc::new(S3Store::new(location.clone()))),
             Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
@@ -40,6 +43,7 @@ impl Location {
     pub fn create(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::create(path)?)),
+            Self::S3(location) => Ok(Arc::new(S3Store::new(location.clone()))),
             Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
@@ -62,6 +66,10 @@ impl Location {
                 let name = path.file_name()?.to_str()?.to_owned();
                 Some((Self::from(folder_of(path)?), name))
             }
+            Self::S3(location) => {
+                let (above, name) = location.split()?;
+                Some((Self::S3(above), name))
+            }
             Self::Named(_) => None,
         }
     }
@@ -70,6 +78,7 @@ impl Location {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Folder(path) => path.file_name()?.to_str(),
+            Self::S3(location) => location.name(),
             Self::Named(_) => None,
         }
     }
@@ -78,7 +87,7 @@ impl Location {
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             Self::Folder(path) => Some(path),
-            Self::Named(_) => None,
+            Self::S3(_) | Self::Named(_) => None,
         }
     }
 }
@@ -116,6 +125,7 @@ impl FromStr for Location {
         }
         match scheme(text) {
             None => Ok(Self::Folder(text.into())),
+            Some(("s3", _)) => text.parse().map(Self::S3),
             Some(("file", path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
             Some(("file", _)) => invalid(
                 text.to_owned(),
@@ -124,7 +134,7 @@ impl FromStr for Location {
             // The rest is not shown: it may be a misspelt connection string with a password.
             Some((scheme, _)) => invalid(
                 format!("{scheme}://…"),
-                "this version writes to and reads from folders only",
+                "it is a path, file:///… or s3://bucket/prefix",
             ),
         }
     }
@@ -144,6 +154,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
+            Self::S3(location) => location.fmt(f),
             Self::Named(name) => name.fmt(f),
         }
     }
@@ -183,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        for text in ["", "file://relative", "s3://bucket/prefix", "mongo://u:p@h"] {
+        for text in ["", "file://relative", "s3://", "mongo://u:p@h"] {
             assert!(
                 matches!(
                     text.parse::<Location>(),

@@ -37,6 +37,13 @@ impl Location {
     pub fn sink(&self) -> Result<Sink> {
         match self {
             Self::Folder(path) => of_path(path),
+            Self::S3(_) => {
+                let (above, path) = self.split().ok_or_else(|| StorageError::NotAFile {
+                    path: self.to_string(),
+                })?;
+                let store = above.create()?;
+                Ok(Sink::Object { store, path })
+            }
             Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }

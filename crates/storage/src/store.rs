@@ -1,7 +1,7 @@
 use std::{fmt, ops::Range};
 
 use bytes::Bytes;
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 
 use crate::{
     Leftover, Listed, Location, ObjectInfo, Result, StorageError,
@@ -11,7 +11,7 @@ use crate::{
 /// A flat set of objects, each named by a `/`-separated relative path.
 ///
 /// An object is visible whole or not at all. Dropping any future of a store abandons the operation and
-/// leaves no part of an object visible; what was being created at that moment is removed as soon as it is there.
+/// leaves no part of an object visible; [`settle`](Self::settle) waits until nothing of it is left.
 ///
 /// What a store has to do, beyond these signatures, is what [`conformance`](crate::conformance) checks.
 pub trait Store: fmt::Debug + Send + Sync {
@@ -103,6 +103,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// As [`Upload::write`]; what was finished may then be lost.
     fn flush(&self) -> BoxFuture<'_, Result<()>>;
+
+    /// Waits until what was given up is gone: uploads that were dropped, and what was being created just then.
+    ///
+    /// Who does not wait, and ends the process, may leave them behind.
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
+    }
 
     /// Removes what killed writers left behind directly in this location and in `folders` of it; returns
     /// what was found.

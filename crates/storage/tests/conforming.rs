@@ -6,7 +6,11 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use rdump_storage::{
     Capabilities, FolderStore, Leftover, Listed, Location, Lock, MemoryStore, ObjectInfo, PutIf,
-    Result, StorageError, Store, Upload, Version, conformance::violations,
+    Result, S3Credentials, S3Store, StorageError, Store, Upload, Version, conformance::violations,
+};
+use rdump_testkit::{
+    S3Server, SeaweedFs,
+    s3::{ACCESS_KEY, SECRET_KEY},
 };
 use tempfile::TempDir;
 
@@ -21,6 +25,31 @@ async fn a_folder_conforms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_conforms() {
     assert_eq!(violations(&MemoryStore::new("tested")).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seaweedfs_conforms() {
+    let server = SeaweedFs::start().await;
+    for prefix in ["", "a prefix/of 100%"] {
+        let store = s3(&server.location(prefix));
+        let capabilities = store.capabilities().await.unwrap();
+        assert!(capabilities.conditional_put);
+        assert_eq!(violations(&store).await, []);
+        store.settle().await;
+        assert_eq!(store.remove_leftovers(&[]).await.unwrap(), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_s3_server_conforms() {
+    let server = S3Server::start().await;
+    let store = s3(&server.location("prefix"));
+    assert_eq!(violations(&store).await, []);
+}
+
+pub(crate) fn s3(location: &str) -> S3Store {
+    let credentials = S3Credentials::new(ACCESS_KEY, SECRET_KEY);
+    S3Store::new(location.parse().unwrap()).credentials(credentials)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,3 +1,6 @@
 //! The stores from outside.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod conforming;
+mod uploads;

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::{FolderStore, LEFTOVER_PREFIX, blocking, version_of, without_if_unsupported};
 use crate::{ObjectInfo, PutIf, Result, StorageError, Upload, Version};
@@ -36,6 +37,7 @@ pub(super) struct FolderUpload {
     open: Option<File>,
     stored_bytes: u64,
     write_back: Option<JoinHandle<io::Result<()>>>,
+    under_way: TaskTracker,
     written_back_bytes: u64,
 }
 
@@ -89,9 +91,15 @@ impl Upload for FolderUpload {
             this.take_place(&PutIf::Always)?;
             Ok(ObjectInfo::new(std::mem::take(&mut this.path), stored_bytes).version(version))
         };
+        let token = self.under_way.token();
         async move {
             self.end_write_back().await?;
-            blocking("write", &file, move || work(self)).await
+            let work = move || {
+                let finished = work(self);
+                drop(token);
+                finished
+            };
+            blocking("write", &file, work).await
         }
         .boxed()
     }
@@ -213,6 +221,7 @@ impl FolderStore {
             open: Some(open),
             stored_bytes: 0,
             write_back: None,
+            under_way: self.under_way.clone(),
             written_back_bytes: 0,
         };
         Ok(upload)

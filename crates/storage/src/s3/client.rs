@@ -1,0 +1,101 @@
+//! The client of an object store: where it is, who asks, how patiently.
+
+use std::time::Duration;
+
+use aws_config::{
+    BehaviorVersion, Region, environment::EnvironmentVariableRegionProvider,
+    imds::region::ImdsRegionProvider, meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider, provider_config::ProviderConfig, retry::RetryConfig,
+    sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
+use aws_sdk_s3::{
+    Client,
+    config::{SharedHttpClient, StalledStreamProtectionConfig},
+};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use super::{S3Credentials, S3Location};
+
+/// How often a request is made before its failure is one.
+const ATTEMPTS: u32 = 8;
+/// The longest wait before a request is made again.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a store may take to begin with its answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long nothing may come or go before a request is given up and made again.
+const STALLED: Duration = Duration::from_secs(30);
+/// Where a bucket is that nothing says the region of.
+const DEFAULT_REGION: &str = "us-east-1";
+/// What the audit trail of another account calls us.
+const SESSION_NAME: &str = "rdump";
+
+/// Finds region and credentials as the AWS tools do. No request is made to the bucket yet.
+pub(super) async fn connect(location: &S3Location, credentials: Option<&S3Credentials>) -> Client {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .build();
+    let retries = RetryConfig::adaptive()
+        .with_max_attempts(ATTEMPTS)
+        .with_max_backoff(LONGEST_WAIT);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.clone())
+        .timeout_config(timeouts)
+        .retry_config(retries)
+        .stalled_stream_protection(
+            StalledStreamProtectionConfig::enabled()
+                .grace_period(STALLED)
+                .build(),
+        );
+    if let Some(profile) = &location.profile {
+        loader = loader.profile_name(profile);
+    }
+    loader = loader.region(region(location, &http));
+    if let Some(credentials) = credentials {
+        loader = loader.credentials_provider(credentials.for_client());
+    }
+    if location.anonymous {
+        loader = loader.no_credentials();
+    }
+    let shared = loader.load().await;
+    let mut config = aws_sdk_s3::config::Builder::from(&shared);
+    if let Some(role) = &location.role_arn {
+        let mut provider = AssumeRoleProvider::builder(role)
+            .configure(&shared)
+            .session_name(SESSION_NAME);
+        if let Some(id) = &location.external_id {
+            provider = provider.external_id(id);
+        }
+        config = config.credentials_provider(provider.build().await);
+    }
+    if let Some(endpoint) = &location.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    let path_style = location.path_style.unwrap_or(location.endpoint.is_some());
+    let config = config.force_path_style(path_style).build();
+    Client::from_conf(config)
+}
+
+/// Where the region is looked for. Only a bucket of Amazon's may be in that of the machine that asks.
+fn region(location: &S3Location, http: &SharedHttpClient) -> RegionProviderChain {
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &location.profile {
+        profile = profile.profile_name(name);
+    }
+    let given = location.region.clone().map(Region::new);
+    let regions = RegionProviderChain::first_try(given)
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build());
+    let regions = match &location.endpoint {
+        Some(_) => regions,
+        None => {
+            let machine = ProviderConfig::without_region().with_http_client(http.clone());
+            regions.or_else(ImdsRegionProvider::builder().configure(&machine).build())
+        }
+    };
+    regions.or_else(Region::from_static(DEFAULT_REGION))
+}

@@ -1,0 +1,127 @@
+//! What the errors of an object store mean.
+
+use std::error::Error;
+
+use aws_sdk_s3::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+use crate::StorageError;
+
+/// What was asked of the store, for an error about it.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// As a policy calls it.
+    pub(super) action: &'static str,
+    /// The bucket or object, as a URL.
+    pub(super) path: String,
+    pub(super) bucket: String,
+}
+
+impl Request {
+    /// Sorts an error by what a caller can do about it.
+    pub(super) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> StorageError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let response = error.raw_response();
+        let status = response.map(|response| response.status().as_u16());
+        let header = |name| response.and_then(|response| response.headers().get(name));
+        let region = header("x-amz-bucket-region").map(str::to_owned);
+        let code = error.code().map(str::to_owned);
+        let path = || self.path.clone();
+        match (code.as_deref(), status) {
+            (Some("NoSuchBucket"), _) => StorageError::NoSuchBucket {
+                bucket: self.bucket.clone(),
+            },
+            (Some("NoSuchKey" | "NotFound" | "NoSuchUpload"), _) => {
+                StorageError::NotFound { path: path() }
+            }
+            (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, Some(412)) => {
+                StorageError::Changed { path: path() }
+            }
+            (Some("RequestTimeTooSkewed" | "RequestExpired"), _) => StorageError::ClockSkew {
+                path: path(),
+                source: source(error),
+            },
+            (
+                Some(
+                    "InvalidAccessKeyId"
+                    | "SignatureDoesNotMatch"
+                    | "ExpiredToken"
+                    | "InvalidToken"
+                    | "TokenRefreshRequired",
+                ),
+                _,
+            ) => StorageError::Credentials {
+                path: path(),
+                source: source(error),
+            },
+            (
+                Some(
+                    "PermanentRedirect"
+                    | "AuthorizationHeaderMalformed"
+                    | "IllegalLocationConstraintException",
+                ),
+                _,
+            )
+            | (_, Some(301 | 307)) => StorageError::WrongRegion {
+                bucket: self.bucket.clone(),
+                region: region.unwrap_or_else(|| "another".to_owned()),
+            },
+            (Some("AccessDenied" | "AllAccessDisabled" | "AccountProblem"), _)
+            | (_, Some(401 | 403)) => StorageError::Denied {
+                action: self.action,
+                path: path(),
+                source: source(error),
+            },
+            (_, Some(404)) => StorageError::NotFound { path: path() },
+            _ if is_about_credentials(&error) => StorageError::Credentials {
+                path: path(),
+                source: source(error),
+            },
+            _ => StorageError::Io {
+                action: self.action,
+                path: path(),
+                source: source(error),
+            },
+        }
+    }
+}
+
+/// Whether no request was made, since there is nothing to sign it with.
+fn is_about_credentials<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
+    let text = aws_sdk_s3::error::DisplayErrorContext(error).to_string();
+    matches!(error, SdkError::DispatchFailure(_)) && text.contains("credential")
+}
+
+/// Code and message of the server, or what went wrong on the way there, as one line.
+fn source<E>(error: SdkError<E, HttpResponse>) -> Box<dyn Error + Send + Sync>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    match (error.code(), error.message(), status) {
+        (Some(code), Some(message), _) => format!("{code}: {message}").into(),
+        (Some(code), None, _) => code.to_owned().into(),
+        (None, _, Some(status)) if status >= 300 => {
+            format!("the store answered with status {status}").into()
+        }
+        _ => chain(&error).into(),
+    }
+}
+
+/// An error and its causes as one line, each said once.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    for cause in causes.map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}

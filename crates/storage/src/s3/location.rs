@@ -1,0 +1,300 @@
+use std::{fmt, str::FromStr};
+
+use crate::{Result, StorageError};
+
+/// A bucket of an object store that speaks the S3 protocol, and what the paths of objects in it start with.
+///
+/// As text it is `s3://bucket/prefix`, with options after a question mark, their values percent-encoded where need be:
+///
+/// | option | what | default |
+/// |---|---|---|
+/// | `region` | region of the bucket | as the AWS tools find it, else `us-east-1` |
+/// | `endpoint` | URL of another store than Amazon's | that of the region |
+/// | `path-style` | whether the bucket is a part of the path and not of the host, `true` or `false` | `true` with an `endpoint` |
+/// | `profile` | profile of the AWS configuration files | as the AWS tools find it |
+/// | `role-arn` | role to assume, as that of another account | none |
+/// | `external-id` | external id that the role wants | none |
+/// | `anonymous` | whether requests are not signed, as for a public bucket | `false` |
+///
+/// Credentials are never a part of it. `Display` gives `s3://bucket/prefix` alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct S3Location {
+    /// The bucket.
+    pub bucket: String,
+    /// What paths start with, without a slash at either end; empty for the whole bucket.
+    pub prefix: String,
+    /// Region of the bucket.
+    pub region: Option<String>,
+    /// URL of the store.
+    pub endpoint: Option<String>,
+    /// Whether the bucket is a part of the path, and not of the host.
+    pub path_style: Option<bool>,
+    /// Profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// Role to assume.
+    pub role_arn: Option<String>,
+    /// External id that the role wants.
+    pub external_id: Option<String>,
+    /// Whether requests are not signed.
+    pub anonymous: bool,
+}
+
+/// What a URL of this kind starts with.
+pub(crate) const SCHEME: &str = "s3://";
+
+impl S3Location {
+    /// A prefix of a bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::InvalidLocation`] if the bucket has no possible name, or the prefix an empty part.
+    pub fn new(bucket: &str, prefix: &str) -> Result<Self> {
+        let shown = || format!("{SCHEME}{bucket}/{prefix}");
+        if bucket.contains('@') {
+            return invalid(
+                "s3://…",
+                "credentials have no place in it: use the environment, a profile or a role",
+            );
+        }
+        let may_be_in_bucket =
+            |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+        if !(3..=255).contains(&bucket.len()) || !bucket.chars().all(may_be_in_bucket) {
+            return invalid(
+                &shown(),
+                "the name of a bucket has 3 to 63 letters, digits, dots and hyphens",
+            );
+        }
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if !prefix.is_empty() && !prefix.split('/').all(is_plain) {
+            return invalid(&shown(), "the prefix has an empty part, `.` or `..`");
+        }
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            region: None,
+            endpoint: None,
+            path_style: None,
+            profile: None,
+            role_arn: None,
+            external_id: None,
+            anonymous: false,
+        })
+    }
+
+    /// The key of an object.
+    pub(crate) fn key(&self, path: &str) -> String {
+        match self.prefix.as_str() {
+            "" => path.to_owned(),
+            prefix => format!("{prefix}/{path}"),
+        }
+    }
+
+    /// The path of the object that has this key, if it is below the prefix.
+    pub(crate) fn path<'a>(&self, key: &'a str) -> Option<&'a str> {
+        match self.prefix.as_str() {
+            "" => Some(key),
+            prefix => key.strip_prefix(prefix)?.strip_prefix('/'),
+        }
+    }
+
+    /// The location above and the name there, if any is.
+    pub(crate) fn split(&self) -> Option<(Self, String)> {
+        let (above, name) = match self.prefix.rsplit_once('/') {
+            Some((above, name)) => (above, name),
+            None => ("", self.prefix.as_str()),
+        };
+        let parent = Self {
+            prefix: above.to_owned(),
+            ..self.clone()
+        };
+        (!name.is_empty()).then(|| (parent, name.to_owned()))
+    }
+
+    /// The last part of the prefix.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.prefix
+            .rsplit('/')
+            .next()
+            .filter(|name| !name.is_empty())
+    }
+
+    fn set(&mut self, name: &str, value: String) -> Result<(), &'static str> {
+        let place = match name {
+            "region" => &mut self.region,
+            "endpoint" => {
+                check_endpoint(&value)?;
+                &mut self.endpoint
+            }
+            "profile" => &mut self.profile,
+            "role-arn" => &mut self.role_arn,
+            "external-id" => &mut self.external_id,
+            "path-style" => {
+                self.path_style = Some(boolean(&value)?);
+                return Ok(());
+            }
+            "anonymous" => {
+                self.anonymous = boolean(&value)?;
+                return Ok(());
+            }
+            _ => {
+                return Err(
+                    "its options are region, endpoint, path-style, profile, role-arn, external-id and anonymous",
+                );
+            }
+        };
+        match value.is_empty() {
+            true => Err("an option has no value"),
+            false => {
+                *place = Some(value);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn invalid<T>(location: &str, reason: &'static str) -> Result<T> {
+    let location = location.to_owned();
+    Err(StorageError::InvalidLocation { location, reason })
+}
+
+fn boolean(text: &str) -> Result<bool, &'static str> {
+    text.parse()
+        .map_err(|_not_boolean| "path-style and anonymous are true or false")
+}
+
+fn check_endpoint(url: &str) -> Result<(), &'static str> {
+    let host = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .ok_or("the endpoint is a URL, http://… or https://…")?;
+    match (host.contains('@'), host.is_empty()) {
+        (true, _) => {
+            Err("credentials have no place in it: use the environment, a profile or a role")
+        }
+        (_, true) => Err("the endpoint names no host"),
+        _ => Ok(()),
+    }
+}
+
+impl FromStr for S3Location {
+    type Err = StorageError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some(rest) = text.strip_prefix(SCHEME) else {
+            return invalid("…", "it does not start with s3://");
+        };
+        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let mut location = Self::new(bucket, prefix)?;
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            let shown = location.to_string();
+            let value = percent_decoded(value);
+            let set = value.and_then(|value| location.set(name, value));
+            set.or_else(|reason| invalid(&shown, reason))?;
+        }
+        Ok(location)
+    }
+}
+
+fn percent_decoded(text: &str) -> Result<String, &'static str> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    decoded
+        .map(Into::into)
+        .map_err(|_not_utf8| "the value of an option is not UTF-8")
+}
+
+impl fmt::Display for S3Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}", self.bucket)?;
+        match self.prefix.as_str() {
+            "" => Ok(()),
+            prefix => write!(f, "/{prefix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> S3Location {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_bucket_and_a_prefix_with_and_without_a_slash() {
+        for text in ["s3://bucket", "s3://bucket/"] {
+            assert_eq!(parsed(text), S3Location::new("bucket", "").unwrap());
+        }
+        for text in ["s3://bucket/a b/%", "s3://bucket/a b/%/"] {
+            let location = parsed(text);
+            assert_eq!(location.prefix, "a b/%");
+            assert_eq!(location.to_string(), "s3://bucket/a b/%");
+            assert_eq!(location.key("db/c.bson"), "a b/%/db/c.bson");
+            assert_eq!(location.path("a b/%/db/c.bson"), Some("db/c.bson"));
+            assert_eq!(location.path("a b/%x"), None);
+        }
+    }
+
+    #[test]
+    fn options_come_after_a_question_mark() {
+        let location = parsed(
+            "s3://bucket/p?region=eu-north-1&endpoint=http%3A%2F%2F127.0.0.1:9000&path-style=true&profile=ops\
+             &role-arn=arn:aws:iam::1:role/backup&external-id=a%26b&anonymous=false",
+        );
+        assert_eq!(location.region.as_deref(), Some("eu-north-1"));
+        assert_eq!(location.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+        assert_eq!(location.path_style, Some(true));
+        assert_eq!(location.profile.as_deref(), Some("ops"));
+        assert_eq!(
+            location.role_arn.as_deref(),
+            Some("arn:aws:iam::1:role/backup")
+        );
+        assert_eq!(location.external_id.as_deref(), Some("a&b"));
+        assert!(!location.anonymous);
+    }
+
+    #[test]
+    fn what_lies_above_and_what_it_is_called() {
+        let location = parsed("s3://bucket/a/b?region=x");
+        let (above, name) = location.split().unwrap();
+        assert_eq!((above.prefix.as_str(), name.as_str()), ("a", "b"));
+        assert_eq!(above.region.as_deref(), Some("x"));
+        let (bucket, name) = above.split().unwrap();
+        assert_eq!((bucket.prefix.as_str(), name.as_str()), ("", "a"));
+        assert!(bucket.split().is_none() && bucket.name().is_none());
+        assert_eq!(location.name(), Some("b"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_no_secret_is() {
+        for (text, reason) in [
+            ("s3://", "name of a bucket"),
+            ("s3:///key", "name of a bucket"),
+            ("s3://a", "name of a bucket"),
+            ("s3://bu cket", "name of a bucket"),
+            ("s3://bucket//a", "empty part"),
+            ("s3://bucket/a//b", "empty part"),
+            ("s3://bucket/../a", "`..`"),
+            ("s3://bucket?zone=1", "its options are"),
+            ("s3://bucket?region=", "no value"),
+            ("s3://bucket?region=%ff", "UTF-8"),
+            ("s3://bucket?path-style=yes", "true or false"),
+            ("s3://bucket?endpoint=localhost", "is a URL"),
+            ("s3://bucket?endpoint=http://", "no host"),
+            ("s3://key:canary@bucket/p", "credentials have no place"),
+            (
+                "s3://bucket?endpoint=http://key:canary@host",
+                "credentials have no place",
+            ),
+        ] {
+            let error = text.parse::<S3Location>().unwrap_err();
+            let message = format!("{error} {error:?}");
+            assert!(message.contains(reason), "{text}: {message}");
+            assert!(!message.contains("canary"), "{text}: {message}");
+        }
+    }
+}

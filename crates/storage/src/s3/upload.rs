@@ -1,0 +1,302 @@
+//! Writing an object: at once if it is small, in parts if it is not.
+
+use std::{mem, sync::Arc};
+
+use aws_sdk_s3::{
+    operation::complete_multipart_upload::CompleteMultipartUploadOutput,
+    primitives::ByteStream,
+    types::{CompletedMultipartUpload, CompletedPart},
+};
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, future::BoxFuture};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+
+use super::{Bucket, S3Store, WRITER, version};
+use crate::{ObjectInfo, PutIf, Result, StorageError, Upload};
+
+/// The size of the first parts, in bytes. A store takes no smaller ones than 5 MiB but for the last.
+const FIRST_PART_BYTES: usize = 8 << 20;
+/// After how many parts they have grown by their first size: 10,000 parts then have 5 TiB, which is the most that an
+/// object may have.
+const GROWTH_PARTS: usize = 76;
+/// The most parts that an object may have.
+const MOST_PARTS: usize = 10_000;
+/// How much of all parts that are on their way there may be at once, in bytes, or one part if that has more.
+pub(super) const IN_FLIGHT_BYTES: usize = 64 << 20;
+/// What one permit of that stands for.
+const PERMIT_BYTES: usize = 64 << 10;
+
+/// The semaphore that bounds what is on its way.
+pub(super) fn in_flight() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(IN_FLIGHT_BYTES / PERMIT_BYTES))
+}
+
+/// How many bytes the part of this number, from 0, has.
+fn part_bytes(number: usize) -> usize {
+    let grown = FIRST_PART_BYTES.saturating_mul(number) / GROWTH_PARTS;
+    // Whole mebibytes, so that parts end where blocks of the store may.
+    (FIRST_PART_BYTES + grown) >> 20 << 20
+}
+
+/// An object being written.
+#[derive(Debug)]
+pub(super) struct S3Upload {
+    bucket: Bucket,
+    path: String,
+    /// What tells our object from one that somebody else wrote there.
+    writer: String,
+    store: S3Store,
+    filling: BytesMut,
+    stored_bytes: u64,
+    parts: Option<Parts>,
+}
+
+/// What was begun at the store.
+#[derive(Debug)]
+struct Parts {
+    upload_id: String,
+    begun: usize,
+    sending: JoinSet<Result<CompletedPart>>,
+    sent: Vec<CompletedPart>,
+}
+
+impl S3Upload {
+    pub(super) fn new(store: &S3Store, bucket: Bucket, path: &str) -> Self {
+        Self {
+            bucket,
+            path: path.to_owned(),
+            writer: super::random_name(),
+            store: store.clone(),
+            filling: BytesMut::new(),
+            stored_bytes: 0,
+            parts: None,
+        }
+    }
+
+    /// Begins to send what is filled as a part.
+    async fn send(&mut self) -> Result<()> {
+        let bytes = mem::take(&mut self.filling).freeze();
+        let permit = self.permit(bytes.len()).await?;
+        if self.parts.is_none() {
+            self.parts = Some(self.begin().await?);
+        }
+        let Some(parts) = &mut self.parts else {
+            return Ok(());
+        };
+        parts.begun += 1;
+        if parts.begun > MOST_PARTS {
+            return Err(StorageError::Io {
+                action: "s3:PutObject",
+                path: self.bucket.shown(&self.path),
+                source: "an object has at most 10,000 parts, which are 5 TiB".into(),
+            });
+        }
+        let part = Part {
+            bucket: self.bucket.clone(),
+            path: self.path.clone(),
+            upload_id: parts.upload_id.clone(),
+            number: i32::try_from(parts.begun).unwrap_or(i32::MAX),
+        };
+        parts.sending.spawn(part.send(bytes, permit));
+        // What has failed is known soon.
+        while let Some(sent) = parts.sending.try_join_next() {
+            parts.sent.push(joined(sent)?);
+        }
+        Ok(())
+    }
+
+    async fn permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let wanted = bytes.clamp(1, IN_FLIGHT_BYTES).div_ceil(PERMIT_BYTES);
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.store.in_flight).acquire_many_owned(wanted);
+        permit.await.map_err(|error| StorageError::Io {
+            action: "s3:PutObject",
+            path: self.bucket.shown(&self.path),
+            source: error.into(),
+        })
+    }
+
+    async fn begin(&self) -> Result<Parts> {
+        let begin = self.bucket.client().create_multipart_upload();
+        let begun = begin
+            .bucket(self.bucket.name())
+            .key(self.bucket.key(&self.path))
+            .metadata(WRITER, &self.writer)
+            .send()
+            .await;
+        let request = self.bucket.request("s3:PutObject", &self.path);
+        let begun = begun.map_err(|error| request.failed(error))?;
+        let upload_id = begun.upload_id.ok_or_else(|| StorageError::Io {
+            action: "s3:PutObject",
+            path: self.bucket.shown(&self.path),
+            source: "the store began an upload and did not say its id".into(),
+        })?;
+        Ok(Parts {
+            upload_id,
+            begun: 0,
+            sending: JoinSet::new(),
+            sent: Vec::new(),
+        })
+    }
+
+    async fn complete(&mut self) -> Result<ObjectInfo> {
+        let Some(parts) = &mut self.parts else {
+            let bytes = mem::take(&mut self.filling).freeze();
+            let _permit = self.permit(bytes.len()).await?;
+            let bucket = &self.bucket;
+            return bucket
+                .put(&self.path, bytes, &PutIf::Always, &self.writer)
+                .await;
+        };
+        while let Some(sent) = parts.sending.join_next().await {
+            parts.sent.push(joined(sent)?);
+        }
+        parts.sent.sort_by_key(|part| part.part_number);
+        let all = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts.sent.clone()))
+            .build();
+        let complete = self.bucket.client().complete_multipart_upload();
+        let completed = complete
+            .bucket(self.bucket.name())
+            .key(self.bucket.key(&self.path))
+            .upload_id(&parts.upload_id)
+            .multipart_upload(all)
+            .send()
+            .await;
+        let info = ObjectInfo::new(&self.path, self.stored_bytes);
+        match completed {
+            Ok(CompleteMultipartUploadOutput {
+                e_tag: Some(tag), ..
+            }) => Ok(info.version(version(&tag))),
+            Ok(_) => self.found().await.map(|found| found.unwrap_or(info)),
+            Err(error) => {
+                // The answer to an earlier attempt may have been lost.
+                let failed = self
+                    .bucket
+                    .request("s3:PutObject", &self.path)
+                    .failed(error);
+                self.found().await?.ok_or(failed)
+            }
+        }
+    }
+
+    /// The object, if it is there and ours.
+    async fn found(&self) -> Result<Option<ObjectInfo>> {
+        let found = self.bucket.head(&self.path).await?;
+        let ours = found.filter(|found| found.writer.as_ref() == Some(&self.writer));
+        Ok(ours
+            .map(|found| found.info)
+            .filter(|info| info.stored_bytes == self.stored_bytes))
+    }
+}
+
+impl Upload for S3Upload {
+    fn write(&mut self, mut bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        async move {
+            self.stored_bytes += bytes.len() as u64;
+            while !bytes.is_empty() {
+                let number = self.parts.as_ref().map_or(0, |parts| parts.begun);
+                let room = part_bytes(number).saturating_sub(self.filling.len());
+                if room == 0 {
+                    self.send().await?;
+                    continue;
+                }
+                self.filling
+                    .extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<ObjectInfo>> {
+        async move {
+            if self.parts.is_some() && !self.filling.is_empty() {
+                self.send().await?;
+            }
+            let info = self.complete().await?;
+            // Nothing is left to be given up.
+            self.parts = None;
+            Ok(info)
+        }
+        .boxed()
+    }
+}
+
+impl Drop for S3Upload {
+    fn drop(&mut self) {
+        if let Some(parts) = self.parts.take() {
+            let (bucket, path) = (self.bucket.clone(), mem::take(&mut self.path));
+            self.store.give_up(async move {
+                let mut sending = parts.sending;
+                // A part that comes after the upload is aborted would stay, and cost.
+                sending.shutdown().await;
+                bucket.abort(&path, &parts.upload_id).await;
+            });
+        }
+    }
+}
+
+/// One part.
+struct Part {
+    bucket: Bucket,
+    path: String,
+    upload_id: String,
+    number: i32,
+}
+
+impl Part {
+    async fn send(self, bytes: Bytes, _permit: OwnedSemaphorePermit) -> Result<CompletedPart> {
+        let send = self.bucket.client().upload_part();
+        let sent = send
+            .bucket(self.bucket.name())
+            .key(self.bucket.key(&self.path))
+            .upload_id(&self.upload_id)
+            .part_number(self.number)
+            .body(ByteStream::from(bytes))
+            .send()
+            .await;
+        let request = self.bucket.request("s3:PutObject", &self.path);
+        let sent = sent.map_err(|error| request.failed(error))?;
+        Ok(CompletedPart::builder()
+            .part_number(self.number)
+            .set_e_tag(sent.e_tag)
+            .set_checksum_crc32(sent.checksum_crc32)
+            .set_checksum_crc32_c(sent.checksum_crc32_c)
+            .set_checksum_sha256(sent.checksum_sha256)
+            .build())
+    }
+}
+
+fn joined(sent: Result<Result<CompletedPart>, tokio::task::JoinError>) -> Result<CompletedPart> {
+    sent.unwrap_or_else(|error| {
+        Err(StorageError::Io {
+            action: "s3:PutObject",
+            path: "a part".to_owned(),
+            source: error.into(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_have_five_tebibytes_and_no_part_is_too_large_or_too_small() {
+        let sizes = (0..MOST_PARTS).map(part_bytes);
+        let all: u64 = sizes.map(|bytes| bytes as u64).sum();
+        assert!(all >= 5 << 40, "{all}");
+        assert!(part_bytes(0) >= 5 << 20 && part_bytes(MOST_PARTS) <= 5 << 30);
+        // 100 GB are sent in parts of less than 150 MiB.
+        let mut sent = 0;
+        let number = (0..).find(|&number| {
+            sent += part_bytes(number);
+            sent > 100_000_000_000
+        });
+        assert!(part_bytes(number.unwrap()) < 150 << 20);
+    }
+}
