@@ -9,6 +9,7 @@ mod help;
 mod interrupt;
 mod json;
 mod kill;
+mod object_store;
 mod oplog;
 mod passwords;
 mod program;

@@ -130,11 +130,14 @@ impl Dump {
     /// Dropping the future stops the run as cancelling does. What was written is not complete and is not
     /// called so.
     pub async fn run(&self, plan: DumpPlan) -> Result<DumpReport> {
-        self.run_to_end(&plan).await.inspect_err(|_| {
+        let result = self.run_to_end(&plan).await;
+        if result.is_err() {
+            self.writer.give_up().await;
             let planned = plan.namespaces.iter();
             self.cx
                 .stopped(planned.map(|planned| &planned.header.namespace));
-        })
+        }
+        result
     }
 
     async fn run_to_end(&self, plan: &DumpPlan) -> Result<DumpReport> {

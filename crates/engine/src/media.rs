@@ -6,7 +6,7 @@
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use bytes::Bytes;
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 use rdump_format::{Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -65,6 +65,11 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
     ///
     /// Returns what is wrong with the place, though not with the dump: each becomes a problem of the run.
     fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>>;
+
+    /// Takes back what was being written when the run failed or was cancelled. All writers of namespaces are gone by then.
+    fn give_up(&self) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
+    }
 }
 
 /// Takes one namespace's documents. Dropping it unfinished discards what it took.

@@ -174,6 +174,16 @@ impl DumpWriter for ArchiveWriter {
         }
         .boxed()
     }
+
+    fn give_up(&self) -> BoxFuture<'_, ()> {
+        async move {
+            drop(self.archive.lock().await.upload.take());
+            if let Place::Object { store, .. } = &self.place {
+                store.settle().await;
+            }
+        }
+        .boxed()
+    }
 }
 
 impl Archive {

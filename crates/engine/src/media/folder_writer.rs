@@ -6,7 +6,7 @@
 //! mongodump. `docs/format.md` is the authority.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -132,13 +132,38 @@ impl FolderWriter {
         Ok(())
     }
 
-    /// The files that lie here and that the manifest does not list, as those of an older dump that nothing replaced.
-    async fn unlisted(&self, manifest: &FolderManifest) -> Result<Vec<String>> {
-        let listing = Listing::of(&*self.store, "").await?;
-        let objects = listing.objects.iter().map(|object| object.path.as_str());
-        let leftovers = listing.leftovers.iter().map(String::as_str);
-        let paths = manifest::unlisted(manifest, objects.chain(leftovers));
-        Ok(paths.into_iter().map(str::to_owned).collect())
+    /// Compares what this run has stored with what is there, in a listing or, without one, file by file.
+    async fn check_stored(
+        &self,
+        manifest: &FolderManifest,
+        listing: Option<&Listing>,
+    ) -> Result<()> {
+        let objects = listing.map(|listing| &listing.objects);
+        let listed: Option<HashMap<&str, u64>> = objects.map(|objects| {
+            let objects = objects.iter();
+            objects
+                .map(|object| (object.path.as_str(), object.stored_bytes))
+                .collect()
+        });
+        let is_ours = |file: &&FileRecord| file.run as usize + 1 == manifest.runs.len();
+        for file in manifest.files.iter().filter(is_ours) {
+            let found = match &listed {
+                Some(listed) => listed.get(file.path.as_str()).copied(),
+                None => {
+                    let found = self.store.head(&file.path).await?;
+                    found.map(|object| object.stored_bytes)
+                }
+            };
+            if found != Some(file.stored_bytes) {
+                return Err(Error::data(format!(
+                    "{} was stored with {} bytes, and {}",
+                    file.path,
+                    file.stored_bytes,
+                    found.map_or("is gone".to_owned(), |bytes| format!("now has {bytes}")),
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Says which files lie here that are no part of the dump, if any do.
@@ -265,24 +290,13 @@ impl DumpWriter for FolderWriter {
     fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let manifest = self.manifest(run);
-            let is_ours = |file: &&FileRecord| file.run as usize + 1 == manifest.runs.len();
-            for file in manifest.files.iter().filter(is_ours) {
-                let found = self.store.head(&file.path).await?;
-                let found = found.map(|object| object.stored_bytes);
-                if found != Some(file.stored_bytes) {
-                    return Err(Error::data(format!(
-                        "{} was stored with {} bytes, and now has {}",
-                        file.path,
-                        file.stored_bytes,
-                        found.map_or("gone".to_owned(), |bytes| bytes.to_string()),
-                    )));
-                }
-            }
+            let listing = Listing::of(&*self.store, "").await.map_err(Error::from);
+            self.check_stored(&manifest, listing.as_ref().ok()).await?;
             let bytes = manifest.to_bytes();
             let bytes = bytes.map_err(|error| {
                 Error::internal("could not write the manifest").caused_by(error)
             })?;
-            let unlisted = self.unlisted(&manifest).await;
+            let unlisted = listing.map(|listing| unlisted(&manifest, &listing));
             let mut problems = Vec::from_iter(self.told(&unlisted));
             self.store.flush().await?;
             self.store_whole(MANIFEST_FILE, bytes.into()).await?;
@@ -305,6 +319,10 @@ impl DumpWriter for FolderWriter {
             Ok(problems)
         }
         .boxed()
+    }
+
+    fn give_up(&self) -> BoxFuture<'_, ()> {
+        self.store.settle()
     }
 }
 
@@ -433,6 +451,14 @@ fn outside_of(header: &DumpHeader, mut earlier: FolderManifest) -> FolderManifes
         file.run = kept.get(&file.run).copied().unwrap_or(0);
     }
     earlier
+}
+
+/// The files that lie here and that the manifest does not list, as those of an older dump that nothing replaced.
+fn unlisted(manifest: &FolderManifest, listing: &Listing) -> Vec<String> {
+    let objects = listing.objects.iter().map(|object| object.path.as_str());
+    let leftovers = listing.leftovers.iter().map(String::as_str);
+    let paths = manifest::unlisted(manifest, objects.chain(leftovers));
+    paths.into_iter().map(str::to_owned).collect()
 }
 
 /// Whether anything unlisted lies in the folder of this marker; where that is not known, it is taken for granted.

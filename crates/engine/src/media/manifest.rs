@@ -83,10 +83,16 @@ pub(super) fn unfinished(store: &Arc<dyn Store>, marker: &str) -> Error {
         "the dump in {folder} did not finish: {marker} lies there, and {MANIFEST_FILE} does not"
     ))
     .at(marker)
-    .with_hint(format!(
-        "dump again; to restore what there is nevertheless, without knowing what is missing: \
-         find {folder} -name {UNFINISHED_FILE} -delete"
-    ))
+    .with_hint(match folder.as_path() {
+        Some(_) => format!(
+            "dump again; to restore what there is nevertheless, without knowing what is missing: \
+             find {folder} -name {UNFINISHED_FILE} -delete"
+        ),
+        None => format!(
+            "dump again; to restore what there is nevertheless, without knowing what is missing, delete {UNFINISHED_FILE} \
+             wherever it is below {folder}"
+        ),
+    })
 }
 
 /// The folder that a path marks as one that a dump has begun to write, with a slash, if it does.
