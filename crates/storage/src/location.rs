@@ -134,7 +134,7 @@ impl FromStr for Location {
             // The rest is not shown: it may be a misspelt connection string with a password.
             Some((scheme, _)) => invalid(
                 format!("{scheme}://…"),
-                "it is a path, file:///… or s3://bucket/prefix",
+                "a location is a path, file:///… or s3://bucket/prefix",
             ),
         }
     }
