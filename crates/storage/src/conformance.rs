@@ -294,7 +294,17 @@ async fn names_keep_every_character(store: &dyn Store) -> Checked {
 }
 
 async fn paths_that_lead_elsewhere_are_refused(store: &dyn Store) -> Checked {
-    for path in ["", "/a", "../a", "a/../../a", "a//b", "./a", "a/", "a\0b"] {
+    for path in [
+        "",
+        "/a",
+        "../a",
+        "a/../../a",
+        "a//b",
+        "./a",
+        "a/",
+        "a\0b",
+        "1/2/3/4/5/6",
+    ] {
         let put = store.put(path, Bytes::new(), PutIf::Always).await;
         let is_refused = |error: &StorageError| matches!(error, StorageError::InvalidPath { .. });
         expect(&format!("put of {path:?}"), put, is_refused)?;
@@ -311,7 +321,7 @@ async fn paths_that_lead_elsewhere_are_refused(store: &dyn Store) -> Checked {
 }
 
 async fn a_prefix_selects(store: &dyn Store) -> Checked {
-    let all = ["a/1", "a/2", "a/deep/er/and/deep/er/3", "ab", "b/1"];
+    let all = ["a/1", "a/2", "a/deep/er/3", "ab", "b/1"];
     let all = all.map(|name| format!("{ROOT}{name}"));
     for path in &all {
         put(store, path, b"x").await?;

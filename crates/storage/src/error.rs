@@ -43,7 +43,7 @@ pub enum StorageError {
         wanted_end: u64,
         actual_bytes: u64,
     },
-    #[error("object path {path:?} is not relative and plain")]
+    #[error("object path {path:?} is not relative, plain and of five parts at most")]
     InvalidPath { path: String },
     #[error("location {location:?} is not supported: {reason}")]
     InvalidLocation {

@@ -299,18 +299,18 @@ impl Store for FolderStore {
         let store = self.clone();
         let paths: Vec<String> = paths.iter().copied().map(str::to_owned).collect();
         blocking("delete", &self.root, move || {
-            let delete = |path: &String| {
-                let file = store.file(path)?;
+            let files = paths.iter().map(|path| store.file(path));
+            let files = files.collect::<Result<Vec<_>>>()?;
+            let mut deleted = Ok(());
+            for file in files {
                 match fs::remove_file(&file) {
                     Err(error) if !is_absent(&error) => {
-                        Err(StorageError::from_io("delete", &file, error))
+                        deleted = deleted.and(Err(StorageError::from_io("delete", &file, error)));
                     }
-                    _ => Ok(()),
+                    _ => {}
                 }
-            };
-            // All of them are tried.
-            let deleted: Vec<_> = paths.iter().map(delete).collect();
-            deleted.into_iter().collect()
+            }
+            deleted
         })
     }
 

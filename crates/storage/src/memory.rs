@@ -189,13 +189,14 @@ impl Store for MemoryStore {
     }
 
     fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>> {
-        let mut objects = self.objects();
-        let delete = |path: &&str| {
-            objects.by_path.remove(*path);
-            check_path(path)
-        };
-        let deleted: Vec<_> = paths.iter().map(delete).collect();
-        future::ready(deleted.into_iter().collect()).boxed()
+        let checked = paths.iter().try_for_each(|path| check_path(path));
+        if checked.is_ok() {
+            let mut objects = self.objects();
+            for path in paths {
+                objects.by_path.remove(*path);
+            }
+        }
+        future::ready(checked).boxed()
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<()>> {

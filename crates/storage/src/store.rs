@@ -8,7 +8,7 @@ use crate::{
     object::{PutIf, Version},
 };
 
-/// A flat set of objects, each named by a `/`-separated relative path.
+/// A flat set of objects, each named by a `/`-separated relative path of at most five parts.
 ///
 /// An object is visible whole or not at all. Dropping any future of a store abandons the operation and
 /// leaves no part of an object visible; [`settle`](Self::settle) waits until nothing of it is left.
@@ -94,7 +94,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Denied`] and as the store has them, of the first that could not be removed; the others are.
+    /// [`StorageError::InvalidPath`] before anything is removed; [`StorageError::Denied`] and as the store has them, of
+    /// the first that could not be removed; the others are.
     fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>>;
 
     /// Makes every finished object survive a power cut.
@@ -158,11 +159,15 @@ pub trait Upload: fmt::Debug + Send {
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<ObjectInfo>>;
 }
 
-/// Refuses the path of an object that is not relative and plain, and so could lead out of a store.
+/// How many parts a path has at most, and so how deep a folder is looked into: a link that leads back up must not become
+/// a loop, and what a dump lies in may be as deep as a disk.
+pub(crate) const MOST_PARTS: usize = 5;
+
+/// Refuses the path of an object that is not relative and plain, and so could lead out of a store, or that is too deep.
 pub(crate) fn check_path(path: &str) -> Result<()> {
     let plain =
         |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
-    match path.split('/').all(plain) {
+    match path.split('/').all(plain) && path.split('/').count() <= MOST_PARTS {
         true => Ok(()),
         false => Err(StorageError::InvalidPath {
             path: path.to_owned(),

@@ -4,11 +4,10 @@ use std::{fs, io, os::unix::fs::FileTypeExt, path::Path};
 
 use super::{FolderStore, LEFTOVER_PREFIX, is_absent, version_of};
 use crate::{
-    Listed, ObjectInfo, Result, StorageError, Unreadable, object::BROKEN_LINK, store::check_path,
+    Listed, ObjectInfo, Result, StorageError, Unreadable,
+    object::BROKEN_LINK,
+    store::{MOST_PARTS, check_path},
 };
-
-/// How many links to folders are followed on the way to a file: one that leads back up must not become a loop.
-const MOST_LINKS: usize = 2;
 
 impl FolderStore {
     /// Everything whose path starts with `prefix`.
@@ -22,8 +21,10 @@ impl FolderStore {
             None => self.root.clone(),
         };
         let above = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
-        match walk(&folder, above, MOST_LINKS, &mut listed) {
-            Ok(()) | Err(StorageError::NotFound { .. } | StorageError::NotAFolder { .. }) => {}
+        match walk(&folder, above, &mut listed) {
+            Ok(()) | Err(StorageError::NotFound { .. }) => {}
+            // An object is no folder.
+            Err(StorageError::NotAFolder { .. }) if !above.is_empty() => {}
             Err(error) => return Err(error),
         }
         listed.retain(|listed| listed.path().starts_with(prefix));
@@ -33,7 +34,7 @@ impl FolderStore {
 }
 
 /// Adds every file below `folder`, links followed, and what is neither file nor folder.
-fn walk(folder: &Path, prefix: &str, links: usize, found: &mut Vec<Listed>) -> Result<()> {
+fn walk(folder: &Path, prefix: &str, found: &mut Vec<Listed>) -> Result<()> {
     let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     for entry in listed.map_err(|error| StorageError::from_io("list", folder, error))? {
         let file = entry.path();
@@ -45,13 +46,10 @@ fn walk(folder: &Path, prefix: &str, links: usize, found: &mut Vec<Listed>) -> R
             None => Err(StorageError::NameNotUtf8 { path: shown() }),
         };
         let looked = match info {
-            Ok(info) if info.is_dir() => {
-                let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-                match links.checked_sub(usize::from(is_link)) {
-                    Some(links) => walk(&file, &format!("{path}/"), links, found),
-                    None => Ok(()),
-                }
+            Ok(info) if info.is_dir() && path.split('/').count() < MOST_PARTS => {
+                walk(&file, &format!("{path}/"), found)
             }
+            Ok(info) if info.is_dir() => Ok(()),
             Ok(info) if info.is_file() => {
                 found.push(match is_leftover(&path) {
                     true => Listed::Leftover(path.clone()),

@@ -41,7 +41,7 @@ pub struct S3Location {
 }
 
 /// What a URL of this kind starts with.
-pub(crate) const SCHEME: &str = "s3://";
+pub(super) const SCHEME: &str = "s3://";
 
 impl S3Location {
     /// A prefix of a bucket.

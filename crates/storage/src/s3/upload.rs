@@ -2,11 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use aws_sdk_s3::{
-    operation::complete_multipart_upload::CompleteMultipartUploadOutput,
-    primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart},
-};
+use aws_sdk_s3::{primitives::ByteStream, types::CompletedPart};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -14,7 +10,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Bucket, S3Store, WRITER, version};
+use super::{
+    S3Store,
+    bucket::{Bucket, random_name},
+};
 use crate::{ObjectInfo, PutIf, Result, StorageError, Upload};
 
 /// The size of the first parts, in bytes. A store takes no smaller ones than 5 MiB but for the last.
@@ -68,7 +67,7 @@ impl S3Upload {
         Self {
             bucket,
             path: path.to_owned(),
-            writer: super::random_name(),
+            writer: random_name(),
             store: store.clone(),
             filling: BytesMut::new(),
             stored_bytes: 0,
@@ -81,7 +80,13 @@ impl S3Upload {
         let bytes = mem::take(&mut self.filling).freeze();
         let permit = self.permit(bytes.len()).await?;
         if self.parts.is_none() {
-            self.parts = Some(self.begin().await?);
+            let begin = self.bucket.begin_upload(&self.path, &self.writer);
+            self.parts = Some(Parts {
+                upload_id: begin.await?,
+                begun: 0,
+                sending: JoinSet::new(),
+                sent: Vec::new(),
+            });
         }
         let Some(parts) = &mut self.parts else {
             return Ok(());
@@ -119,29 +124,6 @@ impl S3Upload {
         })
     }
 
-    async fn begin(&self) -> Result<Parts> {
-        let begin = self.bucket.client().create_multipart_upload();
-        let begun = begin
-            .bucket(self.bucket.name())
-            .key(self.bucket.key(&self.path))
-            .metadata(WRITER, &self.writer)
-            .send()
-            .await;
-        let request = self.bucket.request("s3:PutObject", &self.path);
-        let begun = begun.map_err(|error| request.failed(error))?;
-        let upload_id = begun.upload_id.ok_or_else(|| StorageError::Io {
-            action: "s3:PutObject",
-            path: self.bucket.shown(&self.path),
-            source: "the store began an upload and did not say its id".into(),
-        })?;
-        Ok(Parts {
-            upload_id,
-            begun: 0,
-            sending: JoinSet::new(),
-            sent: Vec::new(),
-        })
-    }
-
     async fn complete(&mut self) -> Result<ObjectInfo> {
         let Some(parts) = &mut self.parts else {
             let bytes = mem::take(&mut self.filling).freeze();
@@ -154,42 +136,12 @@ impl S3Upload {
         while let Some(sent) = parts.sending.join_next().await {
             parts.sent.push(joined(sent)?);
         }
-        parts.sent.sort_by_key(|part| part.part_number);
-        let all = CompletedMultipartUpload::builder()
-            .set_parts(Some(parts.sent.clone()))
-            .build();
-        let complete = self.bucket.client().complete_multipart_upload();
-        let completed = complete
-            .bucket(self.bucket.name())
-            .key(self.bucket.key(&self.path))
-            .upload_id(&parts.upload_id)
-            .multipart_upload(all)
-            .send()
-            .await;
-        let info = ObjectInfo::new(&self.path, self.stored_bytes);
-        match completed {
-            Ok(CompleteMultipartUploadOutput {
-                e_tag: Some(tag), ..
-            }) => Ok(info.version(version(&tag))),
-            Ok(_) => self.found().await.map(|found| found.unwrap_or(info)),
-            Err(error) => {
-                // The answer to an earlier attempt may have been lost.
-                let failed = self
-                    .bucket
-                    .request("s3:PutObject", &self.path)
-                    .failed(error);
-                self.found().await?.ok_or(failed)
-            }
-        }
-    }
-
-    /// The object, if it is there and ours.
-    async fn found(&self) -> Result<Option<ObjectInfo>> {
-        let found = self.bucket.head(&self.path).await?;
-        let ours = found.filter(|found| found.writer.as_ref() == Some(&self.writer));
-        Ok(ours
-            .map(|found| found.info)
-            .filter(|info| info.stored_bytes == self.stored_bytes))
+        let mut sent = mem::take(&mut parts.sent);
+        sent.sort_by_key(|part| part.part_number);
+        let (path, id, writer) = (&self.path, &parts.upload_id, &self.writer);
+        self.bucket
+            .complete_upload(path, id, writer, sent, self.stored_bytes)
+            .await
     }
 }
 
@@ -250,7 +202,7 @@ struct Part {
 
 impl Part {
     async fn send(self, bytes: Bytes, _permit: OwnedSemaphorePermit) -> Result<CompletedPart> {
-        let send = self.bucket.client().upload_part();
+        let send = self.bucket.client.upload_part();
         let sent = send
             .bucket(self.bucket.name())
             .key(self.bucket.key(&self.path))

@@ -1,0 +1,468 @@
+//! Requests to a bucket.
+
+use std::ops::Range;
+
+use aws_sdk_s3::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_object::GetObjectOutput,
+    primitives::{ByteStream, ByteStreamError},
+    types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier},
+};
+use bytes::{Bytes, BytesMut};
+
+use super::{S3Location, error::Request, location::SCHEME};
+use crate::{
+    Leftover, Listed, ObjectInfo, PutIf, Result, StorageError, Version, store::check_path,
+};
+
+/// The metadata of an object that says who wrote it.
+const WRITER: &str = "rdump-writer";
+/// How often a body that broke off without having brought a byte is asked for again.
+const EMPTY_READS: u32 = 8;
+/// How often an abort is tried.
+const ABORTS: u32 = 3;
+
+/// A location, and who asks there.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    pub(super) location: S3Location,
+    pub(super) client: Client,
+}
+
+/// An object that was looked up.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) info: ObjectInfo,
+    pub(super) writer: Option<String>,
+}
+
+impl Bucket {
+    pub(super) fn name(&self) -> &str {
+        &self.location.bucket
+    }
+
+    pub(super) fn key(&self, path: &str) -> String {
+        self.location.key(path)
+    }
+
+    /// An object as messages call it.
+    pub(super) fn shown(&self, path: &str) -> String {
+        format!("{SCHEME}{}/{}", self.location.bucket, self.key(path))
+    }
+
+    /// What is asked for with an object.
+    pub(super) fn request(&self, action: &'static str, path: &str) -> Request {
+        Request {
+            path: self.shown(path),
+            ..self.request_of_bucket(action)
+        }
+    }
+
+    /// What is asked for with the whole prefix.
+    fn request_of_bucket(&self, action: &'static str) -> Request {
+        Request {
+            action,
+            path: self.location.to_string(),
+            bucket: self.location.bucket.clone(),
+        }
+    }
+
+    pub(super) async fn head(&self, path: &str) -> Result<Option<Found>> {
+        let head = self.client.head_object();
+        let found = head.bucket(self.name()).key(self.key(path)).send().await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                return match self.request("s3:GetObject", path).failed(error) {
+                    StorageError::NotFound { .. } => Ok(None),
+                    error => Err(error),
+                };
+            }
+        };
+        let bytes = found.content_length.and_then(|bytes| bytes.try_into().ok());
+        let mut info = ObjectInfo::new(path, bytes.unwrap_or_default());
+        info.version = found.e_tag.as_deref().map(version);
+        let mut metadata = found.metadata.unwrap_or_default();
+        Ok(Some(Found {
+            info,
+            writer: metadata.remove(WRITER),
+        }))
+    }
+
+    /// Writes an object by one request.
+    pub(super) async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        condition: &PutIf,
+        writer: &str,
+    ) -> Result<ObjectInfo> {
+        let stored_bytes = bytes.len() as u64;
+        let mut put = self.client.put_object();
+        put = match condition {
+            PutIf::Always => put,
+            PutIf::Absent => put.if_none_match("*"),
+            PutIf::Unchanged(version) => put.if_match(version.as_str()),
+        };
+        let put = put
+            .bucket(self.name())
+            .key(self.key(path))
+            .metadata(WRITER, writer)
+            .body(ByteStream::from(bytes))
+            .send()
+            .await;
+        let failed = match put {
+            Ok(put) => {
+                let mut info = ObjectInfo::new(path, stored_bytes);
+                info.version = put.e_tag.as_deref().map(version);
+                return Ok(info);
+            }
+            Err(error) => self.request("s3:PutObject", path).failed(error),
+        };
+        let refused = match (condition, failed) {
+            (PutIf::Absent, StorageError::Changed { path }) => StorageError::Exists { path },
+            // There is nothing to be unchanged.
+            (PutIf::Unchanged(_), StorageError::NotFound { path }) => {
+                return Err(StorageError::Changed { path });
+            }
+            (_, failed) => failed,
+        };
+        match refused {
+            // Perhaps by ourselves: the answer to an earlier attempt may have been lost.
+            StorageError::Exists { .. } | StorageError::Changed { .. } => {
+                let found = self.head(path).await?;
+                let ours = found.filter(|found| found.writer.as_deref() == Some(writer));
+                ours.map(|found| found.info).ok_or(refused)
+            }
+            _ => Err(refused),
+        }
+    }
+
+    /// Reads a range that is not empty.
+    pub(super) async fn read(
+        &self,
+        path: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<Bytes> {
+        let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let mut version = version.cloned();
+        let mut bytes = BytesMut::new();
+        let mut empty_reads = 0;
+        loop {
+            let start = range.start + bytes.len() as u64;
+            let output = self.get(path, start..range.end, version.as_ref()).await?;
+            // What comes later has to be of the same object.
+            version = version.or_else(|| output.e_tag.as_deref().map(self::version));
+            let before = bytes.len();
+            match append(output, wanted, &mut bytes).await {
+                Ok(()) if bytes.len() == wanted => return Ok(bytes.freeze()),
+                Ok(()) => {
+                    return Err(StorageError::TooShort {
+                        path: self.shown(path),
+                        wanted_end: range.end,
+                        actual_bytes: range.start + bytes.len() as u64,
+                    });
+                }
+                Err(error) => {
+                    empty_reads = if bytes.len() > before {
+                        0
+                    } else {
+                        empty_reads + 1
+                    };
+                    if empty_reads == EMPTY_READS {
+                        return Err(StorageError::Io {
+                            action: "s3:GetObject",
+                            path: self.shown(path),
+                            source: error.into(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads an empty range, which cannot be asked for: the object has to be there all the same.
+    pub(super) async fn read_nothing(
+        &self,
+        path: &str,
+        end: u64,
+        version: Option<&Version>,
+    ) -> Result<Bytes> {
+        let found = self.head(path).await?;
+        let path = self.shown(path);
+        let Some(Found { info, .. }) = found else {
+            return Err(StorageError::NotFound { path });
+        };
+        match version {
+            Some(_) if info.version.as_ref() != version => Err(StorageError::Changed { path }),
+            _ if end > info.stored_bytes => Err(StorageError::TooShort {
+                path,
+                wanted_end: end,
+                actual_bytes: info.stored_bytes,
+            }),
+            _ => Ok(Bytes::new()),
+        }
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<GetObjectOutput> {
+        let get = self.client.get_object();
+        let got = get
+            .bucket(self.name())
+            .key(self.key(path))
+            .range(format!("bytes={}-{}", range.start, range.end - 1))
+            .set_if_match(version.map(|version| version.as_str().to_owned()))
+            .send()
+            .await;
+        match got {
+            // Some stores do not mind what is asked for.
+            Ok(output) => match (version, output.e_tag.as_deref().map(self::version)) {
+                (Some(wanted), Some(found)) if *wanted != found => Err(StorageError::Changed {
+                    path: self.shown(path),
+                }),
+                _ => Ok(output),
+            },
+            Err(error) if is_behind_the_end(&error) => {
+                let found = self.head(path).await?;
+                Err(match found {
+                    Some(found) => StorageError::TooShort {
+                        path: self.shown(path),
+                        wanted_end: range.end,
+                        actual_bytes: found.info.stored_bytes,
+                    },
+                    None => StorageError::NotFound {
+                        path: self.shown(path),
+                    },
+                })
+            }
+            Err(error) => Err(self.request("s3:GetObject", path).failed(error)),
+        }
+    }
+
+    pub(super) async fn delete(&self, paths: &[&str]) -> Result<()> {
+        let mut identifiers = Vec::with_capacity(paths.len());
+        for path in paths {
+            let identifier = ObjectIdentifier::builder().key(self.key(path)).build();
+            identifiers.push(identifier.map_err(|error| self.malformed(path, error.into()))?);
+        }
+        let delete = Delete::builder()
+            .set_objects(Some(identifiers))
+            .quiet(true)
+            .build();
+        let delete = delete.map_err(|error| self.malformed("", error.into()))?;
+        let deletion = self.client.delete_objects();
+        let deleted = deletion.bucket(self.name()).delete(delete).send().await;
+        let request = self.request_of_bucket("s3:DeleteObject");
+        let deleted = deleted.map_err(|error| request.failed(error))?;
+        let Some(error) = deleted.errors.unwrap_or_default().into_iter().next() else {
+            return Ok(());
+        };
+        let path = format!("{SCHEME}{}/{}", self.name(), error.key.unwrap_or_default());
+        let code = error.code.unwrap_or_default();
+        let source = format!("{code}: {}", error.message.unwrap_or_default()).into();
+        let action = "s3:DeleteObject";
+        Err(match code.as_str() {
+            "AccessDenied" => StorageError::Denied {
+                action,
+                path,
+                source,
+            },
+            _ => StorageError::Io {
+                action,
+                path,
+                source,
+            },
+        })
+    }
+
+    fn malformed(
+        &self,
+        path: &str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> StorageError {
+        StorageError::Io {
+            action: "s3:DeleteObject",
+            path: self.shown(path),
+            source,
+        }
+    }
+
+    /// Begins an upload in parts, and gives its id.
+    pub(super) async fn begin_upload(&self, path: &str, writer: &str) -> Result<String> {
+        let begin = self.client.create_multipart_upload();
+        let begun = begin
+            .bucket(self.name())
+            .key(self.key(path))
+            .metadata(WRITER, writer)
+            .send()
+            .await;
+        let request = self.request("s3:PutObject", path);
+        let begun = begun.map_err(|error| request.failed(error))?;
+        begun.upload_id.ok_or_else(|| StorageError::Io {
+            action: "s3:PutObject",
+            path: self.shown(path),
+            source: "the store began an upload and did not say its id".into(),
+        })
+    }
+
+    /// Makes an object of so many bytes of the parts of an upload, which are in order.
+    pub(super) async fn complete_upload(
+        &self,
+        path: &str,
+        upload_id: &str,
+        writer: &str,
+        parts: Vec<CompletedPart>,
+        stored_bytes: u64,
+    ) -> Result<ObjectInfo> {
+        let all = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts))
+            .build();
+        let complete = self.client.complete_multipart_upload();
+        let completed = complete
+            .bucket(self.name())
+            .key(self.key(path))
+            .upload_id(upload_id)
+            .multipart_upload(all)
+            .send()
+            .await;
+        let failed = match completed {
+            Ok(completed) => {
+                let mut info = ObjectInfo::new(path, stored_bytes);
+                info.version = completed.e_tag.as_deref().map(version);
+                return Ok(info);
+            }
+            Err(error) => self.request("s3:PutObject", path).failed(error),
+        };
+        // The answer to an earlier attempt may have been lost.
+        let found = self.head(path).await?;
+        let ours = found.filter(|found| found.writer.as_deref() == Some(writer));
+        let ours = ours.map(|found| found.info);
+        ours.filter(|info| info.stored_bytes == stored_bytes)
+            .ok_or(failed)
+    }
+
+    /// Takes back an upload that was begun. What cannot be taken back is found as a leftover.
+    pub(super) async fn abort(&self, path: &str, upload_id: &str) {
+        for _ in 0..ABORTS {
+            let abort = self.client.abort_multipart_upload();
+            let aborted = abort
+                .bucket(self.name())
+                .key(self.key(path))
+                .upload_id(upload_id)
+                .send()
+                .await;
+            if aborted.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The uploads that were begun and never ended: by a writer that was killed, or that writes now.
+    pub(super) async fn leftovers(&self) -> Result<Vec<Leftover>> {
+        let mut leftovers = Vec::new();
+        let mut next = Some((None, None));
+        while let Some((key, upload)) = next.take() {
+            let list = self.client.list_multipart_uploads();
+            let page = list
+                .bucket(self.name())
+                .prefix(self.key(""))
+                .set_key_marker(key)
+                .set_upload_id_marker(upload)
+                .send()
+                .await;
+            let request = self.request_of_bucket("s3:ListBucketMultipartUploads");
+            let page = page.map_err(|error| request.failed(error))?;
+            if page.is_truncated == Some(true) {
+                next = Some((page.next_key_marker, page.next_upload_id_marker));
+            }
+            leftovers.extend(
+                page.uploads
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|upload| {
+                        let key = upload.key?;
+                        let path = self.location.path(&key)?.to_owned();
+                        let removed = false;
+                        Some(Leftover { path, removed })
+                    }),
+            );
+        }
+        Ok(leftovers)
+    }
+
+    /// One page of a listing, and where the next one begins.
+    pub(super) async fn page(
+        &self,
+        prefix: &str,
+        token: Option<String>,
+    ) -> Result<(Vec<Listed>, Option<String>)> {
+        let list = self.client.list_objects_v2();
+        let page = list
+            .bucket(self.name())
+            .prefix(self.key(prefix))
+            .set_continuation_token(token)
+            .send()
+            .await;
+        let request = self.request_of_bucket("s3:ListBucket");
+        let page = page.map_err(|error| request.failed(error))?;
+        let listed = page.contents.unwrap_or_default().into_iter();
+        let listed = listed.filter_map(|object| {
+            let key = object.key?;
+            let path = self.location.path(&key)?;
+            // What is no object of a store, such as the empty ones that consoles make to show a folder.
+            check_path(path).ok()?;
+            let bytes = object.size.and_then(|bytes| bytes.try_into().ok());
+            let mut info = ObjectInfo::new(path, bytes.unwrap_or_default());
+            info.version = object.e_tag.as_deref().map(version);
+            Some(Listed::Object(info))
+        });
+        let next = page
+            .next_continuation_token
+            .filter(|_| page.is_truncated == Some(true));
+        Ok((listed.collect(), next))
+    }
+}
+
+/// Adds a body, as far as it comes and is wanted.
+async fn append(
+    mut output: GetObjectOutput,
+    wanted: usize,
+    bytes: &mut BytesMut,
+) -> Result<(), ByteStreamError> {
+    while bytes.len() < wanted {
+        let Some(piece) = output.body.try_next().await? else {
+            break;
+        };
+        let room = wanted - bytes.len();
+        bytes.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+    }
+    Ok(())
+}
+
+fn is_behind_the_end<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let response = error.raw_response();
+    response.is_some_and(|response| response.status().as_u16() == 416)
+}
+
+/// What a request has to have for this version of an object alone.
+pub(super) fn tag(info: &ObjectInfo) -> Option<String> {
+    let version = info.version.as_ref();
+    version.map(|version| version.as_str().to_owned())
+}
+
+/// An entity tag, which has quotes or not, wherever it comes from.
+pub(super) fn version(tag: &str) -> Version {
+    Version::new(tag.trim_matches('"'))
+}
+
+/// A name that nobody else has.
+pub(super) fn random_name() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
