@@ -97,7 +97,7 @@ pub(crate) struct QueryArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Output options")]
 pub(crate) struct OutputArgs {
-    /// Folder to write to, "dump" by default; - writes the documents of one collection to standard output
+    /// Folder or s3://bucket/prefix to write to, "dump" by default; - writes the documents of one collection to standard output
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) out: Option<String>,
 
@@ -140,7 +140,7 @@ pub(crate) enum DumpCommand {
     after_help = super::AFTER_HELP_VERIFY
 )]
 pub(crate) struct VerifyArgs {
-    /// The folder of the dump
+    /// The folder of the dump, or s3://bucket/prefix
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: String,
 

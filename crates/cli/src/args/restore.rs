@@ -107,7 +107,7 @@ pub(crate) struct InputArgs {
     #[arg(long = "restoreDbUsersAndRoles")]
     pub(crate) restore_db_users_and_roles: bool,
 
-    /// Folder or file to restore, instead of naming it last; "dump" by default; - is standard input
+    /// Folder, file or s3://bucket/prefix to restore, instead of naming it last; "dump" by default; - is standard input
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<String>,
 

@@ -39,6 +39,7 @@ pub(crate) enum Input {
 impl Output {
     /// The archive that `--archive` names.
     pub(super) fn archive(text: &str, codec: Codec) -> Result<Self, Refusal> {
+        refuse_object_store(text)?;
         match text {
             STANDARD | "" => Ok(Self::ArchiveToStdout),
             path if Path::new(path).is_dir() => {
@@ -68,6 +69,7 @@ impl Input {
         if let STANDARD | "" = text {
             return Ok(Self::ArchiveFromStdin);
         }
+        refuse_object_store(text)?;
         if !Path::new(text).is_dir() {
             return Ok(Self::Archive(text.into()));
         }
@@ -95,6 +97,16 @@ fn in_folder(folder: &str, codec: Codec) -> String {
         folder.trim_end_matches('/'),
         codec.extension()
     )
+}
+
+fn refuse_object_store(text: &str) -> Result<(), Refusal> {
+    match text.starts_with("s3://") {
+        true => Err(Refusal::Failed(anyhow!(
+            "--archive: an archive is a file or a pipe, and not in an object store; a dump folder is: rdump --out \
+             s3://bucket/prefix, rrestore s3://bucket/prefix"
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn location(flag: &str, text: &str) -> Result<Location, Refusal> {

@@ -248,6 +248,11 @@ fn options_of_a_dump_that_do_not_go_together_are_refused_in_mongodumps_words() {
             "illegal argument combination: cannot specify a URI in a positional argument and --uri",
         ),
         (
+            "--archive=s3://key:canary@bucket/x",
+            "--archive: an archive is a file or a pipe, and not in an object store; a dump folder is: rdump --out \
+             s3://bucket/prefix, rrestore s3://bucket/prefix",
+        ),
+        (
             "--out gs://bucket/x",
             "--out: location \"gs://…\" is not supported: a location is a path, file:///… or s3://bucket/prefix",
         ),
@@ -365,6 +370,11 @@ fn options_of_a_restore_that_do_not_go_together_are_refused_in_mongorestores_wor
         assert_eq!(restore_refusal(line), expected, "{line}");
     }
     assert!(restore_refusal("--nsInclude a$b").contains("--nsInclude"));
+    let archive = restore_refusal("--archive=s3://bucket/x");
+    assert!(
+        archive.starts_with("--archive: an archive is a file or a pipe"),
+        "{archive}"
+    );
 }
 
 #[test]
