@@ -1,9 +1,16 @@
 //! Dumps in an object store.
 
+use std::process::Stdio;
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset,
+    Fingerprint, FingerprintOptions, Proxy, ReplicaSet, SeaweedFs, dataset,
     fingerprint::assert_same,
     s3::{ACCESS_KEY, SECRET_KEY},
+    wait::{PATIENCE, wait_for},
 };
 use tokio::process::Command;
 
@@ -93,5 +100,48 @@ async fn what_an_object_store_refuses_is_told_in_one_line() {
         let ran = run(command, arguments).await.expect(1);
         assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
         ran.says(message);
+    }
+}
+
+#[tokio::test]
+async fn a_dump_that_is_stopped_takes_its_uploads_back_and_one_that_is_killed_is_told_of() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    let shape = dataset::Shape::Medium;
+    dataset::seed_bulk(&source.client(), "shop.c", shape, 60_000, 1).await;
+    for (signal, is_left) in [(Signal::SIGINT, false), (Signal::SIGKILL, true)] {
+        let proxy = Proxy::start(server.address()).await;
+        let place = server.location(signal.as_str());
+        let slowly = place.replace(server.address(), &proxy.addr());
+        let uri = source.uri();
+        let arguments = ["--uri", &uri, "--out", &slowly, "--limit-rate", "8MiB"];
+        let mut command = with_keys(rdump());
+        command.args(arguments).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+        // More than the first part of an upload.
+        wait_for("a part to be on its way", PATIENCE, async || {
+            (proxy.bytes_to_server() > 12 << 20).then_some(())
+        })
+        .await;
+        kill(id, signal).unwrap();
+        let ended = child.wait_with_output().await.unwrap();
+        assert!(!ended.status.success());
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(said.contains("Failed: "), !is_left, "{said}");
+
+        // Nothing of it looks like a dump.
+        run(with_keys(rdump()), ["verify", &place]).await.expect(1);
+        let arguments = ["--uri", &uri, "--dryRun", &place];
+        let refused = run(with_keys(rrestore()), arguments).await.expect(1);
+        assert!(
+            refused.stderr.contains("did not finish"),
+            "{}",
+            refused.stderr
+        );
+        let arguments = ["--uri", &uri, "--out", &place];
+        let again = run(with_keys(rdump()), arguments).await.expect(0);
+        let is_told = again.stderr.contains("shop/c.bson was left in place");
+        assert_eq!(is_told, is_left, "{}", again.stderr);
+        run(with_keys(rdump()), ["verify", &place]).await.expect(0);
     }
 }
