@@ -5,7 +5,6 @@ pub mod kept;
 pub mod programs;
 
 use std::{
-    fs::File,
     io::{Read, Write},
     path::Path,
     sync::Arc,
@@ -50,10 +49,9 @@ pub async fn restore_archive(
     to: &Deployment,
     options: RestoreOptions,
 ) -> RestoreReport {
-    let file = File::open(archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
     let pass = async {
         let target = Target::connect(&ConnectOptions::default().uri(to.uri())).await?;
-        let reader = ArchiveReader::open("the archive", file).await?;
+        let reader = ArchiveReader::open(&Location::from(archive)).await?;
         let restore = Restore::new(&target, Arc::new(reader)).options(options);
         let plan = restore.plan().await?;
         restore.run(plan).await

@@ -1,8 +1,7 @@
 //! `rrestore`: restores what the request says.
 
-use std::{fs::File, io, sync::Arc};
+use std::{io, sync::Arc};
 
-use anyhow::Context;
 use rdump::{
     Acknowledgement, ArchiveReader, Counters, DocumentStreamReader, FolderReader, Restore,
     RestoreReport, Target, media::DumpReader,
@@ -77,25 +76,13 @@ async fn reader(
     request: &RestoreRequest,
 ) -> anyhow::Result<Arc<dyn DumpReader>> {
     let name = request.input.to_string();
-    let archive = match &request.input {
-        Input::Archive(path) => {
-            let file = File::open(path);
-            Some(file.with_context(|| format!("cannot open {}", path.display()))?)
-        }
-        Input::Folder(_) | Input::ArchiveFromStdin | Input::DocumentsFromStdin(_) => None,
-    };
     let opened = async {
         Ok::<Arc<dyn DumpReader>, rdump::Error>(match &request.input {
             Input::Folder(location) => {
                 Arc::new(FolderReader::open(location, request.reader.clone()).await?)
             }
-            Input::Archive(_) | Input::ArchiveFromStdin => {
-                let input: Box<dyn io::Read + Send> = match archive {
-                    Some(file) => Box::new(file),
-                    None => Box::new(io::stdin()),
-                };
-                Arc::new(ArchiveReader::open(name, input).await?)
-            }
+            Input::Archive(location) => Arc::new(ArchiveReader::open(location).await?),
+            Input::ArchiveFromStdin => Arc::new(ArchiveReader::stream(name, io::stdin()).await?),
             Input::DocumentsFromStdin(namespace) => Arc::new(DocumentStreamReader::new(
                 name,
                 namespace.clone(),

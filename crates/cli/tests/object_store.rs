@@ -57,13 +57,61 @@ async fn a_dump_comes_back_from_an_object_store_and_no_file_is_written_here() {
     }
     assert_eq!(here.path().read_dir().unwrap().count(), 0);
 
-    // One database of it, by its own folder.
+    // One database of it, by its own folder; then one collection, by its file.
     let target = ReplicaSet::start().await;
     let place = server.location("dumps/of today/gzip/shop");
     let arguments = [&target.uri(), "-d", "shop", &place];
     run(with_keys(rrestore()), arguments).await.expect(0);
     let restored = Fingerprint::of(&target.client(), &options).await;
     assert_eq!(restored.documents(), 1_000);
+    let place = server.location("dumps/of today/none/shop/orders.bson");
+    let arguments = [&target.uri(), "-d", "again", "-c", "some", &place];
+    run(with_keys(rrestore()), arguments).await.expect(0);
+    let restored = Fingerprint::of(&target.client(), &options).await;
+    assert_eq!(restored.documents(), 2_000);
+}
+
+#[tokio::test]
+async fn an_archive_comes_back_from_an_object_store() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    for data in [dataset::orders(1_000), dataset::indexes()] {
+        data.seed(&source.client()).await;
+    }
+    let options = FingerprintOptions::new();
+    let expected = Fingerprint::of(&source.client(), &options).await;
+    let here = tempfile::tempdir().unwrap();
+    for compression in ["none", "gzip", "zstd:1"] {
+        let place = server.location(&format!("archives/of today/{compression}"));
+        let (uri, archive) = (source.uri(), format!("--archive={place}"));
+        let mut command = with_keys(rdump());
+        command.current_dir(here.path()).env("TMPDIR", here.path());
+        let arguments = ["--uri", &uri, &archive, "--compress", compression];
+        run(command, arguments).await.expect(0);
+
+        let target = ReplicaSet::start().await;
+        let (uri, mut command) = (target.uri(), with_keys(rrestore()));
+        command.current_dir(here.path()).env("TMPDIR", here.path());
+        let arguments = ["--uri", &uri, "--keepIndexVersion", &archive];
+        run(command, arguments).await.expect(0);
+        assert_same(
+            &expected,
+            &Fingerprint::of(&target.client(), &options).await,
+        );
+    }
+    assert_eq!(here.path().read_dir().unwrap().count(), 0);
+
+    for (place, message) in [
+        (
+            "archives/missing",
+            "Failed: cannot open archive s3://tested/archives/missing: ",
+        ),
+        ("", "Failed: cannot open archive s3://tested: "),
+    ] {
+        let archive = format!("--archive={}", server.location(place));
+        let arguments = ["--uri", &source.uri(), &archive];
+        let refused = run(with_keys(rrestore()), arguments).await.expect(1);
+        refused.says(message);
+    }
 }
 
 #[tokio::test]
@@ -118,9 +166,9 @@ async fn a_dump_that_is_stopped_takes_its_uploads_back_and_one_that_is_killed_is
         command.args(arguments).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
-        // More than the first part of an upload.
-        wait_for("a part to be on its way", PATIENCE, async || {
-            (proxy.bytes_to_server() > 12 << 20).then_some(())
+        // More than the first part of an upload, and than is sent before the first line on how far it is.
+        wait_for("parts to be on their way", PATIENCE, async || {
+            (proxy.bytes_to_server() > 28 << 20).then_some(())
         })
         .await;
         kill(id, signal).unwrap();
@@ -128,6 +176,8 @@ async fn a_dump_that_is_stopped_takes_its_uploads_back_and_one_that_is_killed_is
         assert!(!ended.status.success());
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(said.contains("Failed: "), !is_left, "{said}");
+        let is_total = |line: &str| line.contains("total  ") && line.contains(" stored, ");
+        assert!(said.lines().any(is_total), "{said}");
 
         // Nothing of it looks like a dump.
         run(with_keys(rdump()), ["verify", &place]).await.expect(1);

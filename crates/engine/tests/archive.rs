@@ -56,7 +56,7 @@ async fn try_restore(
     to: &Deployment,
     options: RestoreOptions,
 ) -> Result<RestoreReport, Error> {
-    let reader = ArchiveReader::open("the archive", archive).await?;
+    let reader = ArchiveReader::stream("the archive", archive).await?;
     let restore = Restore::new(&target(to).await, Arc::new(reader)).options(options);
     let plan = restore.plan().await?;
     restore.run(plan).await
@@ -200,7 +200,7 @@ async fn an_archive_that_is_cut_or_changed_anywhere_is_no_success() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_archive_is_refused_before_anything_is_written() {
-    let error = ArchiveReader::open(
+    let error = ArchiveReader::stream(
         "the file",
         Cursor::new(b"{\"not\": \"an archive\"}".to_vec()),
     );

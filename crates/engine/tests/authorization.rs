@@ -163,7 +163,7 @@ async fn users_and_roles_of_a_deployment_come_back_from_a_folder_and_from_an_arc
 
     let target = ReplicaSet::start().await;
     let input = std::fs::File::open(archive).unwrap();
-    let reader = ArchiveReader::open("the archive", input).await.unwrap();
+    let reader = ArchiveReader::stream("the archive", input).await.unwrap();
     restore(Arc::new(reader), &target, RestoreOptions::default()).await;
     assert_eq!(all(&target).await, expected);
     assert_no_temporary_collections(&target).await;
@@ -368,7 +368,7 @@ async fn the_roles_of_the_user_that_restores_are_kept_with_it() {
         let reader: Arc<dyn DumpReader> = match archived {
             true => {
                 let input = std::fs::File::open(temporary.path().join("dump")).unwrap();
-                Arc::new(ArchiveReader::open("the archive", input).await.unwrap())
+                Arc::new(ArchiveReader::stream("the archive", input).await.unwrap())
             }
             false => folder(&place, None).await,
         };
@@ -507,7 +507,7 @@ async fn users_and_roles_that_a_dump_does_not_have_cannot_be_restored() {
     let options = DumpOptions::default().db("shop");
     dump(&deployment, Arc::new(writer), options).await;
     let input = std::fs::File::open(archive).unwrap();
-    let reader = ArchiveReader::open("the archive", input).await.unwrap();
+    let reader = ArchiveReader::stream("the archive", input).await.unwrap();
     let options = RestoreOptions::default().db("shop").users_and_roles(true);
     let error = try_restore(Arc::new(reader), &deployment, options).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);

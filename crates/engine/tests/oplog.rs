@@ -212,7 +212,7 @@ async fn restore_archive(
     to: &Deployment,
     options: RestoreOptions,
 ) -> Result<RestoreReport, Error> {
-    let reader = ArchiveReader::open("the archive", Cursor::new(archive)).await?;
+    let reader = ArchiveReader::stream("the archive", Cursor::new(archive)).await?;
     let restore = Restore::new(&target(to).await, Arc::new(reader)).options(options);
     let plan = restore.plan().await?;
     restore.run(plan).await

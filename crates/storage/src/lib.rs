@@ -14,8 +14,10 @@ mod folder;
 mod location;
 mod memory;
 mod object;
+mod read_ahead;
 mod s3;
 mod sink;
+mod source;
 mod store;
 mod stream;
 
@@ -24,6 +26,7 @@ pub use folder::FolderStore;
 pub use location::Location;
 pub use memory::MemoryStore;
 pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Unreadable, Version};
+pub use read_ahead::{ObjectReader, read_ahead};
 pub use s3::{S3Credentials, S3Location, S3Store};
 pub use sink::Sink;
 pub use store::{Capabilities, Lock, Store, Upload};

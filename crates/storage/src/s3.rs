@@ -37,6 +37,8 @@ pub use self::{credentials::S3Credentials, location::S3Location};
 const DELETED_AT_ONCE: usize = 1_000;
 /// How long a process that ends waits for what it has given up. What is left then is found as a leftover.
 const LONGEST_SETTLE: Duration = Duration::from_secs(30);
+/// How much of an object is on its way before it is wanted, in bytes.
+const READ_AHEAD_BYTES: u64 = 16 << 20;
 
 /// Objects of a bucket whose keys start with the prefix of a location.
 ///
@@ -148,6 +150,10 @@ impl Store for S3Store {
             bucket.read_nothing(path, range.end, version).await
         }
         .boxed()
+    }
+
+    fn read_ahead_bytes(&self) -> u64 {
+        READ_AHEAD_BYTES
     }
 
     fn put<'a>(

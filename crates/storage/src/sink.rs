@@ -33,15 +33,16 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// [`StorageError::NotAFile`] if it is a folder or names nothing, [`StorageError::InvalidLocation`] if it is in an object
-    /// store, and as the file system has them.
+    /// [`StorageError::NotAFile`] if it is a folder or names nothing, and as the file system has them.
     pub fn sink(&self) -> Result<Sink> {
         match self {
             Self::Folder(path) => of_path(path),
-            Self::S3(_) => Err(StorageError::InvalidLocation {
-                location: self.to_string(),
-                reason: "this version writes archives to files and streams",
-            }),
+            Self::S3(_) => {
+                let path = self.to_string();
+                let (folder, path) = self.split().ok_or(StorageError::NotAFile { path })?;
+                let store = folder.create()?;
+                Ok(Sink::Object { store, path })
+            }
             Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }

@@ -62,6 +62,12 @@ pub trait Store: fmt::Debug + Send + Sync {
         version: Option<&'a Version>,
     ) -> BoxFuture<'a, Result<Bytes>>;
 
+    /// How many bytes of an object it pays to have on their way before they are wanted. Default: none, as where the operating
+    /// system does that.
+    fn read_ahead_bytes(&self) -> u64 {
+        0
+    }
+
     /// Writes a small object at once.
     ///
     /// # Errors

@@ -1,9 +1,6 @@
 //! Where a dump goes to and comes from.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt, fs, path::Path};
 
 use anyhow::anyhow;
 use rdump::{Codec, Location, Namespace};
@@ -29,7 +26,7 @@ pub(crate) enum Output {
 pub(crate) enum Input {
     /// A folder of a dump or of a database, or a file of documents.
     Folder(Location),
-    Archive(PathBuf),
+    Archive(Location),
     /// The archive is what standard input gives.
     ArchiveFromStdin,
     /// The documents of this collection are what standard input gives.
@@ -39,7 +36,6 @@ pub(crate) enum Input {
 impl Output {
     /// The archive that `--archive` names.
     pub(super) fn archive(text: &str, codec: Codec) -> Result<Self, Refusal> {
-        refuse_object_store(text)?;
         match text {
             STANDARD | "" => Ok(Self::ArchiveToStdout),
             path if Path::new(path).is_dir() => {
@@ -69,9 +65,8 @@ impl Input {
         if let STANDARD | "" = text {
             return Ok(Self::ArchiveFromStdin);
         }
-        refuse_object_store(text)?;
         if !Path::new(text).is_dir() {
-            return Ok(Self::Archive(text.into()));
+            return location("archive", text).map(Self::Archive);
         }
         let named = in_folder(text, if gzip { Codec::Gzip } else { Codec::None });
         let codecs = [Codec::None, Codec::Gzip, Codec::Zstd];
@@ -79,9 +74,11 @@ impl Input {
         found.retain(|path| fs::metadata(path).is_ok_and(|found| !found.is_dir()));
         match &found[..] {
             // Whoever opens it says that it is not there.
-            [] => Ok(Self::Archive(named.into())),
-            [one] => Ok(Self::Archive(one.into())),
-            several if gzip && several.contains(&named) => Ok(Self::Archive(named.into())),
+            [] => location("archive", &named).map(Self::Archive),
+            [one] => location("archive", one).map(Self::Archive),
+            several if gzip && several.contains(&named) => {
+                location("archive", &named).map(Self::Archive)
+            }
             several => Err(Refusal::Failed(anyhow!(
                 "{text} holds more than one archive: name one of {}",
                 several.join(", ")
@@ -97,16 +94,6 @@ fn in_folder(folder: &str, codec: Codec) -> String {
         folder.trim_end_matches('/'),
         codec.extension()
     )
-}
-
-fn refuse_object_store(text: &str) -> Result<(), Refusal> {
-    match text.starts_with("s3://") {
-        true => Err(Refusal::Failed(anyhow!(
-            "--archive: an archive is a file or a pipe, and not in an object store; a dump folder is: rdump --out \
-             s3://bucket/prefix, rrestore s3://bucket/prefix"
-        ))),
-        false => Ok(()),
-    }
 }
 
 fn location(flag: &str, text: &str) -> Result<Location, Refusal> {
@@ -129,7 +116,7 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(location) => location.fmt(f),
-            Self::Archive(path) => write!(f, "archive {}", path.display()),
+            Self::Archive(location) => write!(f, "archive {location}"),
             Self::ArchiveFromStdin => f.write_str("archive on stdin"),
             Self::DocumentsFromStdin(_) => f.write_str("stdin"),
         }

@@ -79,6 +79,11 @@ impl RestoreRequest {
             options.temporary_roles_collection = name.to_owned();
         }
         options.select = select(args)?;
+        reader.select = options.select.clone();
+        if options.db.is_some() {
+            // What is named is selected too.
+            reader.select.include.clear();
+        }
         options.rename_from.clone_from(&args.rename.ns_from);
         options.rename_to.clone_from(&args.rename.ns_to);
         options.oplog_replay = args.input.oplog_replay;

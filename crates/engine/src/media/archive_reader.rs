@@ -18,13 +18,14 @@ use rdump_format::{
     ArchiveDecoder, ArchiveError, ArchiveEvent, ArchivePrelude, Codec, CollectionMetadata, Prelude,
     decoder,
 };
+use rdump_storage::{Location, StorageError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     Access, Arrival, ArrivalStream, Documents, DumpContents, DumpData, DumpEntry, DumpReader, runs,
     runs::Watched,
 };
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How many bytes are decompressed at once, and so about the longest run of documents.
 const PIECE_BYTES: usize = 4 << 20;
@@ -47,10 +48,33 @@ struct Arriving {
 }
 
 impl ArchiveReader {
-    /// Reads the prelude of the archive that `input` is; errors call it `name`. Plain, gzip and zstd are told apart by
-    /// the first bytes.
+    /// Reads the prelude of the archive at `location`, which may be a named pipe. Plain, gzip and zstd are told apart by the
+    /// first bytes.
     ///
     /// The thread that reads ends with the archive, or when the reader is gone and what it waits for has come.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if nothing is there, and as [`stream`](Self::stream).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`stream`](Self::stream).
+    pub async fn open(location: &Location) -> Result<Self> {
+        let input = location.source().await.map_err(|error| {
+            let is_missing = matches!(error, StorageError::NotFound { .. });
+            let error = Error::from(error);
+            let kind = if is_missing {
+                ErrorKind::Invalid
+            } else {
+                error.kind()
+            };
+            Error::new(kind, format!("cannot open archive {location}")).caused_by(error)
+        })?;
+        Self::stream(format!("archive {location}"), input).await
+    }
+
+    /// As [`open`](Self::open), of the archive that `input` is; errors call it `name`.
     ///
     /// # Errors
     ///
@@ -61,7 +85,10 @@ impl ArchiveReader {
     /// # Cancel safety
     ///
     /// Dropping the future gives up reading; what was read is gone.
-    pub async fn open(name: impl Into<String>, input: impl Read + Send + 'static) -> Result<Self> {
+    pub async fn stream(
+        name: impl Into<String>,
+        input: impl Read + Send + 'static,
+    ) -> Result<Self> {
         let name = name.into();
         let (opened, contents) = oneshot::channel();
         let (arrived, arrivals) = mpsc::channel(1);

@@ -7,8 +7,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
-use rdump_format::{Codec, SegmentRecord};
-use rdump_storage::{Location, Store};
+use rdump_format::{Codec, SegmentRecord, Selector};
+use rdump_storage::{Location, ObjectInfo, Store};
 
 pub(crate) use loose_file::LooseFile;
 
@@ -46,6 +46,9 @@ pub struct FolderReaderOptions {
     /// If there is a plain and a gzip file for the same collection, take the gzip one. Default: false, which makes
     /// that an error.
     pub gzip: bool,
+    /// Namespaces to look into; of the others no file is read, and there are no entries. Default: all. A location that is one
+    /// file is looked into in any case.
+    pub select: Selector,
     /// A folder without any dump is taken for a dump of nothing, as it is where all that is to be restored is an oplog
     /// beside it. Default: false, which makes that an error.
     pub may_be_empty: bool,
@@ -63,6 +66,13 @@ impl FolderReaderOptions {
     #[must_use]
     pub fn collection(mut self, collection: impl Into<String>) -> Self {
         self.collection = Some(collection.into());
+        self
+    }
+
+    /// Sets which namespaces are looked into.
+    #[must_use]
+    pub fn select(mut self, select: Selector) -> Self {
+        self.select = select;
         self
     }
 
@@ -85,7 +95,7 @@ impl FolderReaderOptions {
 #[derive(Clone, Debug)]
 pub(super) struct DataFile {
     pub(super) codec: Codec,
-    pub(super) stored_bytes: u64,
+    pub(super) object: ObjectInfo,
     /// From the manifest, if it names the file.
     pub(super) segments: Option<Arc<[SegmentRecord]>>,
 }
@@ -142,8 +152,8 @@ impl RandomAccess for FolderReader {
         };
         let path = data.place.as_str();
         let documents = match &file.segments {
-            Some(records) => segments::read(&self.store, path, file.codec, records),
-            None => unverified::read(&self.store, path, file),
+            Some(records) => segments::read(&self.store, file.codec, &file.object, records),
+            None => unverified::read(&self.store, file.codec, &file.object),
         };
         documents
             .map(move |run| run.map_err(|error| error.for_namespace(&entry.namespace).at(path)))

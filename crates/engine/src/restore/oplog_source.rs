@@ -2,6 +2,7 @@
 
 use futures::stream::BoxStream;
 use rdump_format::Namespace;
+use rdump_storage::Location;
 
 use crate::{
     Error, RestoreOptions, Result,
@@ -45,7 +46,10 @@ impl OplogSource {
                 "cannot provide both an oplog.bson file and an oplog file with --oplogFile; nothing was changed",
             )),
             (Some(entry), None, _) => Ok(Some(Self::Entry(entry))),
-            (None, Some(path), _) => Ok(Some(Self::File(LooseFile::open(path).await?))),
+            (None, Some(location), _) => {
+                let location: Location = location.parse()?;
+                Ok(Some(Self::File(LooseFile::open(&location).await?)))
+            }
             (None, None, [entry]) => Ok(Some(Self::Entry(*entry))),
             (None, None, []) => Err(Error::invalid(
                 "no oplog file to replay; make sure you run mongodump or rdump with --oplog",

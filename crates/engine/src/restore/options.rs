@@ -1,4 +1,4 @@
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::num::NonZeroUsize;
 
 use rdump_format::Selector;
 use rdump_oplog::OpTimeLimit;
@@ -36,9 +36,9 @@ pub struct RestoreOptions {
     /// Replay the oplog of the dump over what was restored, before indexes are built; needs everything to be restored,
     /// under its own name. Default: false.
     pub oplog_replay: bool,
-    /// Replay this file instead, plain or compressed; the dump must have no oplog then. Default: the one that was captured
+    /// Replay the file at this [location](crate::Location) instead, plain or compressed; the dump must have no oplog then. Default: the one that was captured
     /// with the dump, or else the one in its database `local`.
-    pub oplog_file: Option<PathBuf>,
+    pub oplog_file: Option<String>,
     /// Where the replay ends: what happened then, or later, is left out. Default: at the end of the oplog.
     pub oplog_limit: OpTimeLimit,
     /// Drop each collection before it is restored. Default: false.
@@ -176,8 +176,8 @@ impl RestoreOptions {
 
     /// Sets the file to replay instead.
     #[must_use]
-    pub fn oplog_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.oplog_file = Some(path.into());
+    pub fn oplog_file(mut self, location: impl Into<String>) -> Self {
+        self.oplog_file = Some(location.into());
         self
     }
 

@@ -154,7 +154,12 @@ async fn the_oplog_of_the_dump_or_of_the_option_or_of_local_is_replayed_and_two_
         "{error}"
     );
 
-    restore(&made.location(), &target, replaying().oplog_file(&other)).await;
+    restore(
+        &made.location(),
+        &target,
+        replaying().oplog_file(other.display().to_string()),
+    )
+    .await;
     assert_eq!(numbers(&target).await, expected);
 
     made.stray("local/oplog.rs.bson", file(&entries(), Codec::None));
@@ -174,7 +179,7 @@ async fn the_oplog_of_the_dump_or_of_the_option_or_of_local_is_replayed_and_two_
         ),
         (
             true,
-            replaying().oplog_file(&other),
+            replaying().oplog_file(other.display().to_string()),
             "both an oplog.bson file and an oplog file",
         ),
     ] {
@@ -484,7 +489,7 @@ async fn an_oplog_is_replayed_over_everything_or_not_at_all() {
     made.stray("oplog.bson", file(&entries(), Codec::None));
     for options in [
         replaying().rename("shop.*", "copy.*"),
-        RestoreOptions::default().oplog_file(made.file("oplog.bson")),
+        RestoreOptions::default().oplog_file(made.file("oplog.bson").display().to_string()),
     ] {
         let (refused, _) = try_restore(&made.location(), &target, options).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);

@@ -7,7 +7,7 @@ use std::{
 
 use bson::RawDocumentBuf;
 use futures::{StreamExt, stream};
-use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace};
+use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace, Selector};
 
 use super::{
     DataFile, FolderReaderOptions, names,
@@ -50,7 +50,7 @@ impl Parts {
     /// A file of a dump that did not finish, and the marker of that.
     fn unfinished(&self) -> Option<(&str, &str)> {
         let mut files = self.files();
-        files.find_map(|file| Some((file.path.as_str(), file.unfinished.as_deref()?)))
+        files.find_map(|file| Some((file.object.path.as_str(), file.unfinished.as_deref()?)))
     }
 }
 
@@ -64,6 +64,11 @@ pub(super) async fn build(
         verified: place.manifest.is_some(),
         ..DumpContents::default()
     };
+    if !matches!(place.scope, Scope::File { .. }) {
+        survey
+            .files
+            .retain(|file| may_be_selected(file, &options.select));
+    }
     for file in &mut survey.files {
         look_into_oplog(place, file).await;
     }
@@ -98,7 +103,7 @@ pub(super) async fn build(
                 .push(Problem::new(Some(&namespace), message));
             continue;
         }
-        let order = parts.files().map(|file| file.path.clone()).min();
+        let order = parts.files().map(|file| file.object.path.clone()).min();
         entries.push((order, entry(place, namespace, parts, &legacy, &mut files)));
     }
     entries.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -113,14 +118,36 @@ pub(super) async fn build(
     Ok((contents, files))
 }
 
+/// Whether what is in a file may be of a namespace that is selected. What belongs to no namespace is.
+fn may_be_selected(file: &Found, select: &Selector) -> bool {
+    if file.db == Namespace::oplog().db || file.name.stem == "system.indexes" {
+        return true;
+    }
+    let recorded = file.record.as_ref();
+    let namespace = match recorded.and_then(|record| record.namespace.clone()) {
+        Some(namespace) => namespace,
+        // Which collection that is, the metadata says.
+        None if file.name.is_shortened() => return true,
+        None => match file.name.collection(None) {
+            Ok(collection) => Namespace::new(&file.db, collection),
+            Err(_) => return true,
+        },
+    };
+    select.selects(&namespace)
+}
+
 /// Finds out how the captured oplog is compressed: mongodump's is called `oplog.bson` with `--gzip` too.
 async fn look_into_oplog(place: &Place, file: &mut Found) {
     let is_plain = file.name.codec == Codec::None && file.record.is_none();
     if file.db != Namespace::oplog().db || !is_plain {
         return;
     }
-    let end = file.stored_bytes.min(Codec::START_BYTES as u64);
-    match place.store.read(&file.path, 0..end, None).await {
+    let end = file.object.stored_bytes.min(Codec::START_BYTES as u64);
+    match place
+        .store
+        .read(&file.object.path, 0..end, file.object.version.as_ref())
+        .await
+    {
         Ok(start) => file.name.codec = Codec::detect_documents(&start),
         Err(error) => file.damage = Some(error.into()),
     }
@@ -160,19 +187,14 @@ async fn take_system_indexes(
         if metadata.iter().any(|metadata| metadata.db == file.db) {
             notices.push(format!(
                 "{} is skipped: metadata files have the indexes",
-                file.path
+                file.object.path
             ));
             continue;
         }
-        let stored = DataFile {
-            codec: file.name.codec,
-            stored_bytes: file.stored_bytes,
-            segments: None,
-        };
-        let runs = unverified::read(&place.store, &file.path, &stored);
+        let runs = unverified::read(&place.store, file.name.codec, &file.object);
         let read = match file.damage {
             Some(damage) => Err(damage),
-            None => system_indexes::read(&file.path, runs).await,
+            None => system_indexes::read(&file.object.path, runs).await,
         };
         indexes.insert(file.db, read);
     }
@@ -196,11 +218,14 @@ async fn read_one(place: &Place, file: &Found) -> Result<CollectionMetadata> {
     }
     let record = file.record.as_ref();
     let codec = record.map_or(file.name.codec, |record| record.codec);
-    let text = small_file::read(&place.store, &file.path, codec, file.stored_bytes, record).await?;
+    let text = small_file::read(&place.store, &file.object, codec, record).await?;
     CollectionMetadata::from_json(&text).map_err(|error| {
-        Error::data(format!("{} does not hold options and indexes", file.path))
-            .at(file.path.as_str())
-            .caused_by(error)
+        Error::data(format!(
+            "{} does not hold options and indexes",
+            file.object.path
+        ))
+        .at(file.object.path.as_str())
+        .caused_by(error)
     })
 }
 
@@ -211,8 +236,8 @@ fn group(
 ) -> Result<BTreeMap<Namespace, Parts>> {
     // A file that names no collection goes by its name as it is, and is not restored.
     let unnamed = |file: &mut Found, error: rdump_format::FileNameError| {
-        let unnamed = Error::data(format!("{} names no collection", file.path))
-            .at(file.path.as_str())
+        let unnamed = Error::data(format!("{} names no collection", file.object.path))
+            .at(file.object.path.as_str())
             .caused_by(error);
         file.damage.get_or_insert(unnamed);
         file.name.stem.clone()
@@ -292,11 +317,11 @@ fn keep_verified(
             notices.push(match vouched_for {
                 true => format!(
                     "{} is skipped: the manifest has other files for {namespace}",
-                    file.path
+                    file.object.path
                 ),
                 false => format!(
                     "{} is not in the manifest: {namespace} cannot be verified",
-                    file.path
+                    file.object.path
                 ),
             });
         }
@@ -341,8 +366,8 @@ fn usable(
         return Err(damage);
     }
     // An empty file says nothing, not even that there are no options.
-    let metadata = match only(namespace, parts.metadata, |(file, _)| &file.path)? {
-        Some((file, metadata)) => Some(metadata?).filter(|_| file.stored_bytes > 0),
+    let metadata = match only(namespace, parts.metadata, |(file, _)| &file.object.path)? {
+        Some((file, metadata)) => Some(metadata?).filter(|_| file.object.stored_bytes > 0),
         None => None,
     };
     let metadata = match (metadata, legacy.get(&namespace.db)) {
@@ -360,34 +385,34 @@ fn usable(
         metadata.options.get_document("timeseries").is_ok()
             || metadata.kind.as_deref() == Some("timeseries")
     });
-    let data = only(namespace, parts.data, |(file, _)| &file.path)?;
+    let data = only(namespace, parts.data, |(file, _)| &file.object.path)?;
     if let Some((file, true)) = &data
         && !is_time_series
     {
         return Err(Error::data(format!(
             "{} holds time-series buckets, and no metadata says of what kind",
-            file.path
+            file.object.path
         ))
-        .at(file.path.as_str()));
+        .at(file.object.path.as_str()));
     }
     let data = data.map(|(file, is_buckets)| {
         let record = file.record.as_ref();
         let codec = record.map_or(file.name.codec, |record| record.codec);
         let stored = DataFile {
             codec,
-            stored_bytes: file.stored_bytes,
+            object: file.object.clone(),
             segments: record.map(|record| Arc::from(record.segments.as_slice())),
         };
-        let plain_bytes = (codec == Codec::None).then_some(file.stored_bytes);
-        files.insert(file.path.clone(), stored);
+        let plain_bytes = (codec == Codec::None).then_some(file.object.stored_bytes);
+        files.insert(file.object.path.clone(), stored);
         DumpData {
             buckets: is_buckets || is_time_series,
-            stored_bytes: file.stored_bytes,
+            stored_bytes: file.object.stored_bytes,
             uncompressed_bytes: record
                 .map(|record| record.uncompressed_bytes)
                 .or(plain_bytes),
             documents: record.map(|record| record.documents),
-            place: file.path,
+            place: file.object.path,
         }
     });
     Ok((metadata, data))
@@ -416,7 +441,7 @@ fn only_file(
     path: &str,
     collection: Option<&str>,
 ) -> Result<BTreeMap<Namespace, Parts>> {
-    let is_wanted = |parts: &Parts| parts.data.iter().any(|(file, _)| file.path == path);
+    let is_wanted = |parts: &Parts| parts.data.iter().any(|(file, _)| file.object.path == path);
     let found = parts.into_iter().find(|(_, parts)| is_wanted(parts));
     let Some((mut namespace, parts)) = found else {
         return Err(Error::conflict(format!(

@@ -41,15 +41,15 @@ pub(super) fn logical(db: &str, collection: &str) -> (Namespace, bool) {
 #[cfg(test)]
 mod tests {
     use rdump_format::{Codec, FileName, data_file, metadata_file};
+    use rdump_storage::ObjectInfo;
 
     use super::*;
 
     fn found(name: &str) -> Found {
         Found {
-            path: format!("db/{name}"),
+            object: ObjectInfo::new(format!("db/{name}"), 0),
             db: "db".to_owned(),
             name: FileName::parse(name).unwrap(),
-            stored_bytes: 0,
             record: None,
             damage: None,
             unfinished: None,

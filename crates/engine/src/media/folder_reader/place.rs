@@ -54,6 +54,10 @@ impl Place {
             })?;
         }
         let shown = location.to_string();
+        let is_data = |name| FileName::parse(name).is_some_and(|name| name.kind == FileKind::Data);
+        if location.name().is_some_and(is_data) && location.is_object().await? {
+            return Self::of_file(location, options, shown).await;
+        }
         match location.open() {
             Ok(_) if options.collection.is_some() => Err(Error::invalid(format!(
                 "a collection is restored from a file of documents, and {shown} is a folder"

@@ -1,71 +1,114 @@
 //! Documents of a file that the manifest describes: segment by segment, each checked before it is decompressed.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{Codec, Digester, SegmentRecord};
-use rdump_storage::Store;
+use rdump_storage::{ObjectInfo, StorageError, Store, read_ahead};
 
 use super::Documents;
-use crate::{Error, Result, media::manifest};
+use crate::{Error, ErrorKind, Result, media::manifest};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A file whose segments are read one after the other.
+struct Reading {
+    path: String,
+    codec: Codec,
+    records: Arc<[SegmentRecord]>,
+    stored: BoxStream<'static, Result<Bytes, StorageError>>,
+    /// The segment that comes next, and where it starts.
+    number: usize,
+    start: u64,
+    digester: Digester,
+}
+
 pub(super) fn read(
     store: &Arc<dyn Store>,
-    path: &str,
     codec: Codec,
+    object: &ObjectInfo,
     records: &Arc<[SegmentRecord]>,
 ) -> BoxStream<'static, Result<Documents>> {
-    let (store, path, records) = (Arc::clone(store), path.to_owned(), Arc::clone(records));
-    let start = (0_usize, 0_u64, Digester::new());
-    let segments = stream::try_unfold(start, move |(number, start, digester)| {
-        let (store, path, records) = (Arc::clone(&store), path.clone(), Arc::clone(&records));
-        async move {
-            let Some(record) = records.get(number).cloned() else {
-                return Ok(None);
-            };
-            let end = start.saturating_add(record.stored_bytes);
-            let opened = open(&store, &path, codec, record, start..end, digester).await;
-            let (documents, digester) = opened.map_err(|error| {
-                Error::data(format!(
-                    "segment {} of {} of {path} (bytes {start} to {end}) is damaged and was not restored",
-                    number + 1,
-                    records.len()
-                ))
-                .with_hint(manifest::hint())
-                .caused_by(error)
-            })?;
-            Ok(Some((documents, (number + 1, end, digester))))
-        }
+    let ranges = ranges(Arc::clone(records));
+    let reading = Reading {
+        path: object.path.clone(),
+        codec,
+        records: Arc::clone(records),
+        stored: read_ahead(store, &object.path, object.version.as_ref(), ranges),
+        number: 0,
+        start: 0,
+        digester: Digester::new(),
+    };
+    let segments = stream::try_unfold(reading, |mut reading| async move {
+        let documents = reading.next().await?;
+        Ok(documents.map(|documents| (documents, reading)))
     });
     segments
         .try_filter(|run| std::future::ready(run.documents > 0))
         .boxed()
 }
 
-async fn open(
-    store: &Arc<dyn Store>,
-    path: &str,
-    codec: Codec,
-    record: SegmentRecord,
-    range: std::ops::Range<u64>,
-    mut digester: Digester,
-) -> Result<(Documents, Digester), Failure> {
-    let stored = store.read(path, range, None).await?;
-    let opened = tokio::task::spawn_blocking(move || {
-        let body = match codec {
-            Codec::None => {
-                record.check_plain(&stored, &mut digester)?;
-                stored.into()
-            }
-            _ => {
-                let mut body = Vec::new();
-                record.open(codec, &stored, &mut digester, &mut body)?;
-                body
-            }
+/// Where each segment lies.
+fn ranges(records: Arc<[SegmentRecord]>) -> impl Iterator<Item = Range<u64>> {
+    let mut start = 0_u64;
+    let mut number = 0;
+    std::iter::from_fn(move || {
+        let end = start.saturating_add(records.get(number)?.stored_bytes);
+        number += 1;
+        Some(std::mem::replace(&mut start, end)..end)
+    })
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Documents>> {
+        let Some(stored) = self.stored.next().await else {
+            return Ok(None);
         };
-        Ok::<_, Failure>((Documents::new(body, record.documents), digester))
-    });
-    opened.await?
+        let Some(record) = self.records.get(self.number).cloned() else {
+            return Ok(None);
+        };
+        let start = self.start;
+        self.start = start.saturating_add(record.stored_bytes);
+        self.number += 1;
+        let opened = match stored.map_err(Error::from) {
+            Ok(stored) => self.open(record, stored).await,
+            // What cannot be had now may be whole.
+            Err(error) if error.kind() != ErrorKind::Data => return Err(error),
+            Err(error) => Err(error.into()),
+        };
+        opened.map(Some).map_err(|error| {
+            Error::data(format!(
+                "segment {} of {} of {} (bytes {start} to {}) is damaged and was not restored",
+                self.number,
+                self.records.len(),
+                self.path,
+                self.start
+            ))
+            .with_hint(manifest::hint())
+            .caused_by(error)
+        })
+    }
+
+    /// The documents of a segment that is whole.
+    async fn open(&mut self, record: SegmentRecord, stored: Bytes) -> Result<Documents, Failure> {
+        let (codec, mut digester) = (self.codec, std::mem::take(&mut self.digester));
+        let opened = tokio::task::spawn_blocking(move || {
+            let body = match codec {
+                Codec::None => {
+                    record.check_plain(&stored, &mut digester)?;
+                    stored.into()
+                }
+                _ => {
+                    let mut body = Vec::new();
+                    record.open(codec, &stored, &mut digester, &mut body)?;
+                    body
+                }
+            };
+            Ok::<_, Failure>((Documents::new(body, record.documents), digester))
+        });
+        let (documents, digester) = opened.await??;
+        self.digester = digester;
+        Ok(documents)
+    }
 }

@@ -3,18 +3,18 @@
 use std::{io::Read, sync::Arc};
 
 use rdump_format::{Codec, Digest, FileRecord, MAX_METADATA_BYTES, decoder};
-use rdump_storage::Store;
+use rdump_storage::{ObjectInfo, Store};
 
 use crate::{Error, Result, media::manifest};
 
 /// The content of a file, checked against its record, if it has one, before it is decompressed.
 pub(super) async fn read(
     store: &Arc<dyn Store>,
-    path: &str,
+    object: &ObjectInfo,
     codec: Codec,
-    stored_bytes: u64,
     record: Option<&FileRecord>,
 ) -> Result<Vec<u8>> {
+    let (path, stored_bytes) = (object.path.as_str(), object.stored_bytes);
     let damaged = |message: String| {
         let error = Error::data(message).at(path);
         match record {
@@ -29,7 +29,8 @@ pub(super) async fn read(
         false => Ok(()),
     };
     check_length(stored_bytes)?;
-    let stored = store.read(path, 0..stored_bytes, None).await?;
+    let stored = store.read(path, 0..stored_bytes, object.version.as_ref());
+    let stored = stored.await?;
     if let Some(record) = record {
         let actual = Digest::of(&stored);
         if actual != record.sha256 {

@@ -18,10 +18,9 @@ use crate::{Error, ErrorKind, Result, media::manifest};
 /// A file of a collection.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) path: String,
+    pub(super) object: ObjectInfo,
     pub(super) db: String,
     pub(super) name: FileName,
-    pub(super) stored_bytes: u64,
     /// What the manifest says of it.
     pub(super) record: Option<FileRecord>,
     /// Why it cannot be used, if the manifest says something else than the folder.
@@ -58,21 +57,16 @@ enum Sort<'a> {
 impl Survey {
     pub(super) async fn of(place: &Place, options: &FolderReaderOptions) -> Result<Self> {
         let listing = Listing::of(&*place.store, &place.prefix).await?;
-        let mut objects: BTreeMap<String, u64> = listing
-            .objects
-            .into_iter()
-            .map(
-                |ObjectInfo {
-                     path, stored_bytes, ..
-                 }| (path, stored_bytes),
-            )
+        let objects = listing.objects.into_iter();
+        let mut objects: BTreeMap<String, ObjectInfo> = objects
+            .map(|object| (object.path.clone(), object))
             .collect();
         let records = records(place, &objects, &listing.unreadable);
         for (path, (record, _)) in &records {
             // A file that is missing is there too, as one that is damaged.
             objects
                 .entry((*path).to_owned())
-                .or_insert(record.stored_bytes);
+                .or_insert_with(|| ObjectInfo::new(*path, record.stored_bytes));
         }
         let markers = objects.keys().filter_map(|path| {
             let relative = path.strip_prefix(&place.prefix)?;
@@ -121,7 +115,7 @@ impl Survey {
                 unreadable.reason()
             ));
         }
-        for (path, stored_bytes) in &objects {
+        for (path, object) in &objects {
             let relative = path.strip_prefix(&place.prefix).unwrap_or(path);
             match sort(&place.scope, relative) {
                 Sort::Own | Sort::Marker => {}
@@ -137,10 +131,9 @@ impl Survey {
                             recorded.is_none() && manifest::marked(marker) == Some(folder)
                         });
                         survey.files.push(Found {
-                            path: path.clone(),
+                            object: object.clone(),
                             db,
                             name,
-                            stored_bytes: *stored_bytes,
                             record: recorded.map(|(record, _)| (*record).clone()),
                             damage: recorded.and_then(|(_, damage)| damage.clone()),
                             unfinished: unfinished.map(|marker| (*marker).to_owned()),
@@ -299,7 +292,7 @@ fn kind_of(unreadable: &Unreadable) -> ErrorKind {
 /// The manifest's records of what is meant by path, after a look at whether each file is there.
 fn records<'a>(
     place: &'a Place,
-    objects: &BTreeMap<String, u64>,
+    objects: &BTreeMap<String, ObjectInfo>,
     unreadable: &[Unreadable],
 ) -> BTreeMap<&'a str, Recorded<'a>> {
     let mut records = BTreeMap::new();
@@ -313,13 +306,13 @@ fn records<'a>(
             continue;
         }
         let error = match objects.get(&record.path) {
-            Some(stored_bytes) if *stored_bytes == record.stored_bytes => {
+            Some(object) if object.stored_bytes == record.stored_bytes => {
                 records.insert(record.path.as_str(), (record, None));
                 continue;
             }
-            Some(stored_bytes) => Error::data(format!(
-                "{} has {stored_bytes} bytes, but the manifest recorded {}",
-                record.path, record.stored_bytes
+            Some(object) => Error::data(format!(
+                "{} has {} bytes, but the manifest recorded {}",
+                record.path, object.stored_bytes, record.stored_bytes
             )),
             None => match unreadable.iter().find(|found| found.hides(&record.path)) {
                 Some(found) => Error::new(
@@ -346,32 +339,33 @@ fn records<'a>(
 /// The `prelude.json` of the dump, here or in the folder above.
 async fn prelude(
     place: &Place,
-    objects: &BTreeMap<String, u64>,
+    objects: &BTreeMap<String, ObjectInfo>,
     records: &BTreeMap<&str, Recorded<'_>>,
 ) -> Result<Option<Prelude>> {
     for codec in [Codec::None, Codec::Gzip] {
         let name = format!("{PRELUDE_FILE}{}", codec.extension());
         let here = format!("{}{name}", place.prefix);
-        let (store, path, stored_bytes) = match (objects.get(&here), &place.above) {
-            (Some(stored_bytes), _) => (&place.store, here, *stored_bytes),
+        let (store, object) = match (objects.get(&here), &place.above) {
+            (Some(object), _) => (&place.store, object.clone()),
             (None, None) if place.prefix.is_empty() => continue,
             (None, above) => {
                 let store = above.as_ref().unwrap_or(&place.store);
                 let Some(info) = store.head(&name).await? else {
                     continue;
                 };
-                (store, name, info.stored_bytes)
+                (store, info)
             }
         };
-        let record = match records.get(path.as_str()) {
+        let path = object.path.as_str();
+        let record = match records.get(path) {
             Some((_, Some(damage))) => return Err(damage.clone()),
             Some((record, None)) => Some(*record),
             None => None,
         };
-        let content = small_file::read(store, &path, codec, stored_bytes, record).await?;
+        let content = small_file::read(store, &object, codec, record).await?;
         let prelude = Prelude::from_json(&content).map_err(|error| {
             Error::data(format!("{path} does not say which server was dumped"))
-                .at(path.as_str())
+                .at(path)
                 .caused_by(error)
         })?;
         return Ok(Some(prelude));
