@@ -11,7 +11,11 @@ use std::{
 
 use rdump::{Codec, Counters, Event, Namespace, Observer, data_file, oplog_file};
 
-use crate::{console::Console, convert::Output, units::counted};
+use crate::{
+    console::Console,
+    convert::Output,
+    units::{bytes, counted, rate},
+};
 use bars::Bars;
 use rows::Rows;
 
@@ -75,12 +79,15 @@ impl Progress {
             ticks.tick().await;
             let state = self.state();
             match &state.bars {
-                Some(bars) => bars.total(&self.counters, self.started.elapsed()),
+                Some(bars) => bars.total(self.total()),
                 None => {
                     let lines = state.rows.lines();
                     drop(state);
                     for line in lines {
                         self.console.log(line);
+                    }
+                    if let Verb::Dump(..) = self.verb {
+                        self.console.log(self.total());
                     }
                 }
             }
@@ -96,6 +103,25 @@ impl Progress {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the whole run is.
+    fn total(&self) -> String {
+        let counters = &self.counters;
+        let seconds = self.started.elapsed().as_secs_f64();
+        let read = counters.bytes_read.value();
+        let mut total = format!(
+            "total  {}  {} read, {}",
+            counted(counters.documents_read.value(), "document"),
+            bytes(read),
+            rate(read, seconds)
+        );
+        if let Verb::Dump(..) = self.verb {
+            let stored = counters.bytes_written.value();
+            let stored = format!("  {} stored, {}", bytes(stored), rate(stored, seconds));
+            total.push_str(&stored);
+        }
+        total
     }
 
     /// The log line for an event, if it has one.

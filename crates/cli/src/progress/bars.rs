@@ -1,9 +1,7 @@
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use rdump::{Counters, Event, Namespace};
-
-use crate::units::{bytes, rate};
+use rdump::{Event, Namespace};
 
 /// A bar for each namespace under way, and a line with the total below them.
 #[derive(Debug)]
@@ -85,13 +83,8 @@ impl Bars {
     }
 
     /// Shows the numbers of the whole run.
-    pub(super) fn total(&self, counters: &Counters, elapsed: Duration) {
-        let (documents, read) = (counters.documents_read.value(), counters.bytes_read.value());
-        let rate = rate(read, elapsed.as_secs_f64());
-        self.total.set_message(format!(
-            "total  {documents} documents  {}  {rate}",
-            bytes(read)
-        ));
+    pub(super) fn total(&self, total: String) {
+        self.total.set_message(total);
         self.total.tick();
     }
 
