@@ -3,10 +3,15 @@
 //! [`SeaweedFs`] is a real one, in processes of its own; [`S3Server`] is a small one in the test's own process, which is
 //! there at once and knows less.
 
+mod access;
 mod in_process;
 mod seaweedfs;
 
-pub use self::{in_process::S3Server, seaweedfs::SeaweedFs};
+pub use self::{
+    access::{Access, Policy},
+    in_process::S3Server,
+    seaweedfs::SeaweedFs,
+};
 
 /// The bucket that is there.
 pub const BUCKET: &str = "tested";

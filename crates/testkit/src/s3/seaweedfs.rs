@@ -5,9 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use serde_json::json;
-
-use super::{ACCESS_KEY, BUCKET, SECRET_KEY, location};
+use super::{Access, BUCKET, location};
 use crate::{
     binaries,
     process::{folder::Folder, port, spawner},
@@ -29,17 +27,22 @@ pub struct SeaweedFs {
 impl SeaweedFs {
     /// Starts one, with a bucket, and waits until that can be written to.
     pub async fn start() -> Self {
+        Self::with(&Access::default()).await
+    }
+
+    /// Starts one that others may ask too.
+    pub async fn with(access: &Access) -> Self {
         for _ in 0..START_ATTEMPTS {
-            if let Some(started) = Self::start_once().await {
+            if let Some(started) = Self::start_once(access).await {
                 return started;
             }
         }
         panic!("SeaweedFS did not start in {START_ATTEMPTS} attempts");
     }
 
-    async fn start_once() -> Option<Self> {
+    async fn start_once(access: &Access) -> Option<Self> {
         let folder = Folder::create();
-        configure(folder.path());
+        configure(folder.path(), access);
         let [master, volume, filer, s3] = [(); 4].map(|()| port::free());
         let [master_grpc, volume_grpc, filer_grpc, s3_grpc] = [(); 4].map(|()| port::free());
         let log = File::create(folder.path().join(LOG)).expect("a log can be created");
@@ -63,6 +66,7 @@ impl SeaweedFs {
             .args([
                 "-s3",
                 "-s3.config=identities.json",
+                "-s3.iam.config=roles.json",
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
             ])
@@ -105,16 +109,12 @@ impl SeaweedFs {
     }
 }
 
-fn configure(folder: &Path) {
-    let identities = json!({ "identities": [{
-        "name": "admin",
-        "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }],
-        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-    }] });
+fn configure(folder: &Path, access: &Access) {
     let write = |name: &str, text: &str| {
         fs::write(folder.join(name), text).expect("a file can be written");
     };
-    write("identities.json", &identities.to_string());
+    write("identities.json", &access.identities().to_string());
+    write("roles.json", &access.roles().to_string());
     fs::create_dir(folder.join("data")).expect("a folder can be created");
 }
 
