@@ -1,6 +1,8 @@
 use std::{fs, sync::Arc};
 
-use hyper::{Request, body::Incoming, header::IF_NONE_MATCH, service::service_fn};
+use hyper::{
+    Method, Request, StatusCode, body::Incoming, header::IF_NONE_MATCH, service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
@@ -24,6 +26,16 @@ pub struct S3Server {
 impl S3Server {
     /// Starts it, with a bucket.
     pub async fn start() -> Self {
+        Self::start_and(false).await
+    }
+
+    /// Starts it as Amazon's store is to somebody who may read and write, and not list: what is absent is refused, as it
+    /// would be if it were there and might not be read.
+    pub async fn start_without_listings() -> Self {
+        Self::start_and(true).await
+    }
+
+    async fn start_and(refuses_listings: bool) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be created");
         fs::create_dir(folder.path().join(BUCKET)).expect("a folder can be created");
         let files = FileSystem::new(folder.path()).expect("the folder is there");
@@ -53,7 +65,17 @@ impl S3Server {
                                 true => Some(conditional.lock().await),
                                 false => None,
                             };
-                            service.call(request.map(Body::from)).await
+                            let is_head = request.method() == Method::HEAD;
+                            let query = request.uri().query().unwrap_or_default();
+                            let is_listing = query.contains("list-type=2");
+                            let mut answer = service.call(request.map(Body::from)).await;
+                            if let Ok(answer) = &mut answer {
+                                let is_absent = answer.status() == StatusCode::NOT_FOUND;
+                                if refuses_listings && (is_listing || is_head && is_absent) {
+                                    *answer.status_mut() = StatusCode::FORBIDDEN;
+                                }
+                            }
+                            answer
                         }
                     });
                     // Whoever asks sees that it broke off.
