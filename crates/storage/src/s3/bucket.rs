@@ -77,6 +77,7 @@ impl Bucket {
             Err(error) => {
                 return match self.request("s3:GetObject", path).failed(error) {
                     StorageError::NotFound { .. } => Ok(None),
+                    denied @ StorageError::Denied { .. } => Err(self.lacking(path, denied).await),
                     error => Err(error),
                 };
             }
@@ -89,6 +90,19 @@ impl Bucket {
             info,
             writer: metadata.remove(WRITER),
         }))
+    }
+
+    /// What somebody lacks who may not look up an object: who may not list either is not told that there is none.
+    async fn lacking(&self, path: &str, denied: StorageError) -> StorageError {
+        let list = self.client.list_objects_v2();
+        let list = list.bucket(self.name()).prefix(self.key(path)).max_keys(1);
+        match list.send().await {
+            Ok(_) => denied,
+            Err(error) => match self.request_of_bucket("s3:ListBucket").failed(error) {
+                lacking @ StorageError::Denied { .. } => lacking,
+                _ => denied,
+            },
+        }
     }
 
     /// Writes an object by one request.
