@@ -126,6 +126,17 @@ impl Policy {
         Self(policy.unwrap_or_else(|error| panic!("policy {name}: {error}")))
     }
 
+    /// Allows what another one does, too.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let Self(mut other) = other;
+        let statements = self.0["Statement"].as_array_mut();
+        if let (Some(statements), Some(more)) = (statements, other["Statement"].as_array_mut()) {
+            statements.append(more);
+        }
+        self
+    }
+
     /// The actions that it allows.
     pub fn actions(&self) -> Vec<String> {
         let statements = self.0["Statement"].as_array().into_iter().flatten();
