@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod conforming;
+mod policies;
 mod uploads;
