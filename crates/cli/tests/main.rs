@@ -10,6 +10,7 @@ mod interrupt;
 mod json;
 mod kill;
 mod object_store;
+mod object_store_access;
 mod oplog;
 mod passwords;
 mod program;
