@@ -119,6 +119,8 @@ pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
+/// Where dumps live: credentials and options of object stores, and what a store of one's own has to do.
+pub use rdump_storage as storage;
 pub use rdump_storage::{Location, Store};
 pub use tokio_util::sync::CancellationToken;
 

@@ -64,6 +64,21 @@ pub enum StorageError {
         path: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("the store does not take {action} on {path}")]
+    Refused {
+        action: &'static str,
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(
+        "{path} is in a storage class that is not read from: it has to be restored in the store before"
+    )]
+    Archived {
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("{path} is not what was sent: its checksum in the store is another")]
+    Corrupted { path: String },
     #[error("could not {action} {path}")]
     Io {
         action: &'static str,

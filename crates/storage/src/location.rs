@@ -16,7 +16,7 @@ pub enum Location {
     /// A folder on this machine.
     Folder(PathBuf),
     /// A bucket of an object store, or what is below a prefix of it.
-    S3(S3Location),
+    S3(Box<S3Location>),
     /// The name of a store that no text opens: one in memory, or of whoever embeds this.
     Named(String),
 }
@@ -30,7 +30,10 @@ impl Location {
     pub fn open(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::open(path)?)),
-            Self::S3(location) => Ok(Arc::new(S3Store::new(location.clone()))),
+            Self::S3(location) => {
+                location.check()?;
+                Ok(Arc::new(S3Store::new(S3Location::clone(location))))
+            }
             Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
@@ -43,8 +46,23 @@ impl Location {
     pub fn create(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::create(path)?)),
-            Self::S3(location) => Ok(Arc::new(S3Store::new(location.clone()))),
+            Self::S3(_) => self.open(),
             Self::Named(name) => Err(cannot_be_opened(name)),
+        }
+    }
+
+    /// Sets an [option](crate::S3Options) of an object store, by its name in a URL.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::InvalidLocation`] if this is none, there is no such option, or its value makes no sense.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match self {
+            Self::S3(location) => location.set(name, value),
+            Self::Folder(_) | Self::Named(_) => Err(StorageError::InvalidLocation {
+                location: self.to_string(),
+                reason: "only a location such as s3://bucket/prefix has options",
+            }),
         }
     }
 }
@@ -68,7 +86,7 @@ impl Location {
             }
             Self::S3(location) => {
                 let (above, name) = location.split()?;
-                Some((Self::S3(above), name))
+                Some((Self::S3(Box::new(above)), name))
             }
             Self::Named(_) => None,
         }
@@ -125,7 +143,7 @@ impl FromStr for Location {
         }
         match scheme(text) {
             None => Ok(Self::Folder(text.into())),
-            Some(("s3", _)) => text.parse().map(Self::S3),
+            Some(("s3", _)) => Ok(Self::S3(Box::new(text.parse()?))),
             Some(("file", path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
             Some(("file", _)) => invalid(
                 text.to_owned(),

@@ -6,16 +6,24 @@
 
 mod bucket;
 mod capabilities;
+mod checksum;
 mod client;
 mod copy;
 mod credentials;
+mod delete;
 mod error;
+mod headers;
 mod location;
+mod multipart;
+mod options;
 mod upload;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use aws_sdk_s3::Client;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
 use tokio::sync::{OnceCell, Semaphore};
@@ -23,7 +31,9 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     bucket::{Bucket, random_name},
+    checksum::Checksums,
     client::connect,
+    headers::{Headers, With},
     upload::S3Upload,
 };
 use crate::{
@@ -31,10 +41,12 @@ use crate::{
     Version, store::check_path,
 };
 
-pub use self::{credentials::S3Credentials, location::S3Location};
+pub use self::{
+    credentials::S3Credentials,
+    location::S3Location,
+    options::{S3Checksum, S3Options, S3Retention},
+};
 
-/// How many objects one request deletes at most.
-const DELETED_AT_ONCE: usize = 1_000;
 /// How long a process that ends waits for what it has given up. What is left then is found as a leftover.
 const LONGEST_SETTLE: Duration = Duration::from_secs(30);
 /// How much of an object is on its way before it is wanted, in bytes.
@@ -47,7 +59,7 @@ const READ_AHEAD_BYTES: u64 = 16 << 20;
 pub struct S3Store {
     location: S3Location,
     credentials: Option<S3Credentials>,
-    client: Arc<OnceCell<Client>>,
+    bucket: Arc<OnceCell<Arc<Bucket>>>,
     capabilities: Arc<OnceCell<Capabilities>>,
     in_flight: Arc<Semaphore>,
     given_up: TaskTracker,
@@ -61,7 +73,7 @@ impl S3Store {
         Self {
             location,
             credentials: None,
-            client: Arc::default(),
+            bucket: Arc::default(),
             capabilities: Arc::default(),
             in_flight: upload::in_flight(),
             given_up,
@@ -75,12 +87,18 @@ impl S3Store {
         self
     }
 
-    async fn bucket(&self) -> Bucket {
-        let connect = || connect(&self.location, self.credentials.as_ref());
-        Bucket {
-            location: self.location.clone(),
-            client: self.client.get_or_init(connect).await.clone(),
-        }
+    async fn bucket(&self) -> Result<Arc<Bucket>> {
+        let open = async || {
+            let headers = Headers::new(&self.location.options)?;
+            let client = connect(&self.location, self.credentials.as_ref(), &headers).await;
+            Ok(Arc::new(Bucket {
+                location: self.location.clone(),
+                client,
+                headers,
+                checksums: Checksums::new(self.location.options.checksum),
+            }))
+        };
+        self.bucket.get_or_try_init(open).await.cloned()
     }
 
     /// Lets what takes back an upload go on when nobody waits for it.
@@ -91,16 +109,26 @@ impl S3Store {
     }
 }
 
+/// How long ago 1970 is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a date that a store is told, or has told, is of everybody's clock"
+)]
+fn since_1970() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
 impl Store for S3Store {
     fn location(&self) -> Location {
-        Location::S3(self.location.clone())
+        Location::S3(Box::new(self.location.clone()))
     }
 
     fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities>> {
         async move {
             let found = self
                 .capabilities
-                .get_or_try_init(async || self.bucket().await.capabilities().await);
+                .get_or_try_init(async || self.bucket().await?.capabilities().await);
             found.await.copied()
         }
         .boxed()
@@ -118,7 +146,7 @@ impl Store for S3Store {
                 let Some(token) = token else {
                     return Ok(None);
                 };
-                let (listed, next) = self.bucket().await.page(prefix, token).await?;
+                let (listed, next) = self.bucket().await?.page(prefix, token).await?;
                 let listed = stream::iter(listed.into_iter().map(Ok));
                 Ok(Some((listed, next.map(Some))))
             },
@@ -129,7 +157,7 @@ impl Store for S3Store {
     fn head<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>> {
         async move {
             check_path(path)?;
-            let found = self.bucket().await.head(path).await?;
+            let found = self.bucket().await?.head(path).await?;
             Ok(found.map(|found| found.info))
         }
         .boxed()
@@ -143,7 +171,7 @@ impl Store for S3Store {
     ) -> BoxFuture<'a, Result<Bytes>> {
         async move {
             check_path(path)?;
-            let bucket = self.bucket().await;
+            let bucket = self.bucket().await?;
             if !range.is_empty() {
                 return bucket.read(path, range, version).await;
             }
@@ -164,8 +192,11 @@ impl Store for S3Store {
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
         async move {
             check_path(path)?;
-            let bucket = self.bucket().await;
-            bucket.put(path, bytes, &condition, &random_name()).await
+            let bucket = self.bucket().await?;
+            let writer = random_name();
+            bucket
+                .put(path, bytes, &condition, &writer, With::Put)
+                .await
         }
         .boxed()
     }
@@ -173,7 +204,7 @@ impl Store for S3Store {
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
         async move {
             check_path(path)?;
-            let upload = S3Upload::new(self, self.bucket().await, path);
+            let upload = S3Upload::new(self, self.bucket().await?, path);
             Ok(Box::new(upload) as Box<dyn Upload>)
         }
         .boxed()
@@ -183,7 +214,7 @@ impl Store for S3Store {
         async move {
             check_path(from)?;
             check_path(to)?;
-            self.bucket().await.copy(from, to).await
+            self.bucket().await?.copy(from, to).await
         }
         .boxed()
     }
@@ -193,12 +224,7 @@ impl Store for S3Store {
             for path in paths {
                 check_path(path)?;
             }
-            let bucket = self.bucket().await;
-            let mut deleted = Ok(());
-            for paths in paths.chunks(DELETED_AT_ONCE) {
-                deleted = deleted.and(bucket.delete(paths).await);
-            }
-            deleted
+            self.bucket().await?.delete(paths).await
         }
         .boxed()
     }
@@ -215,8 +241,8 @@ impl Store for S3Store {
 
     fn remove_leftovers<'a>(
         &'a self,
-        _folders: &'a [String],
+        folders: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Leftover>>> {
-        async move { self.bucket().await.leftovers().await }.boxed()
+        async move { self.bucket().await?.remove_leftovers(folders).await }.boxed()
     }
 }

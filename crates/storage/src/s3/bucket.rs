@@ -8,27 +8,30 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::get_object::GetObjectOutput,
     primitives::{ByteStream, ByteStreamError},
-    types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier},
 };
 use bytes::{Bytes, BytesMut};
 
-use super::{S3Location, error::Request, location::SCHEME};
-use crate::{
-    Leftover, Listed, ObjectInfo, PutIf, Result, StorageError, Version, store::check_path,
+use super::{
+    S3Location,
+    checksum::{Checksum, Checksums},
+    error::Request,
+    headers::{Headers, With},
+    location::SCHEME,
 };
+use crate::{Listed, ObjectInfo, PutIf, Result, StorageError, Version, store::check_path};
 
 /// The metadata of an object that says who wrote it.
-const WRITER: &str = "rdump-writer";
+pub(super) const WRITER: &str = "rdump-writer";
 /// How often a body that broke off without having brought a byte is asked for again.
 const EMPTY_READS: u32 = 8;
-/// How often an abort is tried.
-const ABORTS: u32 = 3;
 
 /// A location, and who asks there.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     pub(super) location: S3Location,
     pub(super) client: Client,
+    pub(super) headers: Headers,
+    pub(super) checksums: Checksums,
 }
 
 /// An object that was looked up.
@@ -61,7 +64,7 @@ impl Bucket {
     }
 
     /// What is asked for with the whole prefix.
-    fn request_of_bucket(&self, action: &'static str) -> Request {
+    pub(super) fn request_of_bucket(&self, action: &'static str) -> Request {
         Request {
             action,
             path: self.location.to_string(),
@@ -71,8 +74,8 @@ impl Bucket {
 
     pub(super) async fn head(&self, path: &str) -> Result<Option<Found>> {
         let head = self.client.head_object();
-        let found = head.bucket(self.name()).key(self.key(path)).send().await;
-        let found = match found {
+        let head = head.bucket(self.name()).key(self.key(path)).customize();
+        let found = match self.headers.on(head, With::Content).send().await {
             Ok(found) => found,
             Err(error) => {
                 return match self.request("s3:GetObject", path).failed(error) {
@@ -92,15 +95,16 @@ impl Bucket {
         }))
     }
 
-    /// What somebody lacks who may not look up an object: who may not list either is not told that there is none.
+    /// What somebody lacks who may not look up an object: who may not list either is not told that there is none, and the
+    /// answer to such a request has no room to say why.
     async fn lacking(&self, path: &str, denied: StorageError) -> StorageError {
         let list = self.client.list_objects_v2();
         let list = list.bucket(self.name()).prefix(self.key(path)).max_keys(1);
         match list.send().await {
             Ok(_) => denied,
             Err(error) => match self.request_of_bucket("s3:ListBucket").failed(error) {
-                lacking @ StorageError::Denied { .. } => lacking,
-                _ => denied,
+                StorageError::Io { .. } | StorageError::Refused { .. } => denied,
+                lacking => lacking,
             },
         }
     }
@@ -112,8 +116,25 @@ impl Bucket {
         bytes: Bytes,
         condition: &PutIf,
         writer: &str,
+        with: With,
+    ) -> Result<ObjectInfo> {
+        let put = || self.put_once(path, bytes.clone(), condition, writer, with);
+        match put().await {
+            Err(error) if self.checksums.give_up_after(&error) => put().await,
+            put => put,
+        }
+    }
+
+    async fn put_once(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        condition: &PutIf,
+        writer: &str,
+        with: With,
     ) -> Result<ObjectInfo> {
         let stored_bytes = bytes.len() as u64;
+        let checksum = self.checksum(&bytes).await;
         let mut put = self.client.put_object();
         put = match condition {
             PutIf::Always => put,
@@ -124,10 +145,10 @@ impl Bucket {
             .bucket(self.name())
             .key(self.key(path))
             .metadata(WRITER, writer)
-            .body(ByteStream::from(bytes))
-            .send()
-            .await;
-        let failed = match put {
+            .set_checksum_sha256(checksum.as_ref().and_then(Checksum::sha256))
+            .set_checksum_crc32_c(checksum.as_ref().and_then(Checksum::crc32c))
+            .body(ByteStream::from(bytes));
+        let failed = match self.headers.on(put.customize(), with).send().await {
             Ok(put) => {
                 let mut info = ObjectInfo::new(path, stored_bytes);
                 info.version = put.e_tag.as_deref().map(version);
@@ -146,12 +167,18 @@ impl Bucket {
         match refused {
             // Perhaps by ourselves: the answer to an earlier attempt may have been lost.
             StorageError::Exists { .. } | StorageError::Changed { .. } => {
-                let found = self.head(path).await?;
+                // Who may not look knows no more than before.
+                let found = self.head(path).await.ok().flatten();
                 let ours = found.filter(|found| found.writer.as_deref() == Some(writer));
                 ours.map(|found| found.info).ok_or(refused)
             }
             _ => Err(refused),
         }
+    }
+
+    /// What the store checks some bytes with, if it does.
+    pub(super) async fn checksum(&self, bytes: &Bytes) -> Option<Checksum> {
+        self.checksums.algorithm()?.of(bytes).await
     }
 
     /// Reads a range that is not empty.
@@ -228,14 +255,12 @@ impl Bucket {
         version: Option<&Version>,
     ) -> Result<GetObjectOutput> {
         let get = self.client.get_object();
-        let got = get
+        let get = get
             .bucket(self.name())
             .key(self.key(path))
             .range(format!("bytes={}-{}", range.start, range.end - 1))
-            .set_if_match(version.map(|version| version.as_str().to_owned()))
-            .send()
-            .await;
-        match got {
+            .set_if_match(version.map(|version| version.as_str().to_owned()));
+        match self.headers.on(get.customize(), With::Content).send().await {
             // Some stores do not mind what is asked for.
             Ok(output) => match (version, output.e_tag.as_deref().map(self::version)) {
                 (Some(wanted), Some(found)) if *wanted != found => Err(StorageError::Changed {
@@ -258,157 +283,6 @@ impl Bucket {
             }
             Err(error) => Err(self.request("s3:GetObject", path).failed(error)),
         }
-    }
-
-    pub(super) async fn delete(&self, paths: &[&str]) -> Result<()> {
-        let mut identifiers = Vec::with_capacity(paths.len());
-        for path in paths {
-            let identifier = ObjectIdentifier::builder().key(self.key(path)).build();
-            identifiers.push(identifier.map_err(|error| self.malformed(path, error.into()))?);
-        }
-        let delete = Delete::builder()
-            .set_objects(Some(identifiers))
-            .quiet(true)
-            .build();
-        let delete = delete.map_err(|error| self.malformed("", error.into()))?;
-        let deletion = self.client.delete_objects();
-        let deleted = deletion.bucket(self.name()).delete(delete).send().await;
-        let request = self.request_of_bucket("s3:DeleteObject");
-        let deleted = deleted.map_err(|error| request.failed(error))?;
-        let Some(error) = deleted.errors.unwrap_or_default().into_iter().next() else {
-            return Ok(());
-        };
-        let path = format!("{SCHEME}{}/{}", self.name(), error.key.unwrap_or_default());
-        let code = error.code.unwrap_or_default();
-        let source = format!("{code}: {}", error.message.unwrap_or_default()).into();
-        let action = "s3:DeleteObject";
-        Err(match code.as_str() {
-            "AccessDenied" => StorageError::Denied {
-                action,
-                path,
-                source,
-            },
-            _ => StorageError::Io {
-                action,
-                path,
-                source,
-            },
-        })
-    }
-
-    fn malformed(
-        &self,
-        path: &str,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    ) -> StorageError {
-        StorageError::Io {
-            action: "s3:DeleteObject",
-            path: self.shown(path),
-            source,
-        }
-    }
-
-    /// Begins an upload in parts, and gives its id.
-    pub(super) async fn begin_upload(&self, path: &str, writer: &str) -> Result<String> {
-        let begin = self.client.create_multipart_upload();
-        let begun = begin
-            .bucket(self.name())
-            .key(self.key(path))
-            .metadata(WRITER, writer)
-            .send()
-            .await;
-        let request = self.request("s3:PutObject", path);
-        let begun = begun.map_err(|error| request.failed(error))?;
-        begun.upload_id.ok_or_else(|| StorageError::Io {
-            action: "s3:PutObject",
-            path: self.shown(path),
-            source: "the store began an upload and did not say its id".into(),
-        })
-    }
-
-    /// Makes an object of so many bytes of the parts of an upload, which are in order.
-    pub(super) async fn complete_upload(
-        &self,
-        path: &str,
-        upload_id: &str,
-        writer: &str,
-        parts: Vec<CompletedPart>,
-        stored_bytes: u64,
-    ) -> Result<ObjectInfo> {
-        let all = CompletedMultipartUpload::builder()
-            .set_parts(Some(parts))
-            .build();
-        let complete = self.client.complete_multipart_upload();
-        let completed = complete
-            .bucket(self.name())
-            .key(self.key(path))
-            .upload_id(upload_id)
-            .multipart_upload(all)
-            .send()
-            .await;
-        let failed = match completed {
-            Ok(completed) => {
-                let mut info = ObjectInfo::new(path, stored_bytes);
-                info.version = completed.e_tag.as_deref().map(version);
-                return Ok(info);
-            }
-            Err(error) => self.request("s3:PutObject", path).failed(error),
-        };
-        // The answer to an earlier attempt may have been lost.
-        let found = self.head(path).await?;
-        let ours = found.filter(|found| found.writer.as_deref() == Some(writer));
-        let ours = ours.map(|found| found.info);
-        ours.filter(|info| info.stored_bytes == stored_bytes)
-            .ok_or(failed)
-    }
-
-    /// Takes back an upload that was begun. What cannot be taken back is found as a leftover.
-    pub(super) async fn abort(&self, path: &str, upload_id: &str) {
-        for _ in 0..ABORTS {
-            let abort = self.client.abort_multipart_upload();
-            let aborted = abort
-                .bucket(self.name())
-                .key(self.key(path))
-                .upload_id(upload_id)
-                .send()
-                .await;
-            if aborted.is_ok() {
-                return;
-            }
-        }
-    }
-
-    /// The uploads that were begun and never ended: by a writer that was killed, or that writes now.
-    pub(super) async fn leftovers(&self) -> Result<Vec<Leftover>> {
-        let mut leftovers = Vec::new();
-        let mut next = Some((None, None));
-        while let Some((key, upload)) = next.take() {
-            let list = self.client.list_multipart_uploads();
-            let page = list
-                .bucket(self.name())
-                .prefix(self.key(""))
-                .set_key_marker(key)
-                .set_upload_id_marker(upload)
-                .send()
-                .await;
-            let request = self.request_of_bucket("s3:ListBucketMultipartUploads");
-            let page = page.map_err(|error| request.failed(error))?;
-            if page.is_truncated == Some(true) {
-                next = Some((page.next_key_marker, page.next_upload_id_marker));
-            }
-            leftovers.extend(
-                page.uploads
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|upload| {
-                        let key = upload.key?;
-                        let path = self.location.path(&key)?.to_owned();
-                        let removed = false;
-                        Some(Leftover { path, removed })
-                    }),
-            );
-        }
-        Ok(leftovers)
     }
 
     /// One page of a listing, and where the next one begins.

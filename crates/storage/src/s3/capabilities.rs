@@ -3,7 +3,10 @@
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
 use bytes::Bytes;
 
-use super::bucket::{Bucket, random_name};
+use super::{
+    bucket::{Bucket, random_name},
+    headers::With,
+};
 use crate::{Capabilities, PutIf, Result, StorageError};
 
 impl Bucket {
@@ -11,7 +14,7 @@ impl Bucket {
     async fn minds_conditions(&self) -> Result<bool> {
         let path = format!(".rdump-probe-{}", random_name());
         let writers = [random_name(), random_name()];
-        let put = |writer| self.put(&path, Bytes::new(), &PutIf::Absent, writer);
+        let put = |writer| self.put(&path, Bytes::new(), &PutIf::Absent, writer, With::Put);
         let [first, second] = &writers;
         let first = put(first).await;
         let second = match &first {
@@ -24,11 +27,7 @@ impl Bucket {
             (Ok(_), Some(Ok(_))) => Ok(false),
             (Ok(_), Some(Err(error))) | (Err(error), _) => match error {
                 // It knows of them, and does not take them.
-                StorageError::Io { source, .. }
-                    if source.to_string().contains("NotImplemented") =>
-                {
-                    Ok(false)
-                }
+                StorageError::Refused { .. } => Ok(false),
                 error => Err(error),
             },
             (Ok(_), None) => Ok(false),

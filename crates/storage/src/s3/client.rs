@@ -3,18 +3,26 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, Region, environment::EnvironmentVariableRegionProvider,
-    imds::region::ImdsRegionProvider, meta::region::RegionProviderChain,
-    profile::ProfileFileRegionProvider, provider_config::ProviderConfig, retry::RetryConfig,
-    sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    BehaviorVersion, Region,
+    environment::EnvironmentVariableRegionProvider,
+    imds::region::ImdsRegionProvider,
+    meta::region::RegionProviderChain,
+    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
+    retry::RetryConfig,
+    sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
 };
 use aws_sdk_s3::{
     Client,
-    config::{SharedHttpClient, StalledStreamProtectionConfig},
+    config::{
+        RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+        StalledStreamProtectionConfig,
+    },
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::{S3Credentials, S3Location};
+use super::{S3Credentials, S3Location, headers::Headers};
 
 /// How often a request is made before its failure is one.
 const ATTEMPTS: u32 = 8;
@@ -31,7 +39,11 @@ const DEFAULT_REGION: &str = "us-east-1";
 const SESSION_NAME: &str = "rdump";
 
 /// Finds region and credentials as the AWS tools do. No request is made to the bucket yet.
-pub(super) async fn connect(location: &S3Location, credentials: Option<&S3Credentials>) -> Client {
+pub(super) async fn connect(
+    location: &S3Location,
+    credentials: Option<&S3Credentials>,
+    headers: &Headers,
+) -> Client {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -51,46 +63,61 @@ pub(super) async fn connect(location: &S3Location, credentials: Option<&S3Creden
                 .grace_period(STALLED)
                 .build(),
         );
-    if let Some(profile) = &location.profile {
-        loader = loader.profile_name(profile);
+    let region = region(location, &http).region().await;
+    loader = loader.region(region.clone());
+    if let Some(profile) = &location.options.profile {
+        // One that is named counts more than the environment, as with the AWS tools.
+        let named = ProfileFileCredentialsProvider::builder().profile_name(profile);
+        let config = ProviderConfig::without_region().with_http_client(http.clone());
+        let named = named.configure(&config.with_region(region.clone()));
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(named.build());
     }
-    loader = loader.region(region(location, &http));
     if let Some(credentials) = credentials {
         loader = loader.credentials_provider(credentials.for_client());
     }
-    if location.anonymous {
+    if location.options.anonymous {
         loader = loader.no_credentials();
     }
     let shared = loader.load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&shared);
-    if let Some(role) = &location.role_arn {
+    if let Some(role) = &location.options.role_arn {
         let mut provider = AssumeRoleProvider::builder(role)
             .configure(&shared)
             .session_name(SESSION_NAME);
-        if let Some(id) = &location.external_id {
+        if let Some(id) = &location.options.external_id {
             provider = provider.external_id(id);
         }
         config = config.credentials_provider(provider.build().await);
     }
-    if let Some(endpoint) = &location.endpoint {
+    if let Some(endpoint) = &location.options.endpoint {
         config = config.endpoint_url(endpoint);
     }
-    let path_style = location.path_style.unwrap_or(location.endpoint.is_some());
-    let config = config.force_path_style(path_style).build();
-    Client::from_conf(config)
+    let path_style = location
+        .options
+        .path_style
+        .unwrap_or(location.options.endpoint.is_some());
+    let config = config
+        .force_path_style(path_style)
+        .interceptor(headers.clone())
+        // Ours are sent with what they are of. Ranges of an object cannot be checked with those of the whole.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    Client::from_conf(config.build())
 }
 
 /// Where the region is looked for. Only a bucket of Amazon's may be in that of the machine that asks.
 fn region(location: &S3Location, http: &SharedHttpClient) -> RegionProviderChain {
     let mut profile = ProfileFileRegionProvider::builder();
-    if let Some(name) = &location.profile {
+    if let Some(name) = &location.options.profile {
         profile = profile.profile_name(name);
     }
-    let given = location.region.clone().map(Region::new);
+    let given = location.options.region.clone().map(Region::new);
     let regions = RegionProviderChain::first_try(given)
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(profile.build());
-    let regions = match &location.endpoint {
+    let regions = match &location.options.endpoint {
         Some(_) => regions,
         None => {
             let machine = ProviderConfig::without_region().with_http_client(http.clone());

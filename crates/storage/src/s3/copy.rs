@@ -1,9 +1,13 @@
 //! Copying inside of a bucket.
 
-use aws_sdk_s3::types::CompletedPart;
+use aws_sdk_s3::types::TaggingDirective;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-use super::bucket::{Bucket, Found, random_name, tag, version};
+use super::{
+    bucket::{Bucket, Found, random_name, tag, version},
+    headers::With,
+    multipart::Sent,
+};
 use crate::{ObjectInfo, Result, StorageError};
 
 /// What has more than this is copied in parts, in bytes.
@@ -29,19 +33,24 @@ impl Bucket {
             return self.copy_parts(from, to, &info).await;
         }
         let copy = self.client.copy_object();
-        let copied = copy
+        let copy = copy
             .bucket(self.name())
             .key(self.key(to))
             .copy_source(self.copy_source(from))
             .set_copy_source_if_match(tag(&info))
-            .send()
-            .await;
+            // Those of the location, and not of what is copied.
+            .set_tagging_directive(self.has_tags().then_some(TaggingDirective::Replace));
+        let copied = self.headers.on(copy.customize(), With::Copy).send().await;
         let request = self.request("s3:PutObject", to);
         let copied = copied.map_err(|error| request.failed(error))?;
         let tag = copied.copy_object_result.and_then(|result| result.e_tag);
         let mut copy = ObjectInfo::new(to, info.stored_bytes);
         copy.version = tag.as_deref().map(version);
         Ok(copy)
+    }
+
+    fn has_tags(&self) -> bool {
+        !self.location.options.tags.is_empty()
     }
 
     fn copy_source(&self, path: &str) -> String {
@@ -51,17 +60,17 @@ impl Bucket {
 
     async fn copy_parts(&self, from: &str, to: &str, info: &ObjectInfo) -> Result<ObjectInfo> {
         let writer = random_name();
-        let upload_id = self.begin_upload(to, &writer).await?;
-        let copied = match self.parts(from, to, info, &upload_id).await {
+        let upload = self.begin_upload(to, &writer, With::Copy).await?;
+        let copied = match self.parts(from, to, info, &upload.id).await {
             Ok(parts) => {
                 let bytes = info.stored_bytes;
-                self.complete_upload(to, &upload_id, &writer, parts, bytes)
+                self.complete_upload(to, &upload.id, &writer, &parts, bytes)
                     .await
             }
             Err(error) => Err(error),
         };
         if copied.is_err() {
-            self.abort(to, &upload_id).await;
+            self.abort(to, &upload.id).await;
         }
         copied
     }
@@ -72,7 +81,7 @@ impl Bucket {
         to: &str,
         info: &ObjectInfo,
         upload_id: &str,
-    ) -> Result<Vec<CompletedPart>> {
+    ) -> Result<Vec<Sent>> {
         let request = self.request("s3:PutObject", to);
         let mut parts = Vec::new();
         let mut start = 0;
@@ -82,20 +91,22 @@ impl Bucket {
             }
             let end = info.stored_bytes.min(start + PART_BYTES);
             let copy = self.client.upload_part_copy();
-            let copied = copy
+            let copy = copy
                 .bucket(self.name())
                 .key(self.key(to))
                 .upload_id(upload_id)
                 .part_number(number)
                 .copy_source(self.copy_source(from))
                 .copy_source_range(format!("bytes={start}-{}", end - 1))
-                .set_copy_source_if_match(tag(info))
-                .send()
-                .await;
-            let copied = copied.map_err(|error| request.failed(error))?;
-            let tag = copied.copy_part_result.and_then(|result| result.e_tag);
-            let part = CompletedPart::builder().part_number(number).set_e_tag(tag);
-            parts.push(part.build());
+                .set_copy_source_if_match(tag(info));
+            let copied = self.headers.on(copy.customize(), With::CopiedPart);
+            let copied = copied.send().await.map_err(|error| request.failed(error))?;
+            let result = copied.copy_part_result;
+            parts.push(Sent {
+                number,
+                tag: result.and_then(|result| result.e_tag),
+                checksum: None,
+            });
             start = end;
         }
         Ok(parts)

@@ -70,6 +70,28 @@ impl Request {
                 bucket: self.bucket.clone(),
                 region: region.unwrap_or_else(|| "another".to_owned()),
             },
+            (Some("InvalidObjectState"), _) => StorageError::Archived {
+                path: path(),
+                source: source(error),
+            },
+            (
+                Some(
+                    "NotImplemented"
+                    | "InvalidArgument"
+                    | "InvalidRequest"
+                    | "MissingContentMD5"
+                    | "UnsupportedOperation",
+                ),
+                _,
+            )
+            | (_, Some(501)) => StorageError::Refused {
+                action: self.action,
+                path: path(),
+                source: source(error),
+            },
+            (Some("BadDigest" | "XAmzContentChecksumMismatch"), _) => {
+                StorageError::Corrupted { path: path() }
+            }
             (Some("AccessDenied" | "AllAccessDisabled" | "AccountProblem"), _)
             | (_, Some(401 | 403)) => StorageError::Denied {
                 action: self.action,

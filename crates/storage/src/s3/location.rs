@@ -1,20 +1,12 @@
 use std::{fmt, str::FromStr};
 
+use super::S3Options;
 use crate::{Result, StorageError};
 
 /// A bucket of an object store that speaks the S3 protocol, and what the paths of objects in it start with.
 ///
-/// As text it is `s3://bucket/prefix`, with options after a question mark, their values percent-encoded where need be:
-///
-/// | option | what | default |
-/// |---|---|---|
-/// | `region` | region of the bucket | as the AWS tools find it, else `us-east-1` |
-/// | `endpoint` | URL of another store than Amazon's | that of the region |
-/// | `path-style` | whether the bucket is a part of the path and not of the host, `true` or `false` | `true` with an `endpoint` |
-/// | `profile` | profile of the AWS configuration files | as the AWS tools find it |
-/// | `role-arn` | role to assume, as that of another account | none |
-/// | `external-id` | external id that the role wants | none |
-/// | `anonymous` | whether requests are not signed, as for a public bucket | `false` |
+/// As text it is `s3://bucket/prefix`, with [options](S3Options) after a question mark, their values percent-encoded where need
+/// be: `s3://bucket/prefix?region=eu-north-1&storage-class=STANDARD_IA`.
 ///
 /// Credentials are never a part of it. `Display` gives `s3://bucket/prefix` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +16,8 @@ pub struct S3Location {
     pub bucket: String,
     /// What paths start with, without a slash at either end; empty for the whole bucket.
     pub prefix: String,
-    /// Region of the bucket.
-    pub region: Option<String>,
-    /// URL of the store.
-    pub endpoint: Option<String>,
-    /// Whether the bucket is a part of the path, and not of the host.
-    pub path_style: Option<bool>,
-    /// Profile of the AWS configuration files.
-    pub profile: Option<String>,
-    /// Role to assume.
-    pub role_arn: Option<String>,
-    /// External id that the role wants.
-    pub external_id: Option<String>,
-    /// Whether requests are not signed.
-    pub anonymous: bool,
+    /// How it is reached, and how objects are kept.
+    pub options: S3Options,
 }
 
 /// What a URL of this kind starts with.
@@ -73,13 +53,7 @@ impl S3Location {
         Ok(Self {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
-            region: None,
-            endpoint: None,
-            path_style: None,
-            profile: None,
-            role_arn: None,
-            external_id: None,
-            anonymous: false,
+            options: S3Options::default(),
         })
     }
 
@@ -120,62 +94,26 @@ impl S3Location {
             .filter(|name| !name.is_empty())
     }
 
-    fn set(&mut self, name: &str, value: String) -> Result<(), &'static str> {
-        let place = match name {
-            "region" => &mut self.region,
-            "endpoint" => {
-                check_endpoint(&value)?;
-                &mut self.endpoint
-            }
-            "profile" => &mut self.profile,
-            "role-arn" => &mut self.role_arn,
-            "external-id" => &mut self.external_id,
-            "path-style" => {
-                self.path_style = Some(boolean(&value)?);
-                return Ok(());
-            }
-            "anonymous" => {
-                self.anonymous = boolean(&value)?;
-                return Ok(());
-            }
-            _ => {
-                return Err(
-                    "its options are region, endpoint, path-style, profile, role-arn, external-id and anonymous",
-                );
-            }
-        };
-        match value.is_empty() {
-            true => Err("an option has no value"),
-            false => {
-                *place = Some(value);
-                Ok(())
-            }
-        }
+    /// Sets an option, by its name in a location.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::InvalidLocation`] if there is no such option, or its value makes no sense.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let set = self.options.set(name, value);
+        set.or_else(|reason| invalid(&self.to_string(), reason))
+    }
+
+    /// Whether the options go together.
+    pub(crate) fn check(&self) -> Result<()> {
+        let checked = self.options.check();
+        checked.or_else(|reason| invalid(&self.to_string(), reason))
     }
 }
 
 fn invalid<T>(location: &str, reason: &'static str) -> Result<T> {
     let location = location.to_owned();
     Err(StorageError::InvalidLocation { location, reason })
-}
-
-fn boolean(text: &str) -> Result<bool, &'static str> {
-    text.parse()
-        .map_err(|_not_boolean| "path-style and anonymous are true or false")
-}
-
-fn check_endpoint(url: &str) -> Result<(), &'static str> {
-    let host = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
-        .ok_or("the endpoint is a URL, http://… or https://…")?;
-    match (host.contains('@'), host.is_empty()) {
-        (true, _) => {
-            Err("credentials have no place in it: use the environment, a profile or a role")
-        }
-        (_, true) => Err("the endpoint names no host"),
-        _ => Ok(()),
-    }
 }
 
 impl FromStr for S3Location {
@@ -190,10 +128,9 @@ impl FromStr for S3Location {
         let mut location = Self::new(bucket, prefix)?;
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let shown = location.to_string();
             let value = percent_decoded(value);
-            let set = value.and_then(|value| location.set(name, value));
-            set.or_else(|reason| invalid(&shown, reason))?;
+            let value = value.or_else(|reason| invalid(&location.to_string(), reason))?;
+            location.set(name, &value)?;
         }
         Ok(location)
     }
@@ -245,16 +182,19 @@ mod tests {
             "s3://bucket/p?region=eu-north-1&endpoint=http%3A%2F%2F127.0.0.1:9000&path-style=true&profile=ops\
              &role-arn=arn:aws:iam::1:role/backup&external-id=a%26b&anonymous=false",
         );
-        assert_eq!(location.region.as_deref(), Some("eu-north-1"));
-        assert_eq!(location.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
-        assert_eq!(location.path_style, Some(true));
-        assert_eq!(location.profile.as_deref(), Some("ops"));
+        assert_eq!(location.options.region.as_deref(), Some("eu-north-1"));
         assert_eq!(
-            location.role_arn.as_deref(),
+            location.options.endpoint.as_deref(),
+            Some("http://127.0.0.1:9000")
+        );
+        assert_eq!(location.options.path_style, Some(true));
+        assert_eq!(location.options.profile.as_deref(), Some("ops"));
+        assert_eq!(
+            location.options.role_arn.as_deref(),
             Some("arn:aws:iam::1:role/backup")
         );
-        assert_eq!(location.external_id.as_deref(), Some("a&b"));
-        assert!(!location.anonymous);
+        assert_eq!(location.options.external_id.as_deref(), Some("a&b"));
+        assert!(!location.options.anonymous);
     }
 
     #[test]
@@ -262,7 +202,7 @@ mod tests {
         let location = parsed("s3://bucket/a/b?region=x");
         let (above, name) = location.split().unwrap();
         assert_eq!((above.prefix.as_str(), name.as_str()), ("a", "b"));
-        assert_eq!(above.region.as_deref(), Some("x"));
+        assert_eq!(above.options.region.as_deref(), Some("x"));
         let (bucket, name) = above.split().unwrap();
         assert_eq!((bucket.prefix.as_str(), name.as_str()), ("", "a"));
         assert!(bucket.split().is_none() && bucket.name().is_none());

@@ -2,25 +2,28 @@
 
 use std::{mem, sync::Arc};
 
-use aws_sdk_s3::{primitives::ByteStream, types::CompletedPart};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 
 use super::{
     S3Store,
     bucket::{Bucket, random_name},
+    headers::With,
+    multipart::{Begun, Sent},
 };
 use crate::{ObjectInfo, PutIf, Result, StorageError, Upload};
 
 /// The size of the first parts, in bytes. A store takes no smaller ones than 5 MiB but for the last.
 const FIRST_PART_BYTES: usize = 8 << 20;
-/// After how many parts they have grown by their first size: 10,000 parts then have 5 TiB, which is the most that an
+/// How many parts are as large as the first: some stores want all of them alike, and most objects have no more.
+const ALIKE_PARTS: usize = 1_000;
+/// After how many more parts they have grown by their first size: 10,000 parts then have 5 TiB, which is the most that an
 /// object may have.
-const GROWTH_PARTS: usize = 76;
+const GROWTH_PARTS: usize = 61;
 /// The most parts that an object may have.
 const MOST_PARTS: usize = 10_000;
 /// How much of all parts that are on their way there may be at once, in bytes, or one part if that has more.
@@ -35,7 +38,8 @@ pub(super) fn in_flight() -> Arc<Semaphore> {
 
 /// How many bytes the part of this number, from 0, has.
 fn part_bytes(number: usize) -> usize {
-    let grown = FIRST_PART_BYTES.saturating_mul(number) / GROWTH_PARTS;
+    let growing = number.saturating_sub(ALIKE_PARTS);
+    let grown = FIRST_PART_BYTES.saturating_mul(growing) / GROWTH_PARTS;
     // Whole mebibytes, so that parts end where blocks of the store may.
     (FIRST_PART_BYTES + grown) >> 20 << 20
 }
@@ -43,7 +47,7 @@ fn part_bytes(number: usize) -> usize {
 /// An object being written.
 #[derive(Debug)]
 pub(super) struct S3Upload {
-    bucket: Bucket,
+    bucket: Arc<Bucket>,
     path: String,
     /// What tells our object from one that somebody else wrote there.
     writer: String,
@@ -56,14 +60,14 @@ pub(super) struct S3Upload {
 /// What was begun at the store.
 #[derive(Debug)]
 struct Parts {
-    upload_id: String,
+    upload: Begun,
     begun: usize,
-    sending: JoinSet<Result<CompletedPart>>,
-    sent: Vec<CompletedPart>,
+    sending: JoinSet<Result<Sent>>,
+    sent: Vec<Sent>,
 }
 
 impl S3Upload {
-    pub(super) fn new(store: &S3Store, bucket: Bucket, path: &str) -> Self {
+    pub(super) fn new(store: &S3Store, bucket: Arc<Bucket>, path: &str) -> Self {
         Self {
             bucket,
             path: path.to_owned(),
@@ -80,9 +84,10 @@ impl S3Upload {
         let bytes = mem::take(&mut self.filling).freeze();
         let permit = self.permit(bytes.len()).await?;
         if self.parts.is_none() {
-            let begin = self.bucket.begin_upload(&self.path, &self.writer);
+            let bucket = &self.bucket;
+            let begin = bucket.begin_upload(&self.path, &self.writer, With::Uploaded);
             self.parts = Some(Parts {
-                upload_id: begin.await?,
+                upload: begin.await?,
                 begun: 0,
                 sending: JoinSet::new(),
                 sent: Vec::new(),
@@ -96,16 +101,16 @@ impl S3Upload {
             return Err(StorageError::Io {
                 action: "s3:PutObject",
                 path: self.bucket.shown(&self.path),
-                source: "an object has at most 10,000 parts, which are 5 TiB".into(),
+                source: "an object has at most 10,000 parts and 5 TiB".into(),
             });
         }
-        let part = Part {
-            bucket: self.bucket.clone(),
-            path: self.path.clone(),
-            upload_id: parts.upload_id.clone(),
-            number: i32::try_from(parts.begun).unwrap_or(i32::MAX),
-        };
-        parts.sending.spawn(part.send(bytes, permit));
+        let number = i32::try_from(parts.begun).unwrap_or(i32::MAX);
+        let (bucket, path) = (Arc::clone(&self.bucket), self.path.clone());
+        let upload = parts.upload.clone();
+        parts.sending.spawn(async move {
+            let _on_its_way = permit;
+            bucket.send_part(&path, &upload, number, bytes).await
+        });
         // What has failed is known soon.
         while let Some(sent) = parts.sending.try_join_next() {
             parts.sent.push(joined(sent)?);
@@ -129,18 +134,19 @@ impl S3Upload {
             let bytes = mem::take(&mut self.filling).freeze();
             let _permit = self.permit(bytes.len()).await?;
             let bucket = &self.bucket;
+            let (path, writer) = (&self.path, &self.writer);
             return bucket
-                .put(&self.path, bytes, &PutIf::Always, &self.writer)
+                .put(path, bytes, &PutIf::Always, writer, With::Uploaded)
                 .await;
         };
         while let Some(sent) = parts.sending.join_next().await {
             parts.sent.push(joined(sent)?);
         }
         let mut sent = mem::take(&mut parts.sent);
-        sent.sort_by_key(|part| part.part_number);
-        let (path, id, writer) = (&self.path, &parts.upload_id, &self.writer);
+        sent.sort_by_key(|part| part.number);
+        let (path, id, writer) = (&self.path, &parts.upload.id, &self.writer);
         self.bucket
-            .complete_upload(path, id, writer, sent, self.stored_bytes)
+            .complete_upload(path, id, writer, &sent, self.stored_bytes)
             .await
     }
 }
@@ -151,7 +157,10 @@ impl Upload for S3Upload {
             self.stored_bytes += bytes.len() as u64;
             while !bytes.is_empty() {
                 let number = self.parts.as_ref().map_or(0, |parts| parts.begun);
-                let room = part_bytes(number).saturating_sub(self.filling.len());
+                let whole = self.bucket.location.options.part_bytes;
+                let whole = whole.and_then(|bytes| bytes.try_into().ok());
+                let whole = whole.unwrap_or_else(|| part_bytes(number));
+                let room = whole.saturating_sub(self.filling.len());
                 if room == 0 {
                     self.send().await?;
                     continue;
@@ -181,49 +190,18 @@ impl Upload for S3Upload {
 impl Drop for S3Upload {
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take() {
-            let (bucket, path) = (self.bucket.clone(), mem::take(&mut self.path));
+            let (bucket, path) = (Arc::clone(&self.bucket), mem::take(&mut self.path));
             self.store.give_up(async move {
                 let mut sending = parts.sending;
                 // A part that comes after the upload is aborted would stay, and cost.
                 sending.shutdown().await;
-                bucket.abort(&path, &parts.upload_id).await;
+                bucket.abort(&path, &parts.upload.id).await;
             });
         }
     }
 }
 
-/// One part.
-struct Part {
-    bucket: Bucket,
-    path: String,
-    upload_id: String,
-    number: i32,
-}
-
-impl Part {
-    async fn send(self, bytes: Bytes, _permit: OwnedSemaphorePermit) -> Result<CompletedPart> {
-        let send = self.bucket.client.upload_part();
-        let sent = send
-            .bucket(self.bucket.name())
-            .key(self.bucket.key(&self.path))
-            .upload_id(&self.upload_id)
-            .part_number(self.number)
-            .body(ByteStream::from(bytes))
-            .send()
-            .await;
-        let request = self.bucket.request("s3:PutObject", &self.path);
-        let sent = sent.map_err(|error| request.failed(error))?;
-        Ok(CompletedPart::builder()
-            .part_number(self.number)
-            .set_e_tag(sent.e_tag)
-            .set_checksum_crc32(sent.checksum_crc32)
-            .set_checksum_crc32_c(sent.checksum_crc32_c)
-            .set_checksum_sha256(sent.checksum_sha256)
-            .build())
-    }
-}
-
-fn joined(sent: Result<Result<CompletedPart>, tokio::task::JoinError>) -> Result<CompletedPart> {
+fn joined(sent: Result<Result<Sent>, JoinError>) -> Result<Sent> {
     sent.unwrap_or_else(|error| {
         Err(StorageError::Io {
             action: "s3:PutObject",
@@ -243,12 +221,13 @@ mod tests {
         let all: u64 = sizes.map(|bytes| bytes as u64).sum();
         assert!(all >= 5 << 40, "{all}");
         assert!(part_bytes(0) >= 5 << 20 && part_bytes(MOST_PARTS) <= 5 << 30);
-        // 100 GB are sent in parts of less than 150 MiB.
+        assert!((0..ALIKE_PARTS).all(|number| part_bytes(number) == FIRST_PART_BYTES));
+        // 100 GB are sent in parts of less than 200 MiB.
         let mut sent = 0;
         let number = (0..).find(|&number| {
             sent += part_bytes(number);
             sent > 100_000_000_000
         });
-        assert!(part_bytes(number.unwrap()) < 150 << 20);
+        assert!(part_bytes(number.unwrap()) < 200 << 20);
     }
 }

@@ -1,0 +1,228 @@
+//! Requests about uploads in parts.
+
+use std::time::Duration;
+
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{CompletedMultipartUpload, CompletedPart, MultipartUpload},
+};
+use bytes::Bytes;
+
+use super::{
+    bucket::{Bucket, WRITER, version},
+    checksum::{Algorithm, Checksum},
+    headers::With,
+    since_1970,
+};
+use crate::{Leftover, ObjectInfo, Result, StorageError};
+
+/// How often an abort is tried.
+const ABORTS: u32 = 3;
+/// After how long an upload that has not ended is taken for one that never will.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An upload that was begun.
+#[derive(Clone, Debug)]
+pub(super) struct Begun {
+    pub(super) id: String,
+    /// What its parts are checked with.
+    algorithm: Option<Algorithm>,
+}
+
+/// A part that was sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) number: i32,
+    pub(super) tag: Option<String>,
+    pub(super) checksum: Option<Checksum>,
+}
+
+impl Sent {
+    fn completed(&self) -> CompletedPart {
+        let checksum = self.checksum.as_ref();
+        CompletedPart::builder()
+            .part_number(self.number)
+            .set_e_tag(self.tag.clone())
+            .set_checksum_sha256(checksum.and_then(Checksum::sha256))
+            .set_checksum_crc32_c(checksum.and_then(Checksum::crc32c))
+            .build()
+    }
+}
+
+impl Bucket {
+    /// Begins an upload in parts.
+    pub(super) async fn begin_upload(&self, path: &str, writer: &str, with: With) -> Result<Begun> {
+        match self.begin_once(path, writer, with).await {
+            Err(error) if self.checksums.give_up_after(&error) => {
+                self.begin_once(path, writer, with).await
+            }
+            begun => begun,
+        }
+    }
+
+    async fn begin_once(&self, path: &str, writer: &str, with: With) -> Result<Begun> {
+        // What is copied the store has checked itself.
+        let algorithm = self.checksums.algorithm();
+        let algorithm = algorithm.filter(|_| with == With::Uploaded);
+        let begin = self.client.create_multipart_upload();
+        let begin = begin
+            .bucket(self.name())
+            .key(self.key(path))
+            .set_checksum_algorithm(algorithm.map(Algorithm::name))
+            .metadata(WRITER, writer);
+        let begun = self.headers.on(begin.customize(), with).send().await;
+        let request = self.request("s3:PutObject", path);
+        let begun = begun.map_err(|error| request.failed(error))?;
+        let id = begun.upload_id.ok_or_else(|| StorageError::Io {
+            action: "s3:PutObject",
+            path: self.shown(path),
+            source: "the store began an upload and did not say its id".into(),
+        })?;
+        Ok(Begun { id, algorithm })
+    }
+
+    /// Sends one part, whose checksum is computed as was said when the upload was begun.
+    pub(super) async fn send_part(
+        &self,
+        path: &str,
+        upload: &Begun,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<Sent> {
+        let checksum = match upload.algorithm {
+            Some(algorithm) => algorithm.of(&bytes).await,
+            None => None,
+        };
+        let part = self.client.upload_part();
+        let part = part
+            .bucket(self.name())
+            .key(self.key(path))
+            .upload_id(&upload.id)
+            .part_number(number)
+            .set_checksum_sha256(checksum.as_ref().and_then(Checksum::sha256))
+            .set_checksum_crc32_c(checksum.as_ref().and_then(Checksum::crc32c))
+            .body(ByteStream::from(bytes));
+        let sent = self
+            .headers
+            .on(part.customize(), With::Content)
+            .send()
+            .await;
+        let request = self.request("s3:PutObject", path);
+        let sent = sent.map_err(|error| request.failed(error))?;
+        Ok(Sent {
+            number,
+            tag: sent.e_tag,
+            checksum,
+        })
+    }
+
+    /// Makes an object of so many bytes of the parts of an upload, which are in order.
+    pub(super) async fn complete_upload(
+        &self,
+        path: &str,
+        upload_id: &str,
+        writer: &str,
+        parts: &[Sent],
+        stored_bytes: u64,
+    ) -> Result<ObjectInfo> {
+        let all = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts.iter().map(Sent::completed).collect()))
+            .build();
+        let complete = self.client.complete_multipart_upload();
+        let complete = complete
+            .bucket(self.name())
+            .key(self.key(path))
+            .upload_id(upload_id)
+            .multipart_upload(all);
+        let completed = self.headers.on(complete.customize(), With::Content);
+        let failed = match completed.send().await {
+            Ok(completed) => {
+                let checksums = parts.iter().filter_map(|part| part.checksum.as_ref());
+                let sha256 = completed.checksum_sha256();
+                let crc32c = completed.checksum_crc32_c();
+                let whole = Checksum::of_parts(checksums);
+                if whole.is_some_and(|whole| !whole.agrees(sha256, crc32c)) {
+                    let path = self.shown(path);
+                    return Err(StorageError::Corrupted { path });
+                }
+                let mut info = ObjectInfo::new(path, stored_bytes);
+                info.version = completed.e_tag.as_deref().map(version);
+                return Ok(info);
+            }
+            Err(error) => self.request("s3:PutObject", path).failed(error),
+        };
+        // The answer to an earlier attempt may have been lost.
+        let found = self.head(path).await.ok().flatten();
+        let ours = found.filter(|found| found.writer.as_deref() == Some(writer));
+        let ours = ours.map(|found| found.info);
+        ours.filter(|info| info.stored_bytes == stored_bytes)
+            .ok_or(failed)
+    }
+
+    /// Takes back an upload that was begun, and says whether it could. What cannot be taken back is found as a leftover.
+    pub(super) async fn abort(&self, path: &str, upload_id: &str) -> bool {
+        for _ in 0..ABORTS {
+            let abort = self.client.abort_multipart_upload();
+            let aborted = abort
+                .bucket(self.name())
+                .key(self.key(path))
+                .upload_id(upload_id)
+                .send()
+                .await;
+            if aborted.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The uploads directly in this location or in `folders` of it that were begun and never ended: by a writer that was
+    /// killed, or that writes now. Those that nobody can be at any more are aborted, if that was asked for.
+    pub(super) async fn remove_leftovers(&self, folders: &[String]) -> Result<Vec<Leftover>> {
+        let mut leftovers = Vec::new();
+        let mut next = Some((None, None));
+        while let Some((key, upload)) = next.take() {
+            let list = self.client.list_multipart_uploads();
+            let page = list
+                .bucket(self.name())
+                .prefix(self.key(""))
+                .set_key_marker(key)
+                .set_upload_id_marker(upload)
+                .send()
+                .await;
+            let request = self.request_of_bucket("s3:ListBucketMultipartUploads");
+            let page = page.map_err(|error| request.failed(error))?;
+            if page.is_truncated == Some(true) {
+                next = Some((page.next_key_marker, page.next_upload_id_marker));
+            }
+            for upload in page.uploads.unwrap_or_default() {
+                let key = upload.key.as_deref().unwrap_or_default();
+                let Some(path) = self.location.path(key) else {
+                    continue;
+                };
+                let is_ours = match path.rsplit_once('/') {
+                    None => true,
+                    Some((folder, _)) => folders.iter().any(|ours| ours == folder),
+                };
+                if is_ours {
+                    let removed = self.location.options.clean_uploads
+                        && is_abandoned(&upload)
+                        && self
+                            .abort(path, upload.upload_id().unwrap_or_default())
+                            .await;
+                    let path = path.to_owned();
+                    leftovers.push(Leftover { path, removed });
+                }
+            }
+        }
+        Ok(leftovers)
+    }
+}
+
+fn is_abandoned(upload: &MultipartUpload) -> bool {
+    let Some(begun) = upload.initiated() else {
+        return false;
+    };
+    let begun = Duration::from_secs(begun.secs().try_into().unwrap_or_default());
+    since_1970().saturating_sub(begun) > ABANDONED
+}
