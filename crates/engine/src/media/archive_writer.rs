@@ -13,11 +13,12 @@ use rdump_format::{
     ArchiveMetadata, ArchivePrelude, ArchiveWriteError, Authorization, Codec, Compressor, Crc64,
     Namespace, RunRecord,
 };
-use rdump_storage::{Location, Sink, Store, StreamUpload, Upload};
+use rdump_storage::{Location, ObjectInfo, Sink, Store, StreamUpload, Upload};
 use tokio::sync::Mutex;
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+    folder_writer::{is_replaced, leftover_notice},
 };
 use held_back::HeldBack;
 
@@ -31,6 +32,7 @@ use crate::{Error, Result};
 pub struct ArchiveWriter {
     place: Place,
     archive: Arc<Mutex<Archive>>,
+    overwrite: bool,
 }
 
 /// Where an archive goes.
@@ -70,6 +72,7 @@ impl ArchiveWriter {
             Sink::Object { store, path } => Self {
                 place: Place::Object { store, path },
                 archive: Arc::default(),
+                overwrite: true,
             },
             Sink::Stream(stream) => Self::to_stream(stream),
         })
@@ -87,7 +90,15 @@ impl ArchiveWriter {
                 upload: Some(Box::new(stream)),
                 ..Archive::default()
             })),
+            overwrite: true,
         }
+    }
+
+    /// Sets whether the archive may replace what is there. Default: true, as with mongodump.
+    #[must_use]
+    pub fn overwrite(mut self, yes: bool) -> Self {
+        self.overwrite = yes;
+        self
     }
 }
 
@@ -109,13 +120,15 @@ impl DumpWriter for ArchiveWriter {
             let mut notices = Vec::new();
             let mut archive = self.archive.lock().await;
             if let Place::Object { store, path } = &self.place {
+                if !self.overwrite && store.head(path).await?.is_some() {
+                    return Err(Error::conflict(format!(
+                        "{path} already lies in {}",
+                        store.location()
+                    ))
+                    .with_hint("choose another name, or allow that it is replaced (--overwrite)"));
+                }
                 for leftover in store.remove_leftovers(&[]).await? {
-                    if leftover.removed {
-                        notices.push(format!(
-                            "removed {}, which a killed dump left behind",
-                            leftover.path
-                        ));
-                    }
+                    notices.push(leftover_notice(&leftover));
                 }
                 archive.upload = Some(store.upload(path).await?);
             }
@@ -163,10 +176,20 @@ impl DumpWriter for ArchiveWriter {
                 return Err(Error::internal("an archive was ended that was not begun"));
             };
             framing.finish().map_err(misused)?;
-            if let Place::Object { store, .. } = &self.place {
+            if let Place::Object { store, path } = &self.place {
                 store.flush().await?;
-                upload.finish().await?;
+                let stored = upload.finish().await?;
                 store.flush().await?;
+                let found = store.head(path).await?;
+                let is_stored = |found: &ObjectInfo| {
+                    found.stored_bytes == stored.stored_bytes && !is_replaced(&stored, found)
+                };
+                if !found.as_ref().is_some_and(is_stored) {
+                    return Err(Error::data(format!(
+                        "{path} was stored in {}, and is gone or was replaced since",
+                        store.location()
+                    )));
+                }
             } else {
                 upload.finish().await?;
             }

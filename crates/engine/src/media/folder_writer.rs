@@ -11,13 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, TryStreamExt, future::BoxFuture};
 use rdump_format::{
-    Codec, Compressor, Crc64, Digest, Digester, FileRecord, FileRole, FolderManifest,
+    Codec, Compressor, Crc64, Digest, Digester, FileName, FileRecord, FileRole, FolderManifest,
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, UNFINISHED_FILE,
     data_file, metadata_file, oplog_file,
 };
-use rdump_storage::{Leftover, Listing, Location, Lock, Store, Upload};
+use rdump_storage::{Leftover, Listed, Listing, Location, Lock, ObjectInfo, PutIf, Store, Upload};
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
@@ -37,14 +37,18 @@ const MAX_UNLISTED_NAMES: usize = 10;
 pub struct FolderWriter {
     store: Arc<dyn Store>,
     /// What the manifest will name, by path.
-    files: Arc<Mutex<BTreeMap<String, FileRecord>>>,
+    files: Files,
     /// Runs and files of earlier dumps that this one leaves in place.
     earlier: Mutex<Option<FolderManifest>>,
     /// The markers of this dump, and whether an earlier one that did not finish had put them there.
     markers: Mutex<Vec<(String, bool)>>,
     /// Held from the beginning of a dump to its commit.
     locked: Mutex<Option<Lock>>,
+    overwrite: bool,
 }
+
+/// Files by path, and the object that each became.
+type Files = Arc<Mutex<BTreeMap<String, (FileRecord, ObjectInfo)>>>;
 
 impl FolderWriter {
     /// Prepares to write below `location`, which is created, if it does not exist, when the dump begins.
@@ -65,7 +69,43 @@ impl FolderWriter {
             earlier: Mutex::default(),
             markers: Mutex::default(),
             locked: Mutex::default(),
+            overwrite: true,
         }
+    }
+
+    /// Sets whether the dump may go where there is one already, whose files it replaces. Default: true, as with mongodump.
+    ///
+    /// A dump that did not finish is none.
+    #[must_use]
+    pub fn overwrite(mut self, yes: bool) -> Self {
+        self.overwrite = yes;
+        self
+    }
+
+    /// Refuses a place that holds a dump.
+    async fn refuse_existing(&self) -> Result<()> {
+        let holds_dump = |path: &str| {
+            Error::conflict(format!(
+                "{} already holds a dump: {path} lies there",
+                self.store.location()
+            ))
+            .with_hint("choose another location, or allow that it is replaced (--overwrite)")
+        };
+        if self.store.head(MANIFEST_FILE).await?.is_some() {
+            return Err(holds_dump(MANIFEST_FILE));
+        }
+        if self.store.head(UNFINISHED_FILE).await?.is_some() {
+            return Ok(());
+        }
+        let mut listed = self.store.list("");
+        while let Some(listed) = listed.try_next().await? {
+            let name = listed.path().rsplit('/').next().unwrap_or_default();
+            let is_part = FileName::parse(name).is_some() || name.starts_with(PRELUDE_FILE);
+            if is_part && matches!(listed, Listed::Object(_)) {
+                return Err(holds_dump(listed.path()));
+            }
+        }
+        Ok(())
     }
 
     /// Writes a small file whole.
@@ -86,22 +126,20 @@ impl FolderWriter {
         };
         record.stored_bytes = stored.len() as u64;
         record.sha256 = Digest::of(&stored);
-        self.store_whole(&record.path, stored.into()).await?;
-        lock(&self.files).insert(record.path.clone(), record);
+        let object = self.store_whole(&record.path, stored.into()).await?;
+        lock(&self.files).insert(record.path.clone(), (record, object));
         Ok(())
     }
 
     /// Stores a small file whole.
-    async fn store_whole(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let mut upload = self.store.upload(path).await?;
-        upload.write(bytes).await?;
-        upload.finish().await?;
-        Ok(())
+    async fn store_whole(&self, path: &str, bytes: Bytes) -> Result<ObjectInfo> {
+        Ok(self.store.put(path, bytes, PutIf::Always).await?)
     }
 
     /// Puts markers in the place of the manifest of an earlier dump, of which they keep what stays true.
     async fn retire_manifest(&self, header: &DumpHeader, notices: &mut Vec<String>) -> Result<()> {
         let found = manifest::read(&self.store).await?;
+        let was_complete = found.is_some();
         let earlier = match found {
             None => manifest::kept(&self.store).await?,
             Some((_, Ok(earlier))) => Some(earlier),
@@ -126,42 +164,43 @@ impl FolderWriter {
             .await?;
         // Beside the manifest it says nothing any more.
         markers.push((UNFINISHED_FILE.to_owned(), false));
-        self.store.delete(&[MANIFEST_FILE]).await?;
+        if was_complete {
+            self.store.delete(&[MANIFEST_FILE]).await?;
+        }
         *lock(&self.earlier) = stays;
         *lock(&self.markers) = markers;
         Ok(())
     }
 
     /// Compares what this run has stored with what is there, in a listing or, without one, file by file.
-    async fn check_stored(
-        &self,
-        manifest: &FolderManifest,
-        listing: Option<&Listing>,
-    ) -> Result<()> {
+    async fn check_stored(&self, stored: &[ObjectInfo], listing: Option<&Listing>) -> Result<()> {
         let objects = listing.map(|listing| &listing.objects);
-        let listed: Option<HashMap<&str, u64>> = objects.map(|objects| {
+        let listed: Option<HashMap<&str, &ObjectInfo>> = objects.map(|objects| {
             let objects = objects.iter();
             objects
-                .map(|object| (object.path.as_str(), object.stored_bytes))
+                .map(|object| (object.path.as_str(), object))
                 .collect()
         });
-        let is_ours = |file: &&FileRecord| file.run as usize + 1 == manifest.runs.len();
-        for file in manifest.files.iter().filter(is_ours) {
+        for object in stored {
+            let path = object.path.as_str();
             let found = match &listed {
-                Some(listed) => listed.get(file.path.as_str()).copied(),
-                None => {
-                    let found = self.store.head(&file.path).await?;
-                    found.map(|object| object.stored_bytes)
-                }
+                Some(listed) => listed.get(path).copied().cloned(),
+                None => self.store.head(path).await?,
             };
-            if found != Some(file.stored_bytes) {
-                return Err(Error::data(format!(
-                    "{} was stored with {} bytes, and {}",
-                    file.path,
-                    file.stored_bytes,
-                    found.map_or("is gone".to_owned(), |bytes| format!("now has {bytes}")),
-                )));
-            }
+            let (bytes, wrong) = match found {
+                None => (object.stored_bytes, "is gone".to_owned()),
+                Some(found) if found.stored_bytes != object.stored_bytes => (
+                    object.stored_bytes,
+                    format!("now has {}", found.stored_bytes),
+                ),
+                Some(found) if is_replaced(object, &found) => {
+                    (object.stored_bytes, "was replaced since".to_owned())
+                }
+                Some(_) => continue,
+            };
+            return Err(Error::data(format!(
+                "{path} was stored with {bytes} bytes, and {wrong}"
+            )));
         }
         Ok(())
     }
@@ -189,22 +228,23 @@ impl FolderWriter {
     }
 
     /// The manifest of this run and of what earlier runs left in place.
-    fn manifest(&self, run: RunRecord) -> FolderManifest {
+    fn manifest(&self, run: RunRecord) -> (FolderManifest, Vec<ObjectInfo>) {
         let mut manifest = lock(&self.earlier).take().unwrap_or_default();
         let number = u32::try_from(manifest.runs.len()).unwrap_or(u32::MAX);
         let files = std::mem::take(&mut *lock(&self.files));
         manifest
             .files
             .retain(|file| !files.contains_key(&file.path));
+        let (files, stored): (Vec<FileRecord>, Vec<ObjectInfo>) = files.into_values().unzip();
         let mut run = run;
-        run.stored_bytes = files.values().map(|file| file.stored_bytes).sum();
+        run.stored_bytes = files.iter().map(|file| file.stored_bytes).sum();
         manifest.runs.push(run);
-        manifest.files.extend(files.into_values().map(|mut file| {
+        manifest.files.extend(files.into_iter().map(|mut file| {
             file.run = number;
             file
         }));
         manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
-        manifest
+        (manifest, stored)
     }
 }
 
@@ -216,21 +256,16 @@ impl DumpWriter for FolderWriter {
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             check_paths(header)?;
+            if !self.overwrite {
+                self.refuse_existing().await?;
+            }
             // A dump that was begun before and given up has ended with that.
             drop(lock(&self.locked).take());
             let locked = self.store.lock().await?;
             *lock(&self.locked) = Some(locked);
             let mut notices = Vec::new();
-            for Leftover { path, removed, .. } in
-                self.store.remove_leftovers(&folders(header)).await?
-            {
-                notices.push(match removed {
-                    true => format!("removed {path}, which a killed dump left behind"),
-                    false => format!(
-                        "{path} was left in place: it may be of a dump that is still running"
-                    ),
-                });
-            }
+            let leftovers = self.store.remove_leftovers(&folders(header)).await?;
+            notices.extend(leftovers.iter().map(leftover_notice));
             self.retire_manifest(header, &mut notices).await?;
             for namespace in &header.namespaces {
                 let Some(text) = namespace.metadata_text()? else {
@@ -289,9 +324,9 @@ impl DumpWriter for FolderWriter {
 
     fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
-            let manifest = self.manifest(run);
+            let (manifest, stored) = self.manifest(run);
             let listing = Listing::of(&*self.store, "").await.map_err(Error::from);
-            self.check_stored(&manifest, listing.as_ref().ok()).await?;
+            self.check_stored(&stored, listing.as_ref().ok()).await?;
             let bytes = manifest.to_bytes();
             let bytes = bytes.map_err(|error| {
                 Error::internal("could not write the manifest").caused_by(error)
@@ -332,7 +367,7 @@ struct FolderNamespace {
     upload: Box<dyn Upload>,
     record: FileRecord,
     digester: Digester,
-    files: Arc<Mutex<BTreeMap<String, FileRecord>>>,
+    files: Files,
 }
 
 impl NamespaceWriter for FolderNamespace {
@@ -386,10 +421,26 @@ impl NamespaceWriter for FolderNamespace {
                 uncompressed_bytes: record.uncompressed_bytes,
                 stored_bytes: record.stored_bytes,
             };
-            lock(&files).insert(record.path.clone(), record);
+            lock(&files).insert(record.path.clone(), (record, info));
             Ok(written)
         }
         .boxed()
+    }
+}
+
+/// What a person should know of what a killed dump left behind.
+pub(super) fn leftover_notice(Leftover { path, removed, .. }: &Leftover) -> String {
+    match removed {
+        true => format!("removed {path}, which a killed dump left behind"),
+        false => format!("{path} was left in place: it may be of a dump that is still running"),
+    }
+}
+
+/// Whether what is found is not what was stored, though it is as long.
+pub(super) fn is_replaced(stored: &ObjectInfo, found: &ObjectInfo) -> bool {
+    match (&stored.version, &found.version) {
+        (Some(stored), Some(found)) => stored != found,
+        _ => false,
     }
 }
 
