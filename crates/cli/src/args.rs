@@ -11,6 +11,7 @@ mod medium;
 mod namespace;
 mod rate;
 mod restore;
+mod s3;
 #[cfg(test)]
 mod tests;
 mod unquote;
@@ -26,6 +27,7 @@ pub(crate) use dump::{DumpArgs, DumpCommand, VerifyArgs};
 pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use restore::RestoreArgs;
+pub(crate) use s3::S3Option;
 
 const AFTER_HELP_DUMP: &str = "\
 Environment:

@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     let verb = Verb::Dump(request.output.clone(), request.options.compression.codec());
     let progress = Arc::new(Progress::new(console, verb, Arc::clone(&counters)));
 
-    let dump = Dump::new(&source, writer(&request.output)?)
+    let dump = Dump::new(&source, writer(&request)?)
         .options(request.options.clone())
         .observer(Arc::clone(&progress) as _)
         .cancel(session.cancel.clone())
@@ -76,10 +76,13 @@ pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Resu
     }
 }
 
-fn writer(output: &Output) -> rdump::Result<Arc<dyn DumpWriter>> {
-    Ok(match output {
-        Output::Folder(location) => Arc::new(FolderWriter::create(location)?),
-        Output::Archive(location) => Arc::new(ArchiveWriter::create(location)?),
+fn writer(request: &DumpRequest) -> rdump::Result<Arc<dyn DumpWriter>> {
+    let overwrite = request.overwrite;
+    Ok(match &request.output {
+        Output::Folder(location) => Arc::new(FolderWriter::create(location)?.overwrite(overwrite)),
+        Output::Archive(location) => {
+            Arc::new(ArchiveWriter::create(location)?.overwrite(overwrite))
+        }
         Output::ArchiveToStdout => Arc::new(ArchiveWriter::stream("stdout", stdout())),
         Output::DocumentsToStdout => Arc::new(DocumentStreamWriter::new("stdout", stdout())),
     })

@@ -20,7 +20,12 @@ pub(crate) async fn run(session: &Session, args: &VerifyArgs) -> anyhow::Result<
     if is_like_uri(&args.folder) {
         bail!("FOLDER is the folder of a dump, not a connection string");
     }
-    let location: Location = args.folder.parse().context("FOLDER")?;
+    let mut location: Location = args.folder.parse().context("FOLDER")?;
+    for (flag, name, value) in args.s3.given() {
+        location
+            .set(name, &value)
+            .with_context(|| format!("--{flag}"))?;
+    }
     let progress = Arc::new(Progress::new(
         console,
         Verb::Verify,

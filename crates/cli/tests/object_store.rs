@@ -115,6 +115,41 @@ async fn an_archive_comes_back_from_an_object_store() {
 }
 
 #[tokio::test]
+async fn a_dump_in_an_object_store_is_replaced_only_if_that_is_asked_for() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    dataset::orders(10).seed(&source.client()).await;
+    let uri = source.uri();
+    let folder = server.location("dump");
+    let archive = format!("--archive={}", server.location("archive"));
+    for (place, message) in [
+        (
+            ["--out", &folder],
+            "Failed: s3://tested/dump already holds a dump: rdump.manifest.json lies there",
+        ),
+        (
+            ["--json", &archive],
+            "Failed: archive already lies in s3://tested",
+        ),
+    ] {
+        let [first, second] = place;
+        let arguments = ["--uri", &uri, first, second];
+        run(with_keys(rdump()), arguments).await.expect(0);
+        let refused = run(with_keys(rdump()), arguments).await.expect(1);
+        refused.says(message);
+        let arguments = ["--uri", &uri, first, second, "--overwrite"];
+        run(with_keys(rdump()), arguments).await.expect(0);
+    }
+    run(with_keys(rdump()), ["verify", &folder]).await.expect(0);
+
+    // Another tool's is a dump too.
+    let part = server.location("dump/shop");
+    let refused = run(with_keys(rdump()), ["--uri", &uri, "--out", &part])
+        .await
+        .expect(1);
+    refused.says("Failed: s3://tested/dump/shop already holds a dump: orders.bson lies there");
+}
+
+#[tokio::test]
 async fn what_an_object_store_refuses_is_told_in_one_line() {
     let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
     dataset::orders(10).seed(&source.client()).await;

@@ -52,7 +52,7 @@ async fn the_policies_of_the_documentation_are_enough() {
     let place = server.location("dumps/today");
     // The second one takes the place of the first.
     for _ in 0..2 {
-        let arguments = ["--uri", &source.uri(), "--out", &place];
+        let arguments = ["--uri", &source.uri(), "--out", &place, "--overwrite"];
         let ran = run(asked_by("dumper", rdump()), arguments).await;
         let messages = ran.expect(0).stderr;
         assert!(!messages.contains("stays"), "{messages}");
@@ -80,7 +80,7 @@ async fn the_policies_of_the_documentation_are_enough() {
         ),
     ] {
         let place = server.location(prefix);
-        let arguments = ["--uri", &source.uri(), "--out", &place];
+        let arguments = ["--uri", &source.uri(), "--out", &place, "--overwrite"];
         let ran = run(asked_by(user, rdump()), arguments).await.expect(1);
         ran.says(&format!("Failed: no permission to {lacking}"));
     }

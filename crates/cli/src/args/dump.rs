@@ -9,6 +9,7 @@ use super::{
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
+    s3::{S3Args, S3WriteArgs},
 };
 
 /// Dump a MongoDB deployment, or a part of it.
@@ -55,12 +56,21 @@ pub(crate) struct DumpArgs {
     #[arg(long = "limit-rate", value_name = "BYTES_PER_SECOND", value_parser = rate)]
     pub(crate) limit_rate: Option<u64>,
 
+    /// Replace the dump that is in an object store already; one on this machine is replaced in any case
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
     /// Print what would be dumped, and stop
     #[arg(long = "dryRun")]
     pub(crate) dry_run: bool,
 
     #[command(flatten)]
     pub(crate) own: OwnArgs,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+    #[command(flatten)]
+    pub(crate) s3_write: S3WriteArgs,
 }
 
 /// What is read, and how.
@@ -154,4 +164,7 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     pub(crate) verbosity: VerbosityArgs,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }

@@ -5,6 +5,7 @@ use super::{
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
+    s3::S3Args,
 };
 
 /// Restore a dump that rdump or mongodump wrote.
@@ -52,6 +53,9 @@ pub(crate) struct RestoreArgs {
 
     #[command(flatten, next_help_heading = OWN)]
     pub(crate) own: OwnArgs,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }
 
 const OWN: &str = "Options that mongorestore does not have";

@@ -22,6 +22,8 @@ pub(crate) struct DumpRequest {
     pub(crate) connect: ConnectOptions,
     pub(crate) options: DumpOptions,
     pub(crate) output: Output,
+    /// Whether a dump that is there may be replaced.
+    pub(crate) overwrite: bool,
     /// A file that has to exist before anything is read.
     pub(crate) barrier: Option<PathBuf>,
     pub(crate) dry_run: bool,
@@ -75,11 +77,15 @@ impl DumpRequest {
             Some(archive) => Output::archive(archive, options.compression.codec())?,
             None => Output::out(filled(args.output.out.as_ref()).unwrap_or("dump"))?,
         };
+        let output = output.with_options(&args.s3.given())?;
+        let output = output.with_options(&args.s3_write.given())?;
+        let overwrite = args.overwrite || output.is_replaced_by_mongodump();
         let barrier = args.query.internal_only_source_writes_done_barrier.as_ref();
         Ok(Self {
             connect,
             options,
             output,
+            overwrite,
             barrier: filled_path(barrier).cloned(),
             dry_run: args.dry_run,
             warnings,

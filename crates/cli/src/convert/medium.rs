@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use rdump::{Codec, Location, Namespace};
 
 use super::Refusal;
+use crate::args::S3Option;
 
 /// What stands for standard input and standard output.
 pub(super) const STANDARD: &str = "-";
@@ -53,6 +54,24 @@ impl Output {
         }
     }
 
+    /// Sets options of the object store that it has to be in, if there are any.
+    pub(super) fn with_options(mut self, options: &[S3Option]) -> Result<Self, Refusal> {
+        let location = match &mut self {
+            Self::Folder(location) | Self::Archive(location) => Some(location),
+            Self::ArchiveToStdout | Self::DocumentsToStdout => None,
+        };
+        set(location, options)?;
+        Ok(self)
+    }
+
+    /// Whether mongodump can write there too, and then replaces what is there.
+    pub(super) fn is_replaced_by_mongodump(&self) -> bool {
+        match self {
+            Self::Folder(location) | Self::Archive(location) => location.as_path().is_some(),
+            Self::ArchiveToStdout | Self::DocumentsToStdout => true,
+        }
+    }
+
     /// Whether nothing else may be written to standard output.
     pub(crate) fn takes_stdout(&self) -> bool {
         matches!(self, Self::ArchiveToStdout | Self::DocumentsToStdout)
@@ -60,6 +79,16 @@ impl Output {
 }
 
 impl Input {
+    /// Sets options of the object store that it has to be in, if there are any.
+    pub(super) fn with_options(mut self, options: &[S3Option]) -> Result<Self, Refusal> {
+        let location = match &mut self {
+            Self::Folder(location) | Self::Archive(location) => Some(location),
+            Self::ArchiveFromStdin | Self::DocumentsFromStdin(_) => None,
+        };
+        set(location, options)?;
+        Ok(self)
+    }
+
     /// The archive that `--archive` names, or the one that is in the folder it names.
     pub(super) fn archive(text: &str, gzip: bool) -> Result<Self, Refusal> {
         if let STANDARD | "" = text {
@@ -94,6 +123,25 @@ fn in_folder(folder: &str, codec: Codec) -> String {
         folder.trim_end_matches('/'),
         codec.extension()
     )
+}
+
+/// Sets options of a location, which has to be in an object store then.
+fn set(location: Option<&mut Location>, options: &[S3Option]) -> Result<(), Refusal> {
+    let Some(location) = location else {
+        return match options.first() {
+            None => Ok(()),
+            Some((flag, ..)) => Err(Refusal::bad_option(format_args!(
+                "--{flag} goes with s3://bucket/prefix, not with standard input or output"
+            ))),
+        };
+    };
+    for (flag, name, value) in options {
+        let set = location.set(name, value);
+        set.map_err(|error| {
+            Refusal::Failed(anyhow::Error::new(error).context(format!("--{flag}")))
+        })?;
+    }
+    Ok(())
 }
 
 fn location(flag: &str, text: &str) -> Result<Location, Refusal> {

@@ -64,6 +64,8 @@ impl RestoreRequest {
             },
         };
 
+        let input = input.with_options(&args.s3.given())?;
+
         let mut options = RestoreOptions::default();
         let mut reader = FolderReaderOptions::default();
         reader.db.clone_from(&db);
