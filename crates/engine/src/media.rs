@@ -27,8 +27,8 @@ pub use archive_writer::ArchiveWriter;
 pub use discard::Discard;
 pub use document_stream_reader::DocumentStreamReader;
 pub use document_stream_writer::DocumentStreamWriter;
-pub(crate) use folder_reader::LooseFile;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
+pub(crate) use folder_reader::{LooseFile, segment_ranges};
 pub use folder_writer::FolderWriter;
 
 /// Takes a dump.

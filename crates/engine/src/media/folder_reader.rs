@@ -11,6 +11,7 @@ use rdump_format::{Codec, SegmentRecord, Selector};
 use rdump_storage::{Location, ObjectInfo, Store};
 
 pub(crate) use loose_file::LooseFile;
+pub(crate) use segments::segment_ranges;
 
 use super::{Access, Documents, DumpContents, DumpEntry, DumpReader, RandomAccess};
 use crate::{Error, Result};

@@ -3,13 +3,14 @@
 use std::{error::Error as StdError, sync::Arc};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use rdump_format::{
     CollectionMetadata, Digester, FileRecord, FileRole, Prelude, SegmentError, decompress,
 };
-use rdump_storage::{StorageError, Store};
+use rdump_storage::{StorageError, Store, read_ahead};
 
 use super::{Damage, DamageKind};
-use crate::{Error, Event, Result, context::RunContext};
+use crate::{Error, Event, Result, context::RunContext, media::segment_ranges};
 
 /// How much of a file without segments is read at once, in bytes.
 const READ_BYTES: u64 = 8 << 20;
@@ -57,9 +58,14 @@ async fn segments(
     let mut digester = Digester::new();
     let mut body = Vec::new();
     let (mut start, mut uncompressed_bytes) = (0, 0);
+    let ranges = segment_ranges(record.segments.as_slice().into());
+    let mut reads = read_ahead(store, &record.path, None, ranges);
     for (number, segment) in record.segments.iter().enumerate() {
         let end = start + segment.stored_bytes;
-        let Some(stored) = read(store, record, start..end, checked).await? else {
+        let Some(read) = reads.next().await else {
+            return Ok(());
+        };
+        let Some(stored) = taken(record, read, checked)? else {
             return Ok(());
         };
         let (codec, described) = (record.codec, segment.clone());
@@ -127,7 +133,8 @@ async fn small(store: &Arc<dyn Store>, record: &FileRecord, checked: &mut Checke
     let mut start = 0;
     while start < record.stored_bytes {
         let end = record.stored_bytes.min(start + READ_BYTES);
-        let Some(bytes) = read(store, record, start..end, checked).await? else {
+        let read = store.read(&record.path, start..end, None).await;
+        let Some(bytes) = taken(record, read, checked)? else {
             return Ok(());
         };
         digester.update(&bytes);
@@ -167,20 +174,20 @@ fn meaning(record: &FileRecord, stored: &[u8]) -> Result<(), Box<dyn StdError + 
     Ok(())
 }
 
-/// A part of the file; damage, and not an error, if the file went away or got shorter meanwhile.
-async fn read(
-    store: &Arc<dyn Store>,
+/// What was read of the file; damage, and not an error, if the file went away or was changed meanwhile.
+fn taken(
     record: &FileRecord,
-    range: std::ops::Range<u64>,
+    read: Result<Bytes, StorageError>,
     checked: &mut Checked,
 ) -> Result<Option<Bytes>> {
-    let kind = match store.read(&record.path, range, None).await {
+    let kind = match read {
         Ok(bytes) => {
             checked.stored_bytes += bytes.len() as u64;
             return Ok(Some(bytes));
         }
         Err(StorageError::NotFound { .. }) => DamageKind::Missing,
         Err(StorageError::TooShort { .. }) => DamageKind::Size,
+        Err(StorageError::Changed { .. }) => DamageKind::Digest,
         Err(error) => return Err(error.into()),
     };
     checked.damage.push(Damage::new(

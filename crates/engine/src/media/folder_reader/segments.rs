@@ -30,7 +30,7 @@ pub(super) fn read(
     object: &ObjectInfo,
     records: &Arc<[SegmentRecord]>,
 ) -> BoxStream<'static, Result<Documents>> {
-    let ranges = ranges(Arc::clone(records));
+    let ranges = segment_ranges(Arc::clone(records));
     let reading = Reading {
         path: object.path.clone(),
         codec,
@@ -49,8 +49,8 @@ pub(super) fn read(
         .boxed()
 }
 
-/// Where each segment lies.
-fn ranges(records: Arc<[SegmentRecord]>) -> impl Iterator<Item = Range<u64>> {
+/// Where each segment lies in its file.
+pub(crate) fn segment_ranges(records: Arc<[SegmentRecord]>) -> impl Iterator<Item = Range<u64>> {
     let mut start = 0_u64;
     let mut number = 0;
     std::iter::from_fn(move || {
