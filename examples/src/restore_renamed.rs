@@ -17,10 +17,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut only = Selector::default();
     only.include.push(Pattern::literal(&from));
+    // Of the dump nothing else is read.
+    let reading = FolderReaderOptions::default().select(only.clone());
     let options = RestoreOptions::default().select(only).rename(&from, &to);
 
     let target = Target::connect(&ConnectOptions::default().uri(uri)).await?;
-    let reader = FolderReader::open(&folder.parse()?, FolderReaderOptions::default()).await?;
+    let reader = FolderReader::open(&folder.parse()?, reading).await?;
     let restore = Restore::new(&target, Arc::new(reader)).options(options);
     let plan = restore.plan().await?;
     println!("{plan}");

@@ -7,12 +7,19 @@
 use std::process::Command;
 
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset,
+    fingerprint::assert_same,
+    s3::{ACCESS_KEY, SECRET_KEY},
 };
 use tempfile::TempDir;
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
+    let mut command = Command::new(program);
+    command
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let output = command.args(arguments).output().unwrap();
     let text = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -59,4 +66,22 @@ async fn the_examples_dump_verify_restore_and_rename() {
         &[&source.uri(), again.path().to_str().unwrap()],
     );
     assert!(text.contains(&format!("{from}: 5000 documents")), "{text}");
+}
+
+#[tokio::test]
+async fn the_examples_dump_to_an_object_store_and_restore_from_there() {
+    let (source, server) = tokio::join!(ReplicaSet::start(), SeaweedFs::start());
+    dataset::orders(5_000).seed(&source.client()).await;
+    let place = server.location("dumps/today");
+    let text = run(env!("CARGO_BIN_EXE_dump_to_s3"), &[&source.uri(), &place]);
+    let whole = "s3://tested/dumps/today is whole";
+    assert!(
+        text.contains("documents are ") && text.contains(whole),
+        "{text}"
+    );
+    let arguments = [&source.uri(), &place, "shop.orders", "beside.copy"];
+    run(env!("CARGO_BIN_EXE_restore_renamed"), &arguments);
+    let beside = FingerprintOptions::new().databases(["beside"]);
+    let restored = Fingerprint::of(&source.client(), &beside).await;
+    assert_eq!(restored.documents(), 5_000);
 }
