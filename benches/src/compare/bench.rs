@@ -7,8 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rdump_testkit::measure::Measure;
+use rdump_testkit::{
+    SeaweedFs,
+    measure::Measure,
+    s3::{ACCESS_KEY, BUCKET, SECRET_KEY},
+};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::{
     discard, oplog,
@@ -29,6 +34,8 @@ pub(super) struct Bench {
     reference: Option<ReferenceTools>,
     servers: Servers,
     folder: TempDir,
+    /// Started for the first row that needs one.
+    store: OnceCell<SeaweedFs>,
 }
 
 impl Bench {
@@ -44,6 +51,7 @@ impl Bench {
             reference,
             servers,
             folder,
+            store: OnceCell::new(),
         })
     }
 
@@ -109,6 +117,9 @@ impl Bench {
                     .with_context(|| input.name.to_owned())?;
             }
         }
+        if side.mentions("endpoint") {
+            self.store.get_or_init(SeaweedFs::start).await;
+        }
         let folder = self.input(oplog::NAME);
         if side.mentions(oplog::NAME) && !folder.exists() {
             screen::note("preparing an oplog");
@@ -145,11 +156,19 @@ impl Bench {
             (Program::Discard, _) => (Command::new(env::current_exe()?), Some(discard::FLAG)),
             (Program::Mongodump, Some(tools)) => (Command::new(&tools.mongodump), None),
             (Program::Mongorestore, Some(tools)) => (Command::new(&tools.mongorestore), None),
-            (Program::Mongodump | Program::Mongorestore, None) => {
+            (Program::Pipeline, Some(_)) => (Command::new("bash"), Some("-c")),
+            (Program::Mongodump | Program::Mongorestore | Program::Pipeline, None) => {
                 bail!("there are no reference tools")
             }
         };
         command.args(flag).args(self.arguments(side, out));
+        if side.mentions("endpoint") {
+            command
+                .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+                .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+                .env("AWS_REGION", "us-east-1")
+                .env("AWS_EC2_METADATA_DISABLED", "true");
+        }
         let shown = format!("{command:?}");
         let measure = Measure::new(command).discard_stdout();
         let measured = tokio::task::spawn_blocking(|| measure.run()).await??;
@@ -181,7 +200,18 @@ impl Bench {
             ("documents", self.servers.data().documents.to_string()),
             ("out", text(out)),
             (oplog::NAME, text(&self.input(oplog::NAME))),
+            ("bucket", BUCKET.to_owned()),
+            (
+                "aws",
+                env::var("AWS").unwrap_or_else(|_unset| "aws".to_owned()),
+            ),
         ];
+        if let Some(store) = self.store.get() {
+            values.push(("endpoint", format!("http://{}", store.address())));
+        }
+        if let Some(tools) = &self.reference {
+            values.push(("mongodump", text(&tools.mongodump)));
+        }
         values.extend(
             INPUTS
                 .iter()

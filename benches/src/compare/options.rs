@@ -12,7 +12,8 @@ const SMOKE_SCALE: f64 = 0.01;
 
 /// Measures rdump and rrestore side by side with mongodump and mongorestore
 ///
-/// Needs both tools on PATH, or their paths in MONGODUMP and MONGORESTORE. Dumps go to the folder for temporary
+/// Needs both tools on PATH, or their paths in MONGODUMP and MONGORESTORE; the row dump-s3 also the AWS command line, on PATH or
+/// its path in AWS. Dumps go to the folder for temporary
 /// files (TMPDIR), which has to hold about 6 GB at scale 1.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench-compare", bin_name = "cargo bench-compare", version)]

@@ -1,8 +1,8 @@
 //! What is compared, as data.
 //!
 //! In arguments, `{source}` and `{target}` are the connection strings, `{documents}` is the number of documents of
-//! the source, `{out}` a new folder for the run, `{oplog}` the folder of an oplog, and the name of an [`Input`] in braces the
-//! folder of that dump.
+//! the source, `{out}` a new folder for the run, `{oplog}` the folder of an oplog, `{endpoint}` an object store with a bucket
+//! `{bucket}`, `{mongodump}` and `{aws}` programs, and the name of an [`Input`] in braces the folder of that dump.
 
 /// A program that a side of a row runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) enum Program {
     Mongodump,
     /// The reference tool.
     Mongorestore,
+    /// The reference tool and others, put together as people do.
+    Pipeline,
 }
 
 /// Two command lines that do the same, and how they should compare.
@@ -172,6 +174,33 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "dump-s3",
+        title: "dump to an object store, zstd level 1 with digests, against mongodump --gzip --archive | aws s3 cp",
+        kind: Kind::Dump,
+        ours: Side {
+            program: Program::Rdump,
+            arguments: &[
+                "--uri={source}",
+                "--quiet",
+                "--db=bench",
+                "--compress=zstd:1",
+                "--overwrite",
+                "--out=s3://{bucket}/ours?endpoint={endpoint}",
+            ],
+        },
+        theirs: Side {
+            program: Program::Pipeline,
+            arguments: &[
+                "set -o pipefail; '{mongodump}' --uri='{source}' --quiet --db=bench --gzip --archive | \
+                 '{aws}' s3 cp - s3://{bucket}/theirs --endpoint-url={endpoint} --only-show-errors",
+            ],
+        },
+        targets: Targets {
+            wall: Some(1.0),
+            ..NO_TARGETS
+        },
+    },
+    Row {
         name: "restore",
         title: "restore with indexes, majority, against mongorestore",
         kind: Kind::Restore,
@@ -257,6 +286,7 @@ impl Program {
             Self::Discard => "rdump (library)",
             Self::Mongodump => "mongodump",
             Self::Mongorestore => "mongorestore",
+            Self::Pipeline => "mongodump | aws s3 cp",
         }
     }
 }
@@ -289,7 +319,17 @@ mod tests {
 
     #[test]
     fn every_row_has_its_own_name_and_only_known_placeholders() {
-        let known = ["source", "target", "documents", "out", oplog::NAME];
+        let known = [
+            "source",
+            "target",
+            "documents",
+            "out",
+            "endpoint",
+            "bucket",
+            "mongodump",
+            "aws",
+            oplog::NAME,
+        ];
         let known: Vec<(&str, &str)> = known
             .into_iter()
             .chain(INPUTS.iter().map(|input| input.name))
