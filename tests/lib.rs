@@ -17,47 +17,70 @@ use rdump::{
 };
 use rdump_testkit::Deployment;
 
-/// Dumps a deployment to a folder.
+/// Dumps a deployment to a folder of this machine.
 pub async fn dump(from: &Deployment, folder: &Path, options: DumpOptions) -> DumpReport {
+    dump_to(from, &folder.into(), options).await
+}
+
+/// Dumps a deployment to a folder anywhere.
+pub async fn dump_to(from: &Deployment, folder: &Location, options: DumpOptions) -> DumpReport {
     let pass = async {
         let source = Source::connect(&ConnectOptions::default().uri(from.uri())).await?;
-        let writer = FolderWriter::create(&Location::from(folder))?;
+        let writer = FolderWriter::create(folder)?;
         let dump = Dump::new(&source, Arc::new(writer)).options(options);
         let plan = dump.plan().await?;
         dump.run(plan).await
     };
     pass.await
-        .unwrap_or_else(|error| panic!("dumping to {}: {error:?}", folder.display()))
+        .unwrap_or_else(|error| panic!("dumping to {folder}: {error:?}"))
 }
 
-/// Dumps a deployment to an archive file.
+/// Dumps a deployment to an archive file of this machine.
 pub async fn dump_archive(from: &Deployment, archive: &Path, options: DumpOptions) -> DumpReport {
+    dump_archive_to(from, &archive.into(), options).await
+}
+
+/// Dumps a deployment to an archive anywhere.
+pub async fn dump_archive_to(
+    from: &Deployment,
+    archive: &Location,
+    options: DumpOptions,
+) -> DumpReport {
     let pass = async {
         let source = Source::connect(&ConnectOptions::default().uri(from.uri())).await?;
-        let writer = ArchiveWriter::create(&Location::from(archive))?;
+        let writer = ArchiveWriter::create(archive)?;
         let dump = Dump::new(&source, Arc::new(writer)).options(options);
         let plan = dump.plan().await?;
         dump.run(plan).await
     };
     pass.await
-        .unwrap_or_else(|error| panic!("dumping to {}: {error:?}", archive.display()))
+        .unwrap_or_else(|error| panic!("dumping to {archive}: {error:?}"))
 }
 
-/// Restores an archive file into a deployment.
+/// Restores an archive file of this machine into a deployment.
 pub async fn restore_archive(
     archive: &Path,
     to: &Deployment,
     options: RestoreOptions,
 ) -> RestoreReport {
+    restore_archive_of(&archive.into(), to, options).await
+}
+
+/// Restores an archive from anywhere into a deployment.
+pub async fn restore_archive_of(
+    archive: &Location,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> RestoreReport {
     let pass = async {
         let target = Target::connect(&ConnectOptions::default().uri(to.uri())).await?;
-        let reader = ArchiveReader::open(&Location::from(archive)).await?;
+        let reader = ArchiveReader::open(archive).await?;
         let restore = Restore::new(&target, Arc::new(reader)).options(options);
         let plan = restore.plan().await?;
         restore.run(plan).await
     };
     pass.await
-        .unwrap_or_else(|error| panic!("restoring {}: {error:?}", archive.display()))
+        .unwrap_or_else(|error| panic!("restoring {archive}: {error:?}"))
 }
 
 /// Dumps one collection to a stream of documents.
@@ -97,16 +120,24 @@ pub async fn restore_documents(
         .unwrap_or_else(|error| panic!("restoring {namespace} from a stream: {error:?}"))
 }
 
-/// Restores a folder into a deployment.
+/// Restores a folder of this machine into a deployment.
 pub async fn restore(folder: &Path, to: &Deployment, options: RestoreOptions) -> RestoreReport {
+    restore_of(&folder.into(), to, options).await
+}
+
+/// Restores a folder from anywhere into a deployment.
+pub async fn restore_of(
+    folder: &Location,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> RestoreReport {
     let pass = async {
         let target = Target::connect(&ConnectOptions::default().uri(to.uri())).await?;
-        let reader =
-            FolderReader::open(&Location::from(folder), FolderReaderOptions::default()).await?;
+        let reader = FolderReader::open(folder, FolderReaderOptions::default()).await?;
         let restore = Restore::new(&target, Arc::new(reader)).options(options);
         let plan = restore.plan().await?;
         restore.run(plan).await
     };
     pass.await
-        .unwrap_or_else(|error| panic!("restoring {}: {error:?}", folder.display()))
+        .unwrap_or_else(|error| panic!("restoring {folder}: {error:?}"))
 }

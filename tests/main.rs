@@ -4,16 +4,22 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use std::{collections::BTreeSet, fs, num::NonZeroUsize};
+use std::{collections::BTreeSet, fs, num::NonZeroUsize, sync::Arc};
 
-use rdump::{Compression, DumpOptions, RestoreOptions};
+use rdump::{
+    CancellationToken, Compression, DumpOptions, Location, RestoreOptions,
+    storage::{S3Credentials, S3Location},
+    verify_folder,
+};
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset,
+    fingerprint::assert_same,
+    s3::{ACCESS_KEY, SECRET_KEY},
 };
 use rdump_tests::{
-    dump,
+    dump, dump_archive_to, dump_to,
     kept::{self, Kept},
-    restore,
+    restore, restore_archive_of, restore_of,
 };
 use tempfile::TempDir;
 
@@ -35,6 +41,47 @@ async fn round_trip(compression: Compression, partitions: usize) {
     assert!(report.verified);
     let (before, after) = tokio::join!(fingerprint(&source), fingerprint(&target));
     assert_same(&before, &after);
+}
+
+/// Every data set goes to an object store, into a folder of each form and archives, and comes back the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_data_set_comes_back_from_an_object_store() {
+    let (source, server) = tokio::join!(ReplicaSet::start(), SeaweedFs::start());
+    for data in dataset::all() {
+        data.seed(&source.client()).await;
+    }
+    let before = fingerprint(&source).await;
+    for compression in [
+        Compression::None,
+        Compression::Gzip { level: 6 },
+        Compression::Zstd { level: 1 },
+    ] {
+        let options = DumpOptions::default().compression(compression);
+        // Some data sets hold documents that violate their collection's validator.
+        let restoring = RestoreOptions::default().bypass_document_validation(true);
+        let folder = place(&server, &format!("folder of {compression}"));
+        dump_to(&source, &folder, options.clone()).await;
+        let verified = verify_folder(&folder, Arc::new(()), CancellationToken::new()).await;
+        assert_eq!(verified.unwrap().damage, []);
+        let target = ReplicaSet::start().await;
+        let report = restore_of(&folder, &target, restoring.clone()).await;
+        assert_eq!(report.problems, []);
+        assert!(report.verified);
+        assert_same(&before, &fingerprint(&target).await);
+
+        let archive = place(&server, &format!("archives/{compression}"));
+        dump_archive_to(&source, &archive, options).await;
+        let target = ReplicaSet::start().await;
+        let report = restore_archive_of(&archive, &target, restoring).await;
+        assert_eq!(report.problems, []);
+        assert_same(&before, &fingerprint(&target).await);
+    }
+}
+
+fn place(server: &SeaweedFs, prefix: &str) -> Location {
+    let mut location: S3Location = server.location(prefix).parse().unwrap();
+    location.options.credentials = Some(S3Credentials::new(ACCESS_KEY, SECRET_KEY));
+    location.into()
 }
 
 /// Without the versions of indexes: a restore builds today's, unless it is asked to keep them.

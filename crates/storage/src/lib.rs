@@ -23,7 +23,7 @@ mod stream;
 
 pub use error::{Result, StorageError};
 pub use folder::FolderStore;
-pub use location::Location;
+pub use location::{Location, OpenStore};
 pub use memory::MemoryStore;
 pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Unreadable, Version};
 pub use read_ahead::{ObjectReader, read_ahead};

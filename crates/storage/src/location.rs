@@ -17,9 +17,23 @@ pub enum Location {
     Folder(PathBuf),
     /// A bucket of an object store, or what is below a prefix of it.
     S3(Box<S3Location>),
-    /// The name of a store that no text opens: one in memory, or of whoever embeds this.
+    /// A store that is open already: one in memory, or of whoever embeds this. It has nothing above it.
+    Store(OpenStore),
+    /// The name of such a store. It cannot be opened by that.
     Named(String),
 }
+
+/// A store as a [`Location`]; equal to itself alone.
+#[derive(Clone, Debug)]
+pub struct OpenStore(Arc<dyn Store>);
+
+impl PartialEq for OpenStore {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OpenStore {}
 
 impl Location {
     /// Opens what exists at this location, for reading.
@@ -30,6 +44,7 @@ impl Location {
     pub fn open(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::open(path)?)),
+            Self::Store(store) => Ok(Arc::clone(&store.0)),
             Self::S3(location) => {
                 location.check()?;
                 Ok(Arc::new(S3Store::new(S3Location::clone(location))))
@@ -46,7 +61,7 @@ impl Location {
     pub fn create(&self) -> Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(FolderStore::create(path)?)),
-            Self::S3(_) => self.open(),
+            Self::S3(_) | Self::Store(_) => self.open(),
             Self::Named(name) => Err(cannot_be_opened(name)),
         }
     }
@@ -59,7 +74,7 @@ impl Location {
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         match self {
             Self::S3(location) => location.set(name, value),
-            Self::Folder(_) | Self::Named(_) => Err(StorageError::InvalidLocation {
+            _ => Err(StorageError::InvalidLocation {
                 location: self.to_string(),
                 reason: "only a location such as s3://bucket/prefix has options",
             }),
@@ -88,7 +103,7 @@ impl Location {
                 let (above, name) = location.split()?;
                 Some((Self::S3(Box::new(above)), name))
             }
-            Self::Named(_) => None,
+            Self::Store(_) | Self::Named(_) => None,
         }
     }
 
@@ -97,7 +112,7 @@ impl Location {
         match self {
             Self::Folder(path) => path.file_name()?.to_str(),
             Self::S3(location) => location.name(),
-            Self::Named(_) => None,
+            Self::Store(_) | Self::Named(_) => None,
         }
     }
 
@@ -105,7 +120,7 @@ impl Location {
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             Self::Folder(path) => Some(path),
-            Self::S3(_) | Self::Named(_) => None,
+            Self::S3(_) | Self::Store(_) | Self::Named(_) => None,
         }
     }
 }
@@ -124,6 +139,18 @@ fn folder_of(path: &Path) -> Option<&Path> {
         true => Path::new("."),
         false => parent,
     })
+}
+
+impl From<Arc<dyn Store>> for Location {
+    fn from(store: Arc<dyn Store>) -> Self {
+        Self::Store(OpenStore(store))
+    }
+}
+
+impl From<S3Location> for Location {
+    fn from(location: S3Location) -> Self {
+        Self::S3(Box::new(location))
+    }
 }
 
 impl From<&Path> for Location {
@@ -173,6 +200,7 @@ impl fmt::Display for Location {
         match self {
             Self::Folder(path) => path.display().fmt(f),
             Self::S3(location) => location.fmt(f),
+            Self::Store(store) => store.0.location().fmt(f),
             Self::Named(name) => name.fmt(f),
         }
     }

@@ -58,7 +58,6 @@ const READ_AHEAD_BYTES: u64 = 16 << 20;
 #[derive(Clone, Debug)]
 pub struct S3Store {
     location: S3Location,
-    credentials: Option<S3Credentials>,
     bucket: Arc<OnceCell<Arc<Bucket>>>,
     capabilities: Arc<OnceCell<Capabilities>>,
     in_flight: Arc<Semaphore>,
@@ -72,7 +71,6 @@ impl S3Store {
         given_up.close();
         Self {
             location,
-            credentials: None,
             bucket: Arc::default(),
             capabilities: Arc::default(),
             in_flight: upload::in_flight(),
@@ -83,14 +81,14 @@ impl S3Store {
     /// Sets who asks. Default: looked for as the AWS tools do, in the environment, a profile, the container or the machine.
     #[must_use]
     pub fn credentials(mut self, credentials: S3Credentials) -> Self {
-        self.credentials = Some(credentials);
+        self.location.options.credentials = Some(credentials);
         self
     }
 
     async fn bucket(&self) -> Result<Arc<Bucket>> {
         let open = async || {
             let headers = Headers::new(&self.location.options)?;
-            let client = connect(&self.location, self.credentials.as_ref(), &headers).await;
+            let client = connect(&self.location, &headers).await;
             Ok(Arc::new(Bucket {
                 location: self.location.clone(),
                 client,

@@ -43,7 +43,7 @@ impl Location {
                 let store = folder.create()?;
                 Ok(Sink::Object { store, path })
             }
-            Self::Named(name) => Err(cannot_be_opened(name)),
+            Self::Store(_) | Self::Named(_) => Err(cannot_be_opened(&self.to_string())),
         }
     }
 }

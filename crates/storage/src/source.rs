@@ -42,7 +42,7 @@ impl Location {
                     &found,
                 )))
             }
-            Self::Named(name) => Err(cannot_be_opened(name)),
+            Self::Store(_) | Self::Named(_) => Err(cannot_be_opened(&self.to_string())),
         }
     }
 
@@ -65,7 +65,7 @@ impl Location {
                 Some((folder, name)) => Ok(folder.open()?.head(&name).await?.is_some()),
                 None => Ok(false),
             },
-            Self::Named(name) => Err(cannot_be_opened(name)),
+            Self::Store(_) | Self::Named(_) => Ok(false),
         }
     }
 }

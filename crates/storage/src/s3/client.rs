@@ -22,7 +22,7 @@ use aws_sdk_s3::{
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::{S3Credentials, S3Location, headers::Headers};
+use super::{S3Location, headers::Headers};
 
 /// How often a request is made before its failure is one.
 const ATTEMPTS: u32 = 8;
@@ -39,11 +39,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 const SESSION_NAME: &str = "rdump";
 
 /// Finds region and credentials as the AWS tools do. No request is made to the bucket yet.
-pub(super) async fn connect(
-    location: &S3Location,
-    credentials: Option<&S3Credentials>,
-    headers: &Headers,
-) -> Client {
+pub(super) async fn connect(location: &S3Location, headers: &Headers) -> Client {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -74,7 +70,7 @@ pub(super) async fn connect(
             .profile_name(profile)
             .credentials_provider(named.build());
     }
-    if let Some(credentials) = credentials {
+    if let Some(credentials) = &location.options.credentials {
         loader = loader.credentials_provider(credentials.for_client());
     }
     if location.options.anonymous {

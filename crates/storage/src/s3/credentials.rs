@@ -5,7 +5,7 @@ use aws_sdk_s3::config::Credentials;
 /// Who asks an object store, where that is known and not to be looked for.
 ///
 /// `Debug` shows no secret.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct S3Credentials {
     access_key: String,
     secret_key: String,

@@ -2,10 +2,12 @@ use std::{path::PathBuf, time::Duration};
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
+use super::S3Credentials;
+
 /// How a bucket is reached, and how objects are kept there.
 ///
-/// Each field is an option of a location after its question mark, and a flag of the binaries; both are called as
-/// [`S3Options::NAMES`] has it.
+/// Each field but the credentials is an option of a location after its question mark, and a flag of the binaries; both are
+/// called as [`S3Options::NAMES`] has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct S3Options {
@@ -23,6 +25,9 @@ pub struct S3Options {
     pub external_id: Option<String>,
     /// Whether requests are not signed, as for a public bucket. Default: false.
     pub anonymous: bool,
+    /// Who asks, where a service knows; no option of a location. Default: looked for as the AWS tools do, in the
+    /// environment, a profile, the container or the machine.
+    pub credentials: Option<S3Credentials>,
     /// Whether who asks pays for it. Default: false.
     pub request_payer: bool,
     /// The account that the bucket has to be of. Default: any.
