@@ -51,7 +51,7 @@ pub use crate::{
     mongod::Mongod,
     proxy::Proxy,
     replica_set::ReplicaSet,
-    s3::{S3Server, SeaweedFs},
+    s3::{Gateway, S3Server, SeaweedFs},
     server_version::{Feature, ServerVersion},
     standalone::Standalone,
     wait::wait_for,

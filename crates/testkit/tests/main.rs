@@ -6,6 +6,7 @@ mod dataset;
 mod deployment;
 mod failpoint;
 mod fingerprint;
+mod gateway;
 mod measure;
 mod proxy;
 mod server_versions;
