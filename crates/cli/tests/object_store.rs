@@ -1,6 +1,6 @@
 //! Dumps in an object store.
 
-use std::process::Stdio;
+use std::{collections::BTreeSet, process::Stdio};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -9,7 +9,10 @@ use nix::{
 use rdump_testkit::{
     Fingerprint, FingerprintOptions, Proxy, ReplicaSet, SeaweedFs, dataset,
     fingerprint::assert_same,
-    s3::{ACCESS_KEY, SECRET_KEY},
+    s3::{
+        ACCESS_KEY, Gateway, SECRET_KEY,
+        gateway::{Odds, S3Operation},
+    },
     wait::{PATIENCE, wait_for},
 };
 use tokio::process::Command;
@@ -69,6 +72,92 @@ async fn a_dump_comes_back_from_an_object_store_and_no_file_is_written_here() {
     run(with_keys(rrestore()), arguments).await.expect(0);
     let restored = Fingerprint::of(&target.client(), &options).await;
     assert_eq!(restored.documents(), 2_000);
+}
+
+#[tokio::test]
+async fn a_restore_of_one_collection_reads_nothing_of_the_others() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    for data in [dataset::orders(1_000), dataset::indexes()] {
+        data.seed(&source.client()).await;
+    }
+    for name in ["first", "second"] {
+        let c = format!("shop.{name}");
+        dataset::seed_bulk(&source.client(), &c, dataset::Shape::Medium, 100, 1).await;
+    }
+    let place = server.location("dump");
+    run(
+        with_keys(rdump()),
+        ["--uri", &source.uri(), "--out", &place],
+    )
+    .await
+    .expect(0);
+
+    let gateway = Gateway::start(server.address()).await;
+    let place = gateway.location("dump");
+    let target = ReplicaSet::start().await;
+    let arguments = ["--uri", &target.uri(), "--nsInclude", "shop.first", &place];
+    let ran = run(with_keys(rrestore()), arguments).await.expect(0);
+    ran.says("100 document(s) restored successfully.");
+    let read: BTreeSet<String> = gateway.keys(S3Operation::Get).into_iter().collect();
+    let expected = [
+        "dump/prelude.json",
+        "dump/rdump.manifest.json",
+        "dump/shop/first.bson",
+        "dump/shop/first.metadata.json",
+    ];
+    assert_eq!(read.iter().collect::<Vec<_>>(), expected);
+}
+
+/// One in twenty requests is answered with 503, and one in fifty finds its connection cut before or after it was answered.
+#[tokio::test]
+async fn a_dump_comes_back_whole_through_connections_that_break_off_and_a_store_that_is_busy() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    dataset::orders(5_000).seed(&source.client()).await;
+    for number in 0..40 {
+        let c = format!("many.c{number}");
+        dataset::seed_bulk(&source.client(), &c, dataset::Shape::Medium, 50, number).await;
+    }
+    dataset::seed_bulk(
+        &source.client(),
+        "many.large",
+        dataset::Shape::Medium,
+        60_000,
+        1,
+    )
+    .await;
+    let options = FingerprintOptions::new();
+    let expected = Fingerprint::of(&source.client(), &options).await;
+    let gateway = Gateway::start(server.address()).await;
+    let odds = Odds {
+        errors: 0.05,
+        resets: 0.01,
+        lost_answers: 0.01,
+    };
+    gateway.misbehave(7, odds);
+    let place = gateway.location("dump");
+    run(
+        with_keys(rdump()),
+        ["--uri", &source.uri(), "--out", &place],
+    )
+    .await
+    .expect(0);
+    run(with_keys(rdump()), ["verify", &place]).await.expect(0);
+    let target = ReplicaSet::start().await;
+    let arguments = ["--uri", &target.uri(), "--keepIndexVersion", &place];
+    run(with_keys(rrestore()), arguments).await.expect(0);
+    let restored = Fingerprint::of(&target.client(), &options).await;
+    assert_same(&expected, &restored);
+    assert!(gateway.faults() > 10, "{}", gateway.faults());
+
+    // Nothing is left that was begun.
+    gateway.pass();
+    let arguments = ["--uri", &source.uri(), "--out", &place, "--overwrite"];
+    let again = run(with_keys(rdump()), arguments).await.expect(0);
+    assert!(
+        !again.stderr.contains("was left in place"),
+        "{}",
+        again.stderr
+    );
 }
 
 #[tokio::test]
