@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod conforming;
+mod faults;
 mod options;
 mod policies;
 mod uploads;
