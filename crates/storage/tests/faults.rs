@@ -1,6 +1,7 @@
 //! Object stores that fail, through a gateway that lets them.
 
 mod answers;
+mod bursts;
 mod chance;
 mod connections;
 mod objects;

@@ -18,6 +18,7 @@ use aws_sdk_s3::{
     config::{
         RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
         StalledStreamProtectionConfig,
+        retry::{RetryPartition, TokenBucket},
     },
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -47,7 +48,7 @@ pub(super) async fn connect(location: &S3Location, headers: &Headers) -> Client 
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .build();
-    let retries = RetryConfig::adaptive()
+    let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
         .with_max_backoff(LONGEST_WAIT);
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -90,6 +91,10 @@ pub(super) async fn connect(location: &S3Location, headers: &Headers) -> Client 
     if let Some(endpoint) = &location.options.endpoint {
         config = config.endpoint_url(endpoint);
     }
+    // The SDK's own would let all requests of a process share some fifty repetitions, and an outage of a second use up
+    // those of a dump that is otherwise patient. How often and how fast each may be made again is bounded all the same.
+    let retries = RetryPartition::custom("rdump").token_bucket(TokenBucket::unlimited());
+    config = config.retry_partition(retries.build());
     let path_style = location
         .options
         .path_style
