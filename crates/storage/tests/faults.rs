@@ -5,6 +5,7 @@ mod bursts;
 mod chance;
 mod connections;
 mod objects;
+mod refusals;
 
 use std::fmt;
 

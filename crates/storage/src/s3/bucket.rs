@@ -69,6 +69,7 @@ impl Bucket {
             action,
             path: self.location.to_string(),
             bucket: self.location.bucket.clone(),
+            region: self.client.config().region().map(ToString::to_string),
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Request {
     /// The bucket or object, as a URL.
     pub(super) path: String,
     pub(super) bucket: String,
+    /// The region that it is asked in.
+    pub(super) region: Option<String>,
 }
 
 impl Request {
@@ -28,7 +30,9 @@ impl Request {
         let response = error.raw_response();
         let status = response.map(|response| response.status().as_u16());
         let header = |name| response.and_then(|response| response.headers().get(name));
-        let region = header("x-amz-bucket-region").map(str::to_owned);
+        let told = header("x-amz-bucket-region").or_else(|| expected_region(error.message()?));
+        let region = told.map(str::to_owned);
+        let is_elsewhere = region.is_some() && region != self.region;
         let code = error.code().map(str::to_owned);
         let path = || self.path.clone();
         match (code.as_deref(), status) {
@@ -66,10 +70,9 @@ impl Request {
                 ),
                 _,
             )
-            | (_, Some(301 | 307)) => StorageError::WrongRegion {
-                bucket: self.bucket.clone(),
-                region: region.unwrap_or_else(|| "another".to_owned()),
-            },
+            | (_, Some(301 | 307)) => self.wrong_region(region),
+            // The answer to HEAD has no code.
+            (None, Some(400)) if is_elsewhere => self.wrong_region(region),
             (Some("InvalidObjectState"), _) => StorageError::Archived {
                 path: path(),
                 source: source(error),
@@ -110,6 +113,19 @@ impl Request {
             },
         }
     }
+
+    fn wrong_region(&self, region: Option<String>) -> StorageError {
+        StorageError::WrongRegion {
+            bucket: self.bucket.clone(),
+            region: region.unwrap_or_else(|| "another".to_owned()),
+        }
+    }
+}
+
+/// The region that the message about a signature for another one names last.
+fn expected_region(message: &str) -> Option<&str> {
+    let (_, expected) = message.split_once("expecting '")?;
+    Some(expected.split_once('\'')?.0)
 }
 
 /// Whether no request was made, since there is nothing to sign it with.
