@@ -21,7 +21,11 @@ impl Bucket {
             Ok(_) => Some(put(second).await),
             Err(_) => None,
         };
-        self.delete(&[&path]).await?;
+        let deleted = self.delete(&[&path]).await;
+        // What could not be put need not be deleted.
+        if first.is_ok() {
+            deleted?;
+        }
         match (first, second) {
             (Ok(_), Some(Err(StorageError::Exists { .. }))) => Ok(true),
             (Ok(_), Some(Ok(_))) => Ok(false),

@@ -62,6 +62,7 @@ async fn what_a_store_refuses_is_sorted_by_what_can_be_done_about_it() {
 /// How each operation fails that is answered with a body, by the action it is permitted by.
 async fn failures(store: &S3Store) -> Vec<(&'static str, Result<()>)> {
     let small = || bytes(1, 1_000);
+    let capabilities = store.capabilities().await;
     vec![
         ("s3:ListBucket", Listing::of(store, "").await.map(drop)),
         ("s3:GetObject", store.read("a", 0..10, None).await.map(drop)),
@@ -78,6 +79,7 @@ async fn failures(store: &S3Store) -> Vec<(&'static str, Result<()>)> {
             "s3:ListBucketMultipartUploads",
             store.remove_leftovers(&[]).await.map(drop),
         ),
+        ("s3:PutObject", capabilities.map(drop)),
     ]
 }
 
