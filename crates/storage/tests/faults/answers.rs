@@ -1,9 +1,36 @@
 //! A store answers, but not with what it was asked for.
 
-use rdump_storage::Store;
-use rdump_testkit::s3::gateway::{Answer, Fault, S3Operation};
+use rdump_storage::{StorageError, Store};
+use rdump_testkit::s3::gateway::{Answer, Asked, Fault, S3Operation};
 
 use super::{Faulty, LARGE_BYTES, bytes, uploaded, whole};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_denied_names_the_action_and_is_aborted() {
+    let faulty = Faulty::seaweedfs().await;
+    let after_two_parts = |asked: &Asked| asked.operation == S3Operation::Part && asked.before >= 2;
+    // Who is not let in at the end may not look what has become of it either.
+    let at_the_end =
+        |asked: &Asked| matches!(asked.operation, S3Operation::Complete | S3Operation::Head);
+    let large = bytes(1, 3 * LARGE_BYTES);
+    for denied in [after_two_parts, at_the_end] {
+        let aborts = faulty.gateway.count(S3Operation::Abort);
+        faulty
+            .gateway
+            .rule(move |asked| denied(asked).then(|| Fault::error(403, "AccessDenied")));
+        let error = uploaded(&faulty.store, "db/c.bson", &large).await;
+        let error = error.unwrap_err();
+        let StorageError::Denied { action, path, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(
+            (*action, path.as_str()),
+            ("s3:PutObject", "s3://tested/dump/db/c.bson")
+        );
+        assert_eq!(faulty.left().await, (vec![], vec![]));
+        assert_eq!(faulty.gateway.count(S3Operation::Abort), aborts + 1);
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_takes_conditions_and_does_not_mind_them_is_found_out() {
