@@ -1,6 +1,6 @@
 //! Requests to a bucket.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -24,6 +24,8 @@ use crate::{Listed, ObjectInfo, PutIf, Result, StorageError, Version, store::che
 pub(super) const WRITER: &str = "rdump-writer";
 /// How often a body that broke off without having brought a byte is asked for again.
 const EMPTY_READS: u32 = 8;
+/// How long is waited after the first one that brought nothing; after each more twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// A location, and who asks there.
 #[derive(Clone, Debug)]
@@ -220,6 +222,9 @@ impl Bucket {
                             path: self.shown(path),
                             source: error.into(),
                         });
+                    }
+                    if empty_reads > 0 {
+                        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(empty_reads - 1)).await;
                     }
                 }
             }

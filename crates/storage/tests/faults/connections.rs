@@ -1,6 +1,6 @@
 //! Connections break at every moment, or nothing comes through them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdump_storage::{PutIf, StorageError, Store};
 use rdump_testkit::{
@@ -97,6 +97,20 @@ async fn a_body_that_breaks_off_or_hardly_comes_is_read_to_its_end() {
         1,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_which_nothing_ever_comes_is_given_up() {
+    let faulty = Faulty::small().await;
+    let info = faulty.direct.put("small", bytes(1, 1_000), PutIf::Always);
+    let info = info.await.unwrap();
+    faulty.gateway.rule(|_| Some(Fault::Truncate { bytes: 0 }));
+    let started = Instant::now();
+    let error = whole(&faulty.store, &info).await.unwrap_err();
+    assert!(matches!(error, StorageError::Io { .. }), "{error:?}");
+    assert_eq!(faulty.gateway.faults(), 8);
+    // A store that is started anew has the time for it.
+    assert!(started.elapsed() > Duration::from_secs(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
