@@ -24,8 +24,8 @@ use crate::{Listed, ObjectInfo, PutIf, Result, StorageError, Version, store::che
 pub(super) const WRITER: &str = "rdump-writer";
 /// How often a body that broke off without having brought a byte is asked for again.
 const EMPTY_READS: u32 = 8;
-/// How long is waited after the first one that brought nothing; after each more twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// How long is waited after the first of such failures; after each more twice as long.
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// A location, and who asks there.
 #[derive(Clone, Debug)]

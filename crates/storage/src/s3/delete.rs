@@ -1,13 +1,20 @@
 //! Deleting objects, many by one request where the store knows how.
 
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use std::mem;
+
+use aws_sdk_s3::types::{Delete, Error as NotDeleted, ObjectIdentifier};
 use futures::{StreamExt, future, stream};
 
-use super::{bucket::Bucket, location::SCHEME};
+use super::{
+    bucket::{Bucket, FIRST_WAIT},
+    location::SCHEME,
+};
 use crate::{Result, StorageError};
 
 /// How many objects one request deletes at most.
 const DELETED_AT_ONCE: usize = 1_000;
+/// How often it is tried to delete what a store could not delete just then.
+const DELETIONS: u32 = 8;
 /// How many requests delete one object each at the same time.
 const DELETED_SIDE_BY_SIDE: usize = 8;
 
@@ -53,28 +60,50 @@ impl Bucket {
     }
 
     async fn delete_several(&self, paths: &[&str]) -> Result<()> {
-        let mut identifiers = Vec::with_capacity(paths.len());
-        for path in paths {
-            let identifier = ObjectIdentifier::builder().key(self.key(path)).build();
-            identifiers.push(identifier.map_err(|error| self.malformed(path, error.into()))?);
+        let mut keys: Vec<_> = paths.iter().map(|path| self.key(path)).collect();
+        let mut deleted = Ok(());
+        for attempt in 0..DELETIONS {
+            let mut again = Vec::new();
+            for error in self.delete_keys(mem::take(&mut keys)).await? {
+                let may_pass = is_passing(&error) && attempt + 1 < DELETIONS;
+                match error.key() {
+                    Some(key) if may_pass => again.push(key.to_owned()),
+                    _ => deleted = deleted.and(Err(self.not_deleted(error))),
+                }
+            }
+            if again.is_empty() {
+                break;
+            }
+            keys = again;
+            tokio::time::sleep(FIRST_WAIT * 2_u32.pow(attempt)).await;
         }
+        deleted
+    }
+
+    /// Deletes objects by one request; gives what was not deleted.
+    async fn delete_keys(&self, keys: Vec<String>) -> Result<Vec<NotDeleted>> {
+        let identifiers = keys.into_iter().map(|key| {
+            let identifier = ObjectIdentifier::builder().key(key).build();
+            identifier.map_err(|error| self.malformed(error.into()))
+        });
         let delete = Delete::builder()
-            .set_objects(Some(identifiers))
+            .set_objects(Some(identifiers.collect::<Result<_>>()?))
             .quiet(true)
             .build();
-        let delete = delete.map_err(|error| self.malformed("", error.into()))?;
+        let delete = delete.map_err(|error| self.malformed(error.into()))?;
         let deletion = self.client.delete_objects();
         let deleted = deletion.bucket(self.name()).delete(delete).send().await;
         let request = self.request_of_bucket("s3:DeleteObject");
         let deleted = deleted.map_err(|error| request.failed(error))?;
-        let Some(error) = deleted.errors.unwrap_or_default().into_iter().next() else {
-            return Ok(());
-        };
+        Ok(deleted.errors.unwrap_or_default())
+    }
+
+    fn not_deleted(&self, error: NotDeleted) -> StorageError {
         let path = format!("{SCHEME}{}/{}", self.name(), error.key.unwrap_or_default());
         let code = error.code.unwrap_or_default();
         let source = format!("{code}: {}", error.message.unwrap_or_default()).into();
         let action = "s3:DeleteObject";
-        Err(match code.as_str() {
+        match code.as_str() {
             "AccessDenied" => StorageError::Denied {
                 action,
                 path,
@@ -85,18 +114,22 @@ impl Bucket {
                 path,
                 source,
             },
-        })
+        }
     }
 
-    fn malformed(
-        &self,
-        path: &str,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    ) -> StorageError {
+    fn malformed(&self, source: Box<dyn std::error::Error + Send + Sync>) -> StorageError {
         StorageError::Io {
             action: "s3:DeleteObject",
-            path: self.shown(path),
+            path: self.location.to_string(),
             source,
         }
     }
+}
+
+/// Whether what a store says of one of many objects may be otherwise a little later.
+fn is_passing(error: &NotDeleted) -> bool {
+    matches!(
+        error.code(),
+        Some("InternalError" | "ServiceUnavailable" | "SlowDown")
+    )
 }

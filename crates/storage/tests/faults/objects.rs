@@ -73,6 +73,30 @@ async fn an_object_that_may_not_be_deleted_is_named_and_the_others_are_deleted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_could_not_be_deleted_just_then_is_deleted_a_little_later() {
+    let faulty = Faulty::small().await;
+    let paths = put_many(&faulty, 5).await;
+    let failed = |key, code| {
+        format!("<Error><Key>dump/{key}</Key><Code>{code}</Code><Message>later</Message></Error>")
+    };
+    let (internal, slow) = (
+        failed(&paths[1], "InternalError"),
+        failed(&paths[3], "SlowDown"),
+    );
+    let failed = Answer::new(200).body(format!("<DeleteResult>{internal}{slow}</DeleteResult>"));
+    faulty
+        .gateway
+        .rule(move |asked| (asked.before < 2).then(|| failed.clone().into()));
+    let asked: Vec<_> = paths.iter().map(String::as_str).collect();
+    faulty.store.delete(&asked).await.unwrap();
+    assert_eq!(faulty.gateway.count(S3Operation::Delete), 3);
+    // The others are deleted for all that the store said.
+    let left = Listing::of(&faulty.direct, "").await.unwrap().objects;
+    let left: Vec<_> = left.iter().map(|object| object.path.as_str()).collect();
+    assert_eq!(left, [asked[0], asked[2], asked[4]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_keep_every_character_and_a_slash_more_is_no_other_prefix() {
     let faulty = Faulty::seaweedfs().await;
     let names = [
