@@ -83,7 +83,8 @@ impl Faulty {
     async fn left(&self) -> (Vec<String>, Vec<String>) {
         self.store.settle().await;
         let listing = Listing::of(&self.direct, "").await.unwrap();
-        let leftovers = self.direct.remove_leftovers(&[]).await.unwrap();
+        let leftovers = self.direct.remove_leftovers(&["db".to_owned()]).await;
+        let leftovers = leftovers.unwrap();
         (
             listing
                 .objects

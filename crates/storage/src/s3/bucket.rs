@@ -1,6 +1,9 @@
 //! Requests to a bucket.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_s3::{
     Client,
@@ -72,16 +75,18 @@ impl Bucket {
             path: self.location.to_string(),
             bucket: self.location.bucket.clone(),
             region: self.client.config().region().map(ToString::to_string),
+            since: Instant::now(),
         }
     }
 
     pub(super) async fn head(&self, path: &str) -> Result<Option<Found>> {
+        let request = self.request("s3:GetObject", path);
         let head = self.client.head_object();
         let head = head.bucket(self.name()).key(self.key(path)).customize();
         let found = match self.headers.on(head, With::Content).send().await {
             Ok(found) => found,
             Err(error) => {
-                return match self.request("s3:GetObject", path).failed(error) {
+                return match request.failed(error) {
                     StorageError::NotFound { .. } => Ok(None),
                     denied @ StorageError::Denied { .. } => Err(self.lacking(path, denied).await),
                     error => Err(error),
@@ -101,11 +106,12 @@ impl Bucket {
     /// What somebody lacks who may not look up an object: who may not list either is not told that there is none, and the
     /// answer to such a request has no room to say why.
     async fn lacking(&self, path: &str, denied: StorageError) -> StorageError {
+        let request = self.request_of_bucket("s3:ListBucket");
         let list = self.client.list_objects_v2();
         let list = list.bucket(self.name()).prefix(self.key(path)).max_keys(1);
         match list.send().await {
             Ok(_) => denied,
-            Err(error) => match self.request_of_bucket("s3:ListBucket").failed(error) {
+            Err(error) => match request.failed(error) {
                 StorageError::Io { .. } | StorageError::Refused { .. } => denied,
                 lacking => lacking,
             },
@@ -138,6 +144,7 @@ impl Bucket {
     ) -> Result<ObjectInfo> {
         let stored_bytes = bytes.len() as u64;
         let checksum = self.checksum(&bytes).await;
+        let request = self.request("s3:PutObject", path);
         let mut put = self.client.put_object();
         put = match condition {
             PutIf::Always => put,
@@ -157,7 +164,7 @@ impl Bucket {
                 info.version = put.e_tag.as_deref().map(version);
                 return Ok(info);
             }
-            Err(error) => self.request("s3:PutObject", path).failed(error),
+            Err(error) => request.failed(error),
         };
         let refused = match (condition, failed) {
             (PutIf::Absent, StorageError::Changed { path }) => StorageError::Exists { path },
@@ -260,6 +267,7 @@ impl Bucket {
         range: Range<u64>,
         version: Option<&Version>,
     ) -> Result<GetObjectOutput> {
+        let request = self.request("s3:GetObject", path);
         let get = self.client.get_object();
         let get = get
             .bucket(self.name())
@@ -287,7 +295,7 @@ impl Bucket {
                     },
                 })
             }
-            Err(error) => Err(self.request("s3:GetObject", path).failed(error)),
+            Err(error) => Err(request.failed(error)),
         }
     }
 
@@ -297,6 +305,7 @@ impl Bucket {
         prefix: &str,
         token: Option<String>,
     ) -> Result<(Vec<Listed>, Option<String>)> {
+        let request = self.request_of_bucket("s3:ListBucket");
         let list = self.client.list_objects_v2();
         let page = list
             .bucket(self.name())
@@ -304,7 +313,6 @@ impl Bucket {
             .set_continuation_token(token)
             .send()
             .await;
-        let request = self.request_of_bucket("s3:ListBucket");
         let page = page.map_err(|error| request.failed(error))?;
         let listed = page.contents.unwrap_or_default().into_iter();
         let listed = listed.filter_map(|object| {

@@ -32,6 +32,7 @@ impl Bucket {
         if info.stored_bytes > MOST_BYTES_AT_ONCE {
             return self.copy_parts(from, to, &info).await;
         }
+        let request = self.request("s3:PutObject", to);
         let copy = self.client.copy_object();
         let copy = copy
             .bucket(self.name())
@@ -41,7 +42,6 @@ impl Bucket {
             // Those of the location, and not of what is copied.
             .set_tagging_directive(self.has_tags().then_some(TaggingDirective::Replace));
         let copied = self.headers.on(copy.customize(), With::Copy).send().await;
-        let request = self.request("s3:PutObject", to);
         let copied = copied.map_err(|error| request.failed(error))?;
         let tag = copied.copy_object_result.and_then(|result| result.e_tag);
         let mut copy = ObjectInfo::new(to, info.stored_bytes);
@@ -82,7 +82,6 @@ impl Bucket {
         info: &ObjectInfo,
         upload_id: &str,
     ) -> Result<Vec<Sent>> {
-        let request = self.request("s3:PutObject", to);
         let mut parts = Vec::new();
         let mut start = 0;
         for number in 1.. {
@@ -90,6 +89,7 @@ impl Bucket {
                 break;
             }
             let end = info.stored_bytes.min(start + PART_BYTES);
+            let request = self.request("s3:PutObject", to);
             let copy = self.client.upload_part_copy();
             let copy = copy
                 .bucket(self.name())

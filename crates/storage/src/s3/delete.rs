@@ -37,11 +37,12 @@ impl Bucket {
     }
 
     async fn delete_one(&self, path: &str) -> Result<()> {
+        let request = self.request("s3:DeleteObject", path);
         let delete = self.client.delete_object();
         let delete = delete.bucket(self.name()).key(self.key(path));
         match delete.send().await {
             Ok(_) => Ok(()),
-            Err(error) => match self.request("s3:DeleteObject", path).failed(error) {
+            Err(error) => match request.failed(error) {
                 StorageError::NotFound { .. } => Ok(()),
                 error => Err(error),
             },
@@ -91,9 +92,9 @@ impl Bucket {
             .quiet(true)
             .build();
         let delete = delete.map_err(|error| self.malformed(error.into()))?;
+        let request = self.request_of_bucket("s3:DeleteObject");
         let deletion = self.client.delete_objects();
         let deleted = deletion.bucket(self.name()).delete(delete).send().await;
-        let request = self.request_of_bucket("s3:DeleteObject");
         let deleted = deleted.map_err(|error| request.failed(error))?;
         Ok(deleted.errors.unwrap_or_default())
     }

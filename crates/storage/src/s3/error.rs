@@ -1,12 +1,13 @@
 //! What the errors of an object store mean.
 
-use std::error::Error;
+use std::{error::Error, time::Instant};
 
 use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use super::client::ATTEMPTS;
 use crate::StorageError;
 
 /// What was asked of the store, for an error about it.
@@ -19,6 +20,8 @@ pub(super) struct Request {
     pub(super) bucket: String,
     /// The region that it is asked in.
     pub(super) region: Option<String>,
+    /// Since when.
+    pub(super) since: Instant,
 }
 
 impl Request {
@@ -106,11 +109,29 @@ impl Request {
                 path: path(),
                 source: source(error),
             },
-            _ => StorageError::Io {
-                action: self.action,
-                path: path(),
-                source: source(error),
-            },
+            _ => {
+                // Whatever may pass the SDK has tried as often as it may.
+                let is_lost = matches!(
+                    error,
+                    SdkError::DispatchFailure(_)
+                        | SdkError::TimeoutError(_)
+                        | SdkError::ResponseError(_)
+                );
+                let may_pass = is_lost || matches!(status, Some(429 | 500 | 502 | 503 | 504));
+                let source = match may_pass {
+                    true => {
+                        let seconds = self.since.elapsed().as_secs_f64();
+                        let source = source(error);
+                        format!("{source} (tried {ATTEMPTS} times in {seconds:.1} seconds)").into()
+                    }
+                    false => source(error),
+                };
+                StorageError::Io {
+                    action: self.action,
+                    path: path(),
+                    source,
+                }
+            }
         }
     }
 

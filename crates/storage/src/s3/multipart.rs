@@ -1,8 +1,18 @@
 //! Requests about uploads in parts.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_s3::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
+    },
+    error::BoxError,
     primitives::ByteStream,
     types::{CompletedMultipartUpload, CompletedPart, MultipartUpload},
 };
@@ -64,21 +74,52 @@ impl Bucket {
         // What is copied the store has checked itself.
         let algorithm = self.checksums.algorithm();
         let algorithm = algorithm.filter(|_| with == With::Uploaded);
+        let request = self.request("s3:PutObject", path);
         let begin = self.client.create_multipart_upload();
         let begin = begin
             .bucket(self.name())
             .key(self.key(path))
             .set_checksum_algorithm(algorithm.map(Algorithm::name))
             .metadata(WRITER, writer);
-        let begun = self.headers.on(begin.customize(), with).send().await;
-        let request = self.request("s3:PutObject", path);
+        let attempts = Attempts::default();
+        let begin = self.headers.on(begin.customize(), with);
+        let begun = begin.interceptor(attempts.clone()).send().await;
         let begun = begun.map_err(|error| request.failed(error))?;
         let id = begun.upload_id.ok_or_else(|| StorageError::Io {
             action: "s3:PutObject",
             path: self.shown(path),
             source: "the store began an upload and did not say its id".into(),
         })?;
+        if attempts.several() {
+            self.abort_lost(path, &id, request.since.elapsed()).await;
+        }
         Ok(Begun { id, algorithm })
+    }
+
+    /// Takes back uploads of an object that were begun when ours was, and whose ids were lost with the answers. What cannot be
+    /// taken back is found as a leftover.
+    async fn abort_lost(&self, path: &str, ours: &str, beginning: Duration) {
+        let Ok(uploads) = self.uploads(path).await else {
+            return;
+        };
+        let begun = |upload: &MultipartUpload| Some(upload.initiated()?.secs());
+        let mut of_ours = uploads
+            .iter()
+            .filter(|found| found.upload_id() == Some(ours));
+        let Some(last) = of_ours.find_map(begun) else {
+            return;
+        };
+        // A store tells whole seconds.
+        let first = last - i64::try_from(beginning.as_secs()).unwrap_or(0) - 1;
+        let key = self.key(path);
+        for upload in &uploads {
+            let is_lost = begun(upload).is_some_and(|begun| (first..=last).contains(&begun))
+                && upload.key() == Some(&key);
+            match upload.upload_id() {
+                Some(id) if is_lost && id != ours => self.abort(path, id).await,
+                _ => false,
+            };
+        }
     }
 
     /// Sends one part, whose checksum is computed as was said when the upload was begun.
@@ -93,6 +134,7 @@ impl Bucket {
             Some(algorithm) => algorithm.of(&bytes).await,
             None => None,
         };
+        let request = self.request("s3:PutObject", path);
         let part = self.client.upload_part();
         let part = part
             .bucket(self.name())
@@ -107,7 +149,6 @@ impl Bucket {
             .on(part.customize(), With::Content)
             .send()
             .await;
-        let request = self.request("s3:PutObject", path);
         let sent = sent.map_err(|error| request.failed(error))?;
         Ok(Sent {
             number,
@@ -128,6 +169,7 @@ impl Bucket {
         let all = CompletedMultipartUpload::builder()
             .set_parts(Some(parts.iter().map(Sent::completed).collect()))
             .build();
+        let request = self.request("s3:PutObject", path);
         let complete = self.client.complete_multipart_upload();
         let complete = complete
             .bucket(self.name())
@@ -149,7 +191,7 @@ impl Bucket {
                 info.version = completed.e_tag.as_deref().map(version);
                 return Ok(info);
             }
-            Err(error) => self.request("s3:PutObject", path).failed(error),
+            Err(error) => request.failed(error),
         };
         // The answer to an earlier attempt may have been lost.
         let found = self.head(path).await.ok().flatten();
@@ -180,42 +222,75 @@ impl Bucket {
     /// killed, or that writes now. Those that nobody can be at any more are aborted, if that was asked for.
     pub(super) async fn remove_leftovers(&self, folders: &[String]) -> Result<Vec<Leftover>> {
         let mut leftovers = Vec::new();
+        for upload in self.uploads("").await? {
+            let key = upload.key.as_deref().unwrap_or_default();
+            let Some(path) = self.location.path(key) else {
+                continue;
+            };
+            let is_ours = match path.rsplit_once('/') {
+                None => true,
+                Some((folder, _)) => folders.iter().any(|ours| ours == folder),
+            };
+            if is_ours {
+                let removed = self.location.options.clean_uploads
+                    && is_abandoned(&upload)
+                    && self
+                        .abort(path, upload.upload_id().unwrap_or_default())
+                        .await;
+                let path = path.to_owned();
+                leftovers.push(Leftover { path, removed });
+            }
+        }
+        Ok(leftovers)
+    }
+
+    /// The uploads whose paths start so, that were begun and have not ended.
+    async fn uploads(&self, path: &str) -> Result<Vec<MultipartUpload>> {
+        let mut uploads = Vec::new();
         let mut next = Some((None, None));
         while let Some((key, upload)) = next.take() {
+            let request = self.request_of_bucket("s3:ListBucketMultipartUploads");
             let list = self.client.list_multipart_uploads();
             let page = list
                 .bucket(self.name())
-                .prefix(self.key(""))
+                .prefix(self.key(path))
                 .set_key_marker(key)
                 .set_upload_id_marker(upload)
                 .send()
                 .await;
-            let request = self.request_of_bucket("s3:ListBucketMultipartUploads");
             let page = page.map_err(|error| request.failed(error))?;
             if page.is_truncated == Some(true) {
                 next = Some((page.next_key_marker, page.next_upload_id_marker));
             }
-            for upload in page.uploads.unwrap_or_default() {
-                let key = upload.key.as_deref().unwrap_or_default();
-                let Some(path) = self.location.path(key) else {
-                    continue;
-                };
-                let is_ours = match path.rsplit_once('/') {
-                    None => true,
-                    Some((folder, _)) => folders.iter().any(|ours| ours == folder),
-                };
-                if is_ours {
-                    let removed = self.location.options.clean_uploads
-                        && is_abandoned(&upload)
-                        && self
-                            .abort(path, upload.upload_id().unwrap_or_default())
-                            .await;
-                    let path = path.to_owned();
-                    leftovers.push(Leftover { path, removed });
-                }
-            }
+            uploads.extend(page.uploads.unwrap_or_default());
         }
-        Ok(leftovers)
+        Ok(uploads)
+    }
+}
+
+/// How often a request was made.
+#[derive(Clone, Debug, Default)]
+struct Attempts(Arc<AtomicU32>);
+
+impl Attempts {
+    fn several(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 1
+    }
+}
+
+impl Intercept for Attempts {
+    fn name(&self) -> &'static str {
+        "Attempts"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use rdump_storage::{StorageError, Store};
 use rdump_testkit::s3::gateway::{Answer, Asked, Fault, S3Operation};
 
 use super::{Faulty, LARGE_BYTES, bytes, uploaded, whole};
+use crate::conforming::s3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_denied_names_the_action_and_is_aborted() {
@@ -66,4 +67,86 @@ async fn an_error_that_comes_with_a_success_is_no_success() {
         assert!(whole(&faulty.direct, &info).await.unwrap() == large);
     }
     assert_eq!(faulty.gateway.faults(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_id_was_lost_with_the_answer_is_taken_back() {
+    let faulty = Faulty::seaweedfs().await;
+    faulty.gateway.rule(|asked| {
+        let is_lost = asked.operation == S3Operation::Create && asked.before < 2;
+        is_lost.then_some(Fault::LoseAnswer)
+    });
+    let large = bytes(1, LARGE_BYTES);
+    let info = uploaded(&faulty.store, "db/c.bson", &large).await.unwrap();
+    assert!(whole(&faulty.direct, &info).await.unwrap() == large);
+    assert_eq!(faulty.gateway.count(S3Operation::Create), 3);
+    assert_eq!(faulty.left().await, (vec!["db/c.bson".to_owned()], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checksums_that_a_store_refuses_are_left_out_only_if_nobody_insists() {
+    let large = bytes(1, LARGE_BYTES);
+    for how in ["auto", "crc32c"] {
+        let faulty = Faulty::small().await;
+        faulty.gateway.rule(|asked| {
+            let checksums = ["x-amz-checksum-algorithm", "x-amz-checksum-crc32c"];
+            let has = checksums.iter().any(|name| asked.header(name).is_some());
+            has.then(|| Fault::error(400, "InvalidArgument"))
+        });
+        let location = format!("{}&checksum={how}", faulty.gateway.location("dump"));
+        let store = s3(&location);
+        for (path, bytes) in [("small", bytes(1, 3)), ("large", large.clone())] {
+            let stored = uploaded(&store, path, &bytes).await;
+            if how == "auto" {
+                assert!(whole(&faulty.direct, &stored.unwrap()).await.unwrap() == bytes);
+            } else {
+                assert!(
+                    matches!(stored, Err(StorageError::Refused { .. })),
+                    "{stored:?}"
+                );
+            }
+        }
+        // Once was enough.
+        let faults = if how == "auto" { 1 } else { 2 };
+        assert_eq!(faulty.gateway.faults(), faults, "{how}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_uploads_of_long_ago_and_of_this_place_are_cleaned_up_and_only_if_that_is_asked_for() {
+    let page = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>\
+         <Upload><Key>dump/db/old.bson</Key><UploadId>1</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>\
+         <Upload><Key>dump/db/new.bson</Key><UploadId>2</UploadId><Initiated>2999-01-01T00:00:00.000Z</Initiated></Upload>\
+         <Upload><Key>dump/else/old</Key><UploadId>3</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>\
+         <Upload><Key>dumpling</Key><UploadId>4</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>\
+         </ListMultipartUploadsResult>";
+    for (options, removed) in [("", false), ("&clean-uploads=true", true)] {
+        let faulty = Faulty::small().await;
+        faulty.gateway.rule(move |asked| match asked.operation {
+            S3Operation::ListUploads => Some(Answer::new(200).body(page).into()),
+            S3Operation::Abort => Some(Answer::new(204).into()),
+            _ => None,
+        });
+        let store = s3(&format!("{}{options}", faulty.gateway.location("dump")));
+        let found = store.remove_leftovers(&["db".to_owned()]).await.unwrap();
+        let found: Vec<_> = found.iter().map(|l| (l.path.as_str(), l.removed)).collect();
+        assert_eq!(found, [("db/old.bson", removed), ("db/new.bson", false)]);
+        let aborted = faulty.gateway.keys(S3Operation::Abort);
+        let expected = if removed {
+            vec!["dump/db/old.bson"]
+        } else {
+            vec![]
+        };
+        assert_eq!(aborted, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_says_how_often_and_how_long_it_was_tried() {
+    let faulty = Faulty::small().await;
+    faulty.gateway.rule(|_| Some(Fault::error(503, "SlowDown")));
+    let error = faulty.store.head("x").await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("(tried 8 times in "), "{error}: {source}");
+    assert_eq!(faulty.gateway.count(S3Operation::Head), 8);
 }
