@@ -108,6 +108,9 @@ impl Bench {
 
     /// Makes the dumps that a side reads and that are not there yet.
     async fn prepare(&self, side: &Side) -> Result<()> {
+        if side.mentions("endpoint") {
+            self.store.get_or_init(SeaweedFs::start).await;
+        }
         for input in INPUTS.iter().filter(|input| side.mentions(input.name)) {
             let folder = self.input(input.name);
             if !folder.exists() {
@@ -116,9 +119,6 @@ impl Bench {
                     .await
                     .with_context(|| input.name.to_owned())?;
             }
-        }
-        if side.mentions("endpoint") {
-            self.store.get_or_init(SeaweedFs::start).await;
         }
         let folder = self.input(oplog::NAME);
         if side.mentions(oplog::NAME) && !folder.exists() {
@@ -211,12 +211,15 @@ impl Bench {
         }
         if let Some(tools) = &self.reference {
             values.push(("mongodump", text(&tools.mongodump)));
+            values.push(("mongorestore", text(&tools.mongorestore)));
         }
-        values.extend(
-            INPUTS
-                .iter()
-                .map(|input| (input.name, text(&self.input(input.name)))),
-        );
+        values.extend(INPUTS.iter().map(|input| {
+            let place = match input.name.ends_with("-s3") {
+                true => format!("s3://{BUCKET}/{}", input.name),
+                false => text(&self.input(input.name)),
+            };
+            (input.name, place)
+        }));
         let values: Vec<(&str, &str)> = values
             .iter()
             .map(|(name, value)| (*name, value.as_str()))

@@ -2,7 +2,8 @@
 //!
 //! In arguments, `{source}` and `{target}` are the connection strings, `{documents}` is the number of documents of
 //! the source, `{out}` a new folder for the run, `{oplog}` the folder of an oplog, `{endpoint}` an object store with a bucket
-//! `{bucket}`, `{mongodump}` and `{aws}` programs, and the name of an [`Input`] in braces the folder of that dump.
+//! `{bucket}`, `{mongodump}`, `{mongorestore}` and `{aws}` programs, and the name of an [`Input`] in braces the folder or object
+//! of that dump.
 
 /// A program that a side of a row runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,25 @@ const MONGODUMP_GZIP: Side = Side {
     ],
 };
 
+const RDUMP_S3: Side = Side {
+    program: Program::Rdump,
+    arguments: &[
+        "--uri={source}",
+        "--quiet",
+        "--db=bench",
+        "--compress=zstd:1",
+        "--overwrite",
+        "--out=s3://{bucket}/rdump-s3?endpoint={endpoint}",
+    ],
+};
+const MONGODUMP_S3: Side = Side {
+    program: Program::Pipeline,
+    arguments: &[
+        "set -o pipefail; '{mongodump}' --uri='{source}' --quiet --db=bench --gzip --archive | \
+         '{aws}' s3 cp - s3://{bucket}/mongodump-s3 --endpoint-url={endpoint} --only-show-errors",
+    ],
+};
+
 /// The dumps that restores read.
 pub(super) const INPUTS: &[Input] = &[
     Input {
@@ -117,6 +137,14 @@ pub(super) const INPUTS: &[Input] = &[
     Input {
         name: "mongodump-gzip",
         dump: MONGODUMP_GZIP,
+    },
+    Input {
+        name: "rdump-s3",
+        dump: RDUMP_S3,
+    },
+    Input {
+        name: "mongodump-s3",
+        dump: MONGODUMP_S3,
     },
 ];
 
@@ -177,24 +205,8 @@ pub(super) const ROWS: &[Row] = &[
         name: "dump-s3",
         title: "dump to an object store, zstd level 1 with digests, against mongodump --gzip --archive | aws s3 cp",
         kind: Kind::Dump,
-        ours: Side {
-            program: Program::Rdump,
-            arguments: &[
-                "--uri={source}",
-                "--quiet",
-                "--db=bench",
-                "--compress=zstd:1",
-                "--overwrite",
-                "--out=s3://{bucket}/ours?endpoint={endpoint}",
-            ],
-        },
-        theirs: Side {
-            program: Program::Pipeline,
-            arguments: &[
-                "set -o pipefail; '{mongodump}' --uri='{source}' --quiet --db=bench --gzip --archive | \
-                 '{aws}' s3 cp - s3://{bucket}/theirs --endpoint-url={endpoint} --only-show-errors",
-            ],
-        },
+        ours: RDUMP_S3,
+        theirs: MONGODUMP_S3,
         targets: Targets {
             wall: Some(1.0),
             ..NO_TARGETS
@@ -217,6 +229,30 @@ pub(super) const ROWS: &[Row] = &[
             cpu: Some(0.25),
             memory: Some(0.20),
             size: None,
+        },
+    },
+    Row {
+        name: "restore-s3",
+        title: "restore from an object store, against aws s3 cp | mongorestore --gzip --archive",
+        kind: Kind::Restore,
+        ours: Side {
+            program: Program::Rrestore,
+            arguments: &[
+                "--uri={target}",
+                "--quiet",
+                "{rdump-s3}?endpoint={endpoint}",
+            ],
+        },
+        theirs: Side {
+            program: Program::Pipeline,
+            arguments: &[
+                "set -o pipefail; '{aws}' s3 cp {mongodump-s3} - --endpoint-url={endpoint} --only-show-errors | \
+                 '{mongorestore}' --uri='{target}' --quiet --gzip --archive",
+            ],
+        },
+        targets: Targets {
+            wall: Some(1.0),
+            ..NO_TARGETS
         },
     },
     Row {
@@ -286,7 +322,7 @@ impl Program {
             Self::Discard => "rdump (library)",
             Self::Mongodump => "mongodump",
             Self::Mongorestore => "mongorestore",
-            Self::Pipeline => "mongodump | aws s3 cp",
+            Self::Pipeline => "the pipe",
         }
     }
 }
@@ -327,6 +363,7 @@ mod tests {
             "endpoint",
             "bucket",
             "mongodump",
+            "mongorestore",
             "aws",
             oplog::NAME,
         ];
