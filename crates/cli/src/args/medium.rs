@@ -3,7 +3,7 @@ use clap::Args;
 /// A dump in one file.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ArchiveArgs {
-    /// The dump is an archive: this file, or without =FILE standard output or input
+    /// The dump is an archive: this file or s3://bucket/key, or without =FILE standard output or input
     #[arg(
         long,
         value_name = "FILE",
