@@ -203,7 +203,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "dump-s3",
-        title: "dump to an object store, zstd level 1 with digests, against mongodump --gzip --archive | aws s3 cp",
+        title: "dump to an object store, zstd level 1 with digests, against mongodump --gzip --archive piped to aws s3 cp",
         kind: Kind::Dump,
         ours: RDUMP_S3,
         theirs: MONGODUMP_S3,
@@ -233,7 +233,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "restore-s3",
-        title: "restore from an object store, against aws s3 cp | mongorestore --gzip --archive",
+        title: "restore from an object store, against aws s3 cp piped to mongorestore --gzip --archive",
         kind: Kind::Restore,
         ours: Side {
             program: Program::Rrestore,

@@ -111,12 +111,11 @@ impl Request {
             },
             _ => {
                 // Whatever may pass the SDK has tried as often as it may.
-                let is_lost = matches!(
-                    error,
-                    SdkError::DispatchFailure(_)
-                        | SdkError::TimeoutError(_)
-                        | SdkError::ResponseError(_)
-                );
+                let is_lost = match &error {
+                    SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+                    SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+                    _ => false,
+                };
                 let may_pass = is_lost || matches!(status, Some(429 | 500 | 502 | 503 | 504));
                 let source = match may_pass {
                     true => {

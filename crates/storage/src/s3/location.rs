@@ -225,6 +225,7 @@ mod tests {
             ("s3://bucket?path-style=yes", "true or false"),
             ("s3://bucket?endpoint=localhost", "is a URL"),
             ("s3://bucket?endpoint=http://", "no host"),
+            ("s3://bucket?endpoint=http://h:80-zstd", "port"),
             ("s3://key:canary@bucket/p", "credentials have no place"),
             (
                 "s3://bucket?endpoint=http://key:canary@host",

@@ -217,11 +217,19 @@ fn check_endpoint(url: &str) -> Result<(), &'static str> {
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"))
         .ok_or("the endpoint is a URL, http://… or https://…")?;
-    match (host.contains('@'), host.is_empty()) {
-        (true, _) => {
-            Err("credentials have no place in it: use the environment, a profile or a role")
-        }
-        (_, true) => Err("the endpoint names no host"),
+    if host.contains('@') {
+        return Err("credentials have no place in it: use the environment, a profile or a role");
+    }
+    let authority = host.split('/').next().unwrap_or_default();
+    // An address of version 6 has colons between its brackets.
+    let (name, port) = match authority.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (authority, None),
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    match (name.is_empty(), port.is_none_or(is_port)) {
+        (true, _) => Err("the endpoint names no host"),
+        (_, false) => Err("the port of the endpoint is no number"),
         _ => Ok(()),
     }
 }

@@ -19,6 +19,8 @@ use crate::{ObjectInfo, PutIf, Result, StorageError, Upload};
 
 /// The size of the first parts, in bytes. A store takes no smaller ones than 5 MiB but for the last.
 const FIRST_PART_BYTES: usize = 8 << 20;
+/// What has no more than this, in bytes, is not given the buffer of a whole part.
+const SMALL_BYTES: usize = 256 << 10;
 /// How many parts are as large as the first: some stores want all of them alike, and most objects have no more.
 const ALIKE_PARTS: usize = 1_000;
 /// After how many more parts they have grown by their first size: 10,000 parts then have 5 TiB, which is the most that an
@@ -165,8 +167,12 @@ impl Upload for S3Upload {
                     self.send().await?;
                     continue;
                 }
-                self.filling
-                    .extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+                let next = bytes.split_to(room.min(bytes.len()));
+                if self.filling.len() + next.len() > SMALL_BYTES {
+                    // All at once: a buffer that grows by itself grows to twice of what it has.
+                    self.filling.reserve(room);
+                }
+                self.filling.extend_from_slice(&next);
             }
             Ok(())
         }
