@@ -249,7 +249,9 @@ impl Store for FolderStore {
         condition: PutIf,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
         let (store, path) = (self.clone(), path.to_owned());
+        let token = self.under_way.token();
         blocking("write", &self.root, move || {
+            let _under_way = token;
             store.put_now(&path, &bytes, &condition)
         })
     }

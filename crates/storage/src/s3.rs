@@ -237,10 +237,7 @@ impl Store for S3Store {
         settled.map(drop).boxed()
     }
 
-    fn remove_leftovers<'a>(
-        &'a self,
-        folders: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Leftover>>> {
-        async move { self.bucket().await?.remove_leftovers(folders).await }.boxed()
+    fn remove_leftovers<'a>(&'a self, paths: &'a [String]) -> BoxFuture<'a, Result<Vec<Leftover>>> {
+        async move { self.bucket().await?.remove_leftovers(paths).await }.boxed()
     }
 }

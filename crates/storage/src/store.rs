@@ -118,18 +118,15 @@ pub trait Store: fmt::Debug + Send + Sync {
         future::ready(()).boxed()
     }
 
-    /// Removes what killed writers left behind directly in this location and in `folders` of it; returns
-    /// what was found.
+    /// Removes what killed writers left behind of the objects at these paths, and of those in folders of these paths; returns
+    /// what was found. A local folder looks into itself too, where what is left has no name.
     ///
     /// What may be a living writer's is left alone, and so is what lies behind a symbolic link.
     ///
     /// # Errors
     ///
     /// As the store has them.
-    fn remove_leftovers<'a>(
-        &'a self,
-        folders: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Leftover>>>;
+    fn remove_leftovers<'a>(&'a self, paths: &'a [String]) -> BoxFuture<'a, Result<Vec<Leftover>>>;
 }
 
 /// What not every store can do.

@@ -25,6 +25,8 @@ use crate::{Listed, ObjectInfo, PutIf, Result, StorageError, Version, store::che
 
 /// The metadata of an object that says who wrote it.
 pub(super) const WRITER: &str = "rdump-writer";
+/// The most that is reserved for what is yet to come, in bytes.
+const MOST_RESERVED: usize = 64 << 20;
 /// How often a body that broke off without having brought a byte is asked for again.
 const EMPTY_READS: u32 = 8;
 /// How long is waited after the first of such failures; after each more twice as long.
@@ -127,10 +129,18 @@ impl Bucket {
         writer: &str,
         with: With,
     ) -> Result<ObjectInfo> {
-        let put = || self.put_once(path, bytes.clone(), condition, writer, with);
-        match put().await {
-            Err(error) if self.checksums.give_up_after(&error) => put().await,
-            put => put,
+        let checksum = match self.checksums.algorithm() {
+            Some(algorithm) => algorithm.of(&bytes).await,
+            None => None,
+        };
+        let put = |checksum| self.put_once(path, bytes.clone(), condition, writer, with, checksum);
+        let stored = put(checksum.as_ref()).await;
+        match &stored {
+            Err(error) if checksum.is_some() && self.checksums.may_be_refused(error) => {
+                let again = put(None).await;
+                self.checksums.were_refused(again, stored)
+            }
+            _ => stored,
         }
     }
 
@@ -141,9 +151,9 @@ impl Bucket {
         condition: &PutIf,
         writer: &str,
         with: With,
+        checksum: Option<&Checksum>,
     ) -> Result<ObjectInfo> {
         let stored_bytes = bytes.len() as u64;
-        let checksum = self.checksum(&bytes).await;
         let request = self.request("s3:PutObject", path);
         let mut put = self.client.put_object();
         put = match condition {
@@ -155,8 +165,8 @@ impl Bucket {
             .bucket(self.name())
             .key(self.key(path))
             .metadata(WRITER, writer)
-            .set_checksum_sha256(checksum.as_ref().and_then(Checksum::sha256))
-            .set_checksum_crc32_c(checksum.as_ref().and_then(Checksum::crc32c))
+            .set_checksum_sha256(checksum.and_then(Checksum::sha256))
+            .set_checksum_crc32_c(checksum.and_then(Checksum::crc32c))
             .body(ByteStream::from(bytes));
         let failed = match self.headers.on(put.customize(), with).send().await {
             Ok(put) => {
@@ -186,11 +196,6 @@ impl Bucket {
         }
     }
 
-    /// What the store checks some bytes with, if it does.
-    pub(super) async fn checksum(&self, bytes: &Bytes) -> Option<Checksum> {
-        self.checksums.algorithm()?.of(bytes).await
-    }
-
     /// Reads a range that is not empty.
     pub(super) async fn read(
         &self,
@@ -200,7 +205,7 @@ impl Bucket {
     ) -> Result<Bytes> {
         let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut version = version.cloned();
-        let mut bytes = BytesMut::new();
+        let mut bytes = BytesMut::with_capacity(wanted.min(MOST_RESERVED));
         let mut empty_reads = 0;
         loop {
             let start = range.start + bytes.len() as u64;
@@ -325,9 +330,17 @@ impl Bucket {
             info.version = object.e_tag.as_deref().map(version);
             Some(Listed::Object(info))
         });
-        let next = page
-            .next_continuation_token
-            .filter(|_| page.is_truncated == Some(true));
+        let next = match (page.is_truncated, page.next_continuation_token) {
+            (Some(true), None) => {
+                return Err(StorageError::Io {
+                    action: "s3:ListBucket",
+                    path: self.location.to_string(),
+                    source: "the store has more to list, and does not say where it begins".into(),
+                });
+            }
+            (Some(true), next) => next,
+            _ => None,
+        };
         Ok((listed.collect(), next))
     }
 }

@@ -12,7 +12,7 @@ use crc_fast::CrcAlgorithm;
 use sha2::{Digest as _, Sha256};
 
 use super::S3Checksum;
-use crate::StorageError;
+use crate::{Result, StorageError};
 
 /// A way to compute a checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,15 +53,21 @@ impl Checksums {
         }
     }
 
-    /// Whether a request that failed is to be made without a checksum, now and ever after.
-    pub(super) fn give_up_after(&self, error: &StorageError) -> bool {
-        let refused = self.wanted == S3Checksum::Auto
-            && self.algorithm().is_some()
-            && matches!(error, StorageError::Refused { .. });
-        if refused {
-            self.are_refused.store(true, Ordering::Relaxed);
+    /// Whether a request with a checksum may have failed because of that, and is to be made without.
+    pub(super) fn may_be_refused(&self, error: &StorageError) -> bool {
+        self.wanted == S3Checksum::Auto && matches!(error, StorageError::Refused { .. })
+    }
+
+    /// What came of a request that was made again without a checksum: if it went well, no more are sent; if not, they were not
+    /// the reason.
+    pub(super) fn were_refused<T>(&self, again: Result<T>, before: Result<T>) -> Result<T> {
+        match again {
+            Ok(done) => {
+                self.are_refused.store(true, Ordering::Relaxed);
+                Ok(done)
+            }
+            Err(_) => before,
         }
-        refused
     }
 
     /// Whether not even those are sent that the protocol demands.
@@ -175,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_auto_gives_up_and_only_after_a_refusal() {
+    fn only_auto_gives_up_and_only_if_that_helps() {
         let refused = || StorageError::Refused {
             action: "s3:PutObject",
             path: "x".to_owned(),
@@ -185,9 +191,14 @@ mod tests {
         let changed = StorageError::Changed {
             path: "x".to_owned(),
         };
-        assert!(!auto.give_up_after(&changed) && auto.algorithm().is_some());
-        assert!(auto.clone().give_up_after(&refused()));
-        assert!(auto.algorithm().is_none() && !auto.give_up_after(&refused()));
-        assert!(!Checksums::new(S3Checksum::Sha256).give_up_after(&refused()));
+        assert!(!auto.may_be_refused(&changed) && auto.may_be_refused(&refused()));
+        assert!(
+            auto.were_refused::<()>(Err(changed), Err(refused()))
+                .is_err()
+        );
+        assert!(auto.algorithm().is_some());
+        assert!(auto.clone().were_refused(Ok(()), Err(refused())).is_ok());
+        assert!(auto.algorithm().is_none());
+        assert!(!Checksums::new(S3Checksum::Sha256).may_be_refused(&refused()));
     }
 }

@@ -62,18 +62,26 @@ impl Sent {
 impl Bucket {
     /// Begins an upload in parts.
     pub(super) async fn begin_upload(&self, path: &str, writer: &str, with: With) -> Result<Begun> {
-        match self.begin_once(path, writer, with).await {
-            Err(error) if self.checksums.give_up_after(&error) => {
-                self.begin_once(path, writer, with).await
-            }
-            begun => begun,
-        }
-    }
-
-    async fn begin_once(&self, path: &str, writer: &str, with: With) -> Result<Begun> {
         // What is copied the store has checked itself.
         let algorithm = self.checksums.algorithm();
         let algorithm = algorithm.filter(|_| with == With::Uploaded);
+        let begun = self.begin_once(path, writer, with, algorithm).await;
+        match &begun {
+            Err(error) if algorithm.is_some() && self.checksums.may_be_refused(error) => {
+                let again = self.begin_once(path, writer, with, None).await;
+                self.checksums.were_refused(again, begun)
+            }
+            _ => begun,
+        }
+    }
+
+    async fn begin_once(
+        &self,
+        path: &str,
+        writer: &str,
+        with: With,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Begun> {
         let request = self.request("s3:PutObject", path);
         let begin = self.client.create_multipart_upload();
         let begin = begin
@@ -184,6 +192,8 @@ impl Bucket {
                 let crc32c = completed.checksum_crc32_c();
                 let whole = Checksum::of_parts(checksums);
                 if whole.is_some_and(|whole| !whole.agrees(sha256, crc32c)) {
+                    // Nobody is to take it for what was written.
+                    drop(self.delete(&[path]).await);
                     let path = self.shown(path);
                     return Err(StorageError::Corrupted { path });
                 }
@@ -218,19 +228,19 @@ impl Bucket {
         false
     }
 
-    /// The uploads directly in this location or in `folders` of it that were begun and never ended: by a writer that was
-    /// killed, or that writes now. Those that nobody can be at any more are aborted, if that was asked for.
-    pub(super) async fn remove_leftovers(&self, folders: &[String]) -> Result<Vec<Leftover>> {
+    /// The uploads of objects at these paths, and of those in folders of these paths, that were begun and never ended: by a
+    /// writer that was killed, or that writes now. Those that nobody can be at any more are aborted, if that was asked for.
+    pub(super) async fn remove_leftovers(&self, paths: &[String]) -> Result<Vec<Leftover>> {
         let mut leftovers = Vec::new();
         for upload in self.uploads("").await? {
             let key = upload.key.as_deref().unwrap_or_default();
             let Some(path) = self.location.path(key) else {
                 continue;
             };
-            let is_ours = match path.rsplit_once('/') {
-                None => true,
-                Some((folder, _)) => folders.iter().any(|ours| ours == folder),
-            };
+            let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+            let is_ours = paths
+                .iter()
+                .any(|ours| ours == path || Some(ours.as_str()) == folder);
             if is_ours {
                 let removed = self.location.options.clean_uploads
                     && is_abandoned(&upload)
@@ -260,7 +270,10 @@ impl Bucket {
                 .await;
             let page = page.map_err(|error| request.failed(error))?;
             if page.is_truncated == Some(true) {
-                next = Some((page.next_key_marker, page.next_upload_id_marker));
+                // Who does not say where the rest begins has no more to say.
+                next = page
+                    .next_key_marker
+                    .map(|key| (Some(key), page.next_upload_id_marker));
             }
             uploads.extend(page.uploads.unwrap_or_default());
         }
