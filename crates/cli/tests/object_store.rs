@@ -319,3 +319,63 @@ async fn a_dump_that_is_stopped_takes_its_uploads_back_and_one_that_is_killed_is
         run(with_keys(rdump()), ["verify", &place]).await.expect(0);
     }
 }
+
+#[tokio::test]
+async fn of_two_dumps_at_once_to_one_place_the_one_that_was_begun_first_fails() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    let shape = dataset::Shape::Medium;
+    dataset::seed_bulk(&source.client(), "shop.c", shape, 30_000, 1).await;
+    let proxy = Proxy::start(server.address()).await;
+    let place = server.location("dump");
+    let slowly = place.replace(server.address(), &proxy.addr());
+    let uri = source.uri();
+    let mut first = with_keys(rdump());
+    first.args(["--uri", &uri, "--out", &slowly, "--limit-rate", "4MiB"]);
+    let first = first.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("parts to be on their way", PATIENCE, async || {
+        (proxy.bytes_to_server() > 9 << 20).then_some(())
+    })
+    .await;
+    let arguments = ["--uri", &uri, "--out", &place];
+    run(with_keys(rdump()), arguments).await.expect(0);
+    let ended = first.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("another dump was begun in s3://tested/dump meanwhile"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_killed_dump_left_in_place_is_not_replaced_unless_that_is_asked_for() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    dataset::orders(10).seed(&source.client()).await;
+    let shape = dataset::Shape::Medium;
+    dataset::seed_bulk(&source.client(), "large.c", shape, 30_000, 1).await;
+    let (uri, place) = (source.uri(), server.location("dump"));
+    let shop = ["--uri", &uri, "-d", "shop", "--out", &place];
+    run(with_keys(rdump()), shop).await.expect(0);
+    let proxy = Proxy::start(server.address()).await;
+    let slowly = place.replace(server.address(), &proxy.addr());
+    let mut killed = with_keys(rdump());
+    killed.args(["--uri", &uri, "-d", "large", "--out", &slowly]);
+    killed.args(["--overwrite", "--limit-rate", "4MiB"]);
+    let mut killed = killed.spawn().unwrap();
+    wait_for("parts to be on their way", PATIENCE, async || {
+        (proxy.bytes_to_server() > 9 << 20).then_some(())
+    })
+    .await;
+    killed.kill().await.unwrap();
+    let refused = run(with_keys(rdump()), shop).await.expect(1);
+    refused.says("Failed: s3://tested/dump already holds a dump: rdump.unfinished lies there");
+    let arguments = [
+        "--uri",
+        &uri,
+        "-d",
+        "shop",
+        "--dryRun",
+        &server.location("dump/shop"),
+    ];
+    run(with_keys(rrestore()), arguments).await.expect(0);
+}

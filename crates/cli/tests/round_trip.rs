@@ -286,3 +286,29 @@ async fn a_certificate_is_enough_to_log_in_and_messages_may_be_compressed() {
         ran.stderr
     );
 }
+
+/// The version of users and roles is looked for whatever is selected.
+#[tokio::test]
+async fn users_alone_are_restored_from_a_folder() {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    dataset::users_and_roles().seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    run(rdump(), ["--uri", &source.uri(), "--out", path])
+        .await
+        .expect(0);
+    for selection in [
+        ["--nsInclude", "admin.system.users"],
+        ["--nsExclude", "admin.system.version"],
+    ] {
+        let arguments = [
+            "--uri",
+            &target.uri(),
+            selection[0],
+            selection[1],
+            "--drop",
+            path,
+        ];
+        run(rrestore(), arguments).await.expect(0);
+    }
+}

@@ -127,7 +127,7 @@ impl DumpWriter for ArchiveWriter {
                     ))
                     .with_hint("choose another name, or allow that it is replaced (--overwrite)"));
                 }
-                for leftover in store.remove_leftovers(&[]).await? {
+                for leftover in store.remove_leftovers(std::slice::from_ref(path)).await? {
                     notices.push(leftover_notice(&leftover));
                 }
                 archive.upload = Some(store.upload(path).await?);
@@ -182,7 +182,8 @@ impl DumpWriter for ArchiveWriter {
                 store.flush().await?;
                 let found = store.head(path).await?;
                 let is_stored = |found: &ObjectInfo| {
-                    found.stored_bytes == stored.stored_bytes && !is_replaced(&stored, found)
+                    found.stored_bytes == stored.stored_bytes
+                        && !is_replaced(&**store, &stored, found)
                 };
                 if !found.as_ref().is_some_and(is_stored) {
                     return Err(Error::data(format!(

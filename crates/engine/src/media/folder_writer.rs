@@ -17,7 +17,9 @@ use rdump_format::{
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, UNFINISHED_FILE,
     data_file, metadata_file, oplog_file,
 };
-use rdump_storage::{Leftover, Listed, Listing, Location, Lock, ObjectInfo, PutIf, Store, Upload};
+use rdump_storage::{
+    Leftover, Listed, Listing, Location, Lock, ObjectInfo, PutIf, StorageError, Store, Upload,
+};
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
@@ -42,6 +44,8 @@ pub struct FolderWriter {
     earlier: Mutex<Option<FolderManifest>>,
     /// The markers of this dump, and whether an earlier one that did not finish had put them there.
     markers: Mutex<Vec<(String, bool)>>,
+    /// The marker of the whole folder, as long as it is ours.
+    begun: Mutex<Option<ObjectInfo>>,
     /// Held from the beginning of a dump to its commit.
     locked: Mutex<Option<Lock>>,
     overwrite: bool,
@@ -68,6 +72,7 @@ impl FolderWriter {
             files: Arc::default(),
             earlier: Mutex::default(),
             markers: Mutex::default(),
+            begun: Mutex::default(),
             locked: Mutex::default(),
             overwrite: true,
         }
@@ -95,12 +100,18 @@ impl FolderWriter {
             return Err(holds_dump(MANIFEST_FILE));
         }
         if self.store.head(UNFINISHED_FILE).await?.is_some() {
-            return Ok(());
+            // What an unfinished one has left in place is a dump too.
+            return match manifest::kept(&self.store).await? {
+                Some(kept) if !kept.files.is_empty() => Err(holds_dump(UNFINISHED_FILE)),
+                _ => Ok(()),
+            };
         }
         let mut listed = self.store.list("");
         while let Some(listed) = listed.try_next().await? {
             let name = listed.path().rsplit('/').next().unwrap_or_default();
-            let is_part = FileName::parse(name).is_some() || name.starts_with(PRELUDE_FILE);
+            let is_shallow = listed.path().matches('/').count() <= 1;
+            let is_part =
+                is_shallow && (FileName::parse(name).is_some() || name.starts_with(PRELUDE_FILE));
             if is_part && matches!(listed, Listed::Object(_)) {
                 return Err(holds_dump(listed.path()));
             }
@@ -136,6 +147,42 @@ impl FolderWriter {
         Ok(self.store.put(path, bytes, PutIf::Always).await?)
     }
 
+    /// Makes the dump complete, unless another one was begun in the same place meanwhile. Where nothing can be locked that is
+    /// noticed here, by one of the two at least.
+    async fn put_manifest(&self, bytes: Bytes) -> Result<()> {
+        let meanwhile = || {
+            Error::conflict(format!(
+                "another dump was begun in {} meanwhile; this one is not complete",
+                self.store.location()
+            ))
+            .with_hint("give each dump a place of its own")
+        };
+        let begun = lock(&self.begun).take();
+        let found = self.store.head(UNFINISHED_FILE).await?;
+        match (begun, found) {
+            (Some(begun), Some(found)) if !self.is_replaced(&begun, &found) => {}
+            _ => return Err(meanwhile()),
+        }
+        let absent = self.store.put(MANIFEST_FILE, bytes.clone(), PutIf::Absent);
+        match absent.await {
+            Err(StorageError::Exists { .. }) => Err(meanwhile()),
+            // Not every store knows conditions.
+            Err(StorageError::Refused { .. }) => {
+                self.store_whole(MANIFEST_FILE, bytes).await?;
+                Ok(())
+            }
+            put => {
+                put?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether what is found is not what was stored, though it is as long.
+    fn is_replaced(&self, stored: &ObjectInfo, found: &ObjectInfo) -> bool {
+        is_replaced(&*self.store, stored, found)
+    }
+
     /// Puts markers in the place of the manifest of an earlier dump, of which they keep what stays true.
     async fn retire_manifest(&self, header: &DumpHeader, notices: &mut Vec<String>) -> Result<()> {
         let found = manifest::read(&self.store).await?;
@@ -160,8 +207,10 @@ impl FolderWriter {
             self.store_whole(&marker, manifest::marker(None)?).await?;
             markers.push((marker, is_older));
         }
-        self.store_whole(UNFINISHED_FILE, manifest::marker(stays.as_ref())?)
+        let begun = self
+            .store_whole(UNFINISHED_FILE, manifest::marker(stays.as_ref())?)
             .await?;
+        *lock(&self.begun) = Some(begun);
         // Beside the manifest it says nothing any more.
         markers.push((UNFINISHED_FILE.to_owned(), false));
         if was_complete {
@@ -193,7 +242,7 @@ impl FolderWriter {
                     object.stored_bytes,
                     format!("now has {}", found.stored_bytes),
                 ),
-                Some(found) if is_replaced(object, &found) => {
+                Some(found) if self.is_replaced(object, &found) => {
                     (object.stored_bytes, "was replaced since".to_owned())
                 }
                 Some(_) => continue,
@@ -264,7 +313,9 @@ impl DumpWriter for FolderWriter {
             let locked = self.store.lock().await?;
             *lock(&self.locked) = Some(locked);
             let mut notices = Vec::new();
-            let leftovers = self.store.remove_leftovers(&folders(header)).await?;
+            let mut paths = folders(header);
+            paths.push(oplog_file(header.codec));
+            let leftovers = self.store.remove_leftovers(&paths).await?;
             notices.extend(leftovers.iter().map(leftover_notice));
             self.retire_manifest(header, &mut notices).await?;
             for namespace in &header.namespaces {
@@ -334,7 +385,7 @@ impl DumpWriter for FolderWriter {
             let unlisted = listing.map(|listing| unlisted(&manifest, &listing));
             let mut problems = Vec::from_iter(self.told(&unlisted));
             self.store.flush().await?;
-            self.store_whole(MANIFEST_FILE, bytes.into()).await?;
+            self.put_manifest(bytes.into()).await?;
             self.store.flush().await?;
             // The manifest counts for more, so that the dump is complete however this ends.
             let markers = std::mem::take(&mut *lock(&self.markers));
@@ -436,8 +487,12 @@ pub(super) fn leftover_notice(Leftover { path, removed, .. }: &Leftover) -> Stri
     }
 }
 
-/// Whether what is found is not what was stored, though it is as long.
-pub(super) fn is_replaced(stored: &ObjectInfo, found: &ObjectInfo) -> bool {
+/// Whether what is found in a store is not what was stored there, though it is as long.
+pub(super) fn is_replaced(store: &dyn Store, stored: &ObjectInfo, found: &ObjectInfo) -> bool {
+    // A file system over a network may give a file another number at each look; there the folder is locked.
+    if store.location().as_path().is_some() {
+        return stored.stored_bytes != found.stored_bytes;
+    }
     match (&stored.version, &found.version) {
         (Some(stored), Some(found)) => stored != found,
         _ => false,

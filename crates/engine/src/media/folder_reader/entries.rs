@@ -7,7 +7,7 @@ use std::{
 
 use bson::RawDocumentBuf;
 use futures::{StreamExt, stream};
-use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace, Selector};
+use rdump_format::{Authorization, Codec, CollectionMetadata, FileKind, Namespace, Selector};
 
 use super::{
     DataFile, FolderReaderOptions, names,
@@ -125,7 +125,8 @@ fn may_be_selected(file: &Found, select: &Selector) -> bool {
     }
     let recorded = file.record.as_ref();
     let namespace = match recorded.and_then(|record| record.namespace.clone()) {
-        Some(namespace) => namespace,
+        // The folder may be restored into another database.
+        Some(namespace) => Namespace::new(&file.db, namespace.collection),
         // Which collection that is, the metadata says.
         None if file.name.is_shortened() => return true,
         None => match file.name.collection(None) {
@@ -133,7 +134,17 @@ fn may_be_selected(file: &Found, select: &Selector) -> bool {
             Err(_) => return true,
         },
     };
-    select.selects(&namespace)
+    match Authorization::of(&namespace) {
+        // Users and roles are of that version.
+        Some(Authorization::Version) => {
+            let mut names = ["system.users", "system.roles", "system.version"].into_iter();
+            names.any(|name| {
+                let collection = namespace.collection.replace("system.version", name);
+                select.selects(&Namespace::new(&namespace.db, collection))
+            })
+        }
+        _ => select.selects(&namespace),
+    }
 }
 
 /// Finds out how the captured oplog is compressed: mongodump's is called `oplog.bson` with `--gzip` too.

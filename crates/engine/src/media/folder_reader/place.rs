@@ -9,7 +9,7 @@ use rdump_format::{
 use rdump_storage::{Location, StorageError, Store};
 
 use super::FolderReaderOptions;
-use crate::{Error, Result, media::manifest};
+use crate::{Error, ErrorKind, Result, media::manifest};
 
 /// A dump that was found, but not looked into.
 #[derive(Debug)]
@@ -129,7 +129,21 @@ impl Place {
             && let Some((parent, name)) = &above
         {
             let prefix = format!("{name}/");
-            let manifest = read_manifest(parent).await?;
+            let manifest = match read_manifest(parent).await {
+                // Who may not look above does not know of more than is here.
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    let above = None;
+                    return Ok(Self {
+                        store,
+                        prefix: String::new(),
+                        scope,
+                        manifest: here,
+                        shown,
+                        above,
+                    });
+                }
+                manifest => manifest?,
+            };
             let is_complete = manifest.is_some();
             let manifest = match manifest {
                 None => manifest::kept(parent).await?,
