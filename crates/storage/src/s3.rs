@@ -61,20 +61,20 @@ pub struct S3Store {
     bucket: Arc<OnceCell<Arc<Bucket>>>,
     capabilities: Arc<OnceCell<Capabilities>>,
     in_flight: Arc<Semaphore>,
-    given_up: TaskTracker,
+    under_way: TaskTracker,
 }
 
 impl S3Store {
     /// Prepares to read and write at a location.
     pub fn new(location: S3Location) -> Self {
-        let given_up = TaskTracker::new();
-        given_up.close();
+        let under_way = TaskTracker::new();
+        under_way.close();
         Self {
             location,
             bucket: Arc::default(),
             capabilities: Arc::default(),
             in_flight: upload::in_flight(),
-            given_up,
+            under_way,
         }
     }
 
@@ -99,10 +99,10 @@ impl S3Store {
         self.bucket.get_or_try_init(open).await.cloned()
     }
 
-    /// Lets what takes back an upload go on when nobody waits for it.
-    fn give_up(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Lets what begins or takes back an upload go on when nobody waits for it.
+    fn track(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            self.given_up.spawn_on(work, &runtime);
+            self.under_way.spawn_on(work, &runtime);
         }
     }
 }
@@ -233,7 +233,7 @@ impl Store for S3Store {
     }
 
     fn settle(&self) -> BoxFuture<'_, ()> {
-        let settled = tokio::time::timeout(LONGEST_SETTLE, self.given_up.wait());
+        let settled = tokio::time::timeout(LONGEST_SETTLE, self.under_way.wait());
         settled.map(drop).boxed()
     }
 

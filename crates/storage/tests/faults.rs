@@ -22,6 +22,8 @@ use crate::conforming::s3;
 const PART_BYTES: usize = 8 << 20;
 /// More than two parts have, in bytes.
 const LARGE_BYTES: usize = 2 * PART_BYTES + 12_345;
+/// Where the tests upload to: a folder and objects beside it.
+const UPLOADED: [&str; 3] = ["db", "large", "small"];
 /// Operations that uploads in parts are made of.
 const UPLOADING: [S3Operation; 3] = [
     S3Operation::Create,
@@ -83,7 +85,10 @@ impl Faulty {
     async fn left(&self) -> (Vec<String>, Vec<String>) {
         self.store.settle().await;
         let listing = Listing::of(&self.direct, "").await.unwrap();
-        let leftovers = self.direct.remove_leftovers(&["db".to_owned()]).await;
+        let leftovers = self
+            .direct
+            .remove_leftovers(&UPLOADED.map(str::to_owned))
+            .await;
         let leftovers = leftovers.unwrap();
         (
             listing

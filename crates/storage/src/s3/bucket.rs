@@ -281,6 +281,13 @@ impl Bucket {
             .set_if_match(version.map(|version| version.as_str().to_owned()));
         match self.headers.on(get.customize(), With::Content).send().await {
             // Some stores do not mind what is asked for.
+            Ok(output) if range.start > 0 && output.content_range().is_none() => {
+                Err(StorageError::Io {
+                    action: "s3:GetObject",
+                    path: self.shown(path),
+                    source: "the store gave the whole object where a range was asked for".into(),
+                })
+            }
             Ok(output) => match (version, output.e_tag.as_deref().map(self::version)) {
                 (Some(wanted), Some(found)) if *wanted != found => Err(StorageError::Changed {
                     path: self.shown(path),

@@ -1,12 +1,13 @@
 //! Writing an object: at once if it is small, in parts if it is not.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::{JoinError, JoinSet},
+    time::timeout,
 };
 
 use super::{
@@ -30,6 +31,8 @@ const GROWTH_PARTS: usize = 61;
 const MOST_PARTS: usize = 10_000;
 /// How much of all parts that are on their way there may be at once, in bytes, or one part if that has more.
 pub(super) const IN_FLIGHT_BYTES: usize = 64 << 20;
+/// How long the id of an upload is waited for that nobody wants any more. One that comes later is found as a leftover.
+const LONGEST_UNTOLD: Duration = Duration::from_secs(5);
 /// What one permit of that stands for.
 const PERMIT_BYTES: usize = 64 << 10;
 
@@ -86,10 +89,8 @@ impl S3Upload {
         let bytes = mem::take(&mut self.filling).freeze();
         let permit = self.permit(bytes.len()).await?;
         if self.parts.is_none() {
-            let bucket = &self.bucket;
-            let begin = bucket.begin_upload(&self.path, &self.writer, With::Uploaded);
             self.parts = Some(Parts {
-                upload: begin.await?,
+                upload: self.begin().await?,
                 begun: 0,
                 sending: JoinSet::new(),
                 sent: Vec::new(),
@@ -118,6 +119,35 @@ impl S3Upload {
             parts.sent.push(joined(sent)?);
         }
         Ok(())
+    }
+
+    /// Begins an upload, which is taken back if nobody waits for it any more when the store tells its id.
+    async fn begin(&self) -> Result<Begun> {
+        let (mut sender, begun) = oneshot::channel();
+        let (bucket, path) = (Arc::clone(&self.bucket), self.path.clone());
+        let writer = self.writer.clone();
+        self.store.track(async move {
+            let begin = bucket.begin_upload(&path, &writer, With::Uploaded);
+            tokio::pin!(begin);
+            let begun = tokio::select! {
+                begun = &mut begin => begun,
+                () = sender.closed() => match timeout(LONGEST_UNTOLD, begin).await {
+                    Ok(begun) => begun,
+                    Err(_elapsed) => return,
+                },
+            };
+            if let Err(Ok(untaken)) = sender.send(begun) {
+                bucket.abort(&path, &untaken.id).await;
+            }
+        });
+        let begun = begun.await;
+        begun.unwrap_or_else(|error| {
+            Err(StorageError::Io {
+                action: "s3:PutObject",
+                path: self.bucket.shown(&self.path),
+                source: error.into(),
+            })
+        })
     }
 
     async fn permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
@@ -197,7 +227,7 @@ impl Drop for S3Upload {
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take() {
             let (bucket, path) = (Arc::clone(&self.bucket), mem::take(&mut self.path));
-            self.store.give_up(async move {
+            self.store.track(async move {
                 let mut sending = parts.sending;
                 // A part that comes after the upload is aborted would stay, and cost.
                 sending.shutdown().await;

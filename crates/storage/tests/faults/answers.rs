@@ -150,3 +150,20 @@ async fn a_failure_says_how_often_and_how_long_it_was_tried() {
     assert!(source.contains("(tried 8 times in "), "{error}: {source}");
     assert_eq!(faulty.gateway.count(S3Operation::Head), 8);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_gives_the_whole_object_for_a_range_is_not_believed() {
+    let faulty = Faulty::small().await;
+    let info = uploaded(&faulty.direct, "small", &bytes(1, 1_000))
+        .await
+        .unwrap();
+    faulty.gateway.rule(|asked| {
+        let whole = Answer::new(200).body("x".repeat(1_000));
+        (asked.operation == S3Operation::Get).then(|| whole.into())
+    });
+    let read = faulty.store.read("small", 10..20, None).await;
+    let error = read.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("the whole object"), "{error}: {source}");
+    assert_eq!(info.stored_bytes, 1_000);
+}

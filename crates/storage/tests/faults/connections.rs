@@ -132,3 +132,23 @@ async fn who_does_not_wait_for_an_answer_leaves_nothing_behind() {
         assert_eq!(faulty.left().await, (vec![], vec![]), "{held:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_beginning_nobody_waits_for_is_taken_back_when_the_store_tells_of_it() {
+    let faulty = Faulty::seaweedfs().await;
+    let every = Duration::from_millis(20);
+    let slowly = Fault::Trickle { bytes: 40, every };
+    faulty
+        .gateway
+        .rule(move |asked| (asked.operation == S3Operation::Create).then(|| slowly.clone()));
+    let large = bytes(1, LARGE_BYTES);
+    let is_begun = wait_for("the store to begin an upload", PATIENCE, async || {
+        let begun = faulty.direct.remove_leftovers(&["large".to_owned()]).await;
+        (!begun.unwrap().is_empty()).then_some(())
+    });
+    tokio::select! {
+        done = uploaded(&faulty.store, "large", &large) => panic!("{done:?}"),
+        () = is_begun => {}
+    }
+    assert_eq!(faulty.left().await, (vec![], vec![]));
+}
