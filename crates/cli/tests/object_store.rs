@@ -320,31 +320,41 @@ async fn a_dump_that_is_stopped_takes_its_uploads_back_and_one_that_is_killed_is
     }
 }
 
+/// Whichever of them ends first.
 #[tokio::test]
 async fn of_two_dumps_at_once_to_one_place_the_one_that_was_begun_first_fails() {
     let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
     let shape = dataset::Shape::Medium;
     dataset::seed_bulk(&source.client(), "shop.c", shape, 30_000, 1).await;
-    let proxy = Proxy::start(server.address()).await;
-    let place = server.location("dump");
-    let slowly = place.replace(server.address(), &proxy.addr());
     let uri = source.uri();
-    let mut first = with_keys(rdump());
-    first.args(["--uri", &uri, "--out", &slowly, "--limit-rate", "4MiB"]);
-    let first = first.stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("parts to be on their way", PATIENCE, async || {
-        (proxy.bytes_to_server() > 9 << 20).then_some(())
-    })
-    .await;
-    let arguments = ["--uri", &uri, "--out", &place];
-    run(with_keys(rdump()), arguments).await.expect(0);
-    let ended = first.wait_with_output().await.unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("another dump was begun in s3://tested/dump meanwhile"),
-        "{said}"
-    );
+    for (prefix, rate_of_second) in [("first", "2MiB"), ("second", "1GiB")] {
+        let proxy = Proxy::start(server.address()).await;
+        let place = server.location(prefix);
+        let slowly = place.replace(server.address(), &proxy.addr());
+        let mut first = with_keys(rdump());
+        first.args(["--uri", &uri, "--out", &slowly, "--limit-rate", "6MiB"]);
+        let first = first.stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("parts to be on their way", PATIENCE, async || {
+            (proxy.bytes_to_server() > 9 << 20).then_some(())
+        })
+        .await;
+        let arguments = [
+            "--uri",
+            &uri,
+            "--out",
+            &place,
+            "--limit-rate",
+            rate_of_second,
+        ];
+        run(with_keys(rdump()), arguments).await.expect(0);
+        let ended = first.wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        let message = format!("another dump was begun in s3://tested/{prefix} meanwhile");
+        assert!(said.contains(&message), "{said}");
+    }
+    let place = server.location("first");
+    run(with_keys(rdump()), ["verify", &place]).await.expect(0);
 }
 
 #[tokio::test]

@@ -44,7 +44,11 @@ async fn the_policies_of_the_documentation_are_enough() {
     let policy = |name| Policy::in_page(PAGE, name, "dumps");
     let access = Access::default()
         .user("dumper", policy("dump"))
-        .user("restorer", policy("restore"));
+        .user("restorer", policy("restore"))
+        .user(
+            "shopkeeper",
+            Policy::in_page(PAGE, "restore", "dumps/today/shop"),
+        );
     let (source, server) = (ReplicaSet::start().await, SeaweedFs::with(&access).await);
     dataset::orders(1_000).seed(&source.client()).await;
     let options = FingerprintOptions::new();
@@ -65,6 +69,16 @@ async fn the_policies_of_the_documentation_are_enough() {
     run(command, arguments).await.expect(0);
     let restored = Fingerprint::of(&target.client(), &options).await;
     assert_same(&expected, &restored);
+
+    // Who may read one database of it restores that, though not what lies above.
+    let target = ReplicaSet::start().await;
+    let shop = server.location("dumps/today/shop");
+    let arguments = ["--uri", &target.uri(), "-d", "shop", &shop];
+    run(asked_by("shopkeeper", rrestore()), arguments)
+        .await
+        .expect(0);
+    let restored = Fingerprint::of(&target.client(), &options).await;
+    assert_eq!(restored.documents(), 1_000);
 
     // Neither may do what the other does, nor go elsewhere.
     for (user, prefix, lacking) in [

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use bson::oid::ObjectId;
 use bytes::Bytes;
 use rdump_format::{FolderManifest, MANIFEST_FILE, ManifestError, UNFINISHED_FILE};
 use rdump_storage::Store;
@@ -35,9 +36,11 @@ rrestore refuses it as long as this file is here and rdump.manifest.json is not.
 restore what there is nevertheless, delete this file.
 ";
 
-/// A marker that keeps of the manifest in whose place it is what the dump leaves in place, if that is anything.
+/// A marker of one dump, like no other, that keeps of the manifest in whose place it is what the dump leaves in place, if that
+/// is anything.
 pub(super) fn marker(stays: Option<&FolderManifest>) -> Result<Bytes> {
-    let mut marker = UNFINISHED_TEXT.as_bytes().to_vec();
+    let name = ObjectId::new();
+    let mut marker = format!("{UNFINISHED_TEXT}It is dump {name}.\n").into_bytes();
     if let Some(stays) = stays.filter(|stays| !stays.files.is_empty()) {
         let bytes = stays.to_bytes();
         marker.extend(bytes.map_err(|error| {

@@ -125,25 +125,18 @@ impl Place {
         above: Option<(Arc<dyn Store>, String)>,
     ) -> Result<Self> {
         let here = read_manifest(&store).await?;
+        let (above, manifest) = match above {
+            Some((parent, name)) if here.is_none() => match read_manifest(&parent).await {
+                // Who may not look above knows of no more than is here.
+                Err(error) if error.kind() == ErrorKind::Denied => (None, None),
+                manifest => (Some((parent, name)), manifest?),
+            },
+            above => (above, None),
+        };
         if here.is_none()
             && let Some((parent, name)) = &above
         {
             let prefix = format!("{name}/");
-            let manifest = match read_manifest(parent).await {
-                // Who may not look above does not know of more than is here.
-                Err(error) if error.kind() == ErrorKind::Denied => {
-                    let above = None;
-                    return Ok(Self {
-                        store,
-                        prefix: String::new(),
-                        scope,
-                        manifest: here,
-                        shown,
-                        above,
-                    });
-                }
-                manifest => manifest?,
-            };
             let is_complete = manifest.is_some();
             let manifest = match manifest {
                 None => manifest::kept(parent).await?,
