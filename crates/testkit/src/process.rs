@@ -1,5 +1,6 @@
-//! What every server of the kit needs: a folder, ports, and to die with the test.
+//! What every server of the kit needs: a folder, ports, connections, and to die with the test.
 
 pub(crate) mod folder;
+pub(crate) mod listening;
 pub(crate) mod port;
 pub(crate) mod spawner;

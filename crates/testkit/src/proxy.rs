@@ -8,59 +8,40 @@ mod behaviour;
 mod forward;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
     time::Duration,
 };
-
-use tokio::{runtime, sync::watch};
 
 use behaviour::Behaviour;
 pub use behaviour::Ending;
 use forward::Shared;
 
+use crate::process::listening::Listening;
+
 /// A running proxy; it ends, with all its connections, when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    listening: Listening,
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
     /// Starts a proxy in front of `target` (`host:port`) that passes everything on.
     pub async fn start(target: impl Into<String>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener can be non-blocking");
-        let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared::new(target.into()));
-        let (stop, stopped) = watch::channel(false);
-        let thread = thread::Builder::new().name("proxy".into()).spawn({
+        let listening = Listening::start("proxy", {
             let shared = Arc::clone(&shared);
-            move || {
-                let runtime = runtime::Builder::new_current_thread().enable_all().build();
-                let runtime = runtime.expect("a runtime can be built");
-                runtime.block_on(forward::serve(listener, shared, stopped));
-            }
+            move |client| forward::carry(client, &shared)
         });
-        Self {
-            address,
-            shared,
-            stop,
-            thread: Some(thread.expect("a thread can be started")),
-        }
+        Self { listening, shared }
     }
 
     /// Address at which the proxy listens, as `127.0.0.1:PORT`.
     pub fn addr(&self) -> String {
-        self.address.to_string()
+        self.listening.address()
     }
 
     /// Passes everything on again; connections that were cut stay cut.
@@ -129,16 +110,6 @@ impl Proxy {
 
     fn change(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.shared.behaviour());
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            // A panic in the proxy has shown itself as broken connections.
-            drop(thread.join());
-        }
     }
 }
 

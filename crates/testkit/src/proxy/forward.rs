@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
@@ -14,7 +13,6 @@ use tokio::{
         tcp::{ReadHalf, WriteHalf},
     },
     sync::watch,
-    task::JoinSet,
 };
 
 use super::{Ending, behaviour::Behaviour, count};
@@ -65,33 +63,17 @@ impl Shared {
     }
 }
 
-/// Accepts connections until it is told to stop.
-pub(super) async fn serve(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let listener =
-        tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            // Ends the connections with the set.
-            _ = stopped.wait_for(|stop| *stop) => return,
-        };
-        if let Ok((client, _)) = accepted {
-            count(&shared.connections, 1);
-            // Taken here: a cut right after the connection is accepted must not be missed.
-            let cuts = shared.cuts.subscribe();
-            connections.spawn(carry(client, Arc::clone(&shared), cuts));
-        }
-    }
+/// Carries a connection, of which no cut is missed from now on.
+pub(super) fn carry(
+    client: TcpStream,
+    shared: &Arc<Shared>,
+) -> impl Future<Output = ()> + Send + use<> {
+    count(&shared.connections, 1);
+    passed(client, Arc::clone(shared), shared.cuts.subscribe())
 }
 
 /// Carries one connection from its start to its end.
-async fn carry(mut client: TcpStream, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
+async fn passed(mut client: TcpStream, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
     let refuse = shared.behaviour().refuse;
     let server = if refuse {
         None

@@ -28,16 +28,10 @@ mod fault;
 mod forward;
 mod state;
 
-use std::{
-    fmt,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
-
-use tokio::{runtime, sync::watch};
+use std::{fmt, sync::Arc};
 
 use super::location;
+use crate::process::listening::Listening;
 use forward::Shared;
 
 pub use self::{
@@ -50,41 +44,25 @@ pub use self::{
 ///
 /// It runs on a thread of its own, so a test may block while requests go through it.
 pub struct Gateway {
-    address: SocketAddr,
+    listening: Listening,
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
     /// Starts a gateway in front of the store at `target` (`host:port`) that passes everything on.
     pub async fn start(target: impl Into<String>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener can be non-blocking");
-        let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared::new(target.into()));
-        let (stop, stopped) = watch::channel(false);
-        let thread = thread::Builder::new().name("gateway".into()).spawn({
+        let listening = Listening::start("gateway", {
             let shared = Arc::clone(&shared);
-            move || {
-                let runtime = runtime::Builder::new_current_thread().enable_all().build();
-                let runtime = runtime.expect("a runtime can be built");
-                runtime.block_on(forward::serve(listener, shared, stopped));
-            }
+            let store = forward::store();
+            move |client| forward::carry(client, Arc::clone(&shared), store.clone())
         });
-        Self {
-            address,
-            shared,
-            stop,
-            thread: Some(thread.expect("a thread can be started")),
-        }
+        Self { listening, shared }
     }
 
     /// Address at which it listens, as `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.listening.address()
     }
 
     /// A prefix of the bucket behind it, as a location.
@@ -144,17 +122,7 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
-            .field("address", &self.address)
+            .field("address", &self.address())
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            // A panic in the gateway has shown itself as broken connections.
-            drop(thread.join());
-        }
     }
 }

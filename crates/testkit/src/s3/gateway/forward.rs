@@ -1,9 +1,6 @@
 //! Carries requests to the store and answers back, or does not.
 
-use std::{
-    net::TcpListener,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt as _, future};
 use http_body_util::BodyExt as _;
@@ -12,11 +9,7 @@ use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
 };
-use tokio::{
-    net::TcpStream,
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{net::TcpStream, sync::mpsc};
 
 use super::{
     Asked, Fault,
@@ -55,31 +48,16 @@ impl Shared {
     }
 }
 
-/// Accepts connections until it is told to stop.
-pub(super) async fn serve(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let listener =
-        tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
-    let store = Client::builder(TokioExecutor::new()).build_http();
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            // Ends the connections with the set.
-            _ = stopped.wait_for(|stop| *stop) => return,
-        };
-        if let Ok((client, _)) = accepted {
-            connections.spawn(carry(client, Arc::clone(&shared), store.clone()));
-        }
-    }
+/// Asks the store.
+pub(super) type Store = Client<HttpConnector, Incoming>;
+
+/// What asks the store for all connections.
+pub(super) fn store() -> Store {
+    Client::builder(TokioExecutor::new()).build_http()
 }
 
 /// Carries the requests of one connection.
-async fn carry(client: TcpStream, shared: Arc<Shared>, store: Client<HttpConnector, Incoming>) {
+pub(super) async fn carry(client: TcpStream, shared: Arc<Shared>, store: Store) {
     // Delays are ours to choose, not the kernel's.
     drop(client.set_nodelay(true));
     let (cut, mut cuts) = mpsc::channel(1);
@@ -109,7 +87,7 @@ async fn carry(client: TcpStream, shared: Arc<Shared>, store: Client<HttpConnect
 /// The way of one request.
 struct Passage {
     shared: Arc<Shared>,
-    store: Client<HttpConnector, Incoming>,
+    store: Store,
     cut: mpsc::Sender<Ending>,
 }
 
