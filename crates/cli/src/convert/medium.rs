@@ -42,7 +42,7 @@ impl Output {
             path if Path::new(path).is_dir() => {
                 location("archive", &in_folder(path, codec)).map(Self::Archive)
             }
-            path => location("archive", path).map(Self::Archive),
+            path => archive(path).map(Self::Archive),
         }
     }
 
@@ -95,7 +95,7 @@ impl Input {
             return Ok(Self::ArchiveFromStdin);
         }
         if !Path::new(text).is_dir() {
-            return location("archive", text).map(Self::Archive);
+            return archive(text).map(Self::Archive);
         }
         let named = in_folder(text, if gzip { Codec::Gzip } else { Codec::None });
         let codecs = [Codec::None, Codec::Gzip, Codec::Zstd];
@@ -142,6 +142,18 @@ fn set(location: Option<&mut Location>, options: &[S3Option]) -> Result<(), Refu
         })?;
     }
     Ok(())
+}
+
+/// A single archive.
+fn archive(text: &str) -> Result<Location, Refusal> {
+    let place = text.split('?').next().unwrap_or_default();
+    let archive = location("archive", text)?;
+    match place.ends_with('/') {
+        true => Err(Refusal::Failed(anyhow!(
+            "--archive: {place} ends in a slash: name the archive itself"
+        ))),
+        false => Ok(archive),
+    }
 }
 
 fn location(flag: &str, text: &str) -> Result<Location, Refusal> {
