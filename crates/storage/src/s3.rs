@@ -37,8 +37,8 @@ use self::{
     upload::S3Upload,
 };
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, Result, Store, Upload,
-    Version, store::check_path,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, ReadAhead, Result, Store,
+    Upload, Version, store::check_path,
 };
 
 pub use self::{
@@ -49,8 +49,10 @@ pub use self::{
 
 /// How long a process that ends waits for what it has given up. What is left then is found as a leftover.
 const LONGEST_SETTLE: Duration = Duration::from_secs(30);
-/// How much of an object is on its way before it is wanted, in bytes.
-const READ_AHEAD_BYTES: u64 = 16 << 20;
+/// How much of one object is on its way before it is wanted, in bytes.
+const OBJECT_AHEAD_BYTES: u64 = 16 << 20;
+/// The same of all objects.
+const READ_AHEAD_BYTES: u64 = 64 << 20;
 
 /// Objects of a bucket whose keys start with the prefix of a location.
 ///
@@ -61,6 +63,7 @@ pub struct S3Store {
     bucket: Arc<OnceCell<Arc<Bucket>>>,
     capabilities: Arc<OnceCell<Capabilities>>,
     in_flight: Arc<Semaphore>,
+    read_ahead: ReadAhead,
     under_way: TaskTracker,
 }
 
@@ -74,6 +77,7 @@ impl S3Store {
             bucket: Arc::default(),
             capabilities: Arc::default(),
             in_flight: upload::in_flight(),
+            read_ahead: ReadAhead::new(OBJECT_AHEAD_BYTES, READ_AHEAD_BYTES),
             under_way,
         }
     }
@@ -178,8 +182,8 @@ impl Store for S3Store {
         .boxed()
     }
 
-    fn read_ahead_bytes(&self) -> u64 {
-        READ_AHEAD_BYTES
+    fn read_ahead(&self) -> Option<&ReadAhead> {
+        Some(&self.read_ahead)
     }
 
     fn put<'a>(

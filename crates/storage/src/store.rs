@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 
 use crate::{
-    Leftover, Listed, Location, ObjectInfo, Result, StorageError,
+    Leftover, Listed, Location, ObjectInfo, ReadAhead, Result, StorageError,
     object::{PutIf, Version},
 };
 
@@ -62,10 +62,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         version: Option<&'a Version>,
     ) -> BoxFuture<'a, Result<Bytes>>;
 
-    /// How many bytes of an object it pays to have on their way before they are wanted. Default: none, as where the operating
-    /// system does that.
-    fn read_ahead_bytes(&self) -> u64 {
-        0
+    /// How much it pays to have on its way before it is wanted. Default: nothing, as where the operating system does that.
+    fn read_ahead(&self) -> Option<&ReadAhead> {
+        None
     }
 
     /// Writes a small object at once.
