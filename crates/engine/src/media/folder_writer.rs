@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt, TryStreamExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use rdump_format::{
     Codec, Compressor, Crc64, Digest, Digester, FileName, FileRecord, FileRole, FolderManifest,
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, UNFINISHED_FILE,
@@ -29,6 +29,8 @@ use crate::{Error, Result};
 
 /// How many files that are no part of the dump are named before the rest is only counted.
 const MAX_UNLISTED_NAMES: usize = 10;
+/// How many small files are stored at once.
+const PARALLEL_PUTS: usize = 8;
 
 /// Writes a mongodump folder with a manifest.
 ///
@@ -140,6 +142,17 @@ impl FolderWriter {
         let object = self.store_whole(&record.path, stored.into()).await?;
         lock(&self.files).insert(record.path.clone(), (record, object));
         Ok(())
+    }
+
+    async fn put_metadata(&self, namespace: &NamespaceHeader) -> Result<()> {
+        let Some(text) = namespace.metadata_text()? else {
+            return Ok(());
+        };
+        let path = metadata_path(namespace);
+        let mut record = FileRecord::new(path, FileRole::Metadata, Digest::of(&[]));
+        record.namespace = Some(namespace.namespace.clone());
+        record.codec = metadata_codec(namespace.codec);
+        self.put(record, text.into_bytes()).await
     }
 
     /// Stores a small file whole.
@@ -318,18 +331,13 @@ impl DumpWriter for FolderWriter {
             let leftovers = self.store.remove_leftovers(&paths).await?;
             notices.extend(leftovers.iter().map(leftover_notice));
             self.retire_manifest(header, &mut notices).await?;
-            for namespace in &header.namespaces {
-                let Some(text) = namespace.metadata_text()? else {
-                    continue;
-                };
-                let path = metadata_path(namespace);
-                let mut record = FileRecord::new(path, FileRole::Metadata, Digest::of(&[]));
-                record.namespace = Some(namespace.namespace.clone());
-                record.codec = metadata_codec(namespace.codec);
-                self.put(record, text.into_bytes())
-                    .await
-                    .map_err(|error| error.for_namespace(&namespace.namespace))?;
-            }
+            stream::iter(&header.namespaces)
+                .map(Ok)
+                .try_for_each_concurrent(PARALLEL_PUTS, |namespace| async move {
+                    let put = self.put_metadata(namespace).await;
+                    put.map_err(|error| error.for_namespace(&namespace.namespace))
+                })
+                .await?;
             let codec = metadata_codec(header.codec);
             let folder = header
                 .db
