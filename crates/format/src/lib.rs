@@ -14,6 +14,7 @@
 //! | [`ext_json`], [`metadata`], [`prelude`](mod@prelude) | the JSON files beside the data |
 //! | [`archive`] | the one stream of mongodump that holds everything |
 //! | [`manifest`] | the list of everything in a folder, with sizes, counts and digests |
+//! | [`repository`] | snapshots: their manifests and catalogs |
 //! | [`select`], [`remap`] | which namespaces are meant, and what they are called after a restore |
 //!
 //! # Examples
@@ -53,12 +54,14 @@ pub mod digest;
 pub mod element;
 pub mod ext_json;
 pub mod file_name;
+mod frame;
 pub mod framing;
 pub mod manifest;
 pub mod metadata;
 pub mod namespace;
 pub mod prelude;
 pub mod remap;
+pub mod repository;
 pub mod segment;
 pub mod select;
 pub mod validate;

@@ -12,13 +12,14 @@
 
 mod check;
 mod error;
-mod frame;
 mod record;
 #[cfg(test)]
 mod tests;
 mod version;
 
 use serde::{Deserialize, Serialize};
+
+use crate::frame::Frame;
 
 pub use error::ManifestError;
 pub use record::{FileRecord, FileRole, RunRecord, SourceRecord};
@@ -92,8 +93,8 @@ impl FolderManifest {
         self.version.check_readable()?;
         check::invariants(self)?;
         let text = serde_json::to_string(self)
-            .map_err(|source| ManifestError::json(source, frame::VALUE_OFFSET))?;
-        let bytes = frame::wrap(&text);
+            .map_err(|source| ManifestError::json(source, Frame::Manifest.value_offset()))?;
+        let bytes = Frame::Manifest.wrap(&text);
         Self::check_length(bytes.len() as u64)?;
         Ok(bytes)
     }
@@ -124,8 +125,8 @@ impl FolderManifest {
             version: FormatVersion,
         }
 
-        let value = frame::unwrap(bytes)?;
-        let json = |source| ManifestError::json(source, frame::VALUE_OFFSET);
+        let value = Frame::Manifest.unwrap(bytes)?;
+        let json = |source| ManifestError::json(source, Frame::Manifest.value_offset());
         let versioned: Versioned = serde_json::from_slice(value).map_err(json)?;
         versioned.version.check_readable()?;
         let manifest: Self = serde_json::from_slice(value).map_err(json)?;

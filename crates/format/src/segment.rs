@@ -149,7 +149,8 @@ pub struct SegmentRecord {
     pub uncompressed_bytes: u64,
     /// Length as stored, in bytes.
     pub stored_bytes: u64,
-    /// Digest of the data file from its first byte to the end of the segment.
+    /// Digest of what is stored: in a folder of the file from its first byte to the end of the segment, in a snapshot of the
+    /// segment alone.
     pub sha256: Digest,
 }
 

@@ -5,6 +5,7 @@ use std::error::Error;
 use super::MAX_MANIFEST_BYTES;
 use super::version::VersionError;
 use crate::digest::Digest;
+use crate::frame::Fault;
 
 /// Why bytes are not a manifest, or why a manifest cannot be written. Offsets count bytes from the
 /// start of the file.
@@ -44,6 +45,15 @@ pub enum ManifestError {
     Run { path: String, run: u32, runs: usize },
     #[error("manifest lists more {what} than can be counted, up to {path:?}")]
     Overflow { path: String, what: &'static str },
+}
+
+impl From<Fault> for ManifestError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Expected { offset, expected } => Self::Frame { offset, expected },
+            Fault::Digest { recorded } => Self::Digest { recorded },
+        }
+    }
 }
 
 impl ManifestError {

@@ -76,7 +76,7 @@ fn file(change: impl FnOnce(&mut FileRecord)) -> ManifestError {
     let error = manifest.to_bytes().unwrap_err();
     // What is not written is not read either.
     let text = serde_json::to_string(&manifest).unwrap();
-    let read = FolderManifest::from_bytes(&frame::wrap(&text)).unwrap_err();
+    let read = FolderManifest::from_bytes(&Frame::Manifest.wrap(&text)).unwrap_err();
     assert_eq!(read.to_string(), error.to_string());
     error
 }
@@ -114,7 +114,7 @@ proptest! {
     fn a_value_of_any_text_never_panics(
         value in r#"\{("(version|runs|files)":["0-9.\[\]{}]{0,8},?){0,4}\}|.{0,40}"#,
     ) {
-        let _ = FolderManifest::from_bytes(&frame::wrap(&value));
+        let _ = FolderManifest::from_bytes(&Frame::Manifest.wrap(&value));
     }
 }
 
@@ -139,7 +139,7 @@ fn every_flipped_bit_every_cut_and_every_addition_is_noticed() {
 #[test]
 fn the_bytes_are_one_line_with_the_digest_first() {
     let bytes = String::from_utf8(sample().to_bytes().unwrap()).unwrap();
-    let value = &bytes[frame::VALUE_OFFSET..bytes.len() - 2];
+    let value = &bytes[Frame::Manifest.value_offset()..bytes.len() - 2];
     assert_eq!(
         bytes,
         format!(
@@ -165,7 +165,7 @@ fn an_empty_compressed_file_is_one_empty_segment() {
 
 #[test]
 fn a_version_that_cannot_be_read_in_full_is_refused_before_anything_else() {
-    let read = |value: &str| FolderManifest::from_bytes(&frame::wrap(value)).unwrap_err();
+    let read = |value: &str| FolderManifest::from_bytes(&Frame::Manifest.wrap(value)).unwrap_err();
     for version in ["1.1", "2.0", "65535.65535"] {
         let error = read(&format!(r#"{{"later":[],"version":"{version}"}}"#));
         assert!(
@@ -202,15 +202,16 @@ fn a_version_that_cannot_be_read_in_full_is_refused_before_anything_else() {
 
 #[test]
 fn unknown_fields_of_this_version_are_refused() {
-    let error = FolderManifest::from_bytes(&frame::wrap(
-        r#"{"version":"1.0","runs":[],"files":[],"x":1}"#,
-    ))
+    let error = FolderManifest::from_bytes(
+        &Frame::Manifest.wrap(r#"{"version":"1.0","runs":[],"files":[],"x":1}"#),
+    )
     .unwrap_err();
     assert!(
         matches!(error, ManifestError::Json { offset: 128, .. }),
         "{error:?}"
     );
-    FolderManifest::from_bytes(&frame::wrap(r#"{"version":"1.0","runs":[],"files":[]}"#)).unwrap();
+    FolderManifest::from_bytes(&Frame::Manifest.wrap(r#"{"version":"1.0","runs":[],"files":[]}"#))
+        .unwrap();
 }
 
 #[test]
@@ -311,8 +312,8 @@ fn what_is_no_manifest_is_refused_with_the_place() {
         refused(&whole[..40]),
         refused(&whole[..80]),
         refused(&whole[..whole.len() - 1]),
-        refused(&frame::wrap("[]")),
-        refused(&frame::wrap(r#"{"version":"1.0","runs":[],"files":[{}]}"#)),
+        refused(&Frame::Manifest.wrap("[]")),
+        refused(&Frame::Manifest.wrap(r#"{"version":"1.0","runs":[],"files":[{}]}"#)),
     ];
     insta::assert_snapshot!(errors.join("\n"));
 }

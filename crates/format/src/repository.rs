@@ -1,0 +1,215 @@
+//! A repository: a place that holds snapshots, and what says what is in each.
+//!
+//! ```text
+//! repository.json                              which repository this is
+//! snapshots/<id>/begun-<attempt>.json          who began the snapshot, from what, how
+//! snapshots/<id>/catalog/<attempt>-0.bson.zst  every namespace, as raw as the server gave it
+//! snapshots/<id>/data/<attempt>-<n>.bson.zst   the documents of one namespace, in segments
+//! snapshots/<id>/parts/<attempt>-<n>.bson.zst  what is in which data object, and its digests
+//! snapshots/<id>/manifest.json                 what the snapshot is made of; without it there is none
+//! snapshots/<id>/manifest.copy.json            the same bytes
+//! ```
+//!
+//! Every object is written once. See `docs/format.md`, *Repository*.
+
+mod catalog;
+mod error;
+mod id;
+mod manifest;
+mod part;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use catalog::CatalogEntry;
+pub use error::{RecordError, RecordFault};
+pub use id::{IdError, RepositoryId, SnapshotId};
+pub use manifest::{SnapshotManifest, StoredObject};
+pub use part::{DataObject, NamespaceEnd, Part, PartBuilder, PartIndex, StoredSegments};
+
+use crate::frame::Frame;
+use crate::manifest::{FormatVersion, SourceRecord};
+use std::collections::BTreeMap;
+
+/// The name of the object that says which repository it is.
+pub const REPOSITORY_FILE: &str = "repository.json";
+
+/// What the paths of everything that is of a snapshot start with, before its id.
+pub const SNAPSHOTS_PREFIX: &str = "snapshots/";
+
+/// The name of a snapshot's manifest.
+pub const SNAPSHOT_MANIFEST_FILE: &str = "manifest.json";
+
+/// The name of the copy of a snapshot's manifest.
+pub const SNAPSHOT_MANIFEST_COPY_FILE: &str = "manifest.copy.json";
+
+/// The longest [`RepositoryRecord`], [`BegunRecord`] or [`SnapshotManifest`] that is written or read, in bytes: 64 MiB.
+pub const MAX_RECORD_BYTES: u64 = 64 << 20;
+
+/// The oldest release of rdump that reads what this one writes.
+pub const READ_BY: &str = "0.1.0";
+
+/// Which repository it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RepositoryRecord {
+    /// The version of this format.
+    pub version: FormatVersion,
+    /// The oldest release that reads it.
+    pub read_by: String,
+    /// Which one it is, everywhere and for ever.
+    pub id: RepositoryId,
+    /// When it was made: RFC 3339, UTC.
+    pub created_at: String,
+}
+
+impl RepositoryRecord {
+    /// A repository of the current version.
+    pub fn new(id: RepositoryId, created_at: impl Into<String>) -> Self {
+        Self {
+            version: FormatVersion::CURRENT,
+            read_by: READ_BY.to_owned(),
+            id,
+            created_at: created_at.into(),
+        }
+    }
+
+    /// The bytes of the object.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] when [`from_bytes`](Self::from_bytes) would refuse them.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
+        to_bytes(Frame::Repository, self.version, self)
+    }
+
+    /// Reads the bytes of the object.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]: it was changed, is of a newer version, or is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        from_bytes(Frame::Repository, bytes)
+    }
+}
+
+/// Who began a snapshot or went on with it: there is one for every attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BegunRecord {
+    /// The version of this format.
+    pub version: FormatVersion,
+    /// The oldest release that reads it.
+    pub read_by: String,
+    /// The repository that it is in.
+    pub repository: RepositoryId,
+    /// The snapshot that is begun.
+    pub id: SnapshotId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// When it began: RFC 3339, UTC.
+    pub started_at: String,
+    /// The version of the tool.
+    pub tool_version: String,
+    /// What is backed up.
+    pub source: SourceRecord,
+    /// The options of the run, as data.
+    pub options: serde_json::Value,
+    /// What the snapshot is marked with.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl BegunRecord {
+    /// A first attempt, begun now by this release with default options.
+    pub fn new(
+        repository: RepositoryId,
+        id: SnapshotId,
+        source: SourceRecord,
+        tool_version: impl Into<String>,
+        started_at: impl Into<String>,
+    ) -> Self {
+        Self {
+            version: FormatVersion::CURRENT,
+            read_by: READ_BY.to_owned(),
+            repository,
+            id,
+            attempt: 1,
+            started_at: started_at.into(),
+            tool_version: tool_version.into(),
+            source,
+            options: serde_json::Value::Null,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// The name of the object, in the folder of the snapshot.
+    #[must_use]
+    pub fn file(&self) -> String {
+        format!("begun-{}.json", self.attempt)
+    }
+
+    /// The bytes of the object.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] when [`from_bytes`](Self::from_bytes) would refuse them.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
+        to_bytes(Frame::Begun, self.version, self)
+    }
+
+    /// Reads the bytes of the object.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]: it was changed, is of a newer version, or is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        from_bytes(Frame::Begun, bytes)
+    }
+}
+
+/// The bytes of an object of one line.
+fn to_bytes(
+    frame: Frame,
+    version: FormatVersion,
+    value: &impl Serialize,
+) -> Result<Vec<u8>, RecordError> {
+    let fail = |fault| RecordError::new(frame, fault);
+    version
+        .check_readable()
+        .map_err(|source| fail(RecordFault::OtherVersion { source }))?;
+    let text = serde_json::to_string(value)
+        .map_err(|source| fail(RecordFault::json(source, frame.value_offset())))?;
+    let bytes = frame.wrap(&text);
+    match bytes.len() as u64 {
+        0..=MAX_RECORD_BYTES => Ok(bytes),
+        bytes => Err(fail(RecordFault::TooLong { bytes })),
+    }
+}
+
+/// What an object of one line says.
+fn from_bytes<T: DeserializeOwned>(frame: Frame, bytes: &[u8]) -> Result<T, RecordError> {
+    /// The part of every version, past and future, that says which version it is and who reads it.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: FormatVersion,
+        read_by: String,
+    }
+
+    let fail = |fault| RecordError::new(frame, fault);
+    let value = frame.unwrap(bytes).map_err(|fault| fail(fault.into()))?;
+    let json = |source| fail(RecordFault::json(source, frame.value_offset()));
+    let Versioned { version, read_by } = serde_json::from_slice(value).map_err(json)?;
+    if version > FormatVersion::CURRENT {
+        return Err(fail(RecordFault::TooNew {
+            found: version,
+            read_by,
+        }));
+    }
+    version
+        .check_readable()
+        .map_err(|source| fail(RecordFault::OtherVersion { source }))?;
+    serde_json::from_slice(value).map_err(json)
+}

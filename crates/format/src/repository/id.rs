@@ -1,0 +1,132 @@
+//! What repositories and snapshots are called.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Which repository it is: 16 random bytes, written as 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RepositoryId(pub [u8; 16]);
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RepositoryId({self})")
+    }
+}
+
+impl From<RepositoryId> for String {
+    fn from(id: RepositoryId) -> Self {
+        id.to_string()
+    }
+}
+
+impl FromStr for RepositoryId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let mut bytes = [0; 16];
+        let decoded = hex::decode_to_slice(text, &mut bytes);
+        let id = Self(bytes);
+        match decoded {
+            Ok(()) if id.to_string() == text => Ok(id),
+            _ => Err(IdError {
+                text: text.to_owned(),
+                expected: "32 lower-case hexadecimal digits",
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for RepositoryId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+/// Which snapshot of a repository it is: when it began, to the second and in UTC, and four random bytes, such as
+/// `20260131T235959Z-0f1e2d3c`. Later ones compare greater, but for those of one second.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct SnapshotId(String);
+
+impl SnapshotId {
+    /// The id of a snapshot that begins at a moment in RFC 3339 and UTC, such as `2026-01-31T23:59:59.123Z`.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError`] if that is no such moment.
+    pub fn new(started_at: &str, random: [u8; 4]) -> Result<Self, IdError> {
+        let seconds = started_at.split(['.', 'Z']).next().unwrap_or_default();
+        let compact: String = seconds
+            .chars()
+            .filter(|c| !matches!(c, '-' | ':'))
+            .collect();
+        format!("{compact}Z-{}", hex::encode(random)).parse()
+    }
+
+    /// The id as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<SnapshotId> for String {
+    fn from(id: SnapshotId) -> Self {
+        id.0
+    }
+}
+
+impl FromStr for SnapshotId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let pattern = b"00000000T000000Z-xxxxxxxx";
+        let fits = |(byte, pattern): (&u8, &u8)| match pattern {
+            b'0' => byte.is_ascii_digit(),
+            b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(byte),
+            _ => byte == pattern,
+        };
+        let bytes = text.as_bytes();
+        if bytes.len() == pattern.len() && bytes.iter().zip(pattern).all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError {
+                text: text.to_owned(),
+                expected: "the id of a snapshot, such as 20260131T235959Z-0f1e2d3c",
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for SnapshotId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+/// A text that is no id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {expected}")]
+pub struct IdError {
+    text: String,
+    expected: &'static str,
+}
