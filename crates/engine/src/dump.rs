@@ -144,7 +144,8 @@ impl Dump {
         let (clock, started_at) = (Instant::now(), self.cx.now());
         let mut report = DumpReport::default();
         if !self.leaves_no_trace(plan) {
-            self.cx.unless_cancelled(self.begin(plan)).await?;
+            let begun = self.begin(plan, started_at.to_string());
+            self.cx.unless_cancelled(begun).await?;
             // Cancels by itself, since it has tasks to wait for.
             (report.namespaces, report.oplog) = namespace::dump_all(self, plan).await?;
             report.documents = report
@@ -173,12 +174,15 @@ impl Dump {
         Ok(report)
     }
 
-    async fn begin(&self, plan: &DumpPlan) -> Result<()> {
+    async fn begin(&self, plan: &DumpPlan, started_at: String) -> Result<()> {
         let header = DumpHeader {
             prelude: rdump_format::Prelude {
                 server_version: Some(self.source.server().version.clone()),
                 tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             },
+            source: self.source_record(),
+            started_at,
+            options: self.options_as_data()?,
             db: self.options.db.clone(),
             single_collection: self.options.collection.is_some(),
             parallel_collections: self.options.parallel_collections,
@@ -191,7 +195,7 @@ impl Dump {
         Ok(())
     }
 
-    fn run_record(&self, started_at: String, report: &DumpReport) -> Result<RunRecord> {
+    fn source_record(&self) -> SourceRecord {
         let server = self.source.server();
         let mut source = SourceRecord::new(
             server.hosts.clone(),
@@ -199,11 +203,18 @@ impl Dump {
             server.topology.to_string(),
         );
         source.set_name = server.set_name.clone();
-        let options = serde_json::to_value(&self.options)
-            .map_err(|error| Error::internal("could not record the options").caused_by(error))?;
-        let finished_at = self.cx.now().to_string();
+        source
+    }
+
+    fn options_as_data(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(&self.options)
+            .map_err(|error| Error::internal("could not record the options").caused_by(error))
+    }
+
+    fn run_record(&self, started_at: String, report: &DumpReport) -> Result<RunRecord> {
+        let (source, finished_at) = (self.source_record(), self.cx.now().to_string());
         let mut run = RunRecord::new(source, env!("CARGO_PKG_VERSION"), started_at, finished_at);
-        run.options = options;
+        run.options = self.options_as_data()?;
         if let Some(oplog) = &report.oplog {
             run.consistency = "oplog".to_owned();
             run.consistent_at = Some(oplog.end.to_string());

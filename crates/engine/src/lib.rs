@@ -95,6 +95,7 @@ mod dump;
 mod error;
 pub mod media;
 mod observer;
+mod repository;
 mod restore;
 mod retry;
 mod spool;
@@ -111,6 +112,9 @@ pub use media::{
     FolderReader, FolderReaderOptions, FolderWriter,
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
+pub use repository::{
+    Repository, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotWriter, Snapshots,
+};
 pub use restore::{
     NamespaceKind, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions, RestorePlan,
     RestoreReport, RestoredNamespace,

@@ -7,7 +7,7 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
-use rdump_format::{Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord};
+use rdump_format::{Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord, SourceRecord};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Error, Problem, Result};
@@ -21,14 +21,15 @@ mod folder_reader;
 mod folder_writer;
 pub(crate) mod manifest;
 mod runs;
+pub(crate) mod segments;
 
 pub use archive_reader::ArchiveReader;
 pub use archive_writer::ArchiveWriter;
 pub use discard::Discard;
 pub use document_stream_reader::DocumentStreamReader;
 pub use document_stream_writer::DocumentStreamWriter;
+pub(crate) use folder_reader::LooseFile;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
-pub(crate) use folder_reader::{LooseFile, segment_ranges};
 pub use folder_writer::FolderWriter;
 
 /// Takes a dump.
@@ -113,6 +114,12 @@ pub struct PackedSegment {
 pub struct DumpHeader {
     /// Server and tool.
     pub prelude: Prelude,
+    /// The deployment.
+    pub source: SourceRecord,
+    /// When the run started: RFC 3339, UTC.
+    pub started_at: String,
+    /// The options of the run, as data.
+    pub options: serde_json::Value,
     /// The only database that is dumped, if it is one.
     pub db: Option<String>,
     /// Whether only one collection of [`db`](Self::db) is dumped.

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! repository.json                              which repository this is
-//! snapshots/<id>/begun-<attempt>.json          who began the snapshot, from what, how
+//! begun/<id>-<attempt>.json                    who began a snapshot, from what, how
 //! snapshots/<id>/catalog/<attempt>-0.bson.zst  every namespace, as raw as the server gave it
 //! snapshots/<id>/data/<attempt>-<n>.bson.zst   the documents of one namespace, in segments
 //! snapshots/<id>/parts/<attempt>-<n>.bson.zst  what is in which data object, and its digests
-//! snapshots/<id>/manifest.json                 what the snapshot is made of; without it there is none
-//! snapshots/<id>/manifest.copy.json            the same bytes
+//! manifests/<id>.json                          what the snapshot is made of; without it there is none
+//! copies/<id>.json                             the same bytes
 //! ```
 //!
 //! Every object is written once. See `docs/format.md`, *Repository*.
@@ -35,14 +35,14 @@ use std::collections::BTreeMap;
 /// The name of the object that says which repository it is.
 pub const REPOSITORY_FILE: &str = "repository.json";
 
-/// What the paths of everything that is of a snapshot start with, before its id.
-pub const SNAPSHOTS_PREFIX: &str = "snapshots/";
+/// Where the manifests are, and nothing else.
+pub const MANIFESTS: &str = "manifests/";
 
-/// The name of a snapshot's manifest.
-pub const SNAPSHOT_MANIFEST_FILE: &str = "manifest.json";
+/// Where the copies of the manifests are, and nothing else.
+pub const MANIFEST_COPIES: &str = "copies/";
 
-/// The name of the copy of a snapshot's manifest.
-pub const SNAPSHOT_MANIFEST_COPY_FILE: &str = "manifest.copy.json";
+/// Where the [`BegunRecord`]s are, and nothing else.
+pub const BEGUN: &str = "begun/";
 
 /// The longest [`RepositoryRecord`], [`BegunRecord`] or [`SnapshotManifest`] that is written or read, in bytes: 64 MiB.
 pub const MAX_RECORD_BYTES: u64 = 64 << 20;
@@ -145,10 +145,18 @@ impl BegunRecord {
         }
     }
 
-    /// The name of the object, in the folder of the snapshot.
+    /// Where the object is.
     #[must_use]
-    pub fn file(&self) -> String {
-        format!("begun-{}.json", self.attempt)
+    pub fn path(&self) -> String {
+        format!("{BEGUN}{}-{}.json", self.id, self.attempt)
+    }
+
+    /// Which snapshot and which attempt the object is of that is at a path, if it is one.
+    #[must_use]
+    pub fn parse_path(path: &str) -> Option<(SnapshotId, u32)> {
+        let name = path.strip_prefix(BEGUN)?.strip_suffix(".json")?;
+        let (id, attempt) = name.rsplit_once('-')?;
+        Some((id.parse().ok()?, attempt.parse().ok()?))
     }
 
     /// The bytes of the object.

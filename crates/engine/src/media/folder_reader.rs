@@ -11,16 +11,17 @@ use rdump_format::{Codec, SegmentRecord, Selector};
 use rdump_storage::{Location, ObjectInfo, Store};
 
 pub(crate) use loose_file::LooseFile;
-pub(crate) use segments::segment_ranges;
 
-use super::{Access, Documents, DumpContents, DumpEntry, DumpReader, RandomAccess};
+use super::{
+    Access, Documents, DumpContents, DumpEntry, DumpReader, RandomAccess,
+    segments::{self, Digested},
+};
 use crate::{Error, Result};
 
 mod entries;
 mod loose_file;
 mod names;
 mod place;
-mod segments;
 mod small_file;
 mod survey;
 mod system_indexes;
@@ -153,7 +154,16 @@ impl RandomAccess for FolderReader {
         };
         let path = data.place.as_str();
         let documents = match &file.segments {
-            Some(records) => segments::read(&self.store, file.codec, &file.object, records),
+            Some(records) => {
+                let object = (file.object.path.as_str(), file.object.version.as_ref());
+                segments::read(
+                    &self.store,
+                    file.codec,
+                    object,
+                    records,
+                    Digested::FromStart,
+                )
+            }
             None => unverified::read(&self.store, file.codec, &file.object),
         };
         documents

@@ -10,7 +10,7 @@ use rdump_format::{
 use rdump_storage::{StorageError, Store, read_ahead};
 
 use super::{Damage, DamageKind};
-use crate::{Error, Event, Result, context::RunContext, media::segment_ranges};
+use crate::{Error, Event, Result, context::RunContext, media::segments::segment_ranges};
 
 /// How much of a file without segments is read at once, in bytes.
 const READ_BYTES: u64 = 8 << 20;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::{MANIFEST_COPIES, MANIFESTS};
+
 /// Which repository it is: 16 random bytes, written as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -72,6 +74,33 @@ impl SnapshotId {
             .filter(|c| !matches!(c, '-' | ':'))
             .collect();
         format!("{compact}Z-{}", hex::encode(random)).parse()
+    }
+
+    /// The folder of what the snapshot is made of, with a slash at its end.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("snapshots/{self}/")
+    }
+
+    /// Where its manifest is.
+    #[must_use]
+    pub fn manifest(&self) -> String {
+        format!("{MANIFESTS}{self}.json")
+    }
+
+    /// Where the copy of its manifest is.
+    #[must_use]
+    pub fn manifest_copy(&self) -> String {
+        format!("{MANIFEST_COPIES}{self}.json")
+    }
+
+    /// The snapshot whose manifest, or the copy of it, is at a path, if one is.
+    #[must_use]
+    pub fn parse_path(path: &str) -> Option<Self> {
+        let name = path
+            .strip_prefix(MANIFESTS)
+            .or(path.strip_prefix(MANIFEST_COPIES));
+        name?.strip_suffix(".json")?.parse().ok()
     }
 
     /// The id as it is written.

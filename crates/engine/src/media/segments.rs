@@ -1,16 +1,25 @@
-//! Documents of a file that the manifest describes: segment by segment, each checked before it is decompressed.
+//! Documents of an object that a manifest describes: segment by segment, each checked before it is decompressed.
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{Codec, Digester, SegmentRecord};
-use rdump_storage::{ObjectInfo, StorageError, Store, read_ahead};
+use rdump_storage::{StorageError, Store, Version, read_ahead};
 
 use super::Documents;
 use crate::{Error, ErrorKind, Result, media::manifest};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the digest of a segment covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digested {
+    /// The object from its first byte to the end of the segment.
+    FromStart,
+    /// The segment alone.
+    Alone,
+}
 
 /// A file whose segments are read one after the other.
 struct Reading {
@@ -21,23 +30,26 @@ struct Reading {
     /// The segment that comes next, and where it starts.
     number: usize,
     start: u64,
+    digested: Digested,
     digester: Digester,
 }
 
-pub(super) fn read(
+pub(crate) fn read(
     store: &Arc<dyn Store>,
     codec: Codec,
-    object: &ObjectInfo,
+    (path, version): (&str, Option<&Version>),
     records: &Arc<[SegmentRecord]>,
+    digested: Digested,
 ) -> BoxStream<'static, Result<Documents>> {
     let ranges = segment_ranges(Arc::clone(records));
     let reading = Reading {
-        path: object.path.clone(),
+        path: path.to_owned(),
         codec,
         records: Arc::clone(records),
-        stored: read_ahead(store, &object.path, object.version.as_ref(), ranges),
+        stored: read_ahead(store, path, version, ranges),
         number: 0,
         start: 0,
+        digested,
         digester: Digester::new(),
     };
     let segments = stream::try_unfold(reading, |mut reading| async move {
@@ -108,7 +120,9 @@ impl Reading {
             Ok::<_, Failure>((Documents::new(body, record.documents), digester))
         });
         let (documents, digester) = opened.await??;
-        self.digester = digester;
+        if self.digested == Digested::FromStart {
+            self.digester = digester;
+        }
         Ok(documents)
     }
 }

@@ -1,0 +1,389 @@
+//! Places that hold snapshots.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use rdump_format::repository::{
+    BEGUN, BegunRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES, REPOSITORY_FILE, RecordError,
+    RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest,
+};
+use rdump_storage::{Listed, Location, ObjectInfo, PutIf, StorageError, Store};
+
+use crate::{Error, ErrorKind, Result};
+
+mod object;
+mod reader;
+mod snapshot;
+mod writer;
+
+pub use reader::SnapshotReader;
+pub use snapshot::{Snapshot, SnapshotNamespace};
+pub use writer::SnapshotWriter;
+
+/// How many manifests are read at once.
+const PARALLEL_READS: usize = 8;
+
+/// A place that holds snapshots: a folder or the prefix of a bucket.
+///
+/// Everything in it is written once. A snapshot exists if and only if its manifest does. `docs/format.md` is the authority.
+///
+/// # Examples
+///
+/// ```no_run
+/// use rdump::Repository;
+///
+/// # async fn example() -> rdump::Result<()> {
+/// let repository = Repository::open(&"s3://backups/shop".parse()?).await?;
+/// for snapshot in repository.snapshots().await?.whole {
+///     println!("{} of {}", snapshot.id(), snapshot.manifest().run.started_at);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Repository {
+    store: Arc<dyn Store>,
+    record: RepositoryRecord,
+}
+
+/// The snapshots of a repository, and what is there of others.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Snapshots {
+    /// Those whose manifest can be read, oldest first.
+    pub whole: Vec<Snapshot>,
+    /// Those whose manifest is lost or damaged, each with what is wrong with it, oldest first.
+    pub damaged: Vec<(SnapshotId, Error)>,
+    /// Those that were begun and are not finished, or not yet, oldest first.
+    pub unfinished: Vec<SnapshotId>,
+}
+
+impl Snapshots {
+    /// The newest.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if there is none; [`ErrorKind::Data`] if a newer one is damaged, so that an older one is not
+    /// taken for it.
+    pub fn latest(&self) -> Result<&Snapshot> {
+        let latest = self.whole.last();
+        match self.damaged.last() {
+            Some((id, error)) if latest.is_none_or(|latest| latest.id() < id) => {
+                Err(error.clone().with_hint(format!(
+                    "the newest snapshot {id} is damaged: name an older one by its id"
+                )))
+            }
+            _ => latest.ok_or_else(|| Error::invalid("the repository holds no snapshot")),
+        }
+    }
+}
+
+impl Repository {
+    /// Makes a repository of an empty place.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if there is one already, or anything else; [`ErrorKind::Denied`] and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the repository made.
+    pub async fn init(location: &Location) -> Result<Self> {
+        Self::init_in(location.create()?).await
+    }
+
+    /// As [`init`](Self::init), of a store.
+    ///
+    /// # Errors
+    ///
+    /// As `init` has them.
+    pub async fn init_in(store: Arc<dyn Store>) -> Result<Self> {
+        let found = store.list("").try_next().await?;
+        if let Some(found) = found {
+            return Err(Error::conflict(format!(
+                "{} is not empty, {} lies there: a repository is made of an empty place only",
+                store.location(),
+                found.path()
+            )));
+        }
+        let id = RepositoryId(bson::Uuid::new().bytes());
+        let record = RepositoryRecord::new(id, Timestamp::now().to_string());
+        let bytes = record.to_bytes().map_err(not_written)?;
+        put_once(&*store, REPOSITORY_FILE, bytes).await?;
+        store.flush().await?;
+        Ok(Self { store, record })
+    }
+
+    /// Opens a repository.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if there is none; [`ErrorKind::Data`] if what says which one it is is damaged or lost;
+    /// [`ErrorKind::Unsupported`] if it is of a newer format; and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn open(location: &Location) -> Result<Self> {
+        let store = match location.open() {
+            Err(StorageError::NotFound { path }) => {
+                return Err(Error::invalid(format!("{path} does not exist")));
+            }
+            opened => opened?,
+        };
+        Self::open_in(store).await
+    }
+
+    /// As [`open`](Self::open), of a store.
+    ///
+    /// # Errors
+    ///
+    /// As `open` has them.
+    pub async fn open_in(store: Arc<dyn Store>) -> Result<Self> {
+        match Self::find(&store).await? {
+            Some(record) => Ok(Self { store, record }),
+            None => Err(Error::invalid(format!(
+                "{} is no repository: there is no {REPOSITORY_FILE}",
+                store.location()
+            ))
+            .with_hint("make one of an empty place by `rdump init`, or by the first backup")),
+        }
+    }
+
+    /// Opens the repository, or makes one if the place is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`init`](Self::init) have them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the repository made.
+    pub async fn open_or_init(location: &Location) -> Result<Self> {
+        let store = location.create()?;
+        match Self::find(&store).await? {
+            Some(record) => Ok(Self { store, record }),
+            None => Self::init_in(store).await,
+        }
+    }
+
+    /// What says which repository it is; `None` where there is none.
+    async fn find(store: &Arc<dyn Store>) -> Result<Option<RepositoryRecord>> {
+        let read = read_record(&**store, REPOSITORY_FILE, RepositoryRecord::from_bytes);
+        match read.await? {
+            Some(record) => record.map(Some),
+            None => {
+                let mut manifests = store.list(MANIFESTS);
+                let lost = manifests
+                    .try_next()
+                    .await?
+                    .filter(|listed| SnapshotId::parse_path(listed.path()).is_some());
+                match lost {
+                    None => Ok(None),
+                    Some(manifest) => Err(Error::data(format!(
+                        "{REPOSITORY_FILE} is missing in {}, although {} lies there",
+                        store.location(),
+                        manifest.path()
+                    ))
+                    .at(REPOSITORY_FILE)),
+                }
+            }
+        }
+    }
+
+    /// Which repository it is.
+    pub fn record(&self) -> &RepositoryRecord {
+        &self.record
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        self.store.location()
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Reads the manifests of all snapshots, but not their parts.
+    ///
+    /// # Errors
+    ///
+    /// As the place has them. What is wrong with one snapshot is no error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn snapshots(&self) -> Result<Snapshots> {
+        let manifests = self.ids(MANIFESTS, SnapshotId::parse_path).await?;
+        let copies = self.ids(MANIFEST_COPIES, SnapshotId::parse_path).await?;
+        let parse = |path: &str| BegunRecord::parse_path(path).map(|(id, _)| id);
+        let begun = self.ids(BEGUN, parse).await?;
+        let mut snapshots = Snapshots::default();
+        let read = stream::iter(manifests.union(&copies)).map(|id| async move {
+            let snapshot = self.snapshot(id).await;
+            (id, snapshot)
+        });
+        let mut read = read.buffered(PARALLEL_READS);
+        while let Some((id, snapshot)) = read.next().await {
+            match snapshot {
+                Ok(snapshot) => snapshots.whole.push(snapshot),
+                Err(error) => match error.kind() {
+                    ErrorKind::Data | ErrorKind::Unsupported => {
+                        snapshots.damaged.push((id.clone(), error));
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+        let unfinished = begun
+            .iter()
+            .filter(|id| !manifests.contains(id) && !copies.contains(id));
+        snapshots.unfinished = unfinished.cloned().collect();
+        Ok(snapshots)
+    }
+
+    async fn ids(
+        &self,
+        prefix: &str,
+        parse: impl Fn(&str) -> Option<SnapshotId>,
+    ) -> Result<BTreeSet<SnapshotId>> {
+        let mut ids = BTreeSet::new();
+        let mut listed = self.store.list(prefix);
+        while let Some(listed) = listed.try_next().await? {
+            if let Listed::Object(object) = &listed {
+                ids.extend(parse(&object.path));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Reads the manifest of one snapshot, but not its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if there is no such snapshot; [`ErrorKind::Data`] if its manifest is lost or damaged;
+    /// [`ErrorKind::Unsupported`] if it is of a newer format; and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot> {
+        let path = id.manifest();
+        let read = read_record(&*self.store, &path, SnapshotManifest::from_bytes);
+        let manifest = match read.await? {
+            Some(manifest) => manifest.map_err(|error| {
+                error.with_hint(format!(
+                    "{} holds the same bytes: if it is whole, put it in its place",
+                    id.manifest_copy()
+                ))
+            })?,
+            None => return Err(self.no_snapshot(id).await?),
+        };
+        if manifest.repository != self.record.id || manifest.id != *id {
+            return Err(Error::data(format!(
+                "{path} is the manifest of snapshot {} of repository {}, not of this one",
+                manifest.id, manifest.repository
+            ))
+            .at(path));
+        }
+        Ok(Snapshot::new(Arc::clone(&self.store), manifest))
+    }
+
+    /// Why there is no manifest.
+    async fn no_snapshot(&self, id: &SnapshotId) -> Result<Error> {
+        let (path, copy) = (id.manifest(), id.manifest_copy());
+        if self.store.head(&copy).await?.is_some() {
+            return Ok(Error::data(format!("{path} is missing"))
+                .at(path)
+                .with_hint(format!("{copy} holds the same bytes: put it in its place")));
+        }
+        let unfinished = self
+            .ids(&format!("{BEGUN}{id}-"), |path| {
+                BegunRecord::parse_path(path).map(|(id, _)| id)
+            })
+            .await?;
+        Ok(match unfinished.is_empty() {
+            true => Error::invalid(format!("there is no snapshot {id} in {}", self.location())),
+            false => Error::invalid(format!(
+                "snapshot {id} in {} was begun and is not finished",
+                self.location()
+            )),
+        })
+    }
+
+    /// The snapshot that a text means: an id, its beginning if no other has it, or `latest`.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot) and [`Snapshots::latest`] have them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn find_snapshot(&self, text: &str) -> Result<Snapshot> {
+        if text == "latest" {
+            return self.snapshots().await?.latest().cloned();
+        }
+        match text.parse() {
+            Ok(id) => self.snapshot(&id).await,
+            Err(error) => Err(Error::invalid(error.to_string())
+                .with_hint("`rdump list` shows the snapshots; `latest` is the newest")),
+        }
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "repository {} in {}", self.record.id, self.location())
+    }
+}
+
+/// What an object of one line says; `None` if it is not there.
+async fn read_record<T: Send + 'static>(
+    store: &dyn Store,
+    path: &str,
+    parse: fn(&[u8]) -> Result<T, RecordError>,
+) -> Result<Option<Result<T>>> {
+    let Some(info) = store.head(path).await? else {
+        return Ok(None);
+    };
+    if info.stored_bytes > MAX_RECORD_BYTES {
+        return Ok(Some(Err(Error::data(format!(
+            "{path} has {} bytes, too many for what it should be",
+            info.stored_bytes
+        ))
+        .at(path))));
+    }
+    let bytes = store.read(path, 0..info.stored_bytes, info.version.as_ref());
+    let bytes = match bytes.await {
+        Err(error @ (StorageError::NotFound { .. } | StorageError::TooShort { .. })) => {
+            return Ok(Some(Err(Error::data(format!("{path} cannot be read"))
+                .at(path)
+                .caused_by(error))));
+        }
+        read => read?,
+    };
+    let parsed = tokio::task::spawn_blocking(move || parse(&bytes));
+    let parsed = parsed
+        .await
+        .map_err(|error| Error::task("read a record", error))?;
+    Ok(Some(parsed.map_err(|error| {
+        let kind = match error.fault {
+            rdump_format::repository::RecordFault::TooNew { .. }
+            | rdump_format::repository::RecordFault::OtherVersion { .. } => ErrorKind::Unsupported,
+            _ => ErrorKind::Data,
+        };
+        Error::new(kind, format!("{path}: {error}")).at(path)
+    })))
+}
+
+fn not_written(error: RecordError) -> Error {
+    Error::internal("could not write a record of the repository").caused_by(error)
+}
+
+/// Puts what must not be there yet.
+async fn put_once(store: &dyn Store, path: &str, bytes: Vec<u8>) -> Result<ObjectInfo> {
+    Ok(store.put(path, bytes.into(), PutIf::Absent).await?)
+}

@@ -1,0 +1,131 @@
+//! A snapshot being restored.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
+use rdump_format::{Namespace, Prelude, Selector, repository::CatalogEntry};
+
+use super::{Snapshot, snapshot::StoredNamespace};
+use crate::{
+    Error, Result,
+    media::{Access, Documents, DumpContents, DumpData, DumpEntry, DumpReader, RandomAccess},
+};
+
+/// Reads a snapshot, or what is selected of it.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    snapshot: Snapshot,
+    contents: DumpContents,
+    /// By the namespace that the documents are under, which is what a [`DumpData`] calls its place.
+    stored: HashMap<String, StoredNamespace>,
+}
+
+impl SnapshotReader {
+    /// Reads the catalog and the parts of the manifest; keeps what is selected. Of the data nothing is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the catalog or a part of the manifest is lost or damaged, and as the
+    /// place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn open(snapshot: &Snapshot, select: &Selector) -> Result<Self> {
+        let mut entries = Vec::new();
+        let mut catalog = snapshot.catalog();
+        let mut in_catalog = 0_u64;
+        while let Some(entry) = catalog.try_next().await? {
+            in_catalog += 1;
+            if select.selects(&entry.namespace) {
+                entries.push(entry);
+            }
+        }
+        drop(catalog);
+        if in_catalog != snapshot.manifest().namespaces {
+            return Err(Error::data(format!(
+                "the catalog of {snapshot} has {in_catalog} namespaces, and its manifest {}",
+                snapshot.manifest().namespaces
+            )));
+        }
+        let wanted: HashSet<Namespace> = entries
+            .iter()
+            .filter_map(|entry| entry.data.clone())
+            .collect();
+        let stored = snapshot
+            .stored(|namespace| wanted.contains(namespace))
+            .await?;
+        let entries = entries.into_iter().map(|entry| {
+            let stored = entry.data.as_ref().and_then(|data| stored.get(data));
+            if stored.is_none() && entry.data.is_some() {
+                return Err(snapshot.without_end(&entry));
+            }
+            Ok(dump_entry(entry, stored))
+        });
+        let run = &snapshot.manifest().run;
+        let contents = DumpContents {
+            prelude: Some(Prelude {
+                server_version: Some(run.source.server_version.clone()),
+                tool_version: run.tool_version.clone(),
+            }),
+            verified: true,
+            entries: entries.collect::<Result<_>>()?,
+            notices: Vec::new(),
+            unfinished: Vec::new(),
+        };
+        let stored = stored.into_iter();
+        let stored = stored.map(|(namespace, stored)| (namespace.to_string(), stored));
+        Ok(Self {
+            snapshot: snapshot.clone(),
+            contents,
+            stored: stored.collect(),
+        })
+    }
+}
+
+fn dump_entry(entry: CatalogEntry, stored: Option<&StoredNamespace>) -> DumpEntry {
+    let data = entry
+        .data
+        .as_ref()
+        .zip(stored)
+        .map(|(data, stored)| DumpData {
+            place: data.to_string(),
+            buckets: *data != entry.namespace,
+            stored_bytes: stored.end.stored_bytes,
+            uncompressed_bytes: Some(stored.end.uncompressed_bytes),
+            documents: Some(stored.end.documents),
+        });
+    DumpEntry {
+        namespace: entry.namespace,
+        metadata: entry.metadata,
+        data,
+        damage: None,
+        unlisted: false,
+    }
+}
+
+impl DumpReader for SnapshotReader {
+    fn contents(&self) -> &DumpContents {
+        &self.contents
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Random(self)
+    }
+}
+
+impl RandomAccess for SnapshotReader {
+    fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>> {
+        let Some(data) = &entry.data else {
+            return futures::stream::empty().boxed();
+        };
+        let Some(stored) = self.stored.get(&data.place) else {
+            let error = Error::internal(format!("{} is not of this snapshot", data.place));
+            return async move { Err(error) }.into_stream().boxed();
+        };
+        let documents = self.snapshot.read(stored.objects.clone());
+        documents
+            .map(move |run| run.map_err(|error| error.for_namespace(&entry.namespace)))
+            .boxed()
+    }
+}

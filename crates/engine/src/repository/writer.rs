@@ -1,0 +1,407 @@
+//! A snapshot being written.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, TryStreamExt, future::BoxFuture};
+use rdump_format::{
+    Codec, Digester, Namespace, RunRecord, Segment, SegmentBuilder, SegmentRecord,
+    repository::{
+        BegunRecord, CatalogEntry, DataObject, NamespaceEnd, PartBuilder, RecordError, SnapshotId,
+        SnapshotManifest, StoredObject,
+    },
+};
+use rdump_storage::{Listed, Upload};
+
+use super::{Repository, not_written, object, put_once};
+use crate::{
+    Error, Result,
+    media::{
+        DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+    },
+};
+
+/// From how many stored bytes on a data object is complete.
+const OBJECT_BYTES: u64 = 256 << 20;
+/// From how many bytes on a part of the manifest is complete, before compression.
+const PART_BYTES: usize = 4 << 20;
+/// The longest that what is stored waits for its part to be written, at first; and as a part of the time gone by.
+const FIRST_PART: Duration = Duration::from_secs(10);
+const PART_SHARE: u32 = 100;
+/// How long the documents of one segment of the catalog are, in bytes.
+const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
+
+/// Writes a snapshot into a repository.
+///
+/// Its manifest is put last, after all that it names was listed with its size. A run that fails or is killed leaves objects
+/// that no manifest names, and no snapshot.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    shared: Arc<Shared>,
+    tags: BTreeMap<String, String>,
+    begun: Mutex<Option<Begun>>,
+}
+
+/// What is known once the snapshot is begun.
+#[derive(Clone, Debug)]
+struct Begun {
+    codec: Codec,
+    namespaces: u64,
+    catalog: StoredObject,
+}
+
+#[derive(Debug)]
+struct Shared {
+    repository: Repository,
+    id: OnceLock<SnapshotId>,
+    attempt: u32,
+    /// How often each namespace was begun.
+    takes: Mutex<HashMap<Namespace, u32>>,
+    stored: tokio::sync::Mutex<Stored>,
+}
+
+/// What is stored so far.
+#[derive(Debug)]
+struct Stored {
+    /// What goes into the next part, and since when.
+    part: PartBuilder,
+    since: Instant,
+    begun: Instant,
+    parts: Vec<StoredObject>,
+    /// Stored size of every object, by its path in the snapshot.
+    sizes: HashMap<String, u64>,
+    /// How many data objects were begun.
+    objects: u32,
+    /// The data objects that are of a namespace that was read whole.
+    counted: u64,
+    stored_bytes: u64,
+}
+
+impl SnapshotWriter {
+    /// Prepares to write a snapshot that is marked with tags.
+    pub fn new(repository: &Repository, tags: BTreeMap<String, String>) -> Self {
+        let now = Instant::now();
+        Self {
+            shared: Arc::new(Shared {
+                repository: repository.clone(),
+                id: OnceLock::new(),
+                attempt: 1,
+                takes: Mutex::default(),
+                stored: tokio::sync::Mutex::new(Stored {
+                    part: PartBuilder::default(),
+                    since: now,
+                    begun: now,
+                    parts: Vec::new(),
+                    sizes: HashMap::new(),
+                    objects: 0,
+                    counted: 0,
+                    stored_bytes: 0,
+                }),
+            }),
+            tags,
+            begun: Mutex::default(),
+        }
+    }
+
+    /// What the snapshot is called, once it is begun.
+    pub fn id(&self) -> Option<&SnapshotId> {
+        self.shared.id.get()
+    }
+
+    /// Looks at everything that is stored: each object must be there, and as long as it was when it was stored.
+    async fn check_stored(&self, id: &SnapshotId, sizes: &HashMap<String, u64>) -> Result<()> {
+        let folder = id.folder();
+        let mut found = 0_usize;
+        let mut listed = self.shared.repository.store().list(&folder);
+        while let Some(listed) = listed.try_next().await? {
+            let Listed::Object(info) = listed else {
+                continue;
+            };
+            let path = info.path.strip_prefix(&folder).unwrap_or_default();
+            let Some(stored) = sizes.get(path) else {
+                continue;
+            };
+            if *stored != info.stored_bytes {
+                return Err(Error::data(format!(
+                    "{} has {} bytes, and {stored} were stored",
+                    info.path, info.stored_bytes
+                )));
+            }
+            found += 1;
+        }
+        match sizes.len() - found {
+            0 => Ok(()),
+            missing => Err(Error::data(format!(
+                "{missing} of the {} objects that were stored in {folder} are not there",
+                sizes.len()
+            ))),
+        }
+    }
+}
+
+impl Shared {
+    fn id(&self) -> Result<&SnapshotId> {
+        let id = self.id.get();
+        id.ok_or_else(|| Error::internal("the snapshot was not begun"))
+    }
+
+    /// Stores a segmented object of the snapshot.
+    async fn put(
+        &self,
+        folder: &str,
+        number: usize,
+        segments: Vec<Segment>,
+    ) -> Result<StoredObject> {
+        let path = format!("{folder}/{}-{number}.bson.zst", self.attempt);
+        object::put(&**self.repository.store(), self.id()?, path, segments).await
+    }
+
+    /// Writes the next part, if there is anything for it.
+    async fn put_part(&self, stored: &mut Stored) -> Result<()> {
+        if stored.part.bytes() == 0 {
+            return Ok(());
+        }
+        let segments = std::mem::take(&mut stored.part).finish().into();
+        let part = self.put("parts", stored.parts.len(), segments).await?;
+        stored.sizes.insert(part.path.clone(), part.stored_bytes());
+        stored.parts.push(part);
+        stored.since = Instant::now();
+        Ok(())
+    }
+
+    /// Takes down what is stored.
+    async fn push(&self, push: impl FnOnce(&mut Stored) -> Result<(), RecordError>) -> Result<()> {
+        let mut stored = self.stored.lock().await;
+        push(&mut stored).map_err(not_written)?;
+        let longest = FIRST_PART.max(stored.begun.elapsed() / PART_SHARE);
+        if stored.part.bytes() >= PART_BYTES || stored.since.elapsed() >= longest {
+            self.put_part(&mut stored).await?;
+        }
+        Ok(())
+    }
+}
+
+impl DumpWriter for SnapshotWriter {
+    fn packing(&self) -> Packing {
+        Packing::Sealed
+    }
+
+    fn keeps_nothing(&self) -> bool {
+        true
+    }
+
+    fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let (shared, started_at) = (&self.shared, header.started_at.as_str());
+            let [a, b, c, d, ..] = bson::Uuid::new().bytes();
+            let id = SnapshotId::new(started_at, [a, b, c, d])
+                .map_err(|error| Error::internal("could not name the snapshot").caused_by(error))?;
+            let id = shared.id.get_or_init(|| id);
+            let repository = &shared.repository;
+            let mut begun = BegunRecord::new(
+                repository.record().id,
+                id.clone(),
+                header.source.clone(),
+                env!("CARGO_PKG_VERSION"),
+                started_at,
+            );
+            begun.attempt = shared.attempt;
+            begun.options = header.options.clone();
+            begun.tags = self.tags.clone();
+            let bytes = begun.to_bytes().map_err(not_written)?;
+            put_once(&**repository.store(), &begun.path(), bytes).await?;
+            let catalog = shared.put("catalog", 0, catalog(header)?).await?;
+            let mut stored = shared.stored.lock().await;
+            stored
+                .sizes
+                .insert(catalog.path.clone(), catalog.stored_bytes());
+            *lock(&self.begun) = Some(Begun {
+                codec: header.codec,
+                namespaces: header.namespaces.len() as u64,
+                catalog,
+            });
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+
+    fn namespace<'a>(
+        &'a self,
+        header: &'a NamespaceHeader,
+    ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
+        async move {
+            let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+            let mut takes = lock(&self.shared.takes);
+            let takes = takes.entry(data.clone()).or_insert(0);
+            let mut end = NamespaceEnd::new(data.clone());
+            end.take = *takes;
+            *takes += 1;
+            Ok(Box::new(SnapshotNamespace {
+                shared: Arc::clone(&self.shared),
+                codec: header.codec,
+                writing: None,
+                end,
+            }) as Box<dyn NamespaceWriter>)
+        }
+        .boxed()
+    }
+
+    fn commit<'a>(&'a self, mut run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let (shared, id) = (&self.shared, self.shared.id()?);
+            let begun = lock(&self.begun).take();
+            let begun = begun.ok_or_else(|| Error::internal("the snapshot was not begun"))?;
+            let mut stored = shared.stored.lock().await;
+            shared.put_part(&mut stored).await?;
+            run.stored_bytes = stored.stored_bytes;
+            let repository = &shared.repository;
+            let mut manifest =
+                SnapshotManifest::new(repository.record().id, id.clone(), run, begun.catalog);
+            manifest.tags = self.tags.clone();
+            manifest.codec = begun.codec;
+            manifest.namespaces = begun.namespaces;
+            manifest.objects = stored.counted;
+            manifest.parts = std::mem::take(&mut stored.parts);
+            let bytes = manifest.to_bytes().map_err(not_written)?;
+            self.check_stored(id, &stored.sizes).await?;
+            let store = &**repository.store();
+            store.flush().await?;
+            put_once(store, &id.manifest(), bytes.clone()).await?;
+            store.flush().await?;
+            let mut problems = Vec::new();
+            // The snapshot is complete without it.
+            let copied = put_once(store, &id.manifest_copy(), bytes).await;
+            if let Err(error) = copied.and(store.flush().await.map_err(Error::from)) {
+                problems.push(format!(
+                    "the copy of the manifest, {}, could not be written: {error}",
+                    id.manifest_copy()
+                ));
+            }
+            Ok(problems)
+        }
+        .boxed()
+    }
+
+    fn give_up(&self) -> BoxFuture<'_, ()> {
+        self.shared.repository.store().settle()
+    }
+}
+
+/// The catalog, in segments.
+fn catalog(header: &DumpHeader) -> Result<Vec<Segment>> {
+    let mut builder = SegmentBuilder::new(CATALOG_SEGMENT_BYTES);
+    let mut segments = Vec::new();
+    for namespace in &header.namespaces {
+        let mut entry = CatalogEntry::new(namespace.namespace.clone());
+        entry.data.clone_from(&namespace.data_namespace);
+        entry.metadata.clone_from(&namespace.metadata);
+        let document = entry.to_document().map_err(not_written)?;
+        let pushed = builder.push(&document);
+        segments
+            .extend(pushed.map_err(|error| {
+                Error::internal("could not write the catalog").caused_by(error)
+            })?);
+    }
+    segments.extend(builder.finish());
+    Ok(segments)
+}
+
+/// A namespace being written.
+#[derive(Debug)]
+struct SnapshotNamespace {
+    shared: Arc<Shared>,
+    codec: Codec,
+    writing: Option<(Box<dyn Upload>, DataObject)>,
+    end: NamespaceEnd,
+}
+
+impl SnapshotNamespace {
+    async fn begin_object(&mut self) -> Result<(Box<dyn Upload>, DataObject)> {
+        let (shared, extension) = (&self.shared, self.codec.extension());
+        let number = {
+            let mut stored = shared.stored.lock().await;
+            stored.objects += 1;
+            stored.objects - 1
+        };
+        let path = format!("data/{}-{number}.bson{extension}", shared.attempt);
+        let mut object = DataObject::new(path, self.end.namespace.clone());
+        object.take = self.end.take;
+        let path = format!("{}{}", shared.id()?.folder(), object.path);
+        Ok((shared.repository.store().upload(&path).await?, object))
+    }
+
+    /// Ends the object that is being written.
+    async fn end_object(&mut self) -> Result<()> {
+        let Some((upload, object)) = self.writing.take() else {
+            return Ok(());
+        };
+        let (info, wanted) = (upload.finish().await?, object.stored_bytes());
+        if info.stored_bytes != wanted {
+            return Err(Error::data(format!(
+                "{} has {} bytes instead of {wanted}",
+                info.path, info.stored_bytes
+            )));
+        }
+        self.end.add(&object);
+        let pushed = self.shared.push(|stored| {
+            stored.sizes.insert(object.path.clone(), wanted);
+            stored.part.push_object(&object)
+        });
+        pushed.await
+    }
+}
+
+impl NamespaceWriter for SnapshotNamespace {
+    fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let (mut upload, mut object) = match self.writing.take() {
+                Some(writing) => writing,
+                None => self.begin_object().await?,
+            };
+            let (documents, uncompressed_bytes) = (segment.documents, segment.uncompressed_bytes);
+            let stored = segment.bytes.clone();
+            let digested = tokio::task::spawn_blocking(move || {
+                let digester = &mut Digester::new();
+                SegmentRecord::of(documents, uncompressed_bytes, &stored, digester)
+            });
+            upload.write(segment.bytes).await?;
+            let record = digested.await;
+            let record = record.map_err(|error| Error::task("digest", error))?;
+            object.segments.push(record);
+            let stored_bytes = object.stored_bytes();
+            self.writing = Some((upload, object));
+            match stored_bytes >= OBJECT_BYTES {
+                true => self.end_object().await,
+                false => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
+        let mut this = self;
+        async move {
+            this.end_object().await?;
+            let end = &this.end;
+            let pushed = this.shared.push(|stored| {
+                stored.counted += end.objects;
+                stored.stored_bytes += end.stored_bytes;
+                stored.part.push_end(end)
+            });
+            pushed.await?;
+            Ok(Written {
+                documents: end.documents,
+                uncompressed_bytes: end.uncompressed_bytes,
+                stored_bytes: end.stored_bytes,
+            })
+        }
+        .boxed()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
