@@ -113,7 +113,8 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    Repository, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotWriter, Snapshots,
+    Repository, Sample, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions,
+    SnapshotVerifyReport, SnapshotWriter, Snapshots,
 };
 pub use restore::{
     NamespaceKind, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions, RestorePlan,
@@ -121,6 +122,7 @@ pub use restore::{
 };
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
+pub use rdump_format::repository::{RepositoryId, SnapshotId, SnapshotManifest};
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
 /// Where dumps live: credentials and options of object stores, and what a store of one's own has to do.

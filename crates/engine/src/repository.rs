@@ -15,10 +15,12 @@ use crate::{Error, ErrorKind, Result};
 mod object;
 mod reader;
 mod snapshot;
+mod verify;
 mod writer;
 
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
+pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};
 pub use writer::SnapshotWriter;
 
 /// How many manifests are read at once.

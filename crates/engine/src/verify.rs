@@ -13,6 +13,7 @@ mod file;
 mod folder;
 
 pub use damage::{Damage, DamageKind};
+pub(crate) use file::chain;
 
 /// Re-reads every file of a dump folder and compares it with the manifest.
 ///

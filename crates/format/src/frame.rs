@@ -19,6 +19,7 @@ pub(crate) enum Frame {
     Manifest,
     Repository,
     Begun,
+    Verification,
 }
 
 /// Why bytes are not a value in its frame.
@@ -39,6 +40,7 @@ impl Frame {
             Self::Manifest => "\",\"manifest\":",
             Self::Repository => "\",\"repository\":",
             Self::Begun => "\",\"begun\":",
+            Self::Verification => "\",\"verification\":",
         }
     }
 

@@ -8,6 +8,7 @@
 //! snapshots/<id>/parts/<attempt>-<n>.bson.zst  what is in which data object, and its digests
 //! manifests/<id>.json                          what the snapshot is made of; without it there is none
 //! copies/<id>.json                             the same bytes
+//! verified/<id>-<n>.json                       what was looked at again, and found
 //! ```
 //!
 //! Every object is written once. See `docs/format.md`, *Repository*.
@@ -19,6 +20,7 @@ mod manifest;
 mod part;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -27,6 +29,7 @@ pub use error::{RecordError, RecordFault};
 pub use id::{IdError, RepositoryId, SnapshotId};
 pub use manifest::{SnapshotManifest, StoredObject};
 pub use part::{DataObject, NamespaceEnd, Part, PartBuilder, PartIndex, StoredSegments};
+pub use verification::{VERIFIED, VerificationRecord};
 
 use crate::frame::Frame;
 use crate::manifest::{FormatVersion, SourceRecord};
@@ -154,9 +157,7 @@ impl BegunRecord {
     /// Which snapshot and which attempt the object is of that is at a path, if it is one.
     #[must_use]
     pub fn parse_path(path: &str) -> Option<(SnapshotId, u32)> {
-        let name = path.strip_prefix(BEGUN)?.strip_suffix(".json")?;
-        let (id, attempt) = name.rsplit_once('-')?;
-        Some((id.parse().ok()?, attempt.parse().ok()?))
+        numbered_record(path.strip_prefix(BEGUN)?)
     }
 
     /// The bytes of the object.
@@ -176,6 +177,16 @@ impl BegunRecord {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         from_bytes(Frame::Begun, bytes)
     }
+}
+
+/// What a name such as `<id>-<number>.json` is made of.
+fn numbered_record(name: &str) -> Option<(SnapshotId, u32)> {
+    let (id, number) = name.strip_suffix(".json")?.rsplit_once('-')?;
+    let number = number
+        .parse()
+        .ok()
+        .filter(|parsed: &u32| parsed.to_string() == number);
+    Some((id.parse().ok()?, number?))
 }
 
 /// The bytes of an object of one line.

@@ -211,7 +211,12 @@ impl SegmentRecord {
         self.check_documents(stored)
     }
 
-    fn check_stored(&self, stored: &[u8], digester: &mut Digester) -> Result<(), SegmentError> {
+    /// As [`open`](Self::open), of length and digest alone.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::StoredLength`] and [`SegmentError::Digest`].
+    pub fn check_stored(&self, stored: &[u8], digester: &mut Digester) -> Result<(), SegmentError> {
         if stored.len() as u64 != self.stored_bytes {
             return Err(SegmentError::StoredLength {
                 recorded: self.stored_bytes,

@@ -9,7 +9,9 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Namespace, SegmentRecord,
-    repository::{CatalogEntry, DataObject, NamespaceEnd, Part, SnapshotId, SnapshotManifest},
+    repository::{
+        CatalogEntry, DataObject, NamespaceEnd, Part, SnapshotId, SnapshotManifest, StoredObject,
+    },
 };
 use rdump_storage::Store;
 
@@ -98,17 +100,20 @@ impl Snapshot {
 
     /// The parts of the manifest, one after the other.
     pub(crate) fn parts(&self) -> BoxStream<'_, Result<Part>> {
-        let parts = stream::iter(&self.manifest.parts).map(move |part| async move {
-            let id = self.id();
-            let index = object::segment(&self.store, id, part, 0).await?;
-            let details = object::segment(&self.store, id, part, 1).await?;
-            let read = tokio::task::spawn_blocking(move || Part::read(&index, &details));
-            let read = read
-                .await
-                .map_err(|error| Error::task("read a part", error))?;
-            read.map_err(|error| self.unreadable(&part.path, error))
-        });
+        let parts = stream::iter(&self.manifest.parts).map(move |part| self.part(part));
         parts.buffered(PARALLEL_PARTS).boxed()
+    }
+
+    /// One part of the manifest.
+    pub(super) async fn part(&self, part: &StoredObject) -> Result<Part> {
+        let id = self.id();
+        let index = object::segment(&self.store, id, part, 0).await?;
+        let details = object::segment(&self.store, id, part, 1).await?;
+        let read = tokio::task::spawn_blocking(move || Part::read(&index, &details));
+        let read = read
+            .await
+            .map_err(|error| Error::task("read a part", error))?;
+        read.map_err(|error| self.unreadable(&part.path, error))
     }
 
     fn unreadable(

@@ -35,7 +35,7 @@ pub enum DamageKind {
 }
 
 impl Damage {
-    pub(super) fn new(path: &str, kind: DamageKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &str, kind: DamageKind, message: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             kind,

@@ -199,7 +199,7 @@ fn taken(
 }
 
 /// An error and its causes as one line.
-pub(super) fn chain(error: &dyn StdError) -> String {
+pub(crate) fn chain(error: &dyn StdError) -> String {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

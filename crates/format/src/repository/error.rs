@@ -25,6 +25,7 @@ impl RecordError {
             Frame::Manifest => "manifest",
             Frame::Repository => "record of the repository",
             Frame::Begun => "record of an attempt",
+            Frame::Verification => "record of a verification",
         };
         Self { what, fault }
     }

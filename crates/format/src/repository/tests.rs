@@ -96,6 +96,21 @@ fn records_are_read_as_they_were_written_and_any_flip_and_cut_is_noticed() {
     let bytes = begun.to_bytes().unwrap();
     assert_eq!(BegunRecord::from_bytes(&bytes).unwrap(), begun);
     each_flip(&bytes, |bytes| BegunRecord::from_bytes(bytes).is_ok());
+    let verified = VerificationRecord::new(repository().id, id(), "now");
+    let bytes = verified.to_bytes().unwrap();
+    assert_eq!(VerificationRecord::from_bytes(&bytes).unwrap(), verified);
+    each_flip(&bytes, |bytes| {
+        VerificationRecord::from_bytes(bytes).is_ok()
+    });
+    assert_eq!(
+        VerificationRecord::parse_path(&verified.path()),
+        Some((id(), 1))
+    );
+    assert_eq!(BegunRecord::parse_path(&begun.path()), Some((id(), 1)));
+    assert_eq!(
+        BegunRecord::parse_path(&begun.path().replace("-1.", "-01.")),
+        None
+    );
     let bytes = manifest().to_bytes().unwrap();
     assert_eq!(SnapshotManifest::from_bytes(&bytes).unwrap(), manifest());
     each_flip(&bytes, |bytes| SnapshotManifest::from_bytes(bytes).is_ok());

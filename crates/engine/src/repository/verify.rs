@@ -1,0 +1,616 @@
+//! Looking at a snapshot again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    sync::Arc,
+    time::Instant,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use rdump_format::{
+    Codec, Digester, SegmentError, SegmentRecord,
+    repository::{
+        BEGUN, BegunRecord, DataObject, SnapshotId, StoredObject, VERIFIED, VerificationRecord,
+    },
+};
+use rdump_storage::{Listed, StorageError, read_ahead};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Repository, Snapshot, not_written, put_once, read_record};
+use crate::{
+    Damage, DamageKind, Error, ErrorKind, Observer, Result, context::RunContext,
+    default_parallelism, verify::chain,
+};
+
+/// Faults that are told of one object.
+const MOST_FAULTS: usize = 10;
+/// Objects that nothing names that are named.
+const MOST_UNREFERENCED: usize = 1000;
+
+/// How closely a snapshot is looked at. Plain data.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct SnapshotVerifyOptions {
+    /// Read this much of the data, and each time what comes after what was read the last time. Default: all.
+    pub sample: Option<Sample>,
+    /// Decompress every segment that is read, walk its documents and count them. Default: false, which compares stored bytes
+    /// with their digests.
+    pub deep: bool,
+}
+
+impl SnapshotVerifyOptions {
+    /// Sets how much of the data is read.
+    #[must_use]
+    pub fn sample(mut self, sample: Option<Sample>) -> Self {
+        self.sample = sample;
+        self
+    }
+
+    /// Sets whether documents are walked.
+    #[must_use]
+    pub fn deep(mut self, yes: bool) -> Self {
+        self.deep = yes;
+        self
+    }
+}
+
+/// How much of the data is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Sample {
+    /// This share of the stored bytes, in percent.
+    Percent(f64),
+    /// So many stored bytes.
+    Bytes(u64),
+}
+
+impl Sample {
+    /// How many of so many bytes.
+    fn of(self, total: u64) -> u64 {
+        let bytes = match self {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
+                clippy::cast_sign_loss,
+                reason = "a byte more or less is as good"
+            )]
+            Self::Percent(percent) => {
+                (total as f64 * percent.clamp(0.0, 100.0) / 100.0).ceil() as u64
+            }
+            Self::Bytes(bytes) => bytes,
+        };
+        bytes.clamp(1, total.max(1))
+    }
+}
+
+/// What was found when a snapshot was verified.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct SnapshotVerifyReport {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Data objects that the manifest names.
+    pub objects: u64,
+    /// Their size as stored, in bytes.
+    pub stored_bytes: u64,
+    /// How many of these bytes were read and compared with their digests.
+    pub verified_bytes: u64,
+    /// Documents that were walked; none but with `deep`.
+    pub documents: u64,
+    /// Everything that is not as the manifest says.
+    pub damage: Vec<Damage>,
+    /// Objects in the folder of the snapshot that its manifest does not name, or names as given up: at most a thousand.
+    pub unreferenced: Vec<String>,
+    /// How many of these there are.
+    pub unreferenced_objects: u64,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+}
+
+impl SnapshotVerifyReport {
+    fn new(id: SnapshotId) -> Self {
+        Self {
+            id,
+            objects: 0,
+            stored_bytes: 0,
+            verified_bytes: 0,
+            documents: 0,
+            damage: Vec::new(),
+            unreferenced: Vec::new(),
+            unreferenced_objects: 0,
+            duration_seconds: 0.0,
+        }
+    }
+
+    /// Whether everything is as the manifest says.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_empty()
+    }
+
+    fn damaged(&mut self, path: &str, kind: DamageKind, message: impl Into<String>) {
+        self.damage.push(Damage::new(path, kind, message));
+    }
+}
+
+impl fmt::Display for SnapshotVerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for damage in &self.damage {
+            writeln!(f, "{damage}")?;
+        }
+        match self.damage.len() {
+            0 => write!(
+                f,
+                "snapshot {} is whole: {} of {} bytes in {} objects were looked at",
+                self.id, self.verified_bytes, self.stored_bytes, self.objects
+            ),
+            places => write!(f, "snapshot {} is damaged in {places} places", self.id),
+        }
+    }
+}
+
+impl Repository {
+    /// Looks at a snapshot again: at its manifest, at the size of every object and, as the options say, at the data. What
+    /// was looked at is recorded in the repository, if it may be written to.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if there is no such snapshot, [`ErrorKind::Unsupported`] if it is of a newer format,
+    /// [`ErrorKind::Cancelled`], and as the place has them. Damage is no error: it is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the reading.
+    pub async fn verify(
+        &self,
+        id: &SnapshotId,
+        options: &SnapshotVerifyOptions,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<SnapshotVerifyReport> {
+        let mut cx = RunContext::default();
+        cx.set_observer(observer);
+        cx.cancel = cancel;
+        let clock = Instant::now();
+        let verifying = Verifying {
+            repository: self,
+            options,
+            cx: &cx,
+        };
+        let mut report = cx.unless_cancelled(verifying.run(id)).await?;
+        report.duration_seconds = clock.elapsed().as_secs_f64();
+        Ok(report)
+    }
+}
+
+struct Verifying<'a> {
+    repository: &'a Repository,
+    options: &'a SnapshotVerifyOptions,
+    cx: &'a RunContext,
+}
+
+/// What was found in a data object.
+#[derive(Default)]
+struct Checked {
+    bytes: u64,
+    documents: u64,
+    damage: Vec<Damage>,
+}
+
+impl Verifying<'_> {
+    async fn run(&self, id: &SnapshotId) -> Result<SnapshotVerifyReport> {
+        let mut report = SnapshotVerifyReport::new(id.clone());
+        self.attempts(id, &mut report).await?;
+        let snapshot = match self.repository.snapshot(id).await {
+            Ok(snapshot) => snapshot,
+            Err(error) if error.kind() == ErrorKind::Data => {
+                let path = id.manifest();
+                report.damaged(&path, DamageKind::Manifest, one_line(&error));
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
+        };
+        self.copy(&snapshot, &mut report).await?;
+        self.objects(&snapshot, &mut report).await?;
+        Ok(report)
+    }
+
+    /// The records of who began the snapshot.
+    async fn attempts(&self, id: &SnapshotId, report: &mut SnapshotVerifyReport) -> Result<()> {
+        let store = &**self.repository.store();
+        let mut paths = Vec::new();
+        let prefix = format!("{BEGUN}{id}-");
+        let mut listed = store.list(&prefix);
+        while let Some(listed) = listed.try_next().await? {
+            paths.push(listed.path().to_owned());
+        }
+        for path in &paths {
+            let Some(record) = read_record(store, path, BegunRecord::from_bytes).await? else {
+                continue;
+            };
+            match record {
+                Ok(record) if record.path() == *path => {}
+                Ok(record) => {
+                    let of = record.path();
+                    report.damaged(path, DamageKind::Digest, format!("it is {of}"));
+                }
+                Err(error) => report.damaged(path, DamageKind::Digest, one_line(&error)),
+            }
+        }
+        if paths.is_empty() && store.head(&id.manifest()).await?.is_some() {
+            report.damaged(&prefix, DamageKind::Missing, "no attempt is recorded");
+        }
+        Ok(())
+    }
+
+    /// The copy of the manifest.
+    async fn copy(&self, snapshot: &Snapshot, report: &mut SnapshotVerifyReport) -> Result<()> {
+        let (id, store) = (snapshot.id(), self.repository.store());
+        let path = id.manifest_copy();
+        let Some(info) = store.head(&path).await? else {
+            let message = format!("{path} is missing: the writer may have died after the manifest");
+            self.cx.notice(None, message);
+            return Ok(());
+        };
+        let expected = snapshot.manifest().to_bytes().map_err(not_written)?;
+        if info.stored_bytes != expected.len() as u64 {
+            report.damaged(&path, DamageKind::Size, "it is not as long as the manifest");
+            return Ok(());
+        }
+        let read = store.read(&path, 0..info.stored_bytes, info.version.as_ref());
+        if read.await? != expected {
+            report.damaged(
+                &path,
+                DamageKind::Digest,
+                "it is not the same as the manifest",
+            );
+        }
+        Ok(())
+    }
+
+    /// Everything that the manifest names.
+    async fn objects(&self, snapshot: &Snapshot, report: &mut SnapshotVerifyReport) -> Result<()> {
+        let (id, manifest) = (snapshot.id(), snapshot.manifest());
+        let mut present = self.present(id).await?;
+        for object in manifest.parts.iter().chain([&manifest.catalog]) {
+            let stored = object.stored_bytes();
+            self.size(id, &object.path, stored, &mut present, report);
+        }
+        let whole_before = report.damage.len();
+        let mut catalog = snapshot.catalog();
+        let mut namespaces = 0_u64;
+        loop {
+            match catalog.try_next().await {
+                Ok(Some(_)) => namespaces += 1,
+                Ok(None) => break,
+                Err(error) => {
+                    self.unreadable(&manifest.catalog, error, report)?;
+                    break;
+                }
+            }
+        }
+        if report.damage.len() == whole_before && namespaces != manifest.namespaces {
+            let message = format!(
+                "it has {namespaces} namespaces, but the manifest recorded {}",
+                manifest.namespaces
+            );
+            report.damaged(&manifest.catalog.path, DamageKind::Format, message);
+        }
+        let mut objects = Vec::new();
+        for part in &manifest.parts {
+            match snapshot.part(part).await {
+                Ok(part) => objects.extend(part.objects),
+                Err(error) => self.unreadable(part, error, report)?,
+            }
+        }
+        let wanted = if report.damage.len() == whole_before {
+            match snapshot.stored(|_| true).await {
+                Ok(stored) => stored
+                    .values()
+                    .flat_map(|stored| stored.objects.iter().map(|object| object.path.clone()))
+                    .collect(),
+                Err(error) if error.kind() == ErrorKind::Data => {
+                    let path = id.manifest();
+                    report.damaged(&path, DamageKind::Manifest, one_line(&error));
+                    BTreeSet::new()
+                }
+                Err(error) => return Err(error),
+            }
+        } else {
+            // What of the rest is given up cannot be told.
+            objects.iter().map(|object| object.path.clone()).collect()
+        };
+        objects.retain(|object| wanted.contains(&object.path));
+        let mut whole = Vec::new();
+        for object in objects {
+            let stored = object.stored_bytes();
+            report.objects += 1;
+            report.stored_bytes += stored;
+            let is_there = self.size(id, &object.path, stored, &mut present, report);
+            whole.push((object, is_there));
+        }
+        report.unreferenced_objects = present.len() as u64;
+        let unreferenced = present.into_keys().take(MOST_UNREFERENCED);
+        let folder = id.folder();
+        report.unreferenced = unreferenced.map(|path| format!("{folder}{path}")).collect();
+        self.data(snapshot, whole, report).await
+    }
+
+    /// What is in the folder of a snapshot.
+    async fn present(&self, id: &SnapshotId) -> Result<BTreeMap<String, u64>> {
+        let folder = id.folder();
+        let mut present = BTreeMap::new();
+        let mut listed = self.repository.store().list(&folder);
+        while let Some(listed) = listed.try_next().await? {
+            if let Listed::Object(info) = listed {
+                let path = info.path.strip_prefix(&folder).unwrap_or_default();
+                present.insert(path.to_owned(), info.stored_bytes);
+            }
+        }
+        Ok(present)
+    }
+
+    /// Whether an object is there and as long as it should be.
+    fn size(
+        &self,
+        id: &SnapshotId,
+        path: &str,
+        wanted: u64,
+        present: &mut BTreeMap<String, u64>,
+        report: &mut SnapshotVerifyReport,
+    ) -> bool {
+        let found = present.remove(path);
+        let path = format!("{}{path}", id.folder());
+        match found {
+            Some(found) if found == wanted => return true,
+            Some(found) => {
+                let message = format!("it has {found} bytes, but the manifest recorded {wanted}");
+                report.damaged(&path, DamageKind::Size, message);
+            }
+            None => report.damaged(&path, DamageKind::Missing, "it is not there"),
+        }
+        false
+    }
+
+    /// Takes down that the catalog or a part cannot be read, unless that was found out before.
+    fn unreadable(
+        &self,
+        object: &StoredObject,
+        error: Error,
+        report: &mut SnapshotVerifyReport,
+    ) -> Result<()> {
+        if error.kind() != ErrorKind::Data {
+            return Err(error);
+        }
+        let path = format!("{}{}", report.id.folder(), object.path);
+        if !report.damage.iter().any(|damage| damage.path == path) {
+            report.damaged(&path, DamageKind::Digest, one_line(&error));
+        }
+        Ok(())
+    }
+
+    /// The data, or a sample of it.
+    async fn data(
+        &self,
+        snapshot: &Snapshot,
+        objects: Vec<(DataObject, bool)>,
+        report: &mut SnapshotVerifyReport,
+    ) -> Result<()> {
+        let id = snapshot.id();
+        let mut record = self.next_record(id, report.stored_bytes).await?;
+        let sampled = self.options.sample.map(|_| {
+            let end = record.from.saturating_add(record.bytes);
+            // What lies beyond the end is at the beginning.
+            let wrapped = end.saturating_sub(report.stored_bytes);
+            [record.from..end, 0..wrapped]
+        });
+        let mut start = 0_u64;
+        let mut reads = Vec::new();
+        for (object, is_there) in objects {
+            let begin = start;
+            start += object.stored_bytes();
+            if is_there {
+                let chosen = chosen(&object.segments, begin, sampled.as_ref());
+                if !chosen.is_empty() {
+                    reads.push((object, chosen));
+                }
+            }
+        }
+        let codec = snapshot.manifest().codec;
+        let checks =
+            stream::iter(reads).map(|(object, chosen)| self.object(id, codec, object, chosen));
+        let mut checks = checks.buffered(default_parallelism().get());
+        while let Some(checked) = checks.next().await {
+            let checked = checked?;
+            report.verified_bytes += checked.bytes;
+            report.documents += checked.documents;
+            report.damage.extend(checked.damage);
+        }
+        record.damaged = report.damage.len() as u64;
+        record.deep = self.options.deep;
+        record.verified_at = self.cx.now().to_string();
+        let bytes = record.to_bytes().map_err(not_written)?;
+        let store = &**self.repository.store();
+        if let Err(error) = put_once(store, &record.path(), bytes).await {
+            let message = format!(
+                "that it was verified could not be recorded, so that the next sample may be the same: {error}"
+            );
+            self.cx.notice(None, message);
+        }
+        Ok(())
+    }
+
+    /// What is to be looked at, after what was looked at before.
+    async fn next_record(&self, id: &SnapshotId, total: u64) -> Result<VerificationRecord> {
+        let store = &**self.repository.store();
+        let prefix = format!("{VERIFIED}{id}-");
+        let mut numbers = BTreeSet::new();
+        let mut listed = store.list(&prefix);
+        while let Some(listed) = listed.try_next().await? {
+            numbers.extend(VerificationRecord::parse_path(listed.path()).map(|(_, n)| n));
+        }
+        let repository = self.repository.record().id;
+        let mut record = VerificationRecord::new(repository, id.clone(), "");
+        if let Some(last) = numbers.last() {
+            record.number = last.saturating_add(1);
+            let path = format!("{prefix}{last}.json");
+            let last = read_record(store, &path, VerificationRecord::from_bytes).await?;
+            if let Some(Ok(last)) = last
+                && total > 0
+            {
+                record.from = last.from.saturating_add(last.bytes) % total;
+            }
+        }
+        match self.options.sample {
+            Some(sample) => record.bytes = sample.of(total),
+            None => (record.from, record.bytes) = (0, total),
+        }
+        Ok(record)
+    }
+
+    /// The chosen segments of one data object.
+    async fn object(
+        &self,
+        id: &SnapshotId,
+        codec: Codec,
+        object: DataObject,
+        chosen: Vec<(usize, Range<u64>)>,
+    ) -> Result<Checked> {
+        let path = format!("{}{}", id.folder(), object.path);
+        let mut checked = Checked::default();
+        let ranges: Vec<_> = chosen.iter().map(|(_, range)| range.clone()).collect();
+        let mut reads = read_ahead(self.repository.store(), &path, None, ranges);
+        for (number, range) in chosen {
+            let (Some(read), Some(segment)) = (reads.next().await, object.segments.get(number))
+            else {
+                break;
+            };
+            let stored = match read {
+                Ok(stored) => stored,
+                Err(StorageError::NotFound { .. }) => {
+                    let message = "it was removed while it was being read";
+                    checked
+                        .damage
+                        .push(Damage::new(&path, DamageKind::Missing, message));
+                    break;
+                }
+                Err(StorageError::TooShort { .. } | StorageError::Changed { .. }) => {
+                    let message = "it was changed while it was being read";
+                    checked
+                        .damage
+                        .push(Damage::new(&path, DamageKind::Size, message));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            checked.bytes += stored.len() as u64;
+            let (record, deep) = (segment.clone(), self.options.deep);
+            let work = tokio::task::spawn_blocking(move || match deep {
+                true => {
+                    let digester = &mut Digester::new();
+                    record.open(codec, &stored, digester, &mut Vec::new())
+                }
+                false => record.check_stored(&stored, &mut Digester::new()),
+            });
+            let outcome = work
+                .await
+                .map_err(|error| Error::task("verify segment", error))?;
+            match outcome {
+                Ok(()) if deep => checked.documents += segment.documents,
+                Ok(()) => {}
+                Err(error) => {
+                    let kind = match error {
+                        SegmentError::StoredLength { .. } | SegmentError::Digest { .. } => {
+                            DamageKind::Digest
+                        }
+                        _ => DamageKind::Format,
+                    };
+                    let message = format!(
+                        "segment {} of {} (bytes {} to {}), {} documents of {}: {}",
+                        number + 1,
+                        object.segments.len(),
+                        range.start,
+                        range.end,
+                        segment.documents,
+                        object.namespace,
+                        chain(&error)
+                    );
+                    checked.damage.push(Damage::new(&path, kind, message));
+                    if checked.damage.len() == MOST_FAULTS {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(checked)
+    }
+}
+
+/// The segments, by number and place, of an object that begins at `begin` of all bytes, that are to be read.
+fn chosen(
+    segments: &[SegmentRecord],
+    begin: u64,
+    sampled: Option<&[Range<u64>; 2]>,
+) -> Vec<(usize, Range<u64>)> {
+    let mut chosen = Vec::new();
+    let mut start = 0_u64;
+    for (number, segment) in segments.iter().enumerate() {
+        let range = start..start + segment.stored_bytes;
+        start = range.end;
+        let is_chosen = sampled.is_none_or(|sampled| {
+            let mut sampled = sampled.iter();
+            sampled.any(|part| part.start < begin + range.end && begin + range.start < part.end)
+        });
+        if is_chosen {
+            chosen.push((number, range));
+        }
+    }
+    chosen
+}
+
+fn one_line(error: &Error) -> String {
+    chain(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdump_format::Digest;
+
+    use super::*;
+
+    #[test]
+    fn samples_one_after_the_other_cover_everything() {
+        let segments: Vec<_> = (1..40)
+            .map(|bytes| SegmentRecord {
+                documents: 1,
+                uncompressed_bytes: 5,
+                stored_bytes: bytes,
+                sha256: Digest::of(b""),
+            })
+            .collect();
+        let total: u64 = segments.iter().map(|segment| segment.stored_bytes).sum();
+        let sample = Sample::Percent(15.0);
+        let (mut seen, mut from) = (BTreeSet::new(), 500);
+        for _ in 0..7 {
+            let end = from + sample.of(total);
+            let sampled = [from..end, 0..end.saturating_sub(total)];
+            let chosen = chosen(&segments, 0, Some(&sampled));
+            assert!(chosen.len() < segments.len());
+            seen.extend(chosen.into_iter().map(|(number, _)| number));
+            from = end % total;
+        }
+        assert_eq!(seen.len(), segments.len());
+    }
+
+    #[test]
+    fn a_sample_is_never_nothing_and_never_more_than_all() {
+        assert_eq!(Sample::Percent(10.0).of(1000), 100);
+        assert_eq!(Sample::Percent(0.0).of(1000), 1);
+        assert_eq!(Sample::Percent(1000.0).of(1000), 1000);
+        assert_eq!(Sample::Bytes(5 << 30).of(1000), 1000);
+        assert_eq!(Sample::Bytes(0).of(0), 1);
+    }
+}
