@@ -10,6 +10,7 @@ mod go_flags;
 mod medium;
 mod namespace;
 mod rate;
+mod repository;
 mod restore;
 mod s3;
 #[cfg(test)]
@@ -23,9 +24,10 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use crate::convert::is_like_uri;
 
 pub(crate) use connection::ConnectionArgs;
-pub(crate) use dump::{DumpArgs, DumpCommand, VerifyArgs};
+pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use namespace::PatternArgs;
+pub(crate) use repository::{BackupArgs, RepositoryArgs, VerifyArgs};
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::S3Option;
 
@@ -42,7 +44,25 @@ Environment:
 Exit codes: 0 done, even if the server refused documents; 1 failed, or done with other problems.
 With --strict: 3 if it refused any or there were other problems, 130 stopped by a signal.";
 
+const AFTER_HELP_BACKUP: &str = "\
+The id of the snapshot is all that is printed on stdout. A repository is made of an empty place by its first backup.
+
+Environment:
+  RDUMP_URI   connection string, where neither --uri, --host nor --port is given
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
+
+const AFTER_HELP_REPOSITORY: &str = "\
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
+
 const AFTER_HELP_VERIFY: &str = "\
+Environment:
+  RDUMP_REPO  repository, where neither --repo nor a folder is given
+
 Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 4 damaged,
 130 stopped by a signal.";
 

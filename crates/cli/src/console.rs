@@ -148,6 +148,30 @@ impl Console {
         }
     }
 
+    /// The same console, with JSON lines.
+    pub(crate) fn with_json(&self) -> Self {
+        let mut console = self.clone();
+        console.json = true;
+        console
+    }
+
+    /// Writes one JSON document to stdout, which has a version beside its content.
+    pub(crate) fn document(&self, content: impl Serialize) {
+        #[derive(Serialize)]
+        struct Document<T> {
+            version: u32,
+            #[serde(flatten)]
+            content: T,
+        }
+        match serde_json::to_string_pretty(&Document {
+            version: JSON_VERSION,
+            content,
+        }) {
+            Ok(document) => self.stdout(&format!("{document}\n")),
+            Err(error) => self.always(format_args!("cannot print JSON: {error}")),
+        }
+    }
+
     /// Whether JSON lines are wanted.
     pub(crate) fn wants_json(&self) -> bool {
         self.json

@@ -8,6 +8,7 @@ mod medium;
 mod positional;
 mod read_preference;
 mod refused;
+mod repository;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use rdump::Secret;
 pub(crate) use dump::DumpRequest;
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
+pub(crate) use repository::{BackupRequest, Verified, repository, verified};
 pub(crate) use restore::RestoreRequest;
 
 /// What is read of the process's environment.
@@ -27,6 +29,8 @@ pub(crate) use restore::RestoreRequest;
 pub(crate) struct Environment {
     /// `RDUMP_URI`.
     pub(crate) uri: Option<Secret>,
+    /// `RDUMP_REPO`.
+    pub(crate) repository: Option<String>,
 }
 
 /// Why a command line that could be read cannot be followed.

@@ -8,7 +8,8 @@
 //! | `args` | the command lines, as they are typed |
 //! | `convert` | from what was typed to the engine's options |
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
-//! | `run_dump`, `run_restore`, `run_verify` | one command each |
+//! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
+//! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
 //! | `progress` | log lines and bars from the engine's events |
 //! | `console` | everything that is printed |
@@ -26,7 +27,9 @@ mod progress;
 mod prompt;
 #[cfg(test)]
 mod reference;
+mod run_backup;
 mod run_dump;
+mod run_repository;
 mod run_restore;
 mod run_verify;
 mod session;
@@ -36,10 +39,14 @@ mod units;
 use std::{env, ffi::OsString, process::ExitCode};
 
 use anyhow::anyhow;
-use args::{DumpArgs, DumpCommand, GenerateArgs, Parsed, RestoreArgs, ToolArgs, VerifyArgs};
+use args::{
+    BackupArgs, DumpArgs, DumpCommand, GenerateArgs, Parsed, RestoreArgs, ToolArgs, VerbosityArgs,
+};
 use clap::CommandFactory;
 use console::Console;
-use convert::{DumpRequest, Environment, Refusal, RestoreRequest};
+use convert::{
+    BackupRequest, DumpRequest, Environment, Refusal, RestoreRequest, repository, verified,
+};
 use exit::Exit;
 use prompt::Stdin;
 use rdump::Secret;
@@ -48,18 +55,19 @@ use session::Session;
 /// Runs `rdump` with the process's arguments.
 pub fn rdump() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let is_subcommand = arguments
-        .get(1)
-        .is_some_and(|argument| argument == "verify");
+    let command = DumpCommand::NAMES
+        .into_iter()
+        .find(|name| arguments.get(1).is_some_and(|first| first == name));
     let exit = match args::parse::<DumpArgs>(arguments) {
         Ok(Parsed::Print(text)) => print(&text),
-        Ok(Parsed::Run(DumpArgs {
-            command: Some(DumpCommand::Verify(args)),
-            ..
-        })) => verify(&args),
-        Ok(Parsed::Run(args)) => dump(&args),
-        Err(reason) if is_subcommand => usage("rdump verify", &reason, Exit::Usage),
-        Err(reason) => usage("rdump", &reason, Exit::Failed),
+        Ok(Parsed::Run(args)) => match &args.command {
+            Some(command) => subcommand(command),
+            None => dump(&args),
+        },
+        Err(reason) => match command {
+            Some(command) => usage(&format!("rdump {command}"), &reason, Exit::Usage),
+            None => usage("rdump", &reason, Exit::Failed),
+        },
     };
     exit.into()
 }
@@ -127,13 +135,97 @@ fn restore(args: &RestoreArgs) -> Exit {
     session.console.ended(exit)
 }
 
-fn verify(args: &VerifyArgs) -> Exit {
-    let Some(session) = Session::new(&args.verbosity, args.json, true) else {
+fn subcommand(command: &DumpCommand) -> Exit {
+    match command {
+        DumpCommand::Backup(args) => backup(args),
+        DumpCommand::Init(args) => {
+            let mut repository_args = args.local.repository.clone();
+            if repository_args.repo.is_none() {
+                repository_args.repo.clone_from(&args.location);
+            }
+            let json = repository_args.json;
+            on_repository("rdump init", &args.local.verbosity, async |session| {
+                let location = repository(&repository_args, &environment())?;
+                Ok(run_repository::init(session, &location, json).await?)
+            })
+        }
+        DumpCommand::List(args) => {
+            let local = &args.local;
+            on_repository("rdump list", &local.verbosity, async |session| {
+                let location = repository(&local.repository, &environment())?;
+                Ok(run_repository::list(session, &location, local.repository.json).await?)
+            })
+        }
+        DumpCommand::Show(args) => {
+            let local = &args.local;
+            on_repository("rdump show", &local.verbosity, async |session| {
+                let location = repository(&local.repository, &environment())?;
+                let (id, json) = (&args.snapshot, local.repository.json);
+                Ok(run_repository::show(session, &location, id, json).await?)
+            })
+        }
+        DumpCommand::Verify(args) => {
+            let local = &args.local;
+            on_repository("rdump verify", &local.verbosity, async |session| {
+                let what = verified(args, &environment())?;
+                Ok(run_verify::run(session, what, local.repository.json).await?)
+            })
+        }
+    }
+}
+
+/// Runs a command that needs no server.
+fn on_repository(
+    name: &str,
+    verbosity: &VerbosityArgs,
+    work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
+) -> Exit {
+    let Some(session) = Session::new(verbosity, false, true) else {
         return invalid_verbosity(Exit::Usage);
     };
-    let exit = session
-        .block_on(None, run_verify::run(&session, args))
-        .unwrap_or_else(|error| failed(&session, &error));
+    let mut refused = None;
+    let exit = session.block_on(None, async {
+        match work(&session).await {
+            Ok(exit) => Ok(exit),
+            Err(Refusal::Failed(error)) => Err(error),
+            Err(Refusal::Usage(reason) | Refusal::BadOption(reason)) => {
+                refused = Some(reason);
+                Ok(Exit::Usage)
+            }
+        }
+    });
+    if let Some(reason) = refused {
+        return usage(name, &reason, Exit::Usage);
+    }
+    let exit = exit.unwrap_or_else(|error| failed(&session, &error));
+    session.console.ended(exit)
+}
+
+fn backup(args: &BackupArgs) -> Exit {
+    let Some(session) = Session::new(&args.tool.verbosity, false, true) else {
+        return invalid_verbosity(Exit::Usage);
+    };
+    if args.tool.general.help {
+        let mut command = DumpArgs::command();
+        let help = command
+            .find_subcommand_mut("backup")
+            .map(|backup| backup.render_help().to_string());
+        session.console.stdout(&help.unwrap_or_default());
+        return session.console.ended(Exit::Done);
+    }
+    let work = || {
+        let mut request = BackupRequest::new(args, &environment())?;
+        warn(&session, &request.dump.warnings);
+        session.ask_for_passwords(&mut request.dump.connect, Stdin::Free)?;
+        let work = run_backup::run(&session, request, args.repository.json);
+        Ok(session.block_on(Some(&args.tool.general), work)?)
+    };
+    let exit = work().unwrap_or_else(|refusal| match refusal {
+        Refusal::Usage(reason) | Refusal::BadOption(reason) => {
+            usage("rdump backup", &reason, Exit::Usage)
+        }
+        Refusal::Failed(error) => failed(&session, &error),
+    });
     session.console.ended(exit)
 }
 
@@ -194,8 +286,9 @@ fn usage(name: &str, reason: &str, exit: Exit) -> Exit {
 
 /// The only look at the environment.
 fn environment() -> Environment {
-    let uri = env::var("RDUMP_URI").ok().filter(|uri| !uri.is_empty());
+    let filled = |name| env::var(name).ok().filter(|value| !value.is_empty());
     Environment {
-        uri: uri.map(Secret::from),
+        uri: filled("RDUMP_URI").map(Secret::from),
+        repository: filled("RDUMP_REPO"),
     }
 }

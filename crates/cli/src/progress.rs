@@ -31,6 +31,8 @@ const BARS_EVERY: Duration = Duration::from_millis(200);
 pub(crate) enum Verb {
     /// Collections are written, to files of this codec if it is a folder.
     Dump(Output, Codec),
+    /// Collections are written to a repository.
+    Backup,
     /// Documents are inserted.
     Restore,
     /// Files are read and compared with their manifest.
@@ -86,7 +88,7 @@ impl Progress {
                     for line in lines {
                         self.console.log(line);
                     }
-                    if let Verb::Dump(..) = self.verb {
+                    if let Verb::Dump(..) | Verb::Backup = self.verb {
                         self.console.log(self.total());
                     }
                 }
@@ -116,7 +118,7 @@ impl Progress {
             bytes(read),
             rate(read, seconds)
         );
-        if let Verb::Dump(..) = self.verb {
+        if let Verb::Dump(..) | Verb::Backup = self.verb {
             let stored = counters.bytes_written.value();
             let stored = format!("  {} stored, {}", bytes(stored), rate(stored, seconds));
             total.push_str(&stored);
@@ -133,6 +135,7 @@ impl Progress {
                     oplog_file(*codec)
                 ),
                 Verb::Dump(archive, _) => format!("writing captured oplog to {archive}"),
+                Verb::Backup => "backing captured oplog up".to_owned(),
                 Verb::Restore => "replaying oplog".to_owned(),
                 Verb::Verify => return None,
             },
@@ -141,7 +144,7 @@ impl Progress {
                 documents,
                 ..
             } if namespace.is_oplog() => match &self.verb {
-                Verb::Dump(..) => format!("dumped {documents} oplog entries"),
+                Verb::Dump(..) | Verb::Backup => format!("dumped {documents} oplog entries"),
                 Verb::Restore => format!("applied {documents} oplog entries"),
                 Verb::Verify => return None,
             },
@@ -154,6 +157,7 @@ impl Progress {
                     )
                 }
                 Verb::Dump(archive, _) => format!("writing {namespace} to {archive}"),
+                Verb::Backup => format!("backing {namespace} up"),
                 Verb::Restore => format!("restoring {namespace}"),
                 Verb::Verify => return None,
             },
@@ -166,6 +170,7 @@ impl Progress {
                 let documents = counted(*documents, "document");
                 match &self.verb {
                     Verb::Dump(..) => format!("done dumping {namespace} ({documents})"),
+                    Verb::Backup => format!("backed {namespace} up ({documents})"),
                     Verb::Restore => {
                         format!(
                             "finished restoring {namespace} ({documents}, {})",

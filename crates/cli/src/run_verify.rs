@@ -1,13 +1,16 @@
-//! `rdump verify`: compares a dump folder with its manifest.
+//! `rdump verify`: compares a dump folder or snapshots with what their manifests say.
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use rdump::{Counters, Location, verify_folder};
+use rdump::{
+    Counters, Location, Repository, SnapshotId, SnapshotVerifyOptions, SnapshotVerifyReport,
+    VerifyReport, verify_folder,
+};
+use serde_json::json;
 
 use crate::{
-    args::VerifyArgs,
-    convert::is_like_uri,
+    console::Console,
+    convert::Verified,
     exit::Exit,
     progress::{Progress, Verb},
     session::{Session, Stopped},
@@ -15,32 +18,140 @@ use crate::{
 };
 
 /// Verifies.
-pub(crate) async fn run(session: &Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
-    let console = &session.console;
-    if is_like_uri(&args.folder) {
-        bail!("FOLDER is the folder of a dump, not a connection string");
-    }
-    let mut location: Location = args.folder.parse().context("FOLDER")?;
-    for (flag, name, value) in args.s3.given() {
-        location
-            .set(name, &value)
-            .with_context(|| format!("--{flag}"))?;
-    }
-    let progress = Arc::new(Progress::new(
-        console,
-        Verb::Verify,
-        Arc::new(Counters::default()),
-    ));
-    let observer = Arc::clone(&progress);
-    let result = verify_folder(&location, observer, session.cancel.clone()).await;
-    progress.finish();
-    let report = match result {
-        Ok(report) => report,
-        Err(error) => {
-            let stopped = "verification stopped before its end, nothing is known of the dump";
-            return Err(Stopped::or(error, stopped));
+pub(crate) async fn run(session: &Session, what: Verified, json: bool) -> anyhow::Result<Exit> {
+    let verifying = Verifying { session, json };
+    match what {
+        Verified::Snapshot(location, snapshot, options) => {
+            let repository = Repository::open(&location);
+            let doing = "opening the repository";
+            let repository = session.unless_cancelled(doing, repository).await?;
+            verifying.snapshots(&repository, snapshot, &options).await
         }
-    };
+        Verified::Place(location, all, options) => {
+            let is_repository = Repository::is_at(&location);
+            let doing = format!("looking at {location}");
+            match session.unless_cancelled(&doing, is_repository).await? {
+                true => {
+                    let repository = Repository::open(&location);
+                    let repository = session.unless_cancelled(&doing, repository).await?;
+                    let snapshot = (!all).then(|| "latest".to_owned());
+                    verifying.snapshots(&repository, snapshot, &options).await
+                }
+                false => verifying.folder(&location).await,
+            }
+        }
+    }
+}
+
+struct Verifying<'a> {
+    session: &'a Session,
+    json: bool,
+}
+
+impl Verifying<'_> {
+    async fn folder(&self, location: &Location) -> anyhow::Result<Exit> {
+        let console = match self.json {
+            true => self.session.console.with_json(),
+            false => self.session.console.clone(),
+        };
+        let progress = progress(&console);
+        let observer = Arc::clone(&progress);
+        let result = verify_folder(location, observer, self.session.cancel.clone()).await;
+        progress.finish();
+        let report = result.map_err(stopped)?;
+        Ok(tell_of_folder(&console, location, &report))
+    }
+
+    /// One snapshot, or all.
+    async fn snapshots(
+        &self,
+        repository: &Repository,
+        snapshot: Option<String>,
+        options: &SnapshotVerifyOptions,
+    ) -> anyhow::Result<Exit> {
+        let (session, console) = (self.session, &self.session.console);
+        let listed = repository.snapshots();
+        let listed = session
+            .unless_cancelled("listing snapshots", listed)
+            .await?;
+        let ids: Vec<SnapshotId> = match snapshot.as_deref() {
+            None => {
+                let mut ids: Vec<_> = listed.damaged.iter().map(|(id, _)| id.clone()).collect();
+                ids.extend(listed.whole.iter().map(|snapshot| snapshot.id().clone()));
+                ids.sort_unstable();
+                ids
+            }
+            // What is damaged is the newest all the same.
+            Some("latest") => match listed.damaged.last() {
+                Some((id, _)) if listed.whole.last().is_none_or(|last| last.id() < id) => {
+                    vec![id.clone()]
+                }
+                _ => vec![listed.latest()?.id().clone()],
+            },
+            Some(id) => vec![id.parse()?],
+        };
+        let mut reports = Vec::new();
+        for id in &ids {
+            let progress = progress(console);
+            let observer = Arc::clone(&progress);
+            let result = repository
+                .verify(id, options, observer, session.cancel.clone())
+                .await;
+            progress.finish();
+            let report = result.map_err(stopped)?;
+            self.tell_of_snapshot(&report);
+            reports.push(report);
+        }
+        for id in &listed.unfinished {
+            console.log(format_args!("{id} was begun and is not finished"));
+        }
+        if self.json {
+            console.document(json!({
+                "repository": repository.record().id,
+                "snapshots": reports,
+                "unfinished": listed.unfinished,
+            }));
+        }
+        if ids.is_empty() {
+            console.log("the repository holds no snapshot");
+        }
+        Ok(match reports.iter().all(SnapshotVerifyReport::is_whole) {
+            true => Exit::Done,
+            false => Exit::Damaged,
+        })
+    }
+
+    fn tell_of_snapshot(&self, report: &SnapshotVerifyReport) {
+        let console = &self.session.console;
+        for damage in &report.damage {
+            console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));
+        }
+        for path in &report.unreferenced {
+            console.log(format_args!("{path} is of no use to any snapshot"));
+        }
+        let read = format!(
+            "{} of {} in {} read",
+            bytes(report.verified_bytes),
+            bytes(report.stored_bytes),
+            counted(report.objects, "object")
+        );
+        match report.damage.len() {
+            0 => console.log(format_args!("snapshot {} is whole ({read})", report.id)),
+            places => console.always(format_args!(
+                "snapshot {} is damaged in {} ({read})",
+                report.id,
+                counted(places as u64, "place")
+            )),
+        }
+    }
+}
+
+fn progress(console: &Console) -> Arc<Progress> {
+    let counters = Arc::new(Counters::default());
+    Arc::new(Progress::new(console, Verb::Verify, counters))
+}
+
+fn tell_of_folder(console: &Console, location: &Location, report: &VerifyReport) -> Exit {
     for damage in &report.damage {
         console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));
     }
@@ -50,18 +161,23 @@ pub(crate) async fn run(session: &Session, args: &VerifyArgs) -> anyhow::Result<
         bytes(report.stored_bytes),
         counted(report.documents, "document")
     );
-    console.json("report", &report);
+    console.json("report", report);
     match report.damage.len() {
         0 => {
             console.log(format_args!("{location} is whole ({read})"));
-            Ok(Exit::Done)
+            Exit::Done
         }
         places => {
             console.always(format_args!(
                 "{location} is damaged in {} ({read})",
                 counted(places as u64, "place")
             ));
-            Ok(Exit::Damaged)
+            Exit::Damaged
         }
     }
+}
+
+fn stopped(error: rdump::Error) -> anyhow::Error {
+    let stopped = "verification stopped before its end, nothing is known of the dump";
+    Stopped::or(error, stopped)
 }

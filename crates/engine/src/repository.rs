@@ -153,6 +153,32 @@ impl Repository {
         }
     }
 
+    /// Whether there is a repository at a location, or was: then [`open`](Self::open) says what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// As the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn is_at(location: &Location) -> Result<bool> {
+        let store = match location.open() {
+            Ok(store) => store,
+            // Whoever takes it for something else says what it is.
+            Err(StorageError::NotFound { .. } | StorageError::NotAFolder { .. }) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match Self::find(&store).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(error) if error.kind() == ErrorKind::Data => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens the repository, or makes one if the place is empty.
     ///
     /// # Errors

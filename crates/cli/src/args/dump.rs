@@ -1,14 +1,15 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand};
 use rdump::Compression;
 
 use super::{
     connection::path,
-    general::{OwnArgs, ToolArgs, VerbosityArgs},
+    general::{OwnArgs, ToolArgs},
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
+    repository::{BackupArgs, InitArgs, ListArgs, ShowArgs, VerifyArgs},
     s3::{S3Args, S3WriteArgs},
 };
 
@@ -16,11 +17,11 @@ use super::{
 ///
 /// Takes mongodump's options and writes what mongorestore and rrestore read; a folder has a manifest of checksums
 /// beside it. Every option is also known in kebab-case (--num-parallel-collections).
-#[derive(Parser, Clone, Debug, PartialEq)]
+#[derive(Parser, Clone, Debug, Default, PartialEq)]
 #[command(
     name = "rdump",
     version,
-    override_usage = "rdump [OPTIONS] [CONNECTION-STRING]\n       rdump verify FOLDER",
+    override_usage = "rdump [OPTIONS] [CONNECTION-STRING]\n       rdump COMMAND [OPTIONS]",
     after_help = super::AFTER_HELP_DUMP,
     disable_help_flag = true,
     disable_help_subcommand = true,
@@ -139,32 +140,30 @@ pub(crate) struct OutputArgs {
 
 #[derive(Subcommand, Clone, Debug, PartialEq)]
 pub(crate) enum DumpCommand {
-    /// Re-read a dump folder and check every byte against its manifest
+    /// Take a snapshot of a deployment into a repository
+    #[command(mut_args(for_a_backup))]
+    Backup(Box<BackupArgs>),
+    /// Make a repository of an empty place
+    Init(InitArgs),
+    /// List the snapshots of a repository
+    List(ListArgs),
+    /// Show one snapshot with its namespaces
+    Show(ShowArgs),
+    /// Re-read a dump folder or a snapshot and check every byte against its manifest
     Verify(VerifyArgs),
 }
 
-#[derive(clap::Args, Clone, Debug, PartialEq)]
-#[command(
-    disable_help_flag = true,
-    override_usage = "rdump verify [OPTIONS] FOLDER",
-    after_help = super::AFTER_HELP_VERIFY
-)]
-pub(crate) struct VerifyArgs {
-    /// The folder of the dump, or s3://bucket/prefix
-    #[arg(value_name = "FOLDER")]
-    pub(crate) folder: String,
+impl DumpCommand {
+    /// What each is called.
+    pub(crate) const NAMES: [&str; 5] = ["backup", "init", "list", "show", "verify"];
+}
 
-    /// Print the report on stdout as JSON, one object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Print this text
-    #[arg(long, action = clap::ArgAction::HelpShort)]
-    pub(crate) help: Option<bool>,
-
-    #[command(flatten)]
-    pub(crate) verbosity: VerbosityArgs,
-
-    #[command(flatten)]
-    pub(crate) s3: S3Args,
+/// What options of a dump mean for a backup.
+fn for_a_backup(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "json" => option.help(
+            "Print the report on stdout as one JSON document, not the id of the snapshot alone",
+        ),
+        _ => option,
+    }
 }

@@ -347,7 +347,8 @@ fn verify_is_a_command_of_its_own() {
     let Some(DumpCommand::Verify(verify)) = args.command else {
         panic!("{args:?}")
     };
-    assert_eq!((verify.folder.as_str(), verify.json), ("folder", true));
+    let json = verify.local.repository.json;
+    assert_eq!((verify.what.as_deref(), json), (Some("folder"), true));
     assert!(dump(&["verify"]).is_err());
     assert!(dump(&["verify", "a", "b"]).is_err());
     // After an option it is an argument like any other, and is refused as such.

@@ -494,6 +494,7 @@ fn empty_values_are_none() {
 fn the_line_overrides_the_config_and_the_config_the_environment() {
     let environment = Environment {
         uri: Some("mongodb://env".into()),
+        ..Environment::default()
     };
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"uri: mongodb://config\npassword: p\nsslPEMKeyPassword: k\n")
@@ -586,6 +587,7 @@ fn visible_passwords_are_warned_of_without_showing_them() {
 fn the_environments_connection_string_counts_where_no_server_is_named() {
     let environment = Environment {
         uri: Some("mongodb://env/shop".into()),
+        ..Environment::default()
     };
     let address = |line: &str| {
         let request = DumpRequest::new(&dump_args(line), &environment).unwrap();
@@ -598,6 +600,7 @@ fn the_environments_connection_string_counts_where_no_server_is_named() {
     assert_eq!(address("mongodb://typed"), "typed:27017");
     let environment = Environment {
         uri: Some("mongodb://u:canary7@env".into()),
+        ..Environment::default()
     };
     let request = DumpRequest::new(&dump_args(""), &environment).unwrap();
     assert_eq!(request.warnings, [] as [&str; 0], "nobody can see it");

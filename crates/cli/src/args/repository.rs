@@ -1,0 +1,208 @@
+use std::num::NonZeroUsize;
+
+use clap::{Args, builder::NonEmptyStringValueParser};
+use rdump::{Compression, Sample};
+
+use super::{
+    dump::{DumpArgs, OutputArgs, QueryArgs},
+    general::{ToolArgs, VerbosityArgs},
+    medium::ParallelArgs,
+    namespace::{ExcludeArgs, PatternArgs},
+    rate::rate,
+    s3::{S3Args, S3WriteArgs},
+};
+
+/// A repository, and how much is said.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct RepositoryArgs {
+    /// The repository: a folder or s3://bucket/prefix; may also be in the environment variable RDUMP_REPO
+    #[arg(long, value_name = "LOCATION", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) repo: Option<String>,
+
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+}
+
+/// What every command on a repository takes that reaches no server.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct LocalArgs {
+    #[command(flatten)]
+    pub(crate) repository: RepositoryArgs,
+
+    /// Print this text
+    #[arg(long, action = clap::ArgAction::HelpShort)]
+    pub(crate) help: Option<bool>,
+
+    #[command(flatten)]
+    pub(crate) verbosity: VerbosityArgs,
+}
+
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump init [OPTIONS] [LOCATION]",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct InitArgs {
+    /// The repository, as --repo
+    #[arg(value_name = "LOCATION")]
+    pub(crate) location: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump list [OPTIONS]",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump show [OPTIONS] [ID|latest]",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct ShowArgs {
+    /// The snapshot; the newest by default
+    #[arg(value_name = "ID", default_value = "latest")]
+    pub(crate) snapshot: String,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump verify [OPTIONS] FOLDER\n       rdump verify [OPTIONS] --repo LOCATION [ID|latest|--all]",
+    after_help = super::AFTER_HELP_VERIFY
+)]
+pub(crate) struct VerifyArgs {
+    /// The folder of a dump, or s3://bucket/prefix; with --repo the snapshot, the newest by default
+    #[arg(value_name = "FOLDER|ID")]
+    pub(crate) what: Option<String>,
+
+    /// Verify all snapshots of the repository
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Read this much of a snapshot's data, and another part each time: a share such as 10%, or bytes such as 5GB
+    #[arg(long, value_name = "SHARE|BYTES", value_parser = sample)]
+    pub(crate) sample: Option<Sample>,
+
+    /// Decompress the data of a snapshot and walk every document too; that of a folder always is
+    #[arg(long)]
+    pub(crate) deep: bool,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+/// Back a MongoDB deployment up, or a part of it, as a snapshot of a repository.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump backup [OPTIONS] [CONNECTION-STRING]",
+    after_help = super::AFTER_HELP_BACKUP
+)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) tool: ToolArgs,
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+    #[command(flatten)]
+    pub(crate) exclude: ExcludeArgs,
+    #[command(flatten)]
+    pub(crate) patterns: PatternArgs,
+
+    #[command(flatten, next_help_heading = "Snapshot options")]
+    pub(crate) repository: RepositoryArgs,
+
+    /// Mark the snapshot; may be repeated
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub(crate) tags: Vec<String>,
+
+    /// Compress by none, gzip[:1-9] or zstd[:1-19]; zstd by default
+    #[arg(long, value_name = "HOW")]
+    pub(crate) compress: Option<Compression>,
+
+    /// Dump the users and roles of --db too
+    #[arg(long = "dumpDbUsersAndRoles")]
+    pub(crate) dump_db_users_and_roles: bool,
+
+    /// Collections read at once
+    #[arg(short = 'j', value_name = "N", allow_negative_numbers = true)]
+    pub(crate) jobs: Option<i64>,
+
+    /// Ranges of _id that a large collection is read in at once; 1 by default
+    #[arg(long, value_name = "N")]
+    pub(crate) partitions: Option<NonZeroUsize>,
+
+    /// Most bytes read in a second, before compression; K, M, G (1000) or KiB, MiB, GiB (1024) may follow
+    #[arg(long = "limit-rate", value_name = "BYTES_PER_SECOND", value_parser = rate)]
+    pub(crate) limit_rate: Option<u64>,
+
+    /// How often a failing command is tried again; 5 by default
+    #[arg(long = "max-retries", value_name = "N")]
+    pub(crate) max_retries: Option<u32>,
+
+    /// Print what would be backed up, and stop
+    #[arg(long = "dryRun")]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) s3_write: S3WriteArgs,
+}
+
+impl BackupArgs {
+    /// The dump that is the same but for where it goes: to a folder at the place of the repository.
+    pub(crate) fn as_dump(&self, location: &str) -> DumpArgs {
+        let mut dump = DumpArgs {
+            tool: self.tool.clone(),
+            query: self.query.clone(),
+            output: OutputArgs {
+                out: Some(location.to_owned()),
+                dump_db_users_and_roles: self.dump_db_users_and_roles,
+                exclude: self.exclude.clone(),
+                parallel: ParallelArgs {
+                    num_parallel_collections: self.jobs,
+                },
+                ..OutputArgs::default()
+            },
+            patterns: self.patterns.clone(),
+            compress: Some(self.compress.unwrap_or(Compression::ZSTD)),
+            partitions: self.partitions,
+            limit_rate: self.limit_rate,
+            dry_run: self.dry_run,
+            s3: self.repository.s3.clone(),
+            s3_write: self.s3_write.clone(),
+            ..DumpArgs::default()
+        };
+        dump.own.max_retries = self.max_retries;
+        dump
+    }
+}
+
+/// A share such as `10%`, or a number of bytes.
+fn sample(text: &str) -> Result<Sample, String> {
+    match text.strip_suffix('%') {
+        Some(percent) => {
+            let percent = percent.trim().parse::<f64>().ok();
+            let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+            let percent = percent.ok_or("a share is more than 0% and at most 100%")?;
+            Ok(Sample::Percent(percent))
+        }
+        None => rate(text).map(Sample::Bytes),
+    }
+}

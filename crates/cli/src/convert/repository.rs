@@ -1,0 +1,126 @@
+//! The options of commands on repositories.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use rdump::{Location, SnapshotVerifyOptions};
+
+use super::{DumpRequest, Environment, Output, Refusal, is_like_uri, medium::STANDARD};
+use crate::args::{BackupArgs, RepositoryArgs, VerifyArgs};
+
+/// Everything that a backup needs, checked as far as it can be without a server.
+#[derive(Debug)]
+pub(crate) struct BackupRequest {
+    pub(crate) dump: DumpRequest,
+    pub(crate) location: Location,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl BackupRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &BackupArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let text = text(&args.repository, environment)?;
+        let dump = DumpRequest::new(&args.as_dump(&text), environment)?;
+        let Output::Folder(location) = &dump.output else {
+            return Err(no_place());
+        };
+        Ok(Self {
+            location: location.clone(),
+            dump,
+            tags: tags(&args.tags)?,
+        })
+    }
+}
+
+/// The repository that a command is about.
+pub(crate) fn repository(
+    args: &RepositoryArgs,
+    environment: &Environment,
+) -> Result<Location, Refusal> {
+    place("--repo", &text(args, environment)?, args)
+}
+
+/// What `rdump verify` is about.
+#[derive(Debug)]
+pub(crate) enum Verified {
+    /// A folder, or a repository if it turns out to be one, all of it or the newest snapshot.
+    Place(Location, bool, SnapshotVerifyOptions),
+    /// A snapshot of a repository; all if none is named.
+    Snapshot(Location, Option<String>, SnapshotVerifyOptions),
+}
+
+/// What `rdump verify` is about, after its command line.
+pub(crate) fn verified(args: &VerifyArgs, environment: &Environment) -> Result<Verified, Refusal> {
+    let options = SnapshotVerifyOptions::default()
+        .sample(args.sample)
+        .deep(args.deep);
+    let repository_args = &args.local.repository;
+    let what = args.what.as_deref().filter(|what| !what.is_empty());
+    if args.all && what.is_some() && repository_args.repo.is_some() {
+        return Err(Refusal::Usage(
+            "--all and a snapshot contradict each other".to_owned(),
+        ));
+    }
+    // Where only the environment names a repository, what looks like no snapshot is a folder.
+    let is_snapshot = |what: &str| what == "latest" || what.parse::<rdump::SnapshotId>().is_ok();
+    match what {
+        Some(what) if repository_args.repo.is_none() && !is_snapshot(what) => {
+            let place = place("FOLDER", what, repository_args)?;
+            Ok(Verified::Place(place, args.all, options))
+        }
+        what => {
+            let repository = repository(repository_args, environment)?;
+            let snapshot = match args.all {
+                true => None,
+                false => Some(what.unwrap_or("latest").to_owned()),
+            };
+            Ok(Verified::Snapshot(repository, snapshot, options))
+        }
+    }
+}
+
+fn text(args: &RepositoryArgs, environment: &Environment) -> Result<String, Refusal> {
+    let text = args.repo.clone().or(environment.repository.clone());
+    match text {
+        Some(text) if text == STANDARD => Err(no_place()),
+        Some(text) if is_like_uri(&text) => Err(Refusal::Usage(
+            "--repo is a folder or s3://bucket/prefix, not a connection string".to_owned(),
+        )),
+        Some(text) => Ok(text),
+        None => Err(Refusal::Usage(
+            "name the repository by --repo or RDUMP_REPO".to_owned(),
+        )),
+    }
+}
+
+fn no_place() -> Refusal {
+    Refusal::Usage("a repository is a folder or s3://bucket/prefix".to_owned())
+}
+
+fn place(name: &'static str, text: &str, args: &RepositoryArgs) -> Result<Location, Refusal> {
+    if is_like_uri(text) {
+        return Err(Refusal::Usage(format!(
+            "{name} is the place of a dump, not a connection string"
+        )));
+    }
+    let mut location: Location = text.parse().context(name).map_err(Refusal::Failed)?;
+    for (flag, name, value) in args.s3.given() {
+        let set = location.set(name, &value);
+        set.with_context(|| format!("--{flag}"))?;
+    }
+    Ok(location)
+}
+
+fn tags(texts: &[String]) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut tags = BTreeMap::new();
+    for text in texts {
+        let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+        let Some((key, value)) = pair else {
+            return Err(Refusal::Usage(format!("--tag {text}: a tag is KEY=VALUE")));
+        };
+        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Refusal::Usage(format!("--tag {key} is given twice")));
+        }
+    }
+    Ok(tags)
+}

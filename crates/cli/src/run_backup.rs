@@ -1,0 +1,112 @@
+//! `rdump backup`: takes a snapshot.
+
+use std::sync::Arc;
+
+use rdump::{Counters, Dump, DumpReport, Repository, SnapshotId, SnapshotWriter, Source};
+use serde::Serialize;
+
+use crate::{
+    convert::BackupRequest,
+    exit::Exit,
+    progress::{Progress, Verb},
+    session::{Session, Stopped, connected},
+    units::{bytes, counted, rate},
+};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    snapshot: &'a SnapshotId,
+    report: &'a DumpReport,
+}
+
+/// Takes a snapshot.
+pub(crate) async fn run(
+    session: &Session,
+    request: BackupRequest,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let (console, dump) = (&session.console, &request.dump);
+    let source = session
+        .unless_cancelled("connecting", Source::connect(&dump.connect))
+        .await?;
+    console.details(connected(source.server()));
+    let counters = Arc::new(Counters::default());
+    let progress = Arc::new(Progress::new(console, Verb::Backup, Arc::clone(&counters)));
+    if dump.dry_run {
+        let discard = Arc::new(rdump::Discard);
+        let plan = Dump::new(&source, discard).options(dump.options.clone());
+        let plan = Box::pin(plan.plan());
+        let plan = session.unless_cancelled("planning", plan).await?;
+        match json {
+            true => console.document(serde_json::json!({ "namespaces": &plan })),
+            false => console.stdout(&plan.to_string()),
+        }
+        console.log("dry run completed");
+        return Ok(Exit::Done);
+    }
+    let opened = Repository::open_or_init(&request.location);
+    let repository = session
+        .unless_cancelled("opening the repository", opened)
+        .await?;
+    let before = session
+        .unless_cancelled("looking at the repository", repository.snapshots())
+        .await?;
+    let mut troubled = false;
+    for (_, error) in &before.damaged {
+        console.always(format_args!("WARNING: {error}"));
+        troubled = true;
+    }
+    for id in &before.unfinished {
+        console.log(format_args!(
+            "snapshot {id} was begun and is not finished: what is stored of it stays until it is pruned"
+        ));
+    }
+    let writer = Arc::new(SnapshotWriter::new(&repository, request.tags.clone()));
+    let backup = Dump::new(&source, Arc::clone(&writer) as _)
+        .options(dump.options.clone())
+        .observer(Arc::clone(&progress) as _)
+        .cancel(session.cancel.clone())
+        .counters(counters);
+    let plan = backup.plan().await;
+    let plan = plan.map_err(|error| Stopped::or(error, "stopped while planning the backup"))?;
+    if plan.is_empty() {
+        console.log("there is nothing to back up: no namespace exists, or none is selected");
+    }
+    console.details(&plan);
+    let result = tokio::select! {
+        result = backup.run(plan) => result,
+        never = progress.keep_telling() => match never {},
+    };
+    progress.finish();
+    let report = result.map_err(|error| {
+        Stopped::or(
+            error,
+            "backup stopped before its end, there is no snapshot of it",
+        )
+    })?;
+    let Some(id) = writer.id() else {
+        console.log("nothing was backed up, there is no snapshot");
+        return Ok(Exit::Failed);
+    };
+    console.log(format_args!(
+        "backed {} of {}, {} ({} stored), up to {repository} in {:.1} seconds ({})",
+        counted(report.documents, "document"),
+        counted(report.namespaces.len() as u64, "namespace"),
+        bytes(report.uncompressed_bytes),
+        bytes(report.stored_bytes),
+        report.duration_seconds,
+        rate(report.uncompressed_bytes, report.duration_seconds)
+    ));
+    match json {
+        true => console.document(Printed {
+            snapshot: id,
+            report: &report,
+        }),
+        false => console.stdout(&format!("{id}\n")),
+    }
+    Ok(match report.problems.is_empty() && !troubled {
+        true => Exit::Done,
+        false => Exit::Problems,
+    })
+}

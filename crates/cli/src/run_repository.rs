@@ -1,0 +1,310 @@
+//! `rdump init`, `rdump list` and `rdump show`.
+
+use std::fmt::Write as _;
+
+use rdump::{Location, Repository, Snapshot, SnapshotManifest, SnapshotNamespace};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    exit::Exit,
+    session::Session,
+    units::{bytes, counted},
+};
+
+/// Makes a repository.
+pub(crate) async fn init(
+    session: &Session,
+    location: &Location,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let made = Repository::init(location);
+    let repository = session
+        .unless_cancelled("making the repository", made)
+        .await?;
+    let console = &session.console;
+    match json {
+        true => console.document(json!({ "repository": repository.record().id })),
+        false => console.stdout(&format!("{}\n", repository.record().id)),
+    }
+    console.log(format_args!("made {repository}"));
+    Ok(Exit::Done)
+}
+
+/// Lists the snapshots.
+pub(crate) async fn list(
+    session: &Session,
+    location: &Location,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let console = &session.console;
+    let listed = async {
+        let repository = Repository::open(location).await?;
+        Ok::<_, rdump::Error>((repository.snapshots().await?, repository))
+    };
+    let (snapshots, repository) = session
+        .unless_cancelled("listing snapshots", listed)
+        .await?;
+    if json {
+        let damaged = snapshots.damaged.iter().map(
+            |(id, error)| json!({ "id": id, "error": error.to_string(), "path": error.location() }),
+        );
+        console.document(json!({
+            "repository": repository.record().id,
+            "snapshots": snapshots.whole.iter().map(|snapshot| summary(snapshot.manifest())).collect::<Vec<_>>(),
+            "damaged": damaged.collect::<Vec<_>>(),
+            "unfinished": snapshots.unfinished,
+        }));
+    } else {
+        console.stdout(&table(&snapshots.whole));
+    }
+    for (id, error) in &snapshots.damaged {
+        console.always(format_args!("DAMAGED {id}: {error}"));
+        if let Some(hint) = error.hint() {
+            console.always(hint);
+        }
+    }
+    for id in &snapshots.unfinished {
+        console.log(format_args!("{id} was begun and is not finished"));
+    }
+    Ok(match snapshots.damaged.is_empty() {
+        true => Exit::Done,
+        false => Exit::Damaged,
+    })
+}
+
+/// Shows one snapshot.
+pub(crate) async fn show(
+    session: &Session,
+    location: &Location,
+    id: &str,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let console = &session.console;
+    let found = async {
+        let repository = Repository::open(location).await?;
+        let snapshot = repository.find_snapshot(id).await?;
+        Ok::<_, rdump::Error>((snapshot.namespaces().await?, snapshot))
+    };
+    let (namespaces, snapshot) = session
+        .unless_cancelled("reading the snapshot", found)
+        .await?;
+    match json {
+        true => console.document(shown(&snapshot, &namespaces)),
+        false => console.stdout(&page(&snapshot, &namespaces)),
+    }
+    Ok(Exit::Done)
+}
+
+/// What is said of a snapshot in a list, for machines.
+fn summary(manifest: &SnapshotManifest) -> Value {
+    let run = &manifest.run;
+    json!({
+        "id": manifest.id,
+        "format": manifest.version,
+        "started-at": run.started_at,
+        "finished-at": run.finished_at,
+        "duration-seconds": seconds(manifest),
+        "earlier-attempts": manifest.earlier_attempts,
+        "tool-version": run.tool_version,
+        "source": run.source,
+        "consistency": run.consistency,
+        "consistent-at": run.consistent_at,
+        "compression": manifest.codec,
+        "namespaces": manifest.namespaces,
+        "objects": manifest.objects,
+        "documents": run.documents,
+        "uncompressed-bytes": run.uncompressed_bytes,
+        "stored-bytes": run.stored_bytes,
+        "tags": manifest.tags,
+        "problems": run.problems,
+    })
+}
+
+fn shown(snapshot: &Snapshot, namespaces: &[SnapshotNamespace]) -> Value {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Row<'a> {
+        namespace: String,
+        #[serde(rename = "type")]
+        kind: Option<&'a str>,
+        indexes: usize,
+        documents: Option<u64>,
+        uncompressed_bytes: Option<u64>,
+        stored_bytes: Option<u64>,
+        objects: Option<u64>,
+    }
+
+    let rows = namespaces.iter().map(|namespace| {
+        let (entry, stored) = (&namespace.entry, namespace.stored.as_ref());
+        let metadata = entry.metadata.as_ref();
+        Row {
+            namespace: entry.namespace.to_string(),
+            kind: metadata.and_then(|metadata| metadata.kind.as_deref()),
+            indexes: metadata.map_or(0, |metadata| metadata.indexes.len()),
+            documents: stored.map(|stored| stored.documents),
+            uncompressed_bytes: stored.map(|stored| stored.uncompressed_bytes),
+            stored_bytes: stored.map(|stored| stored.stored_bytes),
+            objects: stored.map(|stored| stored.objects),
+        }
+    });
+    json!({
+        "snapshot": summary(snapshot.manifest()),
+        "options": snapshot.manifest().run.options,
+        "namespaces": rows.collect::<Vec<_>>(),
+    })
+}
+
+fn table(snapshots: &[Snapshot]) -> String {
+    let mut rows = vec![
+        [
+            "ID",
+            "STARTED",
+            "SECONDS",
+            "DOCUMENTS",
+            "BYTES",
+            "STORED",
+            "CONSISTENT",
+            "TAGS",
+        ]
+        .map(str::to_owned),
+    ];
+    for snapshot in snapshots {
+        let (manifest, run) = (snapshot.manifest(), &snapshot.manifest().run);
+        let tags = manifest.tags.iter();
+        let tags: Vec<_> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+        rows.push([
+            manifest.id.to_string(),
+            to_seconds(&run.started_at),
+            format!("{:.0}", seconds(manifest)),
+            run.documents.to_string(),
+            bytes(run.uncompressed_bytes),
+            bytes(run.stored_bytes),
+            run.consistent_at.clone().unwrap_or(run.consistency.clone()),
+            tags.join(","),
+        ]);
+    }
+    aligned(&rows)
+}
+
+fn page(snapshot: &Snapshot, namespaces: &[SnapshotNamespace]) -> String {
+    let (manifest, run) = (snapshot.manifest(), &snapshot.manifest().run);
+    let tags = manifest.tags.iter();
+    let tags: Vec<_> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+    let set = run.source.set_name.as_deref();
+    let mut page = String::new();
+    for (name, value) in [
+        ("snapshot", manifest.id.to_string()),
+        ("repository", manifest.repository.to_string()),
+        ("started", run.started_at.clone()),
+        ("finished", run.finished_at.clone()),
+        ("earlier attempts", manifest.earlier_attempts.join(", ")),
+        ("source", run.source.hosts.join(",")),
+        ("replica set", set.unwrap_or_default().to_owned()),
+        ("server", run.source.server_version.clone()),
+        ("tool", run.tool_version.clone()),
+        ("consistency", consistency(manifest)),
+        ("documents", run.documents.to_string()),
+        (
+            "bytes",
+            format!(
+                "{} ({} stored)",
+                bytes(run.uncompressed_bytes),
+                bytes(run.stored_bytes)
+            ),
+        ),
+        ("objects", manifest.objects.to_string()),
+        ("tags", tags.join(", ")),
+        ("problems", run.problems.join("; ")),
+    ] {
+        if !value.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(page, "{name:<17} {value}");
+        }
+    }
+    page.push('\n');
+    let mut rows = vec![
+        [
+            "NAMESPACE",
+            "TYPE",
+            "INDEXES",
+            "DOCUMENTS",
+            "BYTES",
+            "STORED",
+        ]
+        .map(str::to_owned),
+    ];
+    for namespace in namespaces {
+        let (entry, stored) = (&namespace.entry, namespace.stored.as_ref());
+        let metadata = entry.metadata.as_ref();
+        let kind = metadata.and_then(|metadata| metadata.kind.clone());
+        rows.push([
+            entry.namespace.to_string(),
+            kind.unwrap_or_default(),
+            metadata
+                .map_or(0, |metadata| metadata.indexes.len())
+                .to_string(),
+            stored
+                .map(|stored| stored.documents.to_string())
+                .unwrap_or_default(),
+            stored
+                .map(|stored| bytes(stored.uncompressed_bytes))
+                .unwrap_or_default(),
+            stored
+                .map(|stored| bytes(stored.stored_bytes))
+                .unwrap_or_default(),
+        ]);
+    }
+    page.push_str(&aligned(&rows));
+    let _ = writeln!(page, "{}", counted(namespaces.len() as u64, "namespace"));
+    page
+}
+
+fn consistency(manifest: &SnapshotManifest) -> String {
+    match (
+        &manifest.run.consistent_at,
+        manifest.run.consistency.as_str(),
+    ) {
+        (Some(at), how) => format!("{how} at {at}"),
+        (None, "none") => "none: each collection is as it was when it was read".to_owned(),
+        (None, how) => how.to_owned(),
+    }
+}
+
+/// How long the run took that finished the snapshot.
+fn seconds(manifest: &SnapshotManifest) -> f64 {
+    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let (run, mut seconds) = (&manifest.run, 0.0);
+    if let (Some(start), Some(end)) = (time(&run.started_at), time(&run.finished_at)) {
+        seconds = end.duration_since(start).as_secs_f64();
+    }
+    seconds
+}
+
+/// A moment without fractions of a second.
+fn to_seconds(moment: &str) -> String {
+    match moment.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => moment.to_owned(),
+    }
+}
+
+/// Rows of columns that are as wide as their widest cell.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
