@@ -2,9 +2,10 @@
 
 use std::{io, sync::Arc};
 
+use anyhow::bail;
 use rdump::{
-    Acknowledgement, ArchiveReader, Counters, DocumentStreamReader, FolderReader, Restore,
-    RestoreReport, Target, media::DumpReader,
+    Acknowledgement, ArchiveReader, Counters, DocumentStreamReader, FolderReader, OnConflict,
+    Repository, Restore, RestoreReport, Snapshot, SnapshotReader, Target, media::DumpReader,
 };
 
 use crate::{
@@ -15,10 +16,11 @@ use crate::{
 };
 
 /// Restores. An error means that no document was inserted.
-pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::Result<Exit> {
+pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
+    let snapshot = find_snapshot(session, &mut request).await?;
     // The dump first: whether it can be read at all is known without the server.
-    let reader = reader(session, &request).await?;
+    let reader = reader(session, &request, snapshot).await?;
     let target = session
         .unless_cancelled("connecting", Target::connect(&request.connect))
         .await?;
@@ -70,14 +72,51 @@ pub(crate) async fn run(session: &Session, request: RestoreRequest) -> anyhow::R
     }
 }
 
+/// Finds the snapshot to restore, if the place is a repository.
+async fn find_snapshot(
+    session: &Session,
+    request: &mut RestoreRequest,
+) -> anyhow::Result<Option<Snapshot>> {
+    let Input::Folder(location) = &request.input else {
+        match &request.snapshot {
+            None => return Ok(None),
+            Some(_) => bail!("--snapshot goes with a repository"),
+        }
+    };
+    let found = async {
+        if !Repository::is_at(location).await? && request.snapshot.is_none() {
+            return Ok::<_, rdump::Error>(None);
+        }
+        let repository = Repository::open(location).await?;
+        let named = request.snapshot.as_deref().unwrap_or("latest");
+        repository.find_snapshot(named).await.map(Some)
+    };
+    let doing = format!("looking at {location}");
+    let Some(snapshot) = session.unless_cancelled(&doing, found).await? else {
+        return Ok(None);
+    };
+    if request.options.db.is_some() {
+        bail!(
+            "a snapshot is restored by patterns: use --nsInclude 'DB.COLLECTION', not --db and --collection"
+        );
+    }
+    request.options.on_conflict = request.on_conflict.unwrap_or(OnConflict::Fail);
+    Ok(Some(snapshot))
+}
+
 /// Opens the dump.
 async fn reader(
     session: &Session,
     request: &RestoreRequest,
+    snapshot: Option<Snapshot>,
 ) -> anyhow::Result<Arc<dyn DumpReader>> {
     let name = request.input.to_string();
     let opened = async {
-        Ok::<Arc<dyn DumpReader>, rdump::Error>(match &request.input {
+        if let Some(snapshot) = &snapshot {
+            let reader = SnapshotReader::open(snapshot, &request.options.select).await?;
+            return Ok::<Arc<dyn DumpReader>, rdump::Error>(Arc::new(reader));
+        }
+        Ok(match &request.input {
             Input::Folder(location) => {
                 Arc::new(FolderReader::open(location, request.reader.clone()).await?)
             }

@@ -117,8 +117,8 @@ pub use repository::{
     SnapshotVerifyReport, SnapshotWriter, Snapshots,
 };
 pub use restore::{
-    NamespaceKind, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions, RestorePlan,
-    RestoreReport, RestoredNamespace,
+    NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
+    RestorePlan, RestoreReport, RestoredNamespace,
 };
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Counters, Observer, Problem, Result, Target, context::RunContext, media::DumpReader};
 
 mod authorization;
+mod conflict;
 mod create_command;
 mod definitions;
 mod index_spec;
@@ -29,7 +30,7 @@ mod top_level;
 mod undecided;
 mod zero_timestamps;
 
-pub use options::RestoreOptions;
+pub use options::{OnConflict, RestoreOptions};
 pub use plan::{NamespaceKind, PlannedNamespace, RestorePlan};
 pub use replay::ReplayedOplog;
 

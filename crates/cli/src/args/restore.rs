@@ -1,4 +1,5 @@
 use clap::{Arg, Args, Parser};
+use rdump::OnConflict;
 
 use super::{
     general::{OwnArgs, ToolArgs},
@@ -16,7 +17,7 @@ use super::{
 #[command(
     name = "rrestore",
     version,
-    override_usage = "rrestore [OPTIONS] [CONNECTION-STRING] [FOLDER|FILE|-]",
+    override_usage = "rrestore [OPTIONS] [CONNECTION-STRING] [FOLDER|FILE|REPOSITORY|-]",
     after_help = super::AFTER_HELP_RESTORE,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -56,6 +57,15 @@ pub(crate) struct RestoreArgs {
 
     #[command(flatten)]
     pub(crate) s3: S3Args,
+}
+
+fn on_conflict(text: &str) -> Result<OnConflict, &'static str> {
+    match text {
+        "fail" => Ok(OnConflict::Fail),
+        "skip" => Ok(OnConflict::Skip),
+        "merge" => Ok(OnConflict::Merge),
+        _ => Err("fail, skip and merge are possible"),
+    }
 }
 
 const OWN: &str = "Options that mongorestore does not have";
@@ -115,6 +125,10 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<String>,
 
+    /// The snapshot of a repository to restore; the newest by default
+    #[arg(long, value_name = "ID|latest")]
+    pub(crate) snapshot: Option<String>,
+
     /// Take the gzip file where there is a plain one too; files say by themselves what they are
     #[arg(long)]
     pub(crate) gzip: bool,
@@ -127,6 +141,10 @@ pub(crate) struct TargetArgs {
     /// Drop each collection before it is restored
     #[arg(long)]
     pub(crate) drop: bool,
+
+    /// Where a collection has documents already: fail, skip it, or merge; merge by default, fail for a snapshot
+    #[arg(long = "on-conflict", value_name = "HOW", value_parser = on_conflict)]
+    pub(crate) on_conflict: Option<OnConflict>,
 
     /// Print what would be restored, and stop
     #[arg(long = "dryRun")]

@@ -1,7 +1,8 @@
 //! rrestore's options.
 
 use rdump::{
-    ConnectOptions, FolderReaderOptions, Namespace, OpTimeLimit, Pattern, RestoreOptions, Selector,
+    ConnectOptions, FolderReaderOptions, Namespace, OnConflict, OpTimeLimit, Pattern,
+    RestoreOptions, Selector,
 };
 
 use super::{
@@ -23,6 +24,10 @@ pub(crate) struct RestoreRequest {
     pub(crate) reader: FolderReaderOptions,
     pub(crate) input: Input,
     pub(crate) stdin: Stdin,
+    /// The snapshot, if the dump is a repository.
+    pub(crate) snapshot: Option<String>,
+    /// What is done where there are documents, if that was said.
+    pub(crate) on_conflict: Option<OnConflict>,
     pub(crate) dry_run: bool,
     /// What a person should read before it starts.
     pub(crate) warnings: Vec<String>,
@@ -96,6 +101,7 @@ impl RestoreRequest {
         options.write_concern = write_concern;
         let target = &args.target;
         options.drop = target.drop;
+        options.on_conflict = target.on_conflict.unwrap_or_default();
         options.no_index_restore = target.no_index_restore;
         options.no_options_restore = target.no_options_restore;
         options.keep_index_version = target.keep_index_version;
@@ -127,6 +133,8 @@ impl RestoreRequest {
             reader,
             input,
             stdin,
+            snapshot: filled(args.input.snapshot.as_ref()).map(str::to_owned),
+            on_conflict: target.on_conflict,
             dry_run: target.dry_run,
             warnings,
         })

@@ -43,6 +43,8 @@ pub struct RestoreOptions {
     pub oplog_limit: OpTimeLimit,
     /// Drop each collection before it is restored. Default: false.
     pub drop: bool,
+    /// What is done where a collection has documents already and is not dropped. Default: to add to it, as mongorestore does.
+    pub on_conflict: OnConflict,
     /// Walk every document in depth before it is inserted. Default: false.
     pub validate_documents: bool,
     /// Acknowledgement asked for each write. Default: `majority`, journal as the server does.
@@ -103,6 +105,7 @@ impl Default for RestoreOptions {
             oplog_file: None,
             oplog_limit: OpTimeLimit::default(),
             drop: false,
+            on_conflict: OnConflict::Merge,
             validate_documents: false,
             write_concern: WriteConcern::default(),
             no_index_restore: false,
@@ -124,7 +127,28 @@ impl Default for RestoreOptions {
     }
 }
 
+/// What is done with a collection that has documents already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OnConflict {
+    /// Nothing at all is restored.
+    Fail,
+    /// It is left as it is.
+    Skip,
+    /// Documents of the dump are added to it.
+    #[default]
+    Merge,
+}
+
 impl RestoreOptions {
+    /// Sets what is done where a collection has documents already.
+    #[must_use]
+    pub fn on_conflict(mut self, how: OnConflict) -> Self {
+        self.on_conflict = how;
+        self
+    }
+
     /// Sets the database that one database's folder goes into.
     #[must_use]
     pub fn db(mut self, db: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ use rdump_oplog::{CollectionIndexes, DefaultCollation};
 
 use super::{
     authorization::PlannedAuthorization,
+    conflict,
     create_command::{self, AutoIndexId, CreateRules},
     index_spec::{self, IndexRules},
     oplog_source::OplogSource,
@@ -49,12 +50,14 @@ pub(super) async fn plan(
         return Err(damage.clone());
     }
     let existing = existing(deployment, &selected, options, cx).await?;
+    let mut notices = contents.notices.clone();
+    let selected = conflict::settle(deployment, selected, &existing, options, cx, &mut notices);
+    let selected = selected.await?;
     let planning = Planning {
         server: &deployment.server,
         options,
         existing: &existing,
     };
-    let mut notices = contents.notices.clone();
     notices.extend(other_release(contents, &deployment.server));
     notices.extend(skipped);
     let mut namespaces = Vec::new();
