@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use rdump::{Counters, Dump, DumpReport, Repository, SnapshotId, SnapshotWriter, Source};
 use serde::Serialize;
 
@@ -70,8 +71,11 @@ pub(crate) async fn run(
         .counters(counters);
     let plan = backup.plan().await;
     let plan = plan.map_err(|error| Stopped::or(error, "stopped while planning the backup"))?;
-    if plan.is_empty() {
-        console.log("there is nothing to back up: no namespace exists, or none is selected");
+    if let Some(pattern) = dump.options.select.unmatched(plan.namespaces()).first() {
+        bail!("no namespace fits the pattern {}", pattern.as_str());
+    }
+    if plan.is_empty() && dump.options.db.is_some() {
+        bail!("there is nothing to back up: what is selected does not exist");
     }
     console.details(&plan);
     let result = tokio::select! {

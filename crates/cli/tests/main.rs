@@ -14,6 +14,7 @@ mod object_store_access;
 mod oplog;
 mod passwords;
 mod program;
+mod repository;
 mod round_trip;
 mod standard_streams;
 mod verify;

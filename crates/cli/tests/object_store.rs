@@ -20,7 +20,7 @@ use tokio::process::Command;
 use crate::program::{rdump, rrestore, run};
 
 /// Lets a program ask the object store of the test, and nothing else.
-fn with_keys(mut command: Command) -> Command {
+pub(crate) fn with_keys(mut command: Command) -> Command {
     command
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)

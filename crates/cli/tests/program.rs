@@ -27,6 +27,7 @@ fn command(path: &str) -> Command {
     let mut command = Command::new(path);
     command
         .env_remove("RDUMP_URI")
+        .env_remove("RDUMP_REPO")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

@@ -138,6 +138,21 @@ impl Selector {
         (self.include.is_empty() || any_matches(&self.include, ns)) && !self.excludes(ns)
     }
 
+    /// The patterns to include that fit none of these namespaces.
+    pub fn unmatched<'a>(
+        &self,
+        namespaces: impl IntoIterator<Item = &'a Namespace>,
+    ) -> Vec<&Pattern> {
+        let mut unmatched: Vec<&Pattern> = self.include.iter().collect();
+        for namespace in namespaces {
+            if unmatched.is_empty() {
+                break;
+            }
+            unmatched.retain(|pattern| !any_matches(std::slice::from_ref(pattern), namespace));
+        }
+        unmatched
+    }
+
     /// Whether some pattern leaves `ns` out; looked up as [`selects`](Self::selects) does.
     #[must_use]
     pub fn excludes(&self, ns: &Namespace) -> bool {

@@ -141,9 +141,8 @@ pub(crate) struct BackupArgs {
     #[arg(long = "dumpDbUsersAndRoles")]
     pub(crate) dump_db_users_and_roles: bool,
 
-    /// Collections read at once
-    #[arg(short = 'j', value_name = "N", allow_negative_numbers = true)]
-    pub(crate) jobs: Option<i64>,
+    #[command(flatten)]
+    pub(crate) parallel: ParallelArgs,
 
     /// Ranges of _id that a large collection is read in at once; 1 by default
     #[arg(long, value_name = "N")]
@@ -175,9 +174,7 @@ impl BackupArgs {
                 out: Some(location.to_owned()),
                 dump_db_users_and_roles: self.dump_db_users_and_roles,
                 exclude: self.exclude.clone(),
-                parallel: ParallelArgs {
-                    num_parallel_collections: self.jobs,
-                },
+                parallel: self.parallel.clone(),
                 ..OutputArgs::default()
             },
             patterns: self.patterns.clone(),

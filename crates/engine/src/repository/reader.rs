@@ -25,6 +25,7 @@ impl SnapshotReader {
     ///
     /// # Errors
     ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a pattern to include fits no namespace;
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the catalog or a part of the manifest is lost or damaged, and as the
     /// place has them.
     ///
@@ -32,11 +33,13 @@ impl SnapshotReader {
     ///
     /// Dropping the future has no effect.
     pub async fn open(snapshot: &Snapshot, select: &Selector) -> Result<Self> {
-        let mut entries = Vec::new();
+        let (mut entries, mut unmatched) = (Vec::new(), select.clone());
         let mut catalog = snapshot.catalog();
         let mut in_catalog = 0_u64;
         while let Some(entry) = catalog.try_next().await? {
             in_catalog += 1;
+            let rest = unmatched.unmatched([&entry.namespace]);
+            unmatched.include = rest.into_iter().cloned().collect();
             if select.selects(&entry.namespace) {
                 entries.push(entry);
             }
@@ -47,6 +50,13 @@ impl SnapshotReader {
                 "the catalog of {snapshot} has {in_catalog} namespaces, and its manifest {}",
                 snapshot.manifest().namespaces
             )));
+        }
+        if let Some(pattern) = unmatched.include.first() {
+            let pattern = pattern.as_str();
+            return Err(Error::invalid(format!(
+                "no namespace of {snapshot} fits the pattern {pattern}"
+            ))
+            .with_hint("`rdump show` lists its namespaces"));
         }
         let wanted: HashSet<Namespace> = entries
             .iter()

@@ -196,8 +196,8 @@ impl DumpWriter for SnapshotWriter {
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let (shared, started_at) = (&self.shared, header.started_at.as_str());
-            let [a, b, c, d, ..] = bson::Uuid::new().bytes();
-            let id = SnapshotId::new(started_at, [a, b, c, d])
+            let [a, b, ..] = bson::Uuid::new().bytes();
+            let id = SnapshotId::new(started_at, [a, b])
                 .map_err(|error| Error::internal("could not name the snapshot").caused_by(error))?;
             let id = shared.id.get_or_init(|| id);
             let repository = &shared.repository;

@@ -55,8 +55,8 @@ impl TryFrom<String> for RepositoryId {
     }
 }
 
-/// Which snapshot of a repository it is: when it began, to the second and in UTC, and four random bytes, such as
-/// `20260131T235959Z-0f1e2d3c`. Later ones compare greater, but for those of one second.
+/// Which snapshot of a repository it is: when it began, in UTC, to the second and then to the 65,536th part of it in
+/// hexadecimal, and two random bytes, such as `20260131T235959Z-0f1e2d3c`. Later ones compare greater.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SnapshotId(String);
@@ -67,13 +67,21 @@ impl SnapshotId {
     /// # Errors
     ///
     /// [`IdError`] if that is no such moment.
-    pub fn new(started_at: &str, random: [u8; 4]) -> Result<Self, IdError> {
-        let seconds = started_at.split(['.', 'Z']).next().unwrap_or_default();
+    pub fn new(started_at: &str, random: [u8; 2]) -> Result<Self, IdError> {
+        let mut parts = started_at.split(['.', 'Z']);
+        let seconds = parts.next().unwrap_or_default();
+        // Nanoseconds, as many digits as are given.
+        let digits = parts.next().unwrap_or_default().bytes().chain([b'0'; 9]);
+        let nanoseconds = digits.take(9).fold(0_u64, |number, digit| {
+            let digit = u64::from(digit.saturating_sub(b'0').min(9));
+            number.saturating_mul(10).saturating_add(digit)
+        });
+        let fraction = nanoseconds.saturating_mul(1 << 16) / 1_000_000_000;
         let compact: String = seconds
             .chars()
             .filter(|c| !matches!(c, '-' | ':'))
             .collect();
-        format!("{compact}Z-{}", hex::encode(random)).parse()
+        format!("{compact}Z-{fraction:04x}{}", hex::encode(random)).parse()
     }
 
     /// The folder of what the snapshot is made of, with a slash at its end.

@@ -176,9 +176,12 @@ fn a_manifest_that_contradicts_itself_is_refused() {
 
 #[test]
 fn ids_have_one_spelling() {
-    let id = SnapshotId::new("2026-01-31T23:59:59.123456Z", [0, 0xff, 1, 0xa]).unwrap();
-    assert_eq!(id.as_str(), "20260131T235959Z-00ff010a");
-    assert!(SnapshotId::new("2026-01-31T23:59:59Z", [0; 4]).unwrap() < id);
+    let id = SnapshotId::new("2026-01-31T23:59:59.5Z", [1, 0xa]).unwrap();
+    assert_eq!(id.as_str(), "20260131T235959Z-8000010a");
+    let later = SnapshotId::new("2026-01-31T23:59:59.999999999Z", [0; 2]).unwrap();
+    assert_eq!(later.as_str(), "20260131T235959Z-ffff0000");
+    assert!(id < later);
+    assert!(SnapshotId::new("2026-01-31T23:59:59Z", [0; 2]).unwrap() < id);
     for wrong in [
         "",
         "latest",
@@ -188,7 +191,7 @@ fn ids_have_one_spelling() {
         let error = wrong.parse::<SnapshotId>().unwrap_err().to_string();
         assert!(error.contains("is not the id of a snapshot"), "{error}");
     }
-    assert!(SnapshotId::new("yesterday", [0; 4]).is_err());
+    assert!(SnapshotId::new("yesterday", [0; 2]).is_err());
     let text = repository().id.to_string();
     assert_eq!(text.parse(), Ok(repository().id));
     assert!(text.to_uppercase().parse::<RepositoryId>().is_err());

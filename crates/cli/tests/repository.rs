@@ -1,0 +1,322 @@
+//! Backups in a repository.
+
+use std::{fs, path::Path};
+
+use rdump_testkit::{
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset, fingerprint::assert_same,
+};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::{
+    object_store::with_keys,
+    program::{Ran, rdump, rrestore, run},
+};
+
+/// A command of rdump on a repository, with what the environment tells it.
+fn on(repository: &str) -> Command {
+    let mut rdump = rdump();
+    rdump.env("RDUMP_REPO", repository);
+    rdump
+}
+
+async fn backup(source: &ReplicaSet, repository: &str, more: &[&str]) -> Ran {
+    let uri = source.uri();
+    run(on(repository), ["backup", &uri].iter().chain(more)).await
+}
+
+/// The only line of stdout.
+fn line(ran: &Ran) -> &str {
+    let line = ran.stdout.strip_suffix('\n').expect("a line");
+    assert!(!line.contains('\n'), "{line}");
+    line
+}
+
+fn json(ran: &Ran) -> Value {
+    let document: Value = serde_json::from_str(&ran.stdout).expect("one document");
+    assert_eq!(document["version"], 1);
+    document
+}
+
+#[tokio::test]
+async fn a_backup_is_listed_shown_verified_and_restored() {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    dataset::orders(500).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("repository");
+    let repository = repository.to_str().unwrap();
+
+    let ran = backup(&source, repository, &["--tag", "env=test", "--tag=by=cron"]).await;
+    let ran = ran.expect(0);
+    let id = line(&ran).to_owned();
+    let ran = backup(
+        &source,
+        repository,
+        &["--ns-include", "shop.*", "--json", "-j", "1"],
+    )
+    .await;
+    let second = json(&ran.expect(0));
+    assert_eq!(second["report"]["problems"], Value::Array(Vec::new()));
+
+    let ran = run(on(repository), ["list"]).await.expect(0);
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", ran.stdout);
+    assert!(lines[1].starts_with(&id) && lines[1].ends_with("none        by=cron,env=test"));
+    let listed = json(&run(on(repository), ["list", "--json"]).await.expect(0));
+    assert_eq!(listed["snapshots"][0]["id"], *id);
+    assert_eq!(listed["snapshots"][1]["id"], second["snapshot"]);
+    assert_eq!(listed["snapshots"][0]["tags"]["env"], "test");
+
+    let ran = run(on(repository), ["show", &id]).await.expect(0);
+    assert!(ran.stdout.contains("shop.orders"), "{}", ran.stdout);
+    let shown = json(
+        &run(on(repository), ["show", "latest", "--json"])
+            .await
+            .expect(0),
+    );
+    assert_eq!(shown["snapshot"]["id"], second["snapshot"]);
+    let namespaces = shown["namespaces"].as_array().unwrap();
+    let is_orders = |row: &&Value| row["namespace"] == "shop.orders";
+    assert_eq!(namespaces.iter().find(is_orders).unwrap()["documents"], 500);
+
+    for arguments in [
+        &["verify"][..],
+        &["verify", "--all"],
+        &["verify", &id, "--deep"],
+        &["verify", repository, "--sample", "10%"],
+        &["verify", "--repo", repository, "latest", "--sample=1MB"],
+    ] {
+        let ran = run(on(repository), arguments).await.expect(0);
+        let whole = ran
+            .messages()
+            .iter()
+            .any(|line| line.contains(" is whole ("));
+        assert!(whole && ran.stdout.is_empty(), "{arguments:?}: {ran:?}");
+    }
+    let verified = json(
+        &run(on(repository), ["verify", "--all", "--json"])
+            .await
+            .expect(0),
+    );
+    assert_eq!(verified["snapshots"].as_array().unwrap().len(), 2);
+
+    let ran = run(
+        rrestore(),
+        ["--uri", &target.uri(), "--snapshot", &id, repository],
+    )
+    .await;
+    ran.expect(0).says("500 document(s) restored successfully.");
+    let options = FingerprintOptions::new();
+    let print = Fingerprint::of(&source.client(), &options).await;
+    assert_same(&print, &Fingerprint::of(&target.client(), &options).await);
+}
+
+#[tokio::test]
+async fn what_has_documents_already_is_not_touched_unless_that_is_asked_for() {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    dataset::orders(20).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    backup(&source, repository, &[]).await.expect(0);
+    let uri = target.uri();
+    let restore = async |more: &[&str]| {
+        let arguments = ["--uri", &uri, repository];
+        run(rrestore(), arguments.iter().chain(more)).await
+    };
+    let one = ["--ns-include", "shop.orders"];
+    restore(&one).await.expect(0).says("20 document(s)");
+    restore(&one)
+        .await
+        .expect(1)
+        .says("Failed: the target has documents in shop.orders; nothing was changed");
+    let before = target
+        .client()
+        .database("shop")
+        .list_collection_names()
+        .await
+        .unwrap();
+    assert_eq!(before, ["orders"], "nothing else was restored either");
+    let ran = restore(&["--on-conflict", "skip"]).await.expect(0);
+    let ran = ran.says("shop.orders is skipped: it has documents already");
+    assert!(ran.stderr.contains("0 document(s) failed"));
+    restore(&["--on-conflict=fail", "--drop"]).await.expect(0);
+    let renamed = ["--ns-from", "shop.*", "--ns-to", "copy.*", "--dryRun"];
+    restore(&renamed).await.expect(0).says("dry run completed");
+    restore(&["--on-conflict", "merge", "--nsInclude", "shop.orders"])
+        .await
+        .says("0 document(s) restored successfully. 20 document(s) failed to restore.");
+    restore(&["--on-conflict", "maybe"])
+        .await
+        .expect(1)
+        .says("error parsing command line options: ");
+    restore(&["--db", "shop"])
+        .await
+        .expect(1)
+        .says("Failed: a snapshot is restored by patterns");
+    restore(&["--ns-include", "shop.nothing"])
+        .await
+        .expect(1)
+        .says("Failed: no namespace of snapshot ");
+}
+
+#[tokio::test]
+async fn a_repository_is_what_it_was_made_to_be() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let ran = run(rdump(), ["init", &path("made")]).await.expect(0);
+    assert_eq!(line(&ran).len(), 32);
+    let ran = run(on(&path("made")), ["init"]).await.expect(1);
+    ran.says(&format!("Failed: {} is not empty, ", path("made")));
+    run(on(&path("made")), ["list"]).await.expect(0);
+    run(on(&path("made")), ["show"])
+        .await
+        .expect(1)
+        .says("Failed: the repository holds no snapshot");
+    let id = "20260102T030405Z-00ff17a0";
+    for command in ["show", "verify"] {
+        run(on(&path("made")), [command, id])
+            .await
+            .expect(1)
+            .says(&format!("Failed: there is no snapshot {id} in "));
+    }
+    fs::create_dir(path("other")).unwrap();
+    fs::write(path("other/file"), "x").unwrap();
+    run(on(&path("other")), ["list"])
+        .await
+        .expect(1)
+        .says(&format!("Failed: {} is no repository", path("other")));
+    backup(&source, &path("other"), &[])
+        .await
+        .expect(1)
+        .says(&format!(
+            "Failed: {} is not empty, file lies there",
+            path("other")
+        ));
+    for (arguments, reason) in [
+        (&["backup", "--tag", "x"][..], "--tag x: a tag is KEY=VALUE"),
+        (
+            &["backup", "--repo", "-"],
+            "a repository is a folder or s3://bucket/prefix",
+        ),
+        (&["verify", "--sample", "0%"], "invalid value '0%'"),
+        (&["list", "--nope"], "unknown option"),
+    ] {
+        let ran = run(on(&path("made")), arguments).await.expect(2);
+        assert!(ran.stderr.contains(reason), "{reason}: {}", ran.stderr);
+    }
+    let ran = run(rdump(), ["list"]).await.expect(2);
+    ran.says("error parsing command line options: name the repository by --repo or RDUMP_REPO");
+    backup(&source, &path("made"), &["--ns-include", "shop.nothing"])
+        .await
+        .expect(1)
+        .says("Failed: no namespace fits the pattern shop.nothing");
+    let listed = json(&run(on(&path("made")), ["list", "--json"]).await.expect(0));
+    assert_eq!(listed["snapshots"], Value::Array(Vec::new()));
+    let ran = backup(&source, &path("made"), &["--dryRun"])
+        .await
+        .expect(0);
+    assert!(ran.stdout.contains("shop.orders"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn damage_is_named_and_an_older_snapshot_is_not_taken_for_the_newest() {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    dataset::orders(200).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    let older = line(&backup(&source, repository, &[]).await.expect(0)).to_owned();
+    let newer = line(&backup(&source, repository, &[]).await.expect(0)).to_owned();
+    assert!(older < newer, "{older} and {newer}");
+    let manifest = folder.path().join(format!("manifests/{newer}.json"));
+    let bytes = fs::read(&manifest).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    let missing = format!("manifests/{newer}.json is missing");
+    let ran = run(on(repository), ["list"]).await.expect(4);
+    let ran = ran.says(&format!("DAMAGED {newer}: {missing}"));
+    assert!(ran.stdout.contains(&older), "{}", ran.stdout);
+    run(on(repository), ["show"])
+        .await
+        .expect(1)
+        .says(&format!("Failed: {missing}"));
+    let damaged = format!("DAMAGED manifests/{newer}.json: ");
+    run(on(repository), ["verify"])
+        .await
+        .expect(4)
+        .says(&damaged);
+    let uri = target.uri();
+    run(rrestore(), ["--uri", &uri, repository])
+        .await
+        .expect(1)
+        .says(&format!("Failed: {missing}"));
+    let ran = backup(&source, repository, &[]).await.expect(3);
+    ran.says(&format!("WARNING: {missing}"));
+    fs::write(&manifest, bytes).unwrap();
+
+    let data = flip_a_data_object(folder.path(), &newer);
+    run(on(repository), ["verify", "--all"])
+        .await
+        .expect(4)
+        .says(&format!("DAMAGED snapshots/{newer}/{data}: segment 1 of 1"));
+    let ran = run(
+        rrestore(),
+        ["--uri", &uri, "--snapshot", &newer, repository],
+    )
+    .await;
+    let ran = ran.expect(1);
+    assert!(ran.stderr.contains(&data), "{}", ran.stderr);
+    let found = target
+        .client()
+        .database("shop")
+        .collection::<bson::Document>("orders");
+    assert_eq!(found.count_documents(bson::doc! {}).await.unwrap(), 0);
+}
+
+/// Flips a bit of the largest data object of a snapshot; returns its path there.
+fn flip_a_data_object(repository: &Path, id: &str) -> String {
+    let folder = repository.join(format!("snapshots/{id}/data"));
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    let largest = files
+        .max_by_key(|file| file.metadata().unwrap().len())
+        .unwrap();
+    let mut bytes = fs::read(largest.path()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(largest.path(), bytes).unwrap();
+    format!("data/{}", largest.file_name().into_string().unwrap())
+}
+
+#[tokio::test]
+async fn a_repository_may_be_in_an_object_store() {
+    let (server, source, target) =
+        tokio::join!(SeaweedFs::start(), ReplicaSet::start(), ReplicaSet::start());
+    for data in [dataset::orders(1_000), dataset::indexes()] {
+        data.seed(&source.client()).await;
+    }
+    let place = server.location("backups/of shop");
+    let run = |command: Command, arguments: Vec<String>| run(with_keys(command), arguments);
+    let of = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
+    let uri = source.uri();
+    let ran = run(rdump(), of(&["backup", "--repo", &place, &uri]))
+        .await
+        .expect(0);
+    let id = line(&ran).to_owned();
+    let ran = run(on(&place), of(&["list"])).await.expect(0);
+    assert!(ran.stdout.contains(&id), "{}", ran.stdout);
+    let verify = of(&["verify", &id, "--deep"]);
+    run(on(&place), verify)
+        .await
+        .expect(0)
+        .says(&format!("snapshot {id} is whole ("));
+    let uri = target.uri();
+    run(
+        rrestore(),
+        of(&["--uri", &uri, "--keepIndexVersion", &place]),
+    )
+    .await
+    .expect(0);
+    let options = FingerprintOptions::new();
+    let print = Fingerprint::of(&source.client(), &options).await;
+    assert_same(&print, &Fingerprint::of(&target.client(), &options).await);
+}
