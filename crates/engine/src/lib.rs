@@ -9,6 +9,9 @@
 //! | dump | [`Source::connect`], [`FolderWriter::create`], [`Dump`] | [`DumpReport`] |
 //! | restore | [`Target::connect`], [`FolderReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify | [`verify_folder`] | [`VerifyReport`] |
+//! | back up | [`Repository::open_or_init`], [`SnapshotWriter::new`], [`Dump`] | [`DumpReport`], [`Snapshot`] |
+//! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
+//! | verify a snapshot | [`Repository::verify`] | [`SnapshotVerifyReport`] |
 //!
 //! What changes something has a plan, which only reads and can be shown or serialized, and a run, which does what the
 //! plan says and returns a report. Options ([`ConnectOptions`], [`DumpOptions`], [`RestoreOptions`]) are plain data
