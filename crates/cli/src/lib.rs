@@ -213,6 +213,10 @@ fn backup(args: &BackupArgs) -> Exit {
         session.console.stdout(&help.unwrap_or_default());
         return session.console.ended(Exit::Done);
     }
+    if let Some(text) = args.tool.general.to_print::<DumpArgs>() {
+        session.console.stdout(&text);
+        return session.console.ended(Exit::Done);
+    }
     let work = || {
         let mut request = BackupRequest::new(args, &environment())?;
         warn(&session, &request.dump.warnings);

@@ -7,8 +7,10 @@ async fn help_lists_every_option_by_group() {
     insta::assert_snapshot!("rdump_help", help.stdout);
     let help = run(rrestore(), ["--help"]).await.expect(0);
     insta::assert_snapshot!("rrestore_help", help.stdout);
-    let help = run(rdump(), ["verify", "--help"]).await.expect(0);
-    insta::assert_snapshot!("rdump_verify_help", help.stdout);
+    for command in ["backup", "init", "list", "show", "verify"] {
+        let help = run(rdump(), [command, "--help"]).await.expect(0);
+        insta::assert_snapshot!(format!("rdump_{command}_help"), help.stdout);
+    }
 }
 
 #[tokio::test]

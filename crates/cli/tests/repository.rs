@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset, fingerprint::assert_same,
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, damage, dataset,
+    fingerprint::assert_same,
 };
 use serde_json::Value;
 use tokio::process::Command;
@@ -273,18 +274,15 @@ async fn damage_is_named_and_an_older_snapshot_is_not_taken_for_the_newest() {
     assert_eq!(found.count_documents(bson::doc! {}).await.unwrap(), 0);
 }
 
-/// Flips a bit of the largest data object of a snapshot; returns its path there.
+/// Changes a byte of the largest data object of a snapshot; returns its path there.
 fn flip_a_data_object(repository: &Path, id: &str) -> String {
     let folder = repository.join(format!("snapshots/{id}/data"));
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap());
-    let largest = files
-        .max_by_key(|file| file.metadata().unwrap().len())
-        .unwrap();
-    let mut bytes = fs::read(largest.path()).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 4;
-    fs::write(largest.path(), bytes).unwrap();
-    format!("data/{}", largest.file_name().into_string().unwrap())
+    let files = damage::files(&folder).into_iter();
+    let largest = files.max_by_key(|file| damage::length(&folder.join(file)));
+    let largest = largest.expect("there is data");
+    let path = folder.join(&largest);
+    damage::flip_byte(&path, damage::length(&path) / 2);
+    format!("data/{}", largest.display())
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ pub(crate) struct VerifyArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(
     disable_help_flag = true,
+    disable_version_flag = true,
     override_usage = "rdump backup [OPTIONS] [CONNECTION-STRING]",
     after_help = super::AFTER_HELP_BACKUP
 )]

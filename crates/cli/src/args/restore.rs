@@ -39,6 +39,19 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 
+    /// The snapshot of a repository to restore; the newest by default
+    #[arg(long, value_name = "ID|latest", help_heading = OWN)]
+    pub(crate) snapshot: Option<String>,
+
+    /// Where a collection has documents already: fail, skip it, or merge; merge by default, fail for a snapshot
+    #[arg(
+        long = "on-conflict",
+        value_name = "HOW",
+        value_parser = on_conflict,
+        help_heading = OWN
+    )]
+    pub(crate) on_conflict: Option<OnConflict>,
+
     /// Bytes at which an insert is sent; 1 MiB by default
     #[arg(
         long = "batch-bytes",
@@ -125,10 +138,6 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<String>,
 
-    /// The snapshot of a repository to restore; the newest by default
-    #[arg(long, value_name = "ID|latest")]
-    pub(crate) snapshot: Option<String>,
-
     /// Take the gzip file where there is a plain one too; files say by themselves what they are
     #[arg(long)]
     pub(crate) gzip: bool,
@@ -141,10 +150,6 @@ pub(crate) struct TargetArgs {
     /// Drop each collection before it is restored
     #[arg(long)]
     pub(crate) drop: bool,
-
-    /// Where a collection has documents already: fail, skip it, or merge; merge by default, fail for a snapshot
-    #[arg(long = "on-conflict", value_name = "HOW", value_parser = on_conflict)]
-    pub(crate) on_conflict: Option<OnConflict>,
 
     /// Print what would be restored, and stop
     #[arg(long = "dryRun")]

@@ -101,7 +101,7 @@ impl RestoreRequest {
         options.write_concern = write_concern;
         let target = &args.target;
         options.drop = target.drop;
-        options.on_conflict = target.on_conflict.unwrap_or_default();
+        options.on_conflict = args.on_conflict.unwrap_or_default();
         options.no_index_restore = target.no_index_restore;
         options.no_options_restore = target.no_options_restore;
         options.keep_index_version = target.keep_index_version;
@@ -133,8 +133,8 @@ impl RestoreRequest {
             reader,
             input,
             stdin,
-            snapshot: filled(args.input.snapshot.as_ref()).map(str::to_owned),
-            on_conflict: target.on_conflict,
+            snapshot: filled(args.snapshot.as_ref()).map(str::to_owned),
+            on_conflict: args.on_conflict,
             dry_run: target.dry_run,
             warnings,
         })
