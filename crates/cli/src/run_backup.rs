@@ -58,12 +58,26 @@ pub(crate) async fn run(
         console.always(format_args!("WARNING: {error}"));
         troubled = true;
     }
-    for id in &before.unfinished {
+    let resumed = before.unfinished.last().filter(|_| request.resume);
+    for id in before.unfinished.iter().filter(|id| Some(*id) != resumed) {
         console.log(format_args!(
-            "snapshot {id} was begun and is not finished: what is stored of it stays until it is pruned"
+            "snapshot {id} was begun and is not finished: what is stored of it stays"
         ));
     }
-    let writer = Arc::new(SnapshotWriter::new(&repository, request.tags.clone()));
+    let writer = match resumed {
+        Some(id) => {
+            let writer = SnapshotWriter::resume(&repository, id);
+            let doing = format!("looking at snapshot {id}");
+            session.unless_cancelled(&doing, writer).await?
+        }
+        None => {
+            if request.resume {
+                console.log("there is no unfinished snapshot to go on with: this is a new one");
+            }
+            SnapshotWriter::new(&repository, request.tags.clone())
+        }
+    };
+    let writer = Arc::new(writer);
     let backup = Dump::new(&source, Arc::clone(&writer) as _)
         .options(dump.options.clone())
         .observer(Arc::clone(&progress) as _)

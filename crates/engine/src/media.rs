@@ -62,6 +62,11 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
         header: &'a NamespaceHeader,
     ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>>;
 
+    /// What is stored of a namespace already, all of it, so that it is not read again.
+    fn kept(&self, _header: &NamespaceHeader) -> Option<Written> {
+        None
+    }
+
     /// Makes the dump complete, after a look at everything that was stored.
     ///
     /// Returns what is wrong with the place, though not with the dump: each becomes a problem of the run.

@@ -12,6 +12,7 @@ use rdump_storage::{Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
 use crate::{Error, ErrorKind, Result};
 
+mod earlier;
 mod object;
 mod reader;
 mod snapshot;

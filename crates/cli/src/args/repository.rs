@@ -134,6 +134,10 @@ pub(crate) struct BackupArgs {
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     pub(crate) tags: Vec<String>,
 
+    /// Go on with the newest snapshot that was begun and not finished, if there is one
+    #[arg(long)]
+    pub(crate) resume: bool,
+
     /// Compress by none, gzip[:1-9] or zstd[:1-19]; zstd by default
     #[arg(long, value_name = "HOW")]
     pub(crate) compress: Option<Compression>,

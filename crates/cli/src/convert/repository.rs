@@ -14,6 +14,7 @@ pub(crate) struct BackupRequest {
     pub(crate) dump: DumpRequest,
     pub(crate) location: Location,
     pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) resume: bool,
 }
 
 impl BackupRequest {
@@ -28,6 +29,7 @@ impl BackupRequest {
             location: location.clone(),
             dump,
             tags: tags(&args.tags)?,
+            resume: args.resume,
         })
     }
 }

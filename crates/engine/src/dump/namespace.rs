@@ -194,7 +194,11 @@ impl Shared {
             uncompressed_bytes: 0,
             stored_bytes: 0,
         };
-        if planned.header.data_namespace.is_some() {
+        if let Some(kept) = self.writer.kept(&planned.header) {
+            dumped.documents = kept.documents;
+            dumped.uncompressed_bytes = kept.uncompressed_bytes;
+            dumped.stored_bytes = kept.stored_bytes;
+        } else if planned.header.data_namespace.is_some() {
             self.cx.emit(Event::NamespaceStarted {
                 namespace: namespace.clone(),
                 estimated_documents: planned

@@ -16,7 +16,11 @@ use rdump_format::{
 };
 use rdump_storage::{Listed, Upload};
 
-use super::{Repository, not_written, object, put_once};
+use super::{
+    Repository,
+    earlier::{Earlier, Whole},
+    not_written, object, put_once,
+};
 use crate::{
     Error, Result,
     media::{
@@ -42,6 +46,7 @@ const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
 pub struct SnapshotWriter {
     shared: Arc<Shared>,
     tags: BTreeMap<String, String>,
+    earlier: Option<Earlier>,
     begun: Mutex<Option<Begun>>,
 }
 
@@ -51,6 +56,8 @@ struct Begun {
     codec: Codec,
     namespaces: u64,
     catalog: StoredObject,
+    /// What earlier attempts have stored whole, by the namespace that the documents are under.
+    kept: HashMap<Namespace, Written>,
 }
 
 #[derive(Debug)]
@@ -83,13 +90,54 @@ struct Stored {
 impl SnapshotWriter {
     /// Prepares to write a snapshot that is marked with tags.
     pub fn new(repository: &Repository, tags: BTreeMap<String, String>) -> Self {
+        Self::of(repository, tags, None)
+    }
+
+    /// Prepares to go on with a snapshot that was begun and not finished, with the tags that it was begun with.
+    ///
+    /// What is stored whole of a namespace, and proven, is kept if the collection is still the same one; other namespaces are
+    /// read again from their beginning. The dump must be of the same deployment with the same options, but for how fast it
+    /// reads, or fails when it begins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the snapshot has finished,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it was never begun,
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a record of who began it is damaged, and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn resume(repository: &Repository, id: &SnapshotId) -> Result<Self> {
+        let earlier = Earlier::read(repository, id).await?;
+        let tags = earlier.attempts.first().map(|first| first.tags.clone());
+        Ok(Self::of(
+            repository,
+            tags.unwrap_or_default(),
+            Some(earlier),
+        ))
+    }
+
+    fn of(
+        repository: &Repository,
+        tags: BTreeMap<String, String>,
+        earlier: Option<Earlier>,
+    ) -> Self {
         let now = Instant::now();
+        let id = OnceLock::new();
+        let (mut attempt, mut takes) = (1, HashMap::new());
+        if let Some(earlier) = &earlier {
+            id.get_or_init(|| earlier.id.clone());
+            let last = earlier.attempts.last();
+            attempt = last.map_or(1, |last| last.attempt.saturating_add(1));
+            takes.clone_from(&earlier.takes);
+        }
         Self {
             shared: Arc::new(Shared {
                 repository: repository.clone(),
-                id: OnceLock::new(),
-                attempt: 1,
-                takes: Mutex::default(),
+                id,
+                attempt,
+                takes: Mutex::new(takes),
                 stored: tokio::sync::Mutex::new(Stored {
                     part: PartBuilder::default(),
                     since: now,
@@ -102,6 +150,7 @@ impl SnapshotWriter {
                 }),
             }),
             tags,
+            earlier,
             begun: Mutex::default(),
         }
     }
@@ -109,6 +158,46 @@ impl SnapshotWriter {
     /// What the snapshot is called, once it is begun.
     pub fn id(&self) -> Option<&SnapshotId> {
         self.shared.id.get()
+    }
+
+    /// Takes over what earlier attempts have stored whole, and says so.
+    async fn keep(
+        &self,
+        header: &DumpHeader,
+        stored: &mut Stored,
+    ) -> Result<(HashMap<Namespace, Written>, Option<String>)> {
+        let mut kept = HashMap::new();
+        let Some(earlier) = &self.earlier else {
+            return Ok((kept, None));
+        };
+        let (mut documents, mut bytes) = (0, 0);
+        for namespace in &header.namespaces {
+            let Some(Whole { end, objects, .. }) = earlier.whole(namespace) else {
+                continue;
+            };
+            for object in objects {
+                let object_bytes = object.stored_bytes();
+                stored.sizes.insert(object.path.clone(), object_bytes);
+                stored.part.push_object(object).map_err(not_written)?;
+                if stored.part.bytes() >= PART_BYTES {
+                    self.shared.put_part(stored).await?;
+                }
+            }
+            stored.part.push_end(end).map_err(not_written)?;
+            stored.counted += end.objects;
+            stored.stored_bytes += end.stored_bytes;
+            documents += end.documents;
+            bytes += end.stored_bytes;
+            kept.insert(end.namespace.clone(), written(end));
+        }
+        self.shared.put_part(stored).await?;
+        let notice = format!(
+            "snapshot {}, attempt {}: {documents} documents of {} namespaces are stored already, in {bytes} bytes",
+            earlier.id,
+            self.shared.attempt,
+            kept.len()
+        );
+        Ok((kept, Some(notice)))
     }
 
     /// Looks at everything that is stored: each object must be there, and as long as it was when it was stored.
@@ -200,6 +289,9 @@ impl DumpWriter for SnapshotWriter {
             let id = SnapshotId::new(started_at, [a, b])
                 .map_err(|error| Error::internal("could not name the snapshot").caused_by(error))?;
             let id = shared.id.get_or_init(|| id);
+            if let Some(earlier) = &self.earlier {
+                earlier.check(&header.source, &header.options)?;
+            }
             let repository = &shared.repository;
             let mut begun = BegunRecord::new(
                 repository.record().id,
@@ -218,12 +310,14 @@ impl DumpWriter for SnapshotWriter {
             stored
                 .sizes
                 .insert(catalog.path.clone(), catalog.stored_bytes());
+            let (kept, notice) = self.keep(header, &mut stored).await?;
             *lock(&self.begun) = Some(Begun {
                 codec: header.codec,
                 namespaces: header.namespaces.len() as u64,
                 catalog,
+                kept,
             });
-            Ok(Vec::new())
+            Ok(Vec::from_iter(notice))
         }
         .boxed()
     }
@@ -249,6 +343,12 @@ impl DumpWriter for SnapshotWriter {
         .boxed()
     }
 
+    fn kept(&self, header: &NamespaceHeader) -> Option<Written> {
+        let data = header.data_namespace.as_ref()?;
+        let begun = lock(&self.begun);
+        begun.as_ref()?.kept.get(data).copied()
+    }
+
     fn commit<'a>(&'a self, mut run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let (shared, id) = (&self.shared, self.shared.id()?);
@@ -261,6 +361,8 @@ impl DumpWriter for SnapshotWriter {
             let mut manifest =
                 SnapshotManifest::new(repository.record().id, id.clone(), run, begun.catalog);
             manifest.tags = self.tags.clone();
+            let earlier = self.earlier.iter().flat_map(|earlier| &earlier.attempts);
+            manifest.earlier_attempts = earlier.map(|begun| begun.started_at.clone()).collect();
             manifest.codec = begun.codec;
             manifest.namespaces = begun.namespaces;
             manifest.objects = stored.counted;
@@ -392,13 +494,17 @@ impl NamespaceWriter for SnapshotNamespace {
                 stored.part.push_end(end)
             });
             pushed.await?;
-            Ok(Written {
-                documents: end.documents,
-                uncompressed_bytes: end.uncompressed_bytes,
-                stored_bytes: end.stored_bytes,
-            })
+            Ok(written(end))
         }
         .boxed()
+    }
+}
+
+fn written(end: &NamespaceEnd) -> Written {
+    Written {
+        documents: end.documents,
+        uncompressed_bytes: end.uncompressed_bytes,
+        stored_bytes: end.stored_bytes,
     }
 }
 

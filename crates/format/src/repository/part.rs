@@ -260,6 +260,24 @@ impl PartIndex {
 }
 
 impl Part {
+    /// Reads a part whose two segments follow each other without a place in between that is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read) has them.
+    pub fn read_whole(body: &[u8]) -> Result<Self, RecordError> {
+        let mut middle = 0_usize;
+        for document in documents(body).map_while(Result::ok) {
+            // The type and the name of the first field.
+            if document.get(4..12) != Some(b"\x02object\0") {
+                break;
+            }
+            middle = middle.saturating_add(document.len());
+        }
+        let (index, details) = body.split_at_checked(middle).unwrap_or((body, &[]));
+        Self::read(index, details)
+    }
+
     /// Reads the two segments of a part.
     ///
     /// # Errors

@@ -219,6 +219,9 @@ fn a_part_says_of_each_object_whose_it_is() {
     let part = Part::read(&index, &details).unwrap();
     assert_eq!(part.objects, objects);
     assert_eq!(part.ends, [end]);
+    let both = [index.clone(), details.clone()].concat();
+    assert_eq!(Part::read_whole(&both).unwrap(), part);
+    assert!(Part::read_whole(&index).is_err());
     let stored = PartIndex::read(&index).unwrap();
     assert_eq!(stored.objects[0].path, "data/1-0.bson.zst");
     assert_eq!(stored.objects[0].segments[0], (3, Digest::of(b"abc")));

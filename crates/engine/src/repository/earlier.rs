@@ -1,0 +1,232 @@
+//! What attempts that did not finish have stored of a snapshot.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Read,
+    sync::Arc,
+};
+
+use futures::TryStreamExt;
+use rdump_format::{
+    Codec, Namespace, SourceRecord, decoder,
+    repository::{BEGUN, BegunRecord, CatalogEntry, DataObject, NamespaceEnd, Part, SnapshotId},
+};
+use rdump_storage::{Listed, Store};
+use serde_json::Value;
+
+use super::{Repository, read_record};
+use crate::{Error, Result, media::NamespaceHeader};
+
+/// The longest catalog or part that is read whole, in bytes, before and after it is decompressed.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// The options that do not change what a snapshot holds.
+const OF_NO_MATTER: [&str; 6] = [
+    "parallel-collections",
+    "partitions",
+    "limit-bytes-per-second",
+    "max-retries",
+    "segment-bytes",
+    "read-preference",
+];
+
+/// What there is of a snapshot that was begun and not finished.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    pub(super) id: SnapshotId,
+    /// Who began it and went on with it, oldest first.
+    pub(super) attempts: Vec<BegunRecord>,
+    /// The namespaces that are stored whole, by the namespace that the documents are under.
+    whole: HashMap<Namespace, Whole>,
+    /// How often each was begun.
+    pub(super) takes: HashMap<Namespace, u32>,
+}
+
+/// A namespace that is stored whole.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    pub(super) end: NamespaceEnd,
+    pub(super) objects: Vec<DataObject>,
+    uuid: Option<[u8; 16]>,
+}
+
+impl Earlier {
+    /// Looks at what is stored. Of data objects that is their size: each was written once, and became visible whole.
+    pub(super) async fn read(repository: &Repository, id: &SnapshotId) -> Result<Self> {
+        let store = repository.store();
+        for path in [id.manifest(), id.manifest_copy()] {
+            if store.head(&path).await?.is_some() {
+                return Err(Error::conflict(format!(
+                    "snapshot {id} has finished: {path} is there"
+                )));
+            }
+        }
+        let attempts = attempts(repository, id).await?;
+        if attempts.is_empty() {
+            return Err(Error::invalid(format!(
+                "snapshot {id} was never begun in {}",
+                repository.location()
+            )));
+        }
+        let sizes = sizes(&**store, id).await?;
+        let (mut objects, mut ends) = (BTreeMap::new(), HashMap::new());
+        let (mut uuids, mut takes) = (HashMap::new(), HashMap::new());
+        for (path, bytes) in &sizes {
+            let is_catalog = path.starts_with("catalog/");
+            if !is_catalog && !path.starts_with("parts/") {
+                continue;
+            }
+            // What cannot be read proves nothing: its objects are stored again.
+            let Some(body) = whole(store, &format!("{}{path}", id.folder()), *bytes).await? else {
+                continue;
+            };
+            if is_catalog {
+                for (number, document) in (0..).zip(rdump_format::documents(&body)) {
+                    let entry = document
+                        .ok()
+                        .map(|it| CatalogEntry::from_document(it, number));
+                    let Some(Ok(entry)) = entry else { break };
+                    let uuid = entry.metadata.and_then(|metadata| metadata.uuid);
+                    uuids.extend(entry.data.map(|data| (data, uuid)));
+                }
+            } else if let Ok(part) = Part::read_whole(&body) {
+                for object in part.objects {
+                    let takes: &mut u32 = takes.entry(object.namespace.clone()).or_default();
+                    *takes = (*takes).max(object.take.saturating_add(1));
+                    objects.insert(object.path.clone(), object);
+                }
+                ends.extend(
+                    part.ends
+                        .into_iter()
+                        .map(|end| (end.namespace.clone(), end)),
+                );
+            }
+        }
+        let whole = ends.into_values().filter_map(|end| {
+            let of_end = objects.values().filter(|object| {
+                object.namespace == end.namespace
+                    && object.take == end.take
+                    && sizes.get(&object.path) == Some(&object.stored_bytes())
+            });
+            let mut objects: Vec<DataObject> = of_end.cloned().collect();
+            objects.sort_by_key(|object| place(&object.path));
+            let mut found = NamespaceEnd::new(end.namespace.clone());
+            found.take = end.take;
+            objects.iter().for_each(|object| found.add(object));
+            let uuid = uuids.get(&end.namespace).copied().flatten();
+            let whole = Whole { end, objects, uuid };
+            (found == whole.end).then(|| (whole.end.namespace.clone(), whole))
+        });
+        Ok(Self {
+            id: id.clone(),
+            attempts,
+            whole: whole.collect(),
+            takes,
+        })
+    }
+
+    /// Refuses to go on with a snapshot of something else.
+    pub(super) fn check(&self, source: &SourceRecord, options: &Value) -> Result<()> {
+        let Some(first) = self.attempts.first() else {
+            return Ok(());
+        };
+        let refuse = |what: &str| {
+            Err(Error::conflict(format!(
+                "snapshot {} cannot be gone on with: {what}",
+                self.id
+            ))
+            .with_hint("start another snapshot: without --resume"))
+        };
+        let is_same = match (&first.source.set_name, &source.set_name) {
+            (None, None) => first.source.hosts == source.hosts,
+            (then, now) => then == now,
+        };
+        if !is_same || first.source.topology != source.topology {
+            return refuse("it is of another deployment");
+        }
+        match different(&first.options, options) {
+            Some(option) => refuse(&format!("it was begun with another {option}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What is stored of a namespace, if it is all of it and the collection is still the same one.
+    pub(super) fn whole(&self, header: &NamespaceHeader) -> Option<&Whole> {
+        let whole = self.whole.get(header.data_namespace.as_ref()?)?;
+        let uuid = header.metadata.as_ref().and_then(|metadata| metadata.uuid);
+        (whole.uuid == uuid).then_some(whole)
+    }
+}
+
+/// The first option that differs and matters.
+fn different(then: &Value, now: &Value) -> Option<String> {
+    let empty = serde_json::Map::new();
+    let (then, now) = (
+        then.as_object().unwrap_or(&empty),
+        now.as_object().unwrap_or(&empty),
+    );
+    let mut names = then.keys().chain(now.keys());
+    let differs = |name: &&String| {
+        !OF_NO_MATTER.contains(&name.as_str()) && then.get(*name) != now.get(*name)
+    };
+    names.find(differs).cloned()
+}
+
+/// Attempt and number of an object.
+fn place(path: &str) -> (u32, u32) {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let numbers = name.split('.').next().and_then(|name| name.split_once('-'));
+    numbers.map_or((0, 0), |(attempt, number)| {
+        (
+            attempt.parse().unwrap_or_default(),
+            number.parse().unwrap_or_default(),
+        )
+    })
+}
+
+async fn attempts(repository: &Repository, id: &SnapshotId) -> Result<Vec<BegunRecord>> {
+    let store = &**repository.store();
+    let prefix = format!("{BEGUN}{id}-");
+    let mut listed = store.list(&prefix);
+    let mut attempts = Vec::new();
+    while let Some(listed) = listed.try_next().await? {
+        if BegunRecord::parse_path(listed.path()).is_none() {
+            continue;
+        }
+        let read = read_record(store, listed.path(), BegunRecord::from_bytes);
+        if let Some(record) = read.await? {
+            attempts.push(record?);
+        }
+    }
+    attempts.sort_by_key(|record: &BegunRecord| record.attempt);
+    Ok(attempts)
+}
+
+/// The size of everything in the folder of a snapshot, by its path there.
+async fn sizes(store: &dyn Store, id: &SnapshotId) -> Result<BTreeMap<String, u64>> {
+    let folder = id.folder();
+    let mut sizes = BTreeMap::new();
+    let mut listed = store.list(&folder);
+    while let Some(listed) = listed.try_next().await? {
+        if let Listed::Object(info) = listed {
+            let path = info.path.strip_prefix(&folder).unwrap_or_default();
+            sizes.insert(path.to_owned(), info.stored_bytes);
+        }
+    }
+    Ok(sizes)
+}
+
+/// The documents of an object of zstd frames, each of which has a checksum; `None` if it is damaged.
+async fn whole(store: &Arc<dyn Store>, path: &str, bytes: u64) -> Result<Option<Vec<u8>>> {
+    if bytes > MOST_BYTES {
+        return Ok(None);
+    }
+    let stored = store.read(path, 0..bytes, None).await?;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut body = Vec::new();
+        let mut decoder = decoder(Codec::Zstd, &stored[..]).ok()?.take(MOST_BYTES);
+        decoder.read_to_end(&mut body).ok()?;
+        Some(body)
+    });
+    read.await.map_err(|error| Error::task("decompress", error))
+}
