@@ -33,7 +33,7 @@ const OBJECT_BYTES: u64 = 256 << 20;
 /// From how many bytes on a part of the manifest is complete, before compression.
 const PART_BYTES: usize = 4 << 20;
 /// The longest that what is stored waits for its part to be written, at first; and as a part of the time gone by.
-const FIRST_PART: Duration = Duration::from_secs(10);
+const FIRST_PART: Duration = Duration::from_secs(1);
 const PART_SHARE: u32 = 100;
 /// How long the documents of one segment of the catalog are, in bytes.
 const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
