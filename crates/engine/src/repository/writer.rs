@@ -47,6 +47,7 @@ pub struct SnapshotWriter {
     shared: Arc<Shared>,
     tags: BTreeMap<String, String>,
     earlier: Option<Earlier>,
+    object_bytes: u64,
     begun: Mutex<Option<Begun>>,
 }
 
@@ -151,8 +152,16 @@ impl SnapshotWriter {
             }),
             tags,
             earlier,
+            object_bytes: OBJECT_BYTES,
             begun: Mutex::default(),
         }
+    }
+
+    /// Sets from how many stored bytes on a data object is complete. Default: 256 MiB.
+    #[must_use]
+    pub fn object_bytes(mut self, bytes: u64) -> Self {
+        self.object_bytes = bytes;
+        self
     }
 
     /// What the snapshot is called, once it is begun.
@@ -336,6 +345,7 @@ impl DumpWriter for SnapshotWriter {
             Ok(Box::new(SnapshotNamespace {
                 shared: Arc::clone(&self.shared),
                 codec: header.codec,
+                object_bytes: self.object_bytes,
                 writing: None,
                 end,
             }) as Box<dyn NamespaceWriter>)
@@ -416,6 +426,7 @@ fn catalog(header: &DumpHeader) -> Result<Vec<Segment>> {
 struct SnapshotNamespace {
     shared: Arc<Shared>,
     codec: Codec,
+    object_bytes: u64,
     writing: Option<(Box<dyn Upload>, DataObject)>,
     end: NamespaceEnd,
 }
@@ -475,7 +486,7 @@ impl NamespaceWriter for SnapshotNamespace {
             object.segments.push(record);
             let stored_bytes = object.stored_bytes();
             self.writing = Some((upload, object));
-            match stored_bytes >= OBJECT_BYTES {
+            match stored_bytes >= self.object_bytes {
                 true => self.end_object().await,
                 false => Ok(()),
             }
