@@ -61,7 +61,7 @@ async fn restore(reader: Arc<dyn DumpReader>, to: &Deployment, options: RestoreO
 }
 
 /// One user and one role in each of two databases, and a collection in one.
-async fn seed(deployment: &Deployment) {
+pub(crate) async fn seed(deployment: &Deployment) {
     for db in ["shop", "other"] {
         let database = deployment.client().database(db);
         let role = doc! {
@@ -96,7 +96,7 @@ async fn ids(of: &Deployment, collection: &str) -> Vec<String> {
 }
 
 /// Users and roles, whole.
-async fn all(of: &Deployment) -> Vec<Document> {
+pub(crate) async fn all(of: &Deployment) -> Vec<Document> {
     let admin = of.client().database("admin");
     let mut all = Vec::new();
     for collection in ["system.users", "system.roles"] {

@@ -10,5 +10,6 @@ mod dump;
 mod folder_reader;
 mod made;
 mod oplog;
+mod repository;
 mod restore;
 mod verify;

@@ -1,0 +1,171 @@
+//! Backups that do not come to their end, or not straight.
+
+use std::sync::Arc;
+
+use bson::doc;
+use rdump::{
+    CancellationToken, Compression, Counters, Dump, DumpOptions, ErrorKind, Repository,
+    SnapshotVerifyOptions, SnapshotWriter, Source, Store, storage::Listing,
+};
+use rdump_testkit::{
+    Deployment, FailPoint, ReplicaSet, dataset,
+    wait::{PATIENCE, wait_for},
+};
+
+use super::{backup, in_memory, objects, read_whole, verify, writer};
+
+async fn source(documents: u64) -> ReplicaSet {
+    let source = ReplicaSet::start().await;
+    let shape = dataset::Shape::Medium;
+    dataset::seed_bulk(&source.client(), "shop.c", shape, documents, 1).await;
+    source
+}
+
+async fn connect(to: &Deployment) -> Source {
+    let options = rdump::ConnectOptions::default().uri(to.root_uri());
+    Source::connect(&options).await.unwrap()
+}
+
+async fn await_documents(counters: &Counters) {
+    wait_for("documents to be read", PATIENCE, async || {
+        (counters.documents_read.value() > 0).then_some(())
+    })
+    .await;
+}
+
+/// Only that it was begun is known of it.
+async fn assert_unfinished(repository: &Repository, writer: &SnapshotWriter) {
+    let id = writer.id().unwrap();
+    let listed = repository.snapshots().await.unwrap();
+    assert_eq!((listed.whole.len(), listed.damaged.len()), (0, 0));
+    assert_eq!(listed.unfinished, std::slice::from_ref(id));
+    for text in [id.as_str(), "latest"] {
+        let error = repository.find_snapshot(text).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+    }
+    let error = repository.snapshot(id).await.unwrap_err();
+    assert!(error.to_string().contains("not finished"), "{error}");
+    let (options, cancel) = (SnapshotVerifyOptions::default(), CancellationToken::new());
+    let verified = repository.verify(id, &options, Arc::new(()), cancel);
+    assert_eq!(verified.await.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_cancelled_or_dropped_leaves_no_snapshot() {
+    let source = source(20_000).await;
+    let connected = connect(&source).await;
+    for cancelled in [true, false] {
+        let (store, repository) = in_memory().await;
+        let writer = Arc::new(writer(&repository));
+        let (cancel, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
+        let dump = Dump::new(&connected, Arc::clone(&writer) as _)
+            .options(
+                DumpOptions::default()
+                    .db("shop")
+                    .limit_bytes_per_second(4 << 20),
+            )
+            .counters(Arc::clone(&counters))
+            .cancel(cancel.clone());
+        let plan = dump.plan().await.unwrap();
+        let run = dump.run(plan);
+        if cancelled {
+            let stop = async {
+                await_documents(&counters).await;
+                cancel.cancel();
+            };
+            let (result, ()) = futures::join!(run, stop);
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
+        } else {
+            tokio::select! {
+                _ = run => panic!("it came to its end"),
+                () = await_documents(&counters) => {}
+            }
+            drop(dump);
+        }
+        assert_unfinished(&repository, &writer).await;
+        let left = objects(&*store).await;
+        let data = left.keys().filter(|path| path.contains("/data/"));
+        assert_eq!(data.count(), 0, "{:?}", left.keys());
+        // What was left does not disturb the next one.
+        let snapshot = backup(&repository, &source, DumpOptions::default().db("none")).await;
+        assert!(verify(&repository, &snapshot).await.is_whole());
+        let listed = repository.snapshots().await.unwrap();
+        assert_eq!((listed.whole.len(), listed.unfinished.len()), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_collection_that_is_dropped_meanwhile_leaves_no_snapshot() {
+    let source = source(100).await;
+    let (_, repository) = in_memory().await;
+    let writer = Arc::new(writer(&repository));
+    let dump = Dump::new(&connect(&source).await, Arc::clone(&writer) as _);
+    let plan = dump.plan().await.unwrap();
+    let collection = source.client().database("shop").collection("c");
+    collection.drop().await.unwrap();
+    collection.insert_one(doc! { "_id": 1 }).await.unwrap();
+    assert_eq!(
+        dump.run(plan).await.unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    assert_unfinished(&repository, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_of_a_collection_before_it_was_started_over_is_no_part_of_it() {
+    let source = source(20_000).await;
+    let (_, whole) = in_memory().await;
+    let expected = read_whole(&backup(&whole, &source, DumpOptions::default()).await).await;
+    assert_eq!(expected["shop.c"].len(), 20_000);
+
+    let (store, repository) = in_memory().await;
+    let writer = Arc::new(writer(&repository).object_bytes(1));
+    let counters = Arc::new(Counters::default());
+    let options = DumpOptions::default()
+        .compression(Compression::ZSTD)
+        .segment_bytes(256 << 10)
+        .limit_bytes_per_second(8 << 20);
+    let dump = Dump::new(&connect(&source).await, Arc::clone(&writer) as _)
+        .options(options)
+        .counters(Arc::clone(&counters));
+    let plan = dump.plan().await.unwrap();
+    let forget = async {
+        let folder = wait_for("an object to be stored", PATIENCE, async || {
+            let folder = format!("{}data/", writer.id()?.folder());
+            let found = Listing::of(&*store, &folder).await.unwrap();
+            (!found.objects.is_empty()).then_some(folder)
+        })
+        .await;
+        // CursorNotFound.
+        let failure = doc! { "errorCode": 43 };
+        let once = doc! { "times": 1 };
+        let point = FailPoint::fail_command(&source, &["getMore"], once, failure).await;
+        wait_for("the dump to start over", PATIENCE, async || {
+            (counters.retries.value() > 0).then_some(())
+        })
+        .await;
+        point.disable().await;
+        folder
+    };
+    let (report, folder) = futures::join!(dump.run(plan), forget);
+    let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(report.retries > 0);
+
+    let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
+    assert_eq!(snapshot.manifest().run.stored_bytes, report.stored_bytes);
+    assert!(read_whole(&snapshot).await == expected);
+    let verified = verify(&repository, &snapshot).await;
+    assert!(verified.is_whole(), "{verified}");
+    assert_eq!(verified.objects, snapshot.manifest().objects);
+    assert_eq!(verified.stored_bytes, report.stored_bytes);
+    assert!(verified.unreferenced_objects > 0);
+    let given_up = verified.unreferenced.iter();
+    assert!(given_up.clone().all(|path| path.starts_with(&folder)));
+    // Nothing of them is needed.
+    let given_up: Vec<_> = given_up.map(String::as_str).collect();
+    store.delete(&given_up).await.unwrap();
+    let verified = verify(&repository, &snapshot).await;
+    assert!(verified.is_whole(), "{verified}");
+    assert_eq!(verified.unreferenced_objects, 0);
+    assert!(read_whole(&snapshot).await == expected);
+}

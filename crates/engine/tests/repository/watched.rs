@@ -1,0 +1,96 @@
+//! A store that remembers what was read of it.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use futures::{future::BoxFuture, stream::BoxStream};
+use rdump::storage::{
+    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, StorageError, Store, Upload,
+    Version,
+};
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// Passes everything on.
+#[derive(Debug)]
+pub(super) struct Watched {
+    inner: Arc<dyn Store>,
+    reads: Mutex<Vec<(String, Range<u64>)>>,
+}
+
+impl Watched {
+    pub(super) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
+        let reads = Mutex::default();
+        Arc::new(Self { inner, reads })
+    }
+
+    /// What was read since this was last asked.
+    pub(super) fn take(&self) -> Vec<(String, Range<u64>)> {
+        std::mem::take(&mut *self.reads.lock().unwrap())
+    }
+}
+
+impl Store for Watched {
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities>> {
+        self.inner.capabilities()
+    }
+
+    fn lock(&self) -> BoxFuture<'_, Result<Lock>> {
+        self.inner.lock()
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<Listed>> {
+        self.inner.list(prefix)
+    }
+
+    fn head<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>> {
+        self.inner.head(path)
+    }
+
+    fn read<'a>(
+        &'a self,
+        path: &'a str,
+        range: Range<u64>,
+        version: Option<&'a Version>,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        let read = (path.to_owned(), range.clone());
+        self.reads.lock().unwrap().push(read);
+        self.inner.read(path, range, version)
+    }
+
+    fn put<'a>(
+        &'a self,
+        path: &'a str,
+        bytes: Bytes,
+        condition: PutIf,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        self.inner.put(path, bytes, condition)
+    }
+
+    fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
+        self.inner.upload(path)
+    }
+
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<ObjectInfo>> {
+        self.inner.copy(from, to)
+    }
+
+    fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>> {
+        self.inner.delete(paths)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<()>> {
+        self.inner.flush()
+    }
+
+    fn remove_leftovers<'a>(&'a self, paths: &'a [String]) -> BoxFuture<'a, Result<Vec<Leftover>>> {
+        self.inner.remove_leftovers(paths)
+    }
+}
