@@ -67,12 +67,13 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] if there is none; [`ErrorKind::Data`] if a newer one is damaged, so that an older one is not
+    /// [`ErrorKind::Invalid`] if there is none; what is wrong with a newer one if that is damaged, so that an older one is not
     /// taken for it.
     pub fn latest(&self) -> Result<&Snapshot> {
         let latest = self.whole.last();
         match self.damaged.last() {
-            Some((id, error)) if latest.is_none_or(|latest| latest.id() < id) => {
+            // Which of one second is newer is not known.
+            Some((id, error)) if latest.is_none_or(|latest| second(latest.id()) <= second(id)) => {
                 Err(error.clone().with_hint(format!(
                     "the newest snapshot {id} is damaged: name an older one by its id"
                 )))
@@ -245,8 +246,7 @@ impl Repository {
     ///
     /// Dropping the future has no effect.
     pub async fn snapshots(&self) -> Result<Snapshots> {
-        let manifests = self.ids(MANIFESTS, SnapshotId::parse_path).await?;
-        let copies = self.ids(MANIFEST_COPIES, SnapshotId::parse_path).await?;
+        let (manifests, copies) = self.finished().await?;
         let parse = |path: &str| BegunRecord::parse_path(path).map(|(id, _)| id);
         let begun = self.ids(BEGUN, parse).await?;
         let mut snapshots = Snapshots::default();
@@ -266,11 +266,24 @@ impl Repository {
                 },
             }
         }
+        // Ids of one second are in no order.
+        snapshots.whole.sort_by_cached_key(|snapshot| {
+            let started_at = snapshot.manifest().run.started_at.parse::<Timestamp>();
+            let id = snapshot.id();
+            (second(id).to_owned(), started_at.ok(), id.clone())
+        });
         let unfinished = begun
             .iter()
             .filter(|id| !manifests.contains(id) && !copies.contains(id));
         snapshots.unfinished = unfinished.cloned().collect();
         Ok(snapshots)
+    }
+
+    /// The snapshots that have a manifest, and those that have a copy of it.
+    async fn finished(&self) -> Result<(BTreeSet<SnapshotId>, BTreeSet<SnapshotId>)> {
+        let manifests = self.ids(MANIFESTS, SnapshotId::parse_path).await?;
+        let copies = self.ids(MANIFEST_COPIES, SnapshotId::parse_path).await?;
+        Ok((manifests, copies))
     }
 
     async fn ids(
@@ -355,12 +368,31 @@ impl Repository {
         if text == "latest" {
             return self.snapshots().await?.latest().cloned();
         }
-        match text.parse() {
-            Ok(id) => self.snapshot(&id).await,
-            Err(error) => Err(Error::invalid(error.to_string())
+        let error = match text.parse() {
+            Ok(id) => return self.snapshot(&id).await,
+            Err(error) => error,
+        };
+        let (mut ids, copies) = self.finished().await?;
+        ids.extend(copies);
+        ids.retain(|id| !text.is_empty() && id.as_str().starts_with(text));
+        let ids: Vec<_> = ids.iter().collect();
+        match ids.as_slice() {
+            [id] => self.snapshot(id).await,
+            [] => Err(Error::invalid(error.to_string())
                 .with_hint("`rdump list` shows the snapshots; `latest` is the newest")),
+            [first, second, ..] => Err(Error::invalid(format!(
+                "{text:?} is the beginning of {} snapshots",
+                ids.len()
+            ))
+            .with_hint(format!("{first} and {second} are among them"))),
         }
     }
+}
+
+/// When a snapshot began, to the second.
+fn second(id: &SnapshotId) -> &str {
+    let id = id.as_str();
+    id.split_once('-').map_or(id, |(second, _)| second)
 }
 
 impl fmt::Display for Repository {

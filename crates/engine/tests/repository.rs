@@ -16,6 +16,7 @@ use rdump::{
 };
 use rdump_testkit::Deployment;
 
+mod basics;
 mod bytes_changed;
 mod interrupted;
 mod many;
@@ -157,4 +158,15 @@ async fn verify(repository: &Repository, snapshot: &Snapshot) -> SnapshotVerifyR
 
 fn paths(damage: &[Damage]) -> BTreeSet<&str> {
     damage.iter().map(|damage| damage.path.as_str()).collect()
+}
+
+/// The error, its causes and where it happened, in one line.
+fn whole(error: &Error) -> String {
+    let mut text = format!("{error} at {:?}", error.location());
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
