@@ -18,11 +18,13 @@ use rdump_testkit::Deployment;
 
 mod basics;
 mod bytes_changed;
+mod damage;
 mod interrupted;
 mod many;
 mod round_trip;
 mod sample;
 mod selection;
+mod verify;
 mod watched;
 
 /// Everything in a store, by path.

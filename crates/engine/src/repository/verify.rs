@@ -1,7 +1,7 @@
 //! Looking at a snapshot again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     ops::Range,
     sync::Arc,
@@ -10,16 +10,17 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{
-    Codec, Digester, SegmentError, SegmentRecord,
+    Codec, Digester, Namespace, SegmentError, SegmentRecord,
     repository::{
-        BEGUN, BegunRecord, DataObject, SnapshotId, StoredObject, VERIFIED, VerificationRecord,
+        BEGUN, BegunRecord, CatalogEntry, DataObject, SnapshotId, StoredObject, VERIFIED,
+        VerificationRecord,
     },
 };
 use rdump_storage::{Listed, StorageError, read_ahead};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, Snapshot, not_written, put_once, read_record};
+use super::{Repository, Snapshot, not_written, put_once, read_record, snapshot::StoredNamespace};
 use crate::{
     Damage, DamageKind, Error, ErrorKind, Observer, Result, context::RunContext,
     default_parallelism, verify::chain,
@@ -103,7 +104,8 @@ pub struct SnapshotVerifyReport {
     pub documents: u64,
     /// Everything that is not as the manifest says.
     pub damage: Vec<Damage>,
-    /// Objects in the folder of the snapshot that its manifest does not name, or names as given up: at most a thousand.
+    /// Objects in the folder of the snapshot that its manifest does not name, or names as given up: at most a thousand, and
+    /// none if a part of the manifest is damaged, so that it cannot be told.
     pub unreferenced: Vec<String>,
     /// How many of these there are.
     pub unreferenced_objects: u64,
@@ -279,51 +281,33 @@ impl Verifying<'_> {
             let stored = object.stored_bytes();
             self.size(id, &object.path, stored, &mut present, report);
         }
-        let whole_before = report.damage.len();
-        let mut catalog = snapshot.catalog();
-        let mut namespaces = 0_u64;
-        loop {
-            match catalog.try_next().await {
-                Ok(Some(_)) => namespaces += 1,
-                Ok(None) => break,
-                Err(error) => {
-                    self.unreadable(&manifest.catalog, error, report)?;
-                    break;
-                }
-            }
-        }
-        if report.damage.len() == whole_before && namespaces != manifest.namespaces {
-            let message = format!(
-                "it has {namespaces} namespaces, but the manifest recorded {}",
-                manifest.namespaces
-            );
-            report.damaged(&manifest.catalog.path, DamageKind::Format, message);
-        }
+        let entries = self.catalog(snapshot, report).await?;
         let mut objects = Vec::new();
+        let mut is_known = true;
         for part in &manifest.parts {
             match snapshot.part(part).await {
                 Ok(part) => objects.extend(part.objects),
-                Err(error) => self.unreadable(part, error, report)?,
+                Err(error) => {
+                    is_known = false;
+                    self.unreadable(part, error, report)?;
+                }
             }
         }
-        let wanted = if report.damage.len() == whole_before {
+        if is_known {
             match snapshot.stored(|_| true).await {
-                Ok(stored) => stored
-                    .values()
-                    .flat_map(|stored| stored.objects.iter().map(|object| object.path.clone()))
-                    .collect(),
+                Ok(stored) => {
+                    compare(snapshot, entries.as_deref(), &stored, report);
+                    let wanted = stored.values().flat_map(|stored| &stored.objects);
+                    let wanted: HashSet<_> = wanted.map(|object| object.path.as_str()).collect();
+                    objects.retain(|object| wanted.contains(object.path.as_str()));
+                }
                 Err(error) if error.kind() == ErrorKind::Data => {
-                    let path = id.manifest();
-                    report.damaged(&path, DamageKind::Manifest, one_line(&error));
-                    BTreeSet::new()
+                    is_known = false;
+                    report.damaged(&id.manifest(), DamageKind::Manifest, one_line(&error));
                 }
                 Err(error) => return Err(error),
             }
-        } else {
-            // What of the rest is given up cannot be told.
-            objects.iter().map(|object| object.path.clone()).collect()
-        };
-        objects.retain(|object| wanted.contains(&object.path));
+        }
         let mut whole = Vec::new();
         for object in objects {
             let stored = object.stored_bytes();
@@ -332,11 +316,47 @@ impl Verifying<'_> {
             let is_there = self.size(id, &object.path, stored, &mut present, report);
             whole.push((object, is_there));
         }
-        report.unreferenced_objects = present.len() as u64;
-        let unreferenced = present.into_keys().take(MOST_UNREFERENCED);
-        let folder = id.folder();
-        report.unreferenced = unreferenced.map(|path| format!("{folder}{path}")).collect();
+        // What a part names that cannot be read is not to be taken for what nothing names.
+        if is_known {
+            report.unreferenced_objects = present.len() as u64;
+            let unreferenced = present.into_keys().take(MOST_UNREFERENCED);
+            let folder = id.folder();
+            report.unreferenced = unreferenced.map(|path| format!("{folder}{path}")).collect();
+        }
         self.data(snapshot, whole, report).await
+    }
+
+    /// The namespaces that have documents, if the catalog can be read.
+    async fn catalog(
+        &self,
+        snapshot: &Snapshot,
+        report: &mut SnapshotVerifyReport,
+    ) -> Result<Option<Vec<CatalogEntry>>> {
+        let manifest = snapshot.manifest();
+        let (mut namespaces, mut entries) = (0_u64, Vec::new());
+        let mut catalog = snapshot.catalog();
+        loop {
+            match catalog.try_next().await {
+                Ok(Some(entry)) => {
+                    namespaces += 1;
+                    entries.extend(Some(entry).filter(|entry| entry.data.is_some()));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.unreadable(&manifest.catalog, error, report)?;
+                    return Ok(None);
+                }
+            }
+        }
+        if namespaces != manifest.namespaces {
+            let message = format!(
+                "it has {namespaces} namespaces, but the manifest recorded {}",
+                manifest.namespaces
+            );
+            let path = format!("{}{}", snapshot.id().folder(), manifest.catalog.path);
+            report.damaged(&path, DamageKind::Format, message);
+        }
+        Ok(Some(entries))
     }
 
     /// What is in the folder of a snapshot.
@@ -569,6 +589,30 @@ fn chosen(
         }
     }
     chosen
+}
+
+/// Takes down what of the catalog is not stored, and what is stored without being in the catalog.
+fn compare(
+    snapshot: &Snapshot,
+    entries: Option<&[CatalogEntry]>,
+    stored: &HashMap<Namespace, StoredNamespace>,
+    report: &mut SnapshotVerifyReport,
+) {
+    let Some(entries) = entries else { return };
+    let in_catalog: HashSet<_> = entries.iter().filter_map(|e| e.data.as_ref()).collect();
+    let is_stored = |entry: &&CatalogEntry| match &entry.data {
+        Some(data) => stored.contains_key(data),
+        None => true,
+    };
+    let manifest = snapshot.id().manifest();
+    if let Some(entry) = entries.iter().find(|entry| !is_stored(entry)) {
+        let error = snapshot.without_end(entry);
+        report.damaged(&manifest, DamageKind::Manifest, one_line(&error));
+    }
+    if let Some(namespace) = stored.keys().find(|found| !in_catalog.contains(found)) {
+        let message = format!("{namespace} is not in its catalog");
+        report.damaged(&manifest, DamageKind::Manifest, message);
+    }
 }
 
 fn one_line(error: &Error) -> String {
