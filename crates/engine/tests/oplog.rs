@@ -28,11 +28,11 @@ mod indexes;
 mod replay;
 mod start;
 
-fn with_oplog() -> DumpOptions {
+pub(crate) fn with_oplog() -> DumpOptions {
     DumpOptions::default().oplog(true)
 }
 
-fn replaying() -> RestoreOptions {
+pub(crate) fn replaying() -> RestoreOptions {
     RestoreOptions::default().oplog_replay(true)
 }
 
@@ -50,7 +50,7 @@ fn folder_writer(folder: &Path) -> Arc<dyn DumpWriter> {
 }
 
 /// Dumps while something else writes all the time; returns what has to be there after a replay.
-async fn dump_under_load(
+pub(crate) async fn dump_under_load(
     from: &Deployment,
     writer: Arc<dyn DumpWriter>,
     options: DumpOptions,

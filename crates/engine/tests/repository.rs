@@ -21,6 +21,7 @@ mod bytes_changed;
 mod damage;
 mod interrupted;
 mod many;
+mod oplog;
 mod round_trip;
 mod sample;
 mod selection;

@@ -150,7 +150,10 @@ impl Snapshot {
             }
             for end in part.ends {
                 counted = counted.saturating_add(end.objects);
-                documents = documents.saturating_add(end.documents);
+                // The entries of a captured oplog are no documents of the run.
+                if !end.namespace.is_oplog() {
+                    documents = documents.saturating_add(end.documents);
+                }
                 let namespace = end.namespace.clone();
                 if ends.insert(namespace.clone(), end).is_some() {
                     return Err(self.contradiction(format!("{namespace} ends twice")));

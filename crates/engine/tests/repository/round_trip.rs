@@ -24,7 +24,11 @@ fn compared() -> FingerprintOptions {
     FingerprintOptions::new().ignore_index_version(true)
 }
 
-async fn restore(snapshot: &Snapshot, to: &Deployment, options: RestoreOptions) -> RestoreReport {
+pub(super) async fn restore(
+    snapshot: &Snapshot,
+    to: &Deployment,
+    options: RestoreOptions,
+) -> RestoreReport {
     let reader = SnapshotReader::open(snapshot, &options.select).await;
     let restore = Restore::new(&target(to).await, Arc::new(reader.unwrap())).options(options);
     let plan = restore.plan().await.unwrap();
