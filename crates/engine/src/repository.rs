@@ -72,8 +72,7 @@ impl Snapshots {
     pub fn latest(&self) -> Result<&Snapshot> {
         let latest = self.whole.last();
         match self.damaged.last() {
-            // Which of one second is newer is not known.
-            Some((id, error)) if latest.is_none_or(|latest| second(latest.id()) <= second(id)) => {
+            Some((id, error)) if latest.is_none_or(|latest| latest.id() < id) => {
                 Err(error.clone().with_hint(format!(
                     "the newest snapshot {id} is damaged: name an older one by its id"
                 )))
@@ -266,12 +265,6 @@ impl Repository {
                 },
             }
         }
-        // Ids of one second are in no order.
-        snapshots.whole.sort_by_cached_key(|snapshot| {
-            let started_at = snapshot.manifest().run.started_at.parse::<Timestamp>();
-            let id = snapshot.id();
-            (second(id).to_owned(), started_at.ok(), id.clone())
-        });
         let unfinished = begun
             .iter()
             .filter(|id| !manifests.contains(id) && !copies.contains(id));
@@ -387,12 +380,6 @@ impl Repository {
             .with_hint(format!("{first} and {second} are among them"))),
         }
     }
-}
-
-/// When a snapshot began, to the second.
-fn second(id: &SnapshotId) -> &str {
-    let id = id.as_str();
-    id.split_once('-').map_or(id, |(second, _)| second)
 }
 
 impl fmt::Display for Repository {
