@@ -85,3 +85,16 @@ async fn the_examples_dump_to_an_object_store_and_restore_from_there() {
     let restored = Fingerprint::of(&source.client(), &beside).await;
     assert_eq!(restored.documents(), 5_000);
 }
+
+#[tokio::test]
+async fn the_examples_back_up_read_one_collection_and_verify() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(5_000).seed(&source.client()).await;
+    let folder = TempDir::new().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    let arguments = [&source.uri(), repository, "shop.orders"];
+    let text = run(env!("CARGO_BIN_EXE_read_one_collection"), &arguments);
+    let read = "5000 documents of shop.orders in snapshot ";
+    assert!(text.contains(read), "{text}");
+    run(env!("CARGO_BIN_EXE_verify"), &[repository]);
+}

@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use bson::RawDocumentBuf;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Namespace, SegmentRecord,
     repository::{
@@ -216,6 +217,56 @@ impl Snapshot {
             namespaces.push(SnapshotNamespace { entry, stored });
         }
         Ok(namespaces)
+    }
+
+    /// The documents of one namespace, in the order in which they were read, as the server sent them; those of a time-series
+    /// collection are its buckets. Reads the manifest and the namespace's own objects, each segment checked before anything of
+    /// it is given.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the snapshot has no such namespace,
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if something of it is lost or damaged, and as the place has them. The stream
+    /// ends after its first error.
+    pub fn documents(&self, namespace: &Namespace) -> BoxStream<'static, Result<RawDocumentBuf>> {
+        let (snapshot, namespace) = (self.clone(), namespace.clone());
+        let runs = async move {
+            let objects = snapshot.objects(&namespace).await?;
+            Ok::<_, Error>(snapshot.read(objects))
+        };
+        let documents = runs.into_stream().try_flatten().map_ok(|run| {
+            let documents: Vec<_> = rdump_format::documents(&run.body)
+                .map(|document| {
+                    let owned = document.map(<[u8]>::to_vec).map_err(|error| {
+                        Error::internal("what was checked is no document").caused_by(error)
+                    })?;
+                    RawDocumentBuf::from_bytes(owned)
+                        .map_err(|error| Error::data("a document is not sound").caused_by(error))
+                })
+                .collect();
+            stream::iter(documents)
+        });
+        documents.try_flatten().boxed()
+    }
+
+    /// The data objects of a namespace.
+    async fn objects(&self, namespace: &Namespace) -> Result<Vec<DataObject>> {
+        let mut catalog = self.catalog();
+        while let Some(entry) = catalog.try_next().await? {
+            if entry.namespace != *namespace {
+                continue;
+            }
+            let Some(data) = &entry.data else {
+                return Ok(Vec::new());
+            };
+            let mut stored = self.stored(|stored| stored == data).await?;
+            let stored = stored.remove(data);
+            return match stored {
+                Some(stored) => Ok(stored.objects),
+                None => Err(self.without_end(&entry)),
+            };
+        }
+        Err(Error::invalid(format!("{self} has no namespace {namespace}")).for_namespace(namespace))
     }
 
     /// What is wrong where nothing is said of the documents of a namespace.
