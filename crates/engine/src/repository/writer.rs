@@ -66,6 +66,7 @@ struct Shared {
     repository: Repository,
     id: OnceLock<SnapshotId>,
     attempt: u32,
+    part_bytes: usize,
     /// How often each namespace was begun.
     takes: Mutex<HashMap<Namespace, u32>>,
     stored: tokio::sync::Mutex<Stored>,
@@ -138,6 +139,7 @@ impl SnapshotWriter {
                 repository: repository.clone(),
                 id,
                 attempt,
+                part_bytes: PART_BYTES,
                 takes: Mutex::new(takes),
                 stored: tokio::sync::Mutex::new(Stored {
                     part: PartBuilder::default(),
@@ -161,6 +163,16 @@ impl SnapshotWriter {
     #[must_use]
     pub fn object_bytes(mut self, bytes: u64) -> Self {
         self.object_bytes = bytes;
+        self
+    }
+
+    /// Sets from how many bytes on a part of the manifest is complete, before compression. Default: 4 MiB. Has no effect once
+    /// a namespace was begun.
+    #[must_use]
+    pub fn part_bytes(mut self, bytes: usize) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.part_bytes = bytes;
+        }
         self
     }
 
@@ -188,7 +200,7 @@ impl SnapshotWriter {
                 let object_bytes = object.stored_bytes();
                 stored.sizes.insert(object.path.clone(), object_bytes);
                 stored.part.push_object(object).map_err(not_written)?;
-                if stored.part.bytes() >= PART_BYTES {
+                if stored.part.bytes() >= self.shared.part_bytes {
                     self.shared.put_part(stored).await?;
                 }
             }
@@ -275,7 +287,7 @@ impl Shared {
         let mut stored = self.stored.lock().await;
         push(&mut stored).map_err(not_written)?;
         let longest = FIRST_PART.max(stored.begun.elapsed() / PART_SHARE);
-        if stored.part.bytes() >= PART_BYTES || stored.since.elapsed() >= longest {
+        if stored.part.bytes() >= self.part_bytes || stored.since.elapsed() >= longest {
             self.put_part(&mut stored).await?;
         }
         Ok(())

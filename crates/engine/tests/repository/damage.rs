@@ -43,12 +43,12 @@ impl Made {
                 let documents = (0..documents).map(|id| text(round, name, id));
                 collection.insert_many(documents).await.unwrap();
             }
-            // Each segment of the large collection is an object of its own, but for one that has several.
+            // Several objects, of several segments, in several parts.
             let options = DumpOptions::default()
                 .db("shop")
                 .compression(Compression::ZSTD)
                 .segment_bytes(64 << 10);
-            let writer = writer(&repository).object_bytes(2000);
+            let writer = writer(&repository).object_bytes(2000).part_bytes(500);
             snapshots.push(backup_by(writer, &repository, &source, options).await);
         }
         let newer = snapshots.pop().unwrap();
@@ -66,7 +66,7 @@ impl Made {
         let (id, manifest) = (self.newer.id(), self.newer.manifest());
         let folder = id.folder();
         let data = self.data();
-        assert!(data.len() >= 5, "{data:?}");
+        assert!(data.len() >= 5 && manifest.parts.len() >= 2, "{manifest:?}");
         vec![
             REPOSITORY.to_owned(),
             id.manifest(),
@@ -74,6 +74,7 @@ impl Made {
             id.manifest_copy(),
             format!("{folder}{}", manifest.catalog.path),
             format!("{folder}{}", manifest.parts[0].path),
+            format!("{folder}{}", manifest.parts[manifest.parts.len() - 1].path),
             data[0].clone(),
             data[data.len() / 2].clone(),
             data[data.len() - 1].clone(),

@@ -119,7 +119,7 @@ async fn what_was_stored_of_a_collection_before_it_was_started_over_is_no_part_o
     assert_eq!(expected["shop.c"].len(), 20_000);
 
     let (store, repository) = in_memory().await;
-    let writer = Arc::new(writer(&repository).object_bytes(1));
+    let writer = Arc::new(writer(&repository).object_bytes(1).part_bytes(1));
     let counters = Arc::new(Counters::default());
     let options = DumpOptions::default()
         .compression(Compression::ZSTD)
@@ -153,6 +153,7 @@ async fn what_was_stored_of_a_collection_before_it_was_started_over_is_no_part_o
 
     let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
     assert_eq!(snapshot.manifest().run.stored_bytes, report.stored_bytes);
+    assert!(snapshot.manifest().parts.len() > 10);
     assert!(read_whole(&snapshot).await == expected);
     let verified = verify(&repository, &snapshot).await;
     assert!(verified.is_whole(), "{verified}");
