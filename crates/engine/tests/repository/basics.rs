@@ -8,14 +8,17 @@ use rdump::{
     Store,
     storage::{MemoryStore, PutIf, S3Credentials, S3Store},
 };
-use rdump_format::Digest;
+use rdump_format::{Digest, repository::MAX_RECORD_BYTES};
 use rdump_testkit::{
     ReplicaSet, S3Server,
     s3::{ACCESS_KEY, SECRET_KEY},
 };
 use tempfile::TempDir;
 
-use super::{backup, in_memory, objects, read_whole, store_of, try_backup, try_verify, whole};
+use super::{
+    backup, in_memory, objects, read_whole, store_of, try_backup, try_verify, watched::Watched,
+    whole,
+};
 
 const REPOSITORY: &str = "repository.json";
 
@@ -283,4 +286,24 @@ async fn a_place_that_lost_what_says_which_repository_it_is_becomes_no_new_one()
         assert_eq!(error.kind(), ErrorKind::Data);
         assert_eq!(error.location(), Some(REPOSITORY));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_longer_than_any_is_damaged_and_not_read() {
+    let source = source().await;
+    let (store, repository) = in_memory().await;
+    let snapshot = backup(&repository, &source, DumpOptions::default()).await;
+    let path = snapshot.id().manifest();
+    let mut bytes = objects(&*store).await[&path].to_vec();
+    bytes.resize(usize::try_from(MAX_RECORD_BYTES).unwrap() + 1, b' ');
+    let put = store.put(&path, bytes.into(), PutIf::Always);
+    put.await.unwrap();
+    let store = Watched::new(store);
+    let repository = Repository::open_in(Arc::clone(&store) as Arc<dyn Store>).await;
+    store.take();
+    let listed = repository.unwrap().snapshots().await.unwrap();
+    let (_, error) = &listed.damaged[0];
+    assert_eq!(error.location(), Some(path.as_str()));
+    assert!(error.to_string().contains("67108865 bytes"), "{error}");
+    assert_eq!(store.take(), []);
 }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use bson::doc;
 use rdump::{
     CancellationToken, Compression, Counters, Dump, DumpOptions, ErrorKind, Repository,
-    SnapshotVerifyOptions, SnapshotWriter, Source, Store, storage::Listing,
+    SnapshotVerifyOptions, SnapshotWriter, Source, Store,
+    storage::{Listing, MemoryStore},
 };
 use rdump_testkit::{
     Deployment, FailPoint, ReplicaSet, dataset,
     wait::{PATIENCE, wait_for},
 };
 
-use super::{backup, in_memory, objects, read_whole, verify, writer};
+use super::{
+    backup, in_memory, objects, read_whole, try_backup, try_verify, verify, watched::Watched,
+    writer,
+};
 
 async fn source(documents: u64) -> ReplicaSet {
     let source = ReplicaSet::start().await;
@@ -169,4 +173,73 @@ async fn what_was_stored_of_a_collection_before_it_was_started_over_is_no_part_o
     assert!(verified.is_whole(), "{verified}");
     assert_eq!(verified.unreferenced_objects, 0);
     assert!(read_whole(&snapshot).await == expected);
+}
+
+/// A repository that takes no object whose path has a text in it.
+async fn refusing(text: &str) -> (Arc<Watched>, Repository) {
+    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
+    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>).await;
+    store.refuse(text);
+    (store, repository.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_which_something_cannot_be_stored_leaves_no_snapshot() {
+    let source = source(100).await;
+    for text in ["begun/", "/catalog/", "/data/", "/parts/", "manifests/"] {
+        let (_, repository) = refusing(text).await;
+        let writer = Arc::new(writer(&repository));
+        let error = try_backup(&writer, &source, DumpOptions::default()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{text}: {error:?}");
+        assert!(error.to_string().contains(text), "{error}");
+        if text == "begun/" {
+            let listed = repository.snapshots().await.unwrap();
+            assert_eq!((listed.whole.len(), listed.unfinished.len()), (0, 0));
+        } else {
+            assert_unfinished(&repository, &writer).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_without_a_copy_is_a_problem_and_a_snapshot() {
+    let source = source(100).await;
+    let (_, repository) = refusing("copies/").await;
+    let writer = Arc::new(writer(&repository));
+    let report = try_backup(&writer, &source, DumpOptions::default()).await;
+    let problems = report.unwrap().problems;
+    let snapshot = repository.find_snapshot("latest").await.unwrap();
+    let copy = snapshot.id().manifest_copy();
+    assert!(problems[0].message.contains(&copy), "{problems:?}");
+    assert_eq!(problems.len(), 1);
+    let (report, notices) =
+        try_verify(&repository, &snapshot, &SnapshotVerifyOptions::default()).await;
+    assert!(report.unwrap().is_whole());
+    assert!(notices[0].contains(&copy), "{notices:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_which_an_object_is_lost_before_its_end_leaves_no_snapshot() {
+    let source = source(10_000).await;
+    let (store, repository) = in_memory().await;
+    let writer = Arc::new(writer(&repository).object_bytes(1));
+    let options = DumpOptions::default()
+        .db("shop")
+        .segment_bytes(64 << 10)
+        .limit_bytes_per_second(16 << 20);
+    let lose = async {
+        let lost = wait_for("an object to be stored", PATIENCE, async || {
+            let folder = format!("{}data/", writer.id()?.folder());
+            let found = Listing::of(&*store, &folder).await.unwrap();
+            found.objects.into_iter().next()
+        })
+        .await;
+        store.delete(&[&lost.path]).await.unwrap();
+    };
+    let (result, ()) = futures::join!(try_backup(&writer, &source, options), lose);
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
+    assert!(error.to_string().contains("are not there"), "{error}");
+    assert_unfinished(&repository, &writer).await;
 }

@@ -7,12 +7,8 @@ use rdump_testkit::ReplicaSet;
 
 use super::{backup, in_memory, objects, verify};
 
-/// The server takes its time for each.
-const COLLECTIONS: usize = if cfg!(debug_assertions) {
-    2_000
-} else {
-    10_000
-};
+/// A server has two files open for each.
+const COLLECTIONS: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_collections_cost_no_objects_however_many_there_are() {

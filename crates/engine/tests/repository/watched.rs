@@ -1,4 +1,4 @@
-//! A store that remembers what was read of it.
+//! A store that remembers what was read of it, and takes not everything.
 
 use std::{
     ops::Range,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 use rdump::storage::{
     Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, StorageError, Store, Upload,
     Version,
@@ -19,17 +19,37 @@ type Result<T> = std::result::Result<T, StorageError>;
 pub(super) struct Watched {
     inner: Arc<dyn Store>,
     reads: Mutex<Vec<(String, Range<u64>)>>,
+    refused: Mutex<Option<String>>,
 }
 
 impl Watched {
     pub(super) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        let reads = Mutex::default();
-        Arc::new(Self { inner, reads })
+        let (reads, refused) = (Mutex::default(), Mutex::default());
+        Arc::new(Self {
+            inner,
+            reads,
+            refused,
+        })
+    }
+
+    /// From now on no object may be written whose path has this in it.
+    pub(super) fn refuse(&self, text: &str) {
+        *self.refused.lock().unwrap() = Some(text.to_owned());
     }
 
     /// What was read since this was last asked.
     pub(super) fn take(&self) -> Vec<(String, Range<u64>)> {
         std::mem::take(&mut *self.reads.lock().unwrap())
+    }
+
+    fn refused(&self, path: &str) -> Option<StorageError> {
+        let refused = self.refused.lock().unwrap();
+        let is_refused = refused.as_ref().is_some_and(|text| path.contains(text));
+        is_refused.then(|| StorageError::Denied {
+            action: "write",
+            path: path.to_owned(),
+            source: "the test says so".into(),
+        })
     }
 }
 
@@ -71,11 +91,17 @@ impl Store for Watched {
         bytes: Bytes,
         condition: PutIf,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
-        self.inner.put(path, bytes, condition)
+        match self.refused(path) {
+            None => self.inner.put(path, bytes, condition),
+            Some(error) => future::ready(Err(error)).boxed(),
+        }
     }
 
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
-        self.inner.upload(path)
+        match self.refused(path) {
+            None => self.inner.upload(path),
+            Some(error) => future::ready(Err(error)).boxed(),
+        }
     }
 
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<ObjectInfo>> {
