@@ -9,7 +9,12 @@ use std::io::Read;
 use rdump_format::{
     ArchiveDecoder, ArchiveError, ArchiveEvent, ArchiveWriter, Codec, CollectionMetadata, Crc64,
     Digest, Digester, DocumentReader, FileName, FolderManifest, Namespace, SegmentRecord,
-    check_document, decoder, escape, ext_json, stem, unescape, validate,
+    check_document, decoder, escape, ext_json,
+    repository::{
+        BegunRecord, CatalogEntry, Part, PartBuilder, RecordError, RepositoryRecord,
+        SnapshotManifest, VerificationRecord,
+    },
+    stem, unescape, validate,
 };
 
 /// The most that one input is decompressed to, in bytes.
@@ -81,6 +86,72 @@ pub fn manifest(input: &[u8]) {
                 manifest
             );
         }
+    }
+}
+
+/// What a repository holds beside data, by the first byte: the value of a record, a part of a manifest, or an entry of a catalog.
+pub fn repository(input: &[u8]) {
+    match input.split_first() {
+        Some((0, value)) => {
+            for name in ["repository", "begun", "manifest", "verification"] {
+                let digest = Digest::of(value);
+                let start = format!("{{\"sha256\":\"{digest}\",\"{name}\":");
+                let bytes = [start.as_bytes(), value, b"}\n"].concat();
+                record(
+                    &bytes,
+                    SnapshotManifest::from_bytes,
+                    SnapshotManifest::to_bytes,
+                );
+                record(
+                    &bytes,
+                    RepositoryRecord::from_bytes,
+                    RepositoryRecord::to_bytes,
+                );
+                record(&bytes, BegunRecord::from_bytes, BegunRecord::to_bytes);
+                record(
+                    &bytes,
+                    VerificationRecord::from_bytes,
+                    VerificationRecord::to_bytes,
+                );
+            }
+        }
+        Some((1, part)) => {
+            let Ok(part) = Part::read_whole(part) else {
+                return;
+            };
+            let mut builder = PartBuilder::default();
+            for object in &part.objects {
+                builder.push_object(object).expect("it was read");
+            }
+            for end in &part.ends {
+                // More than a signed number holds is read as no number.
+                builder.push_end(end).expect("it was read");
+            }
+            let [index, details] = builder.finish();
+            let back = Part::read(&index.body, &details.body).expect("it was written");
+            assert_eq!(back, part);
+        }
+        Some((_, entry)) => {
+            let Ok(entry) = CatalogEntry::from_document(entry, 0) else {
+                return;
+            };
+            let document = entry.to_document().expect("it was read");
+            let back = CatalogEntry::from_document(&document, 0).expect("it was written");
+            assert_eq!(back, entry);
+        }
+        None => {}
+    }
+}
+
+/// A record that can be read can be written, and is the same then.
+fn record<T: PartialEq + std::fmt::Debug>(
+    bytes: &[u8],
+    read: fn(&[u8]) -> Result<T, RecordError>,
+    write: fn(&T) -> Result<Vec<u8>, RecordError>,
+) {
+    if let Ok(record) = read(bytes) {
+        let written = write(&record).expect("it was read");
+        assert_eq!(read(&written).expect("it was written"), record);
     }
 }
 

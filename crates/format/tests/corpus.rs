@@ -8,12 +8,13 @@ use crate::targets;
 /// A target takes an input and panics when it finds a fault.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 7] = [
     ("archive", targets::archive),
     ("documents", targets::documents),
     ("file_name", targets::file_name),
     ("manifest", targets::manifest),
     ("metadata", targets::metadata),
+    ("repository", targets::repository),
     ("segment", targets::segment),
 ];
 
