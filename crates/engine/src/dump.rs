@@ -18,7 +18,7 @@ mod limiter;
 mod namespace;
 mod oplog;
 mod options;
-mod pack;
+pub(crate) mod pack;
 mod partition;
 mod plan;
 

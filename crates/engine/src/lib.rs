@@ -102,6 +102,7 @@ mod repository;
 mod restore;
 mod retry;
 mod spool;
+mod transfer;
 mod verify;
 
 use std::num::NonZeroUsize;
@@ -123,10 +124,12 @@ pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
     RestorePlan, RestoreReport, RestoredNamespace,
 };
+pub use transfer::Transfer;
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
 pub use rdump_format::repository::{RepositoryId, SnapshotId, SnapshotManifest};
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
+pub use rdump_format::{RunRecord, SourceRecord};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
 /// Where dumps live: credentials and options of object stores, and what a store of one's own has to do.
 pub use rdump_storage as storage;

@@ -16,7 +16,7 @@ use mongodb::{
 use rdump_format::Namespace;
 use tokio::sync::mpsc;
 
-use super::partition::IdRange;
+use super::{pack::Run, partition::IdRange};
 use crate::{
     Error, Result,
     command::{self, code},
@@ -102,13 +102,8 @@ pub(super) fn batch_documents(documents: u64, bytes: u64, batch_bytes: u64) -> u
     u32::try_from(batch.clamp(1, 100_000)).unwrap_or(1000)
 }
 
-impl Batch {
-    /// The documents.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the server's reply is malformed.
-    pub(super) fn documents(&self) -> impl Iterator<Item = Result<&[u8]>> {
+impl Run for Batch {
+    fn documents(&self) -> impl Iterator<Item = Result<&[u8]>> {
         let documents = self
             .raw
             .doc_slices()
@@ -131,8 +126,7 @@ impl Batch {
         error.into_iter().chain(documents)
     }
 
-    /// Size of the reply, in bytes.
-    pub(super) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.raw.as_raw_document().as_bytes().len() as u64
     }
 }

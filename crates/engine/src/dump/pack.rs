@@ -9,22 +9,43 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{DumpOptions, cursor::Batch, limiter::Limiter};
+use super::{DumpOptions, limiter::Limiter};
 use crate::{
     Error, Result,
     context::RunContext,
-    media::{PackedSegment, Packing},
+    media::{Documents, PackedSegment, Packing},
 };
 
 /// The largest segment that is not compressed, in bytes: more would cost memory and gain nothing.
 const LARGEST_PLAIN_SEGMENT_BYTES: u64 = 2 << 20;
 
 /// A segment being packed off the network tasks, and the permit that bounds how many there are.
-pub(super) type Job = JoinHandle<Result<(PackedSegment, OwnedSemaphorePermit)>>;
+pub(crate) type Job = JoinHandle<Result<(PackedSegment, OwnedSemaphorePermit)>>;
+
+/// Documents as they came.
+pub(crate) trait Run {
+    /// How many bytes they take.
+    fn bytes(&self) -> u64;
+
+    /// Each of them.
+    fn documents(&self) -> impl Iterator<Item = Result<&[u8]>>;
+}
+
+impl Run for Documents {
+    fn bytes(&self) -> u64 {
+        self.body.len() as u64
+    }
+
+    fn documents(&self) -> impl Iterator<Item = Result<&[u8]>> {
+        rdump_format::documents(&self.body).map(|document| {
+            document.map_err(|error| Error::data("a document is malformed").caused_by(error))
+        })
+    }
+}
 
 /// What the packers of a run share: buffers, compressors, and the bound on segments in memory.
 #[derive(Debug)]
-pub(super) struct Packers {
+pub(crate) struct Packers {
     packing: Packing,
     compression: Compression,
     segment_bytes: usize,
@@ -39,7 +60,7 @@ pub(super) struct Packers {
 }
 
 impl Packers {
-    pub(super) fn new(packing: Packing, options: &DumpOptions, segments: usize) -> Self {
+    pub(crate) fn new(packing: Packing, options: &DumpOptions, segments: usize) -> Self {
         let segment_bytes = match options.compression {
             Compression::None => options.segment_bytes.min(LARGEST_PLAIN_SEGMENT_BYTES),
             _ => options.segment_bytes,
@@ -61,10 +82,10 @@ impl Packers {
     }
 
     /// Packs batches into segments, each of which is handed on as a job; returns how many documents came.
-    pub(super) async fn pack(
+    pub(crate) async fn pack(
         self: Arc<Self>,
         cx: RunContext,
-        mut batches: mpsc::Receiver<Batch>,
+        mut batches: mpsc::Receiver<impl Run>,
         jobs: mpsc::Sender<Job>,
     ) -> Result<u64> {
         let mut builder = SegmentBuilder::with_buffer(self.segment_bytes, Vec::new());
@@ -157,7 +178,7 @@ impl Packers {
     }
 
     /// Takes back the buffer of a segment that was stored, if the medium has let go of it.
-    pub(super) fn recycle(&self, bytes: Bytes) {
+    pub(crate) fn recycle(&self, bytes: Bytes) {
         if let Ok(buffer) = bytes.try_into_mut() {
             let as_packed = self.packing == Packing::Plain || self.compression == Compression::None;
             let pool = if as_packed {
