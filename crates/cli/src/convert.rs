@@ -21,7 +21,9 @@ use rdump::Secret;
 pub(crate) use dump::DumpRequest;
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
-pub(crate) use repository::{BackupRequest, Verified, repository, verified};
+pub(crate) use repository::{
+    BackupRequest, ExportRequest, ImportRequest, Verified, repository, verified,
+};
 pub(crate) use restore::RestoreRequest;
 
 /// What is read of the process's environment.

@@ -9,6 +9,7 @@
 //! | `convert` | from what was typed to the engine's options |
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
 //! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
+//! | `run_transfer` | commands that take a dump from one medium to another |
 //! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
 //! | `progress` | log lines and bars from the engine's events |
@@ -31,6 +32,7 @@ mod run_backup;
 mod run_dump;
 mod run_repository;
 mod run_restore;
+mod run_transfer;
 mod run_verify;
 mod session;
 mod signals;
@@ -45,7 +47,8 @@ use args::{
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, DumpRequest, Environment, Refusal, RestoreRequest, repository, verified,
+    BackupRequest, DumpRequest, Environment, ExportRequest, ImportRequest, Refusal, RestoreRequest,
+    repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -138,6 +141,20 @@ fn restore(args: &RestoreArgs) -> Exit {
 fn subcommand(command: &DumpCommand) -> Exit {
     match command {
         DumpCommand::Backup(args) => backup(args),
+        DumpCommand::ExportFolder(args) => {
+            let local = &args.local;
+            on_repository("rdump export-folder", &local.verbosity, async |session| {
+                let request = ExportRequest::new(args, &environment())?;
+                Ok(run_transfer::export(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::ImportFolder(args) => {
+            let local = &args.local;
+            on_repository("rdump import-folder", &local.verbosity, async |session| {
+                let request = ImportRequest::new(args, &environment())?;
+                Ok(run_transfer::import(session, request, local.repository.json).await?)
+            })
+        }
         DumpCommand::Init(args) => {
             let mut repository_args = args.local.repository.clone();
             if repository_args.repo.is_none() {

@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Dump(Output, Codec),
     /// Collections are written to a repository.
     Backup,
+    /// Collections go from one medium to another.
+    Copy,
     /// Documents are inserted.
     Restore,
     /// Files are read and compared with their manifest.
@@ -136,6 +138,7 @@ impl Progress {
                 ),
                 Verb::Dump(archive, _) => format!("writing captured oplog to {archive}"),
                 Verb::Backup => "backing captured oplog up".to_owned(),
+                Verb::Copy => "copying captured oplog".to_owned(),
                 Verb::Restore => "replaying oplog".to_owned(),
                 Verb::Verify => return None,
             },
@@ -145,6 +148,7 @@ impl Progress {
                 ..
             } if namespace.is_oplog() => match &self.verb {
                 Verb::Dump(..) | Verb::Backup => format!("dumped {documents} oplog entries"),
+                Verb::Copy => format!("copied {documents} oplog entries"),
                 Verb::Restore => format!("applied {documents} oplog entries"),
                 Verb::Verify => return None,
             },
@@ -158,6 +162,7 @@ impl Progress {
                 }
                 Verb::Dump(archive, _) => format!("writing {namespace} to {archive}"),
                 Verb::Backup => format!("backing {namespace} up"),
+                Verb::Copy => format!("copying {namespace}"),
                 Verb::Restore => format!("restoring {namespace}"),
                 Verb::Verify => return None,
             },
@@ -171,6 +176,7 @@ impl Progress {
                 match &self.verb {
                     Verb::Dump(..) => format!("done dumping {namespace} ({documents})"),
                     Verb::Backup => format!("backed {namespace} up ({documents})"),
+                    Verb::Copy => format!("copied {namespace} ({documents})"),
                     Verb::Restore => {
                         format!(
                             "finished restoring {namespace} ({documents}, {})",

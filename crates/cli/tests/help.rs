@@ -7,9 +7,20 @@ async fn help_lists_every_option_by_group() {
     insta::assert_snapshot!("rdump_help", help.stdout);
     let help = run(rrestore(), ["--help"]).await.expect(0);
     insta::assert_snapshot!("rrestore_help", help.stdout);
-    for command in ["backup", "init", "list", "show", "verify"] {
+    for command in [
+        "backup",
+        "export-folder",
+        "import-folder",
+        "init",
+        "list",
+        "show",
+        "verify",
+    ] {
         let help = run(rdump(), [command, "--help"]).await.expect(0);
-        insta::assert_snapshot!(format!("rdump_{command}_help"), help.stdout);
+        insta::assert_snapshot!(
+            format!("rdump_{}_help", command.replace('-', "_")),
+            help.stdout
+        );
     }
 }
 

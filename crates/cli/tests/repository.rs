@@ -318,3 +318,69 @@ async fn a_repository_may_be_in_an_object_store() {
     let print = Fingerprint::of(&source.client(), &options).await;
     assert_same(&print, &Fingerprint::of(&target.client(), &options).await);
 }
+
+#[tokio::test]
+async fn snapshots_become_folders_and_folders_and_archives_snapshots() {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    for data in [
+        dataset::orders(300),
+        dataset::views(),
+        dataset::time_series(),
+    ] {
+        data.seed(&source.client()).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (repository, exported, archive) = (path("repository"), path("folder"), path("archive"));
+    backup(&source, &repository, &[]).await.expect(0);
+    let export = ["export-folder", "latest", &exported, "--compress", "gzip"];
+    run(on(&repository), export)
+        .await
+        .expect(0)
+        .says("snapshot ");
+    run(rdump(), ["verify", &exported]).await.expect(0);
+    let ran = run(on(&repository), export).await.expect(1);
+    ran.says(&format!("Failed: {exported} already holds a dump"));
+    let (uri, to) = (source.uri(), format!("--archive={archive}"));
+    run(rdump(), ["--uri", &uri, &to, "--gzip"]).await.expect(0);
+
+    let options = FingerprintOptions::new();
+    let expected = Fingerprint::of(&source.client(), &options).await;
+    for (dump, name) in [(&exported, "imported"), (&archive, "unpacked")] {
+        let imported = path(name);
+        let ran = run(
+            on(&imported),
+            ["import-folder", dump, "--tag", "from=folder"],
+        )
+        .await;
+        let id = line(&ran.expect(0)).to_owned();
+        let ran = run(on(&imported), ["verify", &id, "--deep"])
+            .await
+            .expect(0);
+        assert!(ran.stderr.contains(" is whole ("), "{}", ran.stderr);
+        let restore = ["--uri", &target.uri(), "--drop", &imported];
+        run(rrestore(), restore).await.expect(0);
+        assert_same(
+            &expected,
+            &Fingerprint::of(&target.client(), &options).await,
+        );
+    }
+
+    flip_a_data_object(Path::new(&repository), &latest(&repository).await);
+    let other = path("other");
+    let export = ["export-folder", "latest", &other];
+    let ran = run(on(&repository), export).await.expect(1);
+    ran.says("Failed: ");
+    let ran = run(rrestore(), ["--uri", &target.uri(), &other])
+        .await
+        .expect(1);
+    assert!(ran.stderr.contains("did not finish"), "{}", ran.stderr);
+}
+
+async fn latest(repository: &str) -> String {
+    let listed = run(on(repository), ["list", "--json"]).await.expect(0);
+    let listed = json(&listed);
+    let snapshots = listed["snapshots"].as_array().expect("a list");
+    let last = snapshots.last().expect("a snapshot");
+    last["id"].as_str().expect("an id").to_owned()
+}

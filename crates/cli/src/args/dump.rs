@@ -9,7 +9,7 @@ use super::{
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
-    repository::{BackupArgs, InitArgs, ListArgs, ShowArgs, VerifyArgs},
+    repository::{BackupArgs, ExportArgs, ImportArgs, InitArgs, ListArgs, ShowArgs, VerifyArgs},
     s3::{S3Args, S3WriteArgs},
 };
 
@@ -143,6 +143,10 @@ pub(crate) enum DumpCommand {
     /// Take a snapshot of a deployment into a repository
     #[command(mut_args(for_a_backup))]
     Backup(Box<BackupArgs>),
+    /// Write a snapshot as a folder of mongodump
+    ExportFolder(ExportArgs),
+    /// Make a snapshot of a folder or an archive of mongodump
+    ImportFolder(Box<ImportArgs>),
     /// Make a repository of an empty place
     Init(InitArgs),
     /// List the snapshots of a repository
@@ -155,7 +159,15 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 5] = ["backup", "init", "list", "show", "verify"];
+    pub(crate) const NAMES: [&str; 7] = [
+        "backup",
+        "export-folder",
+        "import-folder",
+        "init",
+        "list",
+        "show",
+        "verify",
+    ];
 }
 
 /// What options of a dump mean for a backup.

@@ -109,6 +109,55 @@ pub(crate) struct VerifyArgs {
     pub(crate) local: LocalArgs,
 }
 
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump export-folder [OPTIONS] ID|latest FOLDER",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct ExportArgs {
+    /// The snapshot
+    #[arg(value_name = "ID")]
+    pub(crate) snapshot: String,
+
+    /// The folder to write, which mongorestore and rrestore read
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: String,
+
+    /// Compress by none, gzip[:1-9] or zstd[:1-19]; none by default; mongorestore reads no zstd
+    #[arg(long, value_name = "HOW")]
+    pub(crate) compress: Option<Compression>,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump import-folder [OPTIONS] FOLDER|ARCHIVE",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct ImportArgs {
+    /// A folder or an archive of mongodump or rdump
+    #[arg(value_name = "FOLDER|ARCHIVE")]
+    pub(crate) dump: String,
+
+    /// Mark the snapshot; may be repeated
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub(crate) tags: Vec<String>,
+
+    /// Compress by none, gzip[:1-9] or zstd[:1-19]; zstd by default
+    #[arg(long, value_name = "HOW")]
+    pub(crate) compress: Option<Compression>,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+
+    #[command(flatten)]
+    pub(crate) s3_write: S3WriteArgs,
+}
+
 /// Back a MongoDB deployment up, or a part of it, as a snapshot of a repository.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(

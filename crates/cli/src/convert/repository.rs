@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use rdump::{Location, SnapshotVerifyOptions};
+use rdump::{Compression, Location, SnapshotVerifyOptions};
 
 use super::{DumpRequest, Environment, Output, Refusal, is_like_uri, medium::STANDARD};
-use crate::args::{BackupArgs, RepositoryArgs, VerifyArgs};
+use crate::args::{BackupArgs, ExportArgs, ImportArgs, RepositoryArgs, VerifyArgs};
 
 /// Everything that a backup needs, checked as far as it can be without a server.
 #[derive(Debug)]
@@ -40,6 +40,61 @@ pub(crate) fn repository(
     environment: &Environment,
 ) -> Result<Location, Refusal> {
     place("--repo", &text(args, environment)?, args)
+}
+
+/// A snapshot that becomes a folder.
+#[derive(Debug)]
+pub(crate) struct ExportRequest {
+    pub(crate) repository: Location,
+    pub(crate) snapshot: String,
+    pub(crate) folder: Location,
+    pub(crate) compression: Compression,
+}
+
+impl ExportRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &ExportArgs, environment: &Environment) -> Result<Self, Refusal> {
+        Ok(Self {
+            repository: repository(&args.local.repository, environment)?,
+            snapshot: args.snapshot.clone(),
+            folder: args
+                .folder
+                .parse()
+                .context("FOLDER")
+                .map_err(Refusal::Failed)?,
+            compression: args.compress.unwrap_or_default(),
+        })
+    }
+}
+
+/// A folder or an archive that becomes a snapshot.
+#[derive(Debug)]
+pub(crate) struct ImportRequest {
+    pub(crate) repository: Location,
+    pub(crate) dump: Location,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) compression: Compression,
+}
+
+impl ImportRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &ImportArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let mut repository = repository(&args.local.repository, environment)?;
+        for (flag, name, value) in args.s3_write.given() {
+            let set = repository.set(name, &value);
+            set.with_context(|| format!("--{flag}"))?;
+        }
+        Ok(Self {
+            repository,
+            dump: args
+                .dump
+                .parse()
+                .context("FOLDER")
+                .map_err(Refusal::Failed)?,
+            tags: tags(&args.tags)?,
+            compression: args.compress.unwrap_or(Compression::ZSTD),
+        })
+    }
 }
 
 /// What `rdump verify` is about.
