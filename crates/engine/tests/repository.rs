@@ -25,6 +25,7 @@ mod oplog;
 mod round_trip;
 mod sample;
 mod selection;
+mod transferred;
 mod verify;
 mod watched;
 
