@@ -1,6 +1,10 @@
 //! Places that hold snapshots.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -154,7 +158,8 @@ impl Repository {
         }
     }
 
-    /// Whether there is a repository at a location, or was: then [`open`](Self::open) says what is wrong with it.
+    /// Whether there is a repository at a location, or was: then [`open`](Self::open) says what is wrong with it. There is none
+    /// where nothing may be read.
     ///
     /// # Errors
     ///
@@ -172,11 +177,14 @@ impl Repository {
             }
             Err(error) => return Err(error.into()),
         };
-        match Self::find(&store).await {
-            Ok(found) => Ok(found.is_some()),
-            Err(error) if error.kind() == ErrorKind::Data => Ok(true),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(true),
-            Err(error) => Err(error),
+        let looked = async {
+            let found = store.head(REPOSITORY_FILE).await?.is_some();
+            Ok(found || a_manifest(&*store).await?.is_some())
+        };
+        match looked.await {
+            // Whoever may read one object alone may not ask for others.
+            Err(StorageError::Denied { .. }) => Ok(false),
+            looked => Ok(looked?),
         }
     }
 
@@ -202,22 +210,15 @@ impl Repository {
         let read = read_record(&**store, REPOSITORY_FILE, RepositoryRecord::from_bytes);
         match read.await? {
             Some(record) => record.map(Some),
-            None => {
-                let mut manifests = store.list(MANIFESTS);
-                let lost = manifests
-                    .try_next()
-                    .await?
-                    .filter(|listed| SnapshotId::parse_path(listed.path()).is_some());
-                match lost {
-                    None => Ok(None),
-                    Some(manifest) => Err(Error::data(format!(
-                        "{REPOSITORY_FILE} is missing in {}, although {} lies there",
-                        store.location(),
-                        manifest.path()
-                    ))
-                    .at(REPOSITORY_FILE)),
-                }
-            }
+            None => match a_manifest(&**store).await? {
+                None => Ok(None),
+                Some(manifest) => Err(Error::data(format!(
+                    "{REPOSITORY_FILE} is missing in {}, although {} lies there",
+                    store.location(),
+                    manifest
+                ))
+                .at(REPOSITORY_FILE)),
+            },
         }
     }
 
@@ -386,6 +387,27 @@ impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "repository {} in {}", self.record.id, self.location())
     }
+}
+
+/// The size of everything in the folder of a snapshot, by its path there.
+async fn sizes(store: &dyn Store, id: &SnapshotId) -> Result<BTreeMap<String, u64>> {
+    let folder = id.folder();
+    let mut sizes = BTreeMap::new();
+    let mut listed = store.list(&folder);
+    while let Some(listed) = listed.try_next().await? {
+        if let Listed::Object(info) = listed {
+            let path = info.path.strip_prefix(&folder).unwrap_or_default();
+            sizes.insert(path.to_owned(), info.stored_bytes);
+        }
+    }
+    Ok(sizes)
+}
+
+/// Where some snapshot's manifest is, if there is any.
+async fn a_manifest(store: &dyn Store) -> Result<Option<String>, StorageError> {
+    let listed = store.list(MANIFESTS).try_next().await?;
+    let path = listed.map(|listed| listed.path().to_owned());
+    Ok(path.filter(|path| SnapshotId::parse_path(path).is_some()))
 }
 
 /// What an object of one line says; `None` if it is not there.

@@ -11,10 +11,10 @@ use rdump_format::{
     Codec, Namespace, SourceRecord, decoder,
     repository::{BEGUN, BegunRecord, CatalogEntry, DataObject, NamespaceEnd, Part, SnapshotId},
 };
-use rdump_storage::{Listed, Store};
+use rdump_storage::Store;
 use serde_json::Value;
 
-use super::{Repository, read_record};
+use super::{Repository, read_record, sizes};
 use crate::{Error, Result, media::NamespaceHeader};
 
 /// The longest catalog or part that is read whole, in bytes, before and after it is decompressed.
@@ -200,20 +200,6 @@ async fn attempts(repository: &Repository, id: &SnapshotId) -> Result<Vec<BegunR
     }
     attempts.sort_by_key(|record: &BegunRecord| record.attempt);
     Ok(attempts)
-}
-
-/// The size of everything in the folder of a snapshot, by its path there.
-async fn sizes(store: &dyn Store, id: &SnapshotId) -> Result<BTreeMap<String, u64>> {
-    let folder = id.folder();
-    let mut sizes = BTreeMap::new();
-    let mut listed = store.list(&folder);
-    while let Some(listed) = listed.try_next().await? {
-        if let Listed::Object(info) = listed {
-            let path = info.path.strip_prefix(&folder).unwrap_or_default();
-            sizes.insert(path.to_owned(), info.stored_bytes);
-        }
-    }
-    Ok(sizes)
 }
 
 /// The documents of an object of zstd frames, each of which has a checksum; `None` if it is damaged.

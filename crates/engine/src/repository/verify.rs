@@ -16,11 +16,13 @@ use rdump_format::{
         VerificationRecord,
     },
 };
-use rdump_storage::{Listed, StorageError, read_ahead};
+use rdump_storage::{StorageError, read_ahead};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, Snapshot, not_written, put_once, read_record, snapshot::StoredNamespace};
+use super::{
+    Repository, Snapshot, not_written, put_once, read_record, sizes, snapshot::StoredNamespace,
+};
 use crate::{
     Damage, DamageKind, Error, ErrorKind, Observer, Result, context::RunContext,
     default_parallelism, verify::chain,
@@ -276,7 +278,7 @@ impl Verifying<'_> {
     /// Everything that the manifest names.
     async fn objects(&self, snapshot: &Snapshot, report: &mut SnapshotVerifyReport) -> Result<()> {
         let (id, manifest) = (snapshot.id(), snapshot.manifest());
-        let mut present = self.present(id).await?;
+        let mut present = sizes(&**self.repository.store(), id).await?;
         for object in manifest.parts.iter().chain([&manifest.catalog]) {
             let stored = object.stored_bytes();
             self.size(id, &object.path, stored, &mut present, report);
@@ -357,20 +359,6 @@ impl Verifying<'_> {
             report.damaged(&path, DamageKind::Format, message);
         }
         Ok(Some(entries))
-    }
-
-    /// What is in the folder of a snapshot.
-    async fn present(&self, id: &SnapshotId) -> Result<BTreeMap<String, u64>> {
-        let folder = id.folder();
-        let mut present = BTreeMap::new();
-        let mut listed = self.repository.store().list(&folder);
-        while let Some(listed) = listed.try_next().await? {
-            if let Listed::Object(info) = listed {
-                let path = info.path.strip_prefix(&folder).unwrap_or_default();
-                present.insert(path.to_owned(), info.stored_bytes);
-            }
-        }
-        Ok(present)
     }
 
     /// Whether an object is there and as long as it should be.
