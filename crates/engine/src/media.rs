@@ -7,7 +7,10 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
-use rdump_format::{Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord, SourceRecord};
+use rdump_format::{
+    Authorization, Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord, Selector,
+    SourceRecord,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Error, Problem, Result};
@@ -31,6 +34,7 @@ pub use document_stream_writer::DocumentStreamWriter;
 pub(crate) use folder_reader::LooseFile;
 pub use folder_reader::{FolderReader, FolderReaderOptions};
 pub use folder_writer::FolderWriter;
+pub(crate) use folder_writer::leftover_notice;
 
 /// Takes a dump.
 ///
@@ -290,6 +294,21 @@ pub struct DumpData {
     pub uncompressed_bytes: Option<u64>,
     /// How many documents, if the dump says so.
     pub documents: Option<u64>,
+}
+
+/// Whether a restore of what is selected needs a namespace of a dump.
+pub(crate) fn is_needed(namespace: &Namespace, select: &Selector) -> bool {
+    match Authorization::of(namespace) {
+        // Users and roles are of that version.
+        Some(Authorization::Version) => {
+            let mut names = ["system.users", "system.roles", "system.version"].into_iter();
+            names.any(|name| {
+                let collection = namespace.collection.replace("system.version", name);
+                select.selects(&Namespace::new(&namespace.db, collection))
+            })
+        }
+        _ => select.selects(namespace),
+    }
 }
 
 /// A run of whole documents of one namespace.

@@ -10,9 +10,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rdump_format::repository::{
     BEGUN, BegunRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES, REPOSITORY_FILE, RecordError,
-    RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest,
+    RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest, VERIFIED,
 };
-use rdump_storage::{Listed, Location, ObjectInfo, PutIf, StorageError, Store};
+use rdump_storage::{Leftover, Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -66,26 +66,6 @@ pub struct Snapshots {
     pub unfinished: Vec<SnapshotId>,
 }
 
-impl Snapshots {
-    /// The newest.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Invalid`] if there is none; what is wrong with a newer one if that is damaged, so that an older one is not
-    /// taken for it.
-    pub fn latest(&self) -> Result<&Snapshot> {
-        let latest = self.whole.last();
-        match self.damaged.last() {
-            Some((id, error)) if latest.is_none_or(|latest| latest.id() < id) => {
-                Err(error.clone().with_hint(format!(
-                    "the newest snapshot {id} is damaged: name an older one by its id"
-                )))
-            }
-            _ => latest.ok_or_else(|| Error::invalid("the repository holds no snapshot")),
-        }
-    }
-}
-
 impl Repository {
     /// Makes a repository of an empty place.
     ///
@@ -106,14 +86,19 @@ impl Repository {
     ///
     /// As `init` has them.
     pub async fn init_in(store: Arc<dyn Store>) -> Result<Self> {
-        let found = store.list("").try_next().await?;
-        if let Some(found) = found {
+        let mut listed = store.list("");
+        while let Some(found) = listed.try_next().await? {
+            if let Listed::Leftover(_) = found {
+                // No object, and never to be.
+                continue;
+            }
             return Err(Error::conflict(format!(
                 "{} is not empty, {} lies there: a repository is made of an empty place only",
                 store.location(),
                 found.path()
             )));
         }
+        drop(listed);
         let id = RepositoryId(bson::Uuid::new().bytes());
         let record = RepositoryRecord::new(id, Timestamp::now().to_string());
         let bytes = record.to_bytes().map_err(not_written)?;
@@ -280,6 +265,22 @@ impl Repository {
         Ok((manifests, copies))
     }
 
+    /// Removes what killed writers left behind that is no object, as the store does it; returns what was found.
+    async fn remove_leftovers(&self) -> Result<Vec<Leftover>> {
+        let parse = |path: &str| BegunRecord::parse_path(path).map(|(id, _)| id);
+        let begun = self.ids(BEGUN, parse).await?;
+        let (manifests, _) = self.finished().await?;
+        let mut folders = Vec::new();
+        for folder in [BEGUN, MANIFESTS, MANIFEST_COPIES, VERIFIED] {
+            folders.push(folder.trim_end_matches('/').to_owned());
+        }
+        for id in begun.difference(&manifests) {
+            let names = ["catalog", "data", "parts"].into_iter();
+            folders.extend(names.map(|name| format!("{}{name}", id.folder())));
+        }
+        Ok(self.store.remove_leftovers(&folders).await?)
+    }
+
     async fn ids(
         &self,
         prefix: &str,
@@ -351,27 +352,43 @@ impl Repository {
 
     /// The snapshot that a text means: an id, its beginning if no other has it, or `latest`.
     ///
+    /// The newest is the newest also if its manifest is damaged or lost, which is an error then: no older one is taken for it.
+    ///
     /// # Errors
     ///
-    /// As [`snapshot`](Self::snapshot) and [`Snapshots::latest`] have them.
+    /// As [`find_id`](Self::find_id) and [`snapshot`](Self::snapshot) have them.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn find_snapshot(&self, text: &str) -> Result<Snapshot> {
-        if text == "latest" {
-            return self.snapshots().await?.latest().cloned();
-        }
+        self.snapshot(&self.find_id(text).await?).await
+    }
+
+    /// As [`find_snapshot`](Self::find_snapshot), of the id alone; a whole id is taken as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the text means none, or several; and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn find_id(&self, text: &str) -> Result<SnapshotId> {
         let error = match text.parse() {
-            Ok(id) => return self.snapshot(&id).await,
+            Ok(id) => return Ok(id),
             Err(error) => error,
         };
         let (mut ids, copies) = self.finished().await?;
         ids.extend(copies);
+        if text == "latest" {
+            let latest = ids.pop_last();
+            return latest.ok_or_else(|| Error::invalid("the repository holds no snapshot"));
+        }
         ids.retain(|id| !text.is_empty() && id.as_str().starts_with(text));
         let ids: Vec<_> = ids.iter().collect();
         match ids.as_slice() {
-            [id] => self.snapshot(id).await,
+            [id] => Ok((*id).clone()),
             [] => Err(Error::invalid(error.to_string())
                 .with_hint("`rdump list` shows the snapshots; `latest` is the newest")),
             [first, second, ..] => Err(Error::invalid(format!(

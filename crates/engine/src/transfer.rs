@@ -11,10 +11,9 @@ use crate::{
     Counters, DumpOptions, DumpReport, DumpedNamespace, Error, ErrorKind, Event, Observer, Problem,
     Result,
     context::RunContext,
-    dump::pack::{Job, Packers},
+    dump::pack::Packers,
     media::{
-        Access, Documents, DumpEntry, DumpHeader, DumpReader, DumpWriter, NamespaceHeader,
-        NamespaceWriter, Written,
+        Access, Documents, DumpEntry, DumpHeader, DumpReader, DumpWriter, NamespaceHeader, Written,
     },
 };
 
@@ -125,6 +124,12 @@ impl Transfer {
         }
         for notice in &contents.notices {
             self.cx.notice(None, notice.as_str());
+        }
+        for entry in contents.entries.iter().filter(|entry| entry.unlisted) {
+            let message =
+                "copied from files that the manifest does not list: it could not be verified";
+            self.cx
+                .problem(Problem::new(Some(&entry.namespace), message));
         }
         let mut run = self.run.clone().unwrap_or_else(|| self.unknown_run());
         let header = self.header(&run);
@@ -355,8 +360,11 @@ impl Copying {
         };
         let packers = Arc::clone(&self.packers);
         let pack = packers.pack(self.cx.clone(), run, jobs);
-        let ((), read, written) =
-            future::try_join3(read, pack, self.write(header, writer, packed)).await?;
+        let (mut progress, namespace) = (Written::default(), &header.namespace);
+        let store = self
+            .packers
+            .store(&self.cx, namespace, writer, packed, &mut progress);
+        let ((), read, written) = future::try_join3(read, pack, store).await?;
         if read != written.documents || data.documents.is_some_and(|told| told != read) {
             return Err(Error::new(
                 ErrorKind::Data,
@@ -367,31 +375,5 @@ impl Copying {
             ));
         }
         Ok(self.finished(header, written))
-    }
-
-    async fn write(
-        &self,
-        header: &NamespaceHeader,
-        mut writer: Box<dyn NamespaceWriter>,
-        mut packed: mpsc::Receiver<Job>,
-    ) -> Result<Written> {
-        let mut progress = Written::default();
-        while let Some(job) = packed.recv().await {
-            let (segment, permit) = job.await.map_err(|error| Error::task("pack", error))??;
-            progress.add(&segment);
-            let counters = &self.cx.counters;
-            counters.documents_written.add(segment.documents);
-            counters.bytes_written.add(segment.bytes.len() as u64);
-            let bytes = segment.bytes.clone();
-            writer.write(segment).await?;
-            self.packers.recycle(bytes);
-            drop(permit);
-            self.cx.emit(Event::NamespaceAdvanced {
-                namespace: header.namespace.clone(),
-                documents: progress.documents,
-                uncompressed_bytes: progress.uncompressed_bytes,
-            });
-        }
-        writer.finish().await
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     command,
     connect::Deployment,
     context::RunContext,
-    media::{DumpWriter, NamespaceWriter, Written},
+    media::{DumpWriter, Written},
     retry::{Retries, patiently},
 };
 
@@ -413,9 +413,9 @@ impl Shared {
             Ok(documents)
         };
         let written = async {
-            self.write(planned, writer, packed, progress)
-                .await
-                .map_err(ReadError::Fatal)
+            let (packers, namespace) = (&self.packers, &planned.header.namespace);
+            let stored = packers.store(&self.cx, namespace, writer, packed, progress);
+            stored.await.map_err(ReadError::Fatal)
         };
         let (read, written) = future::try_join(read, written).await?;
         if read == written.documents {
@@ -427,34 +427,6 @@ impl Shared {
             );
             Err(ReadError::Fatal(Error::internal(message)))
         }
-    }
-
-    async fn write(
-        &self,
-        planned: &PlannedNamespace,
-        mut writer: Box<dyn NamespaceWriter>,
-        mut packed: mpsc::Receiver<Job>,
-        progress: &mut Written,
-    ) -> Result<Written> {
-        while let Some(job) = packed.recv().await {
-            let (segment, permit) = job.await.map_err(|error| Error::task("pack", error))??;
-            progress.add(&segment);
-            self.cx.counters.documents_written.add(segment.documents);
-            self.cx
-                .counters
-                .bytes_written
-                .add(segment.bytes.len() as u64);
-            let bytes = segment.bytes.clone();
-            writer.write(segment).await?;
-            self.packers.recycle(bytes);
-            drop(permit);
-            self.cx.emit(Event::NamespaceAdvanced {
-                namespace: planned.header.namespace.clone(),
-                documents: progress.documents,
-                uncompressed_bytes: progress.uncompressed_bytes,
-            });
-        }
-        writer.finish().await
     }
 
     /// Makes sure that what was read under a name is what had the name when the dump was planned.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rdump_format::{Compression, Compressor, Crc64, Segment, SegmentBuilder};
+use rdump_format::{Compression, Compressor, Crc64, Namespace, Segment, SegmentBuilder};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -11,9 +11,9 @@ use tokio::{
 
 use super::{DumpOptions, limiter::Limiter};
 use crate::{
-    Error, Result,
+    Error, Event, Result,
     context::RunContext,
-    media::{Documents, PackedSegment, Packing},
+    media::{Documents, NamespaceWriter, PackedSegment, Packing, Written},
 };
 
 /// The largest segment that is not compressed, in bytes: more would cost memory and gain nothing.
@@ -177,8 +177,36 @@ impl Packers {
         pooled.unwrap_or_else(|| Vec::with_capacity(self.segment_bytes.saturating_add(1 << 20)))
     }
 
+    /// Stores what was packed of a namespace, in order, and ends it; counts in `progress` how far it came.
+    pub(crate) async fn store(
+        &self,
+        cx: &RunContext,
+        namespace: &Namespace,
+        mut writer: Box<dyn NamespaceWriter>,
+        mut packed: mpsc::Receiver<Job>,
+        progress: &mut Written,
+    ) -> Result<Written> {
+        while let Some(job) = packed.recv().await {
+            let (segment, permit) = job.await.map_err(|error| Error::task("pack", error))??;
+            progress.add(&segment);
+            let counters = &cx.counters;
+            counters.documents_written.add(segment.documents);
+            counters.bytes_written.add(segment.bytes.len() as u64);
+            let bytes = segment.bytes.clone();
+            writer.write(segment).await?;
+            self.recycle(bytes);
+            drop(permit);
+            cx.emit(Event::NamespaceAdvanced {
+                namespace: namespace.clone(),
+                documents: progress.documents,
+                uncompressed_bytes: progress.uncompressed_bytes,
+            });
+        }
+        writer.finish().await
+    }
+
     /// Takes back the buffer of a segment that was stored, if the medium has let go of it.
-    pub(crate) fn recycle(&self, bytes: Bytes) {
+    fn recycle(&self, bytes: Bytes) {
         if let Ok(buffer) = bytes.try_into_mut() {
             let as_packed = self.packing == Packing::Plain || self.compression == Compression::None;
             let pool = if as_packed {

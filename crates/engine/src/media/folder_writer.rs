@@ -488,7 +488,7 @@ impl NamespaceWriter for FolderNamespace {
 }
 
 /// What a person should know of what a killed dump left behind.
-pub(super) fn leftover_notice(Leftover { path, removed, .. }: &Leftover) -> String {
+pub(crate) fn leftover_notice(Leftover { path, removed, .. }: &Leftover) -> String {
     match removed {
         true => format!("removed {path}, which a killed dump left behind"),
         false => format!("{path} was left in place: it may be of a dump that is still running"),

@@ -150,11 +150,12 @@ impl Earlier {
         }
     }
 
-    /// What is stored of a namespace, if it is all of it and the collection is still the same one.
+    /// What is stored of a namespace, if it is all of it and the collection is known to be the same one still: what has no UUID,
+    /// as users of one database and views that are dumped as collections, is read again.
     pub(super) fn whole(&self, header: &NamespaceHeader) -> Option<&Whole> {
         let whole = self.whole.get(header.data_namespace.as_ref()?)?;
         let uuid = header.metadata.as_ref().and_then(|metadata| metadata.uuid);
-        (whole.uuid == uuid).then_some(whole)
+        (uuid.is_some() && whole.uuid == uuid).then_some(whole)
     }
 }
 

@@ -8,7 +8,9 @@ use rdump_format::{Namespace, Prelude, Selector, repository::CatalogEntry};
 use super::{Snapshot, snapshot::StoredNamespace};
 use crate::{
     Error, Result,
-    media::{Access, Documents, DumpContents, DumpData, DumpEntry, DumpReader, RandomAccess},
+    media::{
+        Access, Documents, DumpContents, DumpData, DumpEntry, DumpReader, RandomAccess, is_needed,
+    },
 };
 
 /// Reads a snapshot, or what is selected of it.
@@ -40,7 +42,7 @@ impl SnapshotReader {
             in_catalog += 1;
             let rest = unmatched.unmatched([&entry.namespace]);
             unmatched.include = rest.into_iter().cloned().collect();
-            if select.selects(&entry.namespace) {
+            if is_needed(&entry.namespace, select) {
                 entries.push(entry);
             }
         }

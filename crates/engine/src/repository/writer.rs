@@ -25,6 +25,7 @@ use crate::{
     Error, Result,
     media::{
         DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+        leftover_notice,
     },
 };
 
@@ -98,7 +99,7 @@ impl SnapshotWriter {
     /// Prepares to go on with a snapshot that was begun and not finished, with the tags that it was begun with.
     ///
     /// What is stored whole of a namespace, and proven, is kept if the collection is still the same one; other namespaces are
-    /// read again from their beginning. The dump must be of the same deployment with the same options, but for how fast it
+    /// read again from their beginning, and so are all where an oplog is captured. The dump must be of the same deployment with the same options, but for how fast it
     /// reads, or fails when it begins.
     ///
     /// # Errors
@@ -192,7 +193,9 @@ impl SnapshotWriter {
             return Ok((kept, None));
         };
         let (mut documents, mut bytes) = (0, 0);
-        for namespace in &header.namespaces {
+        // What was read before an oplog is captured cannot be brought to the moment that it is for.
+        let has_oplog = header.namespaces.iter().any(|it| it.namespace.is_oplog());
+        for namespace in header.namespaces.iter().filter(|_| !has_oplog) {
             let Some(Whole { end, objects, .. }) = earlier.whole(namespace) else {
                 continue;
             };
@@ -332,13 +335,19 @@ impl DumpWriter for SnapshotWriter {
                 .sizes
                 .insert(catalog.path.clone(), catalog.stored_bytes());
             let (kept, notice) = self.keep(header, &mut stored).await?;
+            let leftovers = shared.repository.remove_leftovers().await?;
+            let notices = leftovers
+                .iter()
+                .map(leftover_notice)
+                .chain(notice)
+                .collect();
             *lock(&self.begun) = Some(Begun {
                 codec: header.codec,
                 namespaces: header.namespaces.len() as u64,
                 catalog,
                 kept,
             });
-            Ok(Vec::from_iter(notice))
+            Ok(notices)
         }
         .boxed()
     }

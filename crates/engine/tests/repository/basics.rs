@@ -237,7 +237,7 @@ async fn what_is_of_a_newer_format_says_which_release_reads_it() {
     let listed = repository.snapshots().await.unwrap();
     assert_eq!(listed.whole[0].id(), older.id());
     assert_eq!(listed.damaged[0].0, *snapshot.id());
-    says_which(&listed.latest().unwrap_err());
+    says_which(&repository.find_snapshot("latest").await.unwrap_err());
     let (verified, _) = try_verify(&repository, &snapshot, &SnapshotVerifyOptions::default()).await;
     says_which(&verified.unwrap_err());
 

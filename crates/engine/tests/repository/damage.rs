@@ -195,10 +195,10 @@ async fn notice(made: &Made, objects: &Objects, what: &str) -> Noticed {
     let is_same = repository.record().id == made.newer.manifest().repository;
     let whole = listed.whole.first().map(Snapshot::id);
     assert_eq!(whole, is_same.then_some(made.older.id()), "{what}");
-    match listed.latest() {
+    match repository.find_snapshot("latest").await {
         Ok(latest) => {
             assert_eq!(latest.id(), made.newer.id(), "{what}");
-            let (documents, errors) = read(latest).await;
+            let (documents, errors) = read(&latest).await;
             for (namespace, found) in &documents {
                 let expected = &made.documents[namespace];
                 assert!(found.is_subset(expected), "{what}: wrong in {namespace}");

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bson::doc;
 use rdump::{
-    CancellationToken, Compression, Counters, Dump, DumpOptions, ErrorKind, Repository,
-    SnapshotVerifyOptions, SnapshotWriter, Source, Store,
+    CancellationToken, Compression, Counters, Dump, DumpOptions, Error, ErrorKind,
+    RecordingObserver, Repository, Snapshot, SnapshotId, SnapshotVerifyOptions, SnapshotWriter,
+    Source, Store,
     storage::{Listing, MemoryStore},
 };
 use rdump_testkit::{
@@ -14,9 +15,11 @@ use rdump_testkit::{
 };
 
 use super::{
-    backup, in_memory, objects, read_whole, try_backup, try_verify, verify, watched::Watched,
-    writer,
+    backup, in_memory, objects, read_whole, store_of, try_backup, try_verify, verify,
+    watched::Watched, writer,
 };
+
+use crate::authorization;
 
 async fn source(documents: u64) -> ReplicaSet {
     let source = ReplicaSet::start().await;
@@ -242,4 +245,109 @@ async fn a_backup_of_which_an_object_is_lost_before_its_end_leaves_no_snapshot()
     assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
     assert!(error.to_string().contains("are not there"), "{error}");
     assert_unfinished(&repository, &writer).await;
+}
+
+/// A snapshot of which all is stored but the root of its manifest.
+async fn unfinished(source: &ReplicaSet, options: DumpOptions) -> (Repository, SnapshotId) {
+    let (store, repository) = in_memory().await;
+    let writer = Arc::new(writer(&repository).part_bytes(1));
+    try_backup(&writer, source, options).await.unwrap();
+    let id = writer.id().unwrap().clone();
+    let mut objects = objects(&*store).await;
+    objects.remove(&id.manifest()).unwrap();
+    objects.remove(&id.manifest_copy()).unwrap();
+    let repository = Repository::open_in(store_of(&objects).await).await;
+    (repository.unwrap(), id)
+}
+
+async fn gone_on_with(
+    repository: &Repository,
+    id: &SnapshotId,
+    source: &ReplicaSet,
+    options: DumpOptions,
+) -> Result<(Snapshot, Vec<String>), Error> {
+    let writer = SnapshotWriter::resume(repository, id).await?;
+    let observer = Arc::new(RecordingObserver::default());
+    let dump = Dump::new(&connect(source).await, Arc::new(writer))
+        .options(options)
+        .observer(Arc::clone(&observer) as _);
+    dump.run(dump.plan().await?).await?;
+    let notices = observer
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            rdump::Event::Notice { message, .. } => Some(message),
+            _ => None,
+        });
+    Ok((repository.snapshot(id).await?, notices.collect()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_whole_is_kept_and_what_may_be_something_else_is_read_again() {
+    let source = source(300).await;
+    authorization::seed(&source).await;
+    let options = DumpOptions::default().db("shop").users_and_roles(true);
+    let (repository, id) = unfinished(&source, options.clone()).await;
+    let database = source.client().database("shop");
+    // It is not read again; that it has changed since cannot be seen in the snapshot.
+    let collection = database.collection("c");
+    let before = collection.count_documents(doc! {}).await.unwrap();
+    collection.insert_one(doc! { "_id": -1 }).await.unwrap();
+    let drop_user = doc! { "dropAllUsersFromDatabase": 1 };
+    database.run_command(drop_user).await.unwrap();
+    let (snapshot, notices) = gone_on_with(&repository, &id, &source, options)
+        .await
+        .unwrap();
+    assert!(
+        notices.iter().any(|it| it.contains("are stored already")),
+        "{notices:?}"
+    );
+    let documents = read_whole(&snapshot).await;
+    assert_eq!(documents["shop.c"].len() as u64, before, "{notices:?}");
+    let users = documents
+        .iter()
+        .find(|(name, _)| name.contains("system.users"));
+    assert!(users.is_none_or(|(_, users)| users.is_empty()), "{users:?}");
+    assert_eq!(snapshot.manifest().earlier_attempts.len(), 1);
+    assert!(verify(&repository, &snapshot).await.is_whole());
+    let error = SnapshotWriter::resume(&repository, &id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_from_before_an_oplog_is_captured() {
+    let source = source(300).await;
+    let options = DumpOptions::default().oplog(true);
+    let (repository, id) = unfinished(&source, options.clone()).await;
+    let collection = source.client().database("shop").collection("c");
+    collection.insert_one(doc! { "_id": -1 }).await.unwrap();
+    let (snapshot, _) = gone_on_with(&repository, &id, &source, options)
+        .await
+        .unwrap();
+    assert_eq!(read_whole(&snapshot).await["shop.c"].len(), 301);
+    assert!(verify(&repository, &snapshot).await.is_whole());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_something_else_is_not_gone_on_with() {
+    let source = source(10).await;
+    let (repository, id) = unfinished(&source, DumpOptions::default()).await;
+    let other = DumpOptions::default().db("shop");
+    let error = gone_on_with(&repository, &id, &source, other)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(
+        error.to_string().contains("begun with another db"),
+        "{error}"
+    );
+    let faster = DumpOptions::default().max_retries(9);
+    gone_on_with(&repository, &id, &source, faster)
+        .await
+        .unwrap();
+    let never = "20260102T030405Z-00ff17a0".parse().unwrap();
+    let error = SnapshotWriter::resume(&repository, &never)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
 }

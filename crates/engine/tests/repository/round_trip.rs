@@ -182,3 +182,20 @@ async fn one_collection_of_one_document_of_16_mib_comes_back_to_the_byte() {
         assert!(found == [largest.as_bytes()], "{compression}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_come_back_alone() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    authorization::seed(&source).await;
+    let expected = authorization::all(&source).await;
+    let (_, repository) = in_memory().await;
+    let snapshot = backup(&repository, &source, DumpOptions::default()).await;
+    let select = Selector {
+        include: ["admin.system.users", "admin.system.roles"]
+            .map(Pattern::literal)
+            .into(),
+        exclude: Vec::new(),
+    };
+    restore(&snapshot, &target, RestoreOptions::default().select(select)).await;
+    assert_eq!(authorization::all(&target).await, expected);
+}

@@ -7,7 +7,7 @@ use std::{
 
 use bson::RawDocumentBuf;
 use futures::{StreamExt, stream};
-use rdump_format::{Authorization, Codec, CollectionMetadata, FileKind, Namespace, Selector};
+use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace, Selector};
 
 use super::{
     DataFile, FolderReaderOptions, names,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, Problem, Result,
-    media::{DumpContents, DumpData, DumpEntry},
+    media::{DumpContents, DumpData, DumpEntry, is_needed},
 };
 
 /// Metadata files read at once.
@@ -134,17 +134,7 @@ fn may_be_selected(file: &Found, select: &Selector) -> bool {
             Err(_) => return true,
         },
     };
-    match Authorization::of(&namespace) {
-        // Users and roles are of that version.
-        Some(Authorization::Version) => {
-            let mut names = ["system.users", "system.roles", "system.version"].into_iter();
-            names.any(|name| {
-                let collection = namespace.collection.replace("system.version", name);
-                select.selects(&Namespace::new(&namespace.db, collection))
-            })
-        }
-        _ => select.selects(&namespace),
-    }
+    is_needed(&namespace, select)
 }
 
 /// Finds out how the captured oplog is compressed: mongodump's is called `oplog.bson` with `--gzip` too.
