@@ -157,9 +157,12 @@ fn subcommand(command: &DumpCommand) -> Exit {
         }
         DumpCommand::Init(args) => {
             let mut repository_args = args.local.repository.clone();
-            if repository_args.repo.is_none() {
-                repository_args.repo.clone_from(&args.location);
+            let named = repository_args.repo.take();
+            if named.is_some() && args.location.is_some() {
+                let reason = "name the repository once, as LOCATION or by --repo";
+                return usage("rdump init", reason, Exit::Usage);
             }
+            repository_args.repo = named.or(args.location.clone());
             let json = repository_args.json;
             on_repository("rdump init", &args.local.verbosity, async |session| {
                 let location = repository(&repository_args, &environment())?;

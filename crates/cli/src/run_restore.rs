@@ -20,7 +20,14 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
     let console = &session.console;
     let snapshot = find_snapshot(session, &mut request).await?;
     // The dump first: whether it can be read at all is known without the server.
-    let reader = reader(session, &request, snapshot).await?;
+    let reader = reader(session, &request, snapshot.as_ref()).await?;
+    if let Some(snapshot) = &snapshot {
+        console.log(format_args!(
+            "{snapshot} is of {}",
+            snapshot.manifest().run.started_at
+        ));
+        check_named(&request, &*reader)?;
+    }
     let target = session
         .unless_cancelled("connecting", Target::connect(&request.connect))
         .await?;
@@ -95,25 +102,40 @@ async fn find_snapshot(
     let Some(snapshot) = session.unless_cancelled(&doing, found).await? else {
         return Ok(None);
     };
-    if request.options.db.is_some() {
-        bail!(
-            "a snapshot is restored by patterns: use --nsInclude 'DB.COLLECTION', not --db and --collection"
-        );
-    }
     request.options.on_conflict = request.on_conflict.unwrap_or(OnConflict::Fail);
     Ok(Some(snapshot))
+}
+
+/// Refuses a database or collection that a snapshot does not have: nothing would be restored, and that be called a success.
+fn check_named(request: &RestoreRequest, reader: &dyn DumpReader) -> anyhow::Result<()> {
+    let options = &request.options;
+    let Some(db) = &options.db else { return Ok(()) };
+    let named = |collection: &str| {
+        options
+            .collection
+            .as_ref()
+            .is_none_or(|it| it == collection)
+    };
+    let mut entries = reader.contents().entries.iter();
+    if entries.any(|it| it.namespace.db == *db && named(&it.namespace.collection)) {
+        return Ok(());
+    }
+    match &options.collection {
+        Some(collection) => bail!("the snapshot has no collection {db}.{collection}"),
+        None => bail!("the snapshot has no database {db}"),
+    }
 }
 
 /// Opens the dump.
 async fn reader(
     session: &Session,
     request: &RestoreRequest,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<&Snapshot>,
 ) -> anyhow::Result<Arc<dyn DumpReader>> {
     let name = request.input.to_string();
     let opened = async {
-        if let Some(snapshot) = &snapshot {
-            let reader = SnapshotReader::open(snapshot, &request.options.select).await?;
+        if let Some(snapshot) = snapshot {
+            let reader = SnapshotReader::open(snapshot, &request.reader.select).await?;
             return Ok::<Arc<dyn DumpReader>, rdump::Error>(Arc::new(reader));
         }
         Ok(match &request.input {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use rdump::{
     Counters, Location, Repository, SnapshotId, SnapshotVerifyOptions, SnapshotVerifyReport,
     VerifyReport, verify_folder,
@@ -36,6 +37,9 @@ pub(crate) async fn run(session: &Session, what: Verified, json: bool) -> anyhow
                     let repository = session.unless_cancelled(&doing, repository).await?;
                     let snapshot = (!all).then(|| "latest".to_owned());
                     verifying.snapshots(&repository, snapshot, &options).await
+                }
+                false if all || options.sample.is_some() => {
+                    bail!("{location} is no repository: --all and --sample go with one")
                 }
                 false => verifying.folder(&location).await,
             }
@@ -81,15 +85,11 @@ impl Verifying<'_> {
                 ids.sort_unstable();
                 ids
             }
-            // What is damaged is the newest all the same.
-            Some("latest") => match listed.damaged.last() {
-                Some((id, _)) if listed.whole.last().is_none_or(|last| last.id() < id) => {
-                    vec![id.clone()]
-                }
-                _ => vec![listed.latest()?.id().clone()],
-            },
-            Some(id) => vec![id.parse()?],
+            Some(text) => vec![repository.find_id(text).await?],
         };
+        if ids.is_empty() {
+            bail!("there is nothing to verify: the repository holds no snapshot");
+        }
         let mut reports = Vec::new();
         for id in &ids {
             let progress = progress(console);
@@ -111,9 +111,6 @@ impl Verifying<'_> {
                 "snapshots": reports,
                 "unfinished": listed.unfinished,
             }));
-        }
-        if ids.is_empty() {
-            console.log("the repository holds no snapshot");
         }
         Ok(match reports.iter().all(SnapshotVerifyReport::is_whole) {
             true => Exit::Done,

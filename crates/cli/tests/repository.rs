@@ -84,6 +84,7 @@ async fn a_backup_is_listed_shown_verified_and_restored() {
         &["verify"][..],
         &["verify", "--all"],
         &["verify", &id, "--deep"],
+        &["verify", "--repo", repository, &id[..id.len() - 1]],
         &["verify", repository, "--sample", "10%"],
         &["verify", "--repo", repository, "latest", "--sample=1MB"],
     ] {
@@ -150,10 +151,18 @@ async fn what_has_documents_already_is_not_touched_unless_that_is_asked_for() {
         .await
         .expect(1)
         .says("error parsing command line options: ");
-    restore(&["--db", "shop"])
+    restore(&["--db", "shop", "--drop", "-c", "orders"])
+        .await
+        .expect(0)
+        .says("20 document(s) restored successfully.");
+    restore(&["--db", "shop", "-c", "nothing"])
         .await
         .expect(1)
-        .says("Failed: a snapshot is restored by patterns");
+        .says("Failed: the snapshot has no collection shop.nothing");
+    restore(&["--db", "other"])
+        .await
+        .expect(1)
+        .says("Failed: the snapshot has no database other");
     restore(&["--ns-include", "shop.nothing"])
         .await
         .expect(1)
@@ -207,6 +216,17 @@ async fn a_repository_is_what_it_was_made_to_be() {
         let ran = run(on(&path("made")), arguments).await.expect(2);
         assert!(ran.stderr.contains(reason), "{reason}: {}", ran.stderr);
     }
+    run(on(&path("made")), ["verify", "--all"])
+        .await
+        .expect(1)
+        .says("Failed: there is nothing to verify: the repository holds no snapshot");
+    run(rdump(), ["verify", &path("other"), "--sample", "10%"])
+        .await
+        .expect(1)
+        .says(&format!("Failed: {} is no repository", path("other")));
+    let ran = run(rdump(), ["init", &path("a"), "--repo", &path("b")]).await;
+    ran.expect(2)
+        .says("error parsing command line options: name the repository once");
     let ran = run(rdump(), ["list"]).await.expect(2);
     ran.says("error parsing command line options: name the repository by --repo or RDUMP_REPO");
     backup(&source, &path("made"), &["--ns-include", "shop.nothing"])

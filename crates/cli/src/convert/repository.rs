@@ -126,6 +126,11 @@ pub(crate) fn verified(args: &VerifyArgs, environment: &Environment) -> Result<V
             Ok(Verified::Place(place, args.all, options))
         }
         what => {
+            if repository_args.repo.is_none() && environment.repository.is_none() {
+                return Err(Refusal::Usage(
+                    "name the folder of a dump, or a repository by --repo or RDUMP_REPO".to_owned(),
+                ));
+            }
             let repository = repository(repository_args, environment)?;
             let snapshot = match args.all {
                 true => None,
