@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rdump::{Location, Repository, Snapshot, SnapshotManifest, SnapshotNamespace};
+use rdump::{ErrorKind, Location, Repository, Snapshot, SnapshotManifest, SnapshotNamespace};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -59,7 +59,11 @@ pub(crate) async fn list(
         console.stdout(&table(&snapshots.whole));
     }
     for (id, error) in &snapshots.damaged {
-        console.always(format_args!("DAMAGED {id}: {error}"));
+        let what = match error.kind() {
+            ErrorKind::Unsupported => "UNSUPPORTED",
+            _ => "DAMAGED",
+        };
+        console.always(format_args!("{what} {id}: {error}"));
         if let Some(hint) = error.hint() {
             console.always(hint);
         }
@@ -67,10 +71,14 @@ pub(crate) async fn list(
     for id in &snapshots.unfinished {
         console.log(format_args!("{id} was begun and is not finished"));
     }
-    Ok(match snapshots.damaged.is_empty() {
-        true => Exit::Done,
-        false => Exit::Damaged,
-    })
+    let mut damaged = snapshots.damaged.iter();
+    Ok(
+        match damaged.all(|(_, error)| error.kind() == ErrorKind::Unsupported) {
+            true if snapshots.damaged.is_empty() => Exit::Done,
+            true => Exit::Failed,
+            false => Exit::Damaged,
+        },
+    )
 }
 
 /// Shows one snapshot.
