@@ -30,7 +30,7 @@ const GROWTH_PARTS: usize = 61;
 /// The most parts that an object may have.
 const MOST_PARTS: usize = 10_000;
 /// How much of all parts that are on their way there may be at once, in bytes, or one part if that has more.
-pub(super) const IN_FLIGHT_BYTES: usize = 64 << 20;
+pub(super) const IN_FLIGHT_BYTES: usize = 48 << 20;
 /// How long the id of an upload is waited for that nobody wants any more. One that comes later is found as a leftover.
 const LONGEST_UNTOLD: Duration = Duration::from_secs(5);
 /// What one permit of that stands for.
