@@ -11,7 +11,7 @@ use rdump_format::{
     Digest, Digester, DocumentReader, FileName, FolderManifest, Namespace, SegmentRecord,
     check_document, decoder, escape, ext_json,
     repository::{
-        BegunRecord, CatalogEntry, Part, PartBuilder, RecordError, RepositoryRecord,
+        BegunRecord, CatalogEntry, KeyRecord, Part, PartBuilder, RecordError, RepositoryRecord,
         SnapshotManifest, VerificationRecord,
     },
     stem, unescape, validate,
@@ -93,7 +93,7 @@ pub fn manifest(input: &[u8]) {
 pub fn repository(input: &[u8]) {
     match input.split_first() {
         Some((0, value)) => {
-            for name in ["repository", "begun", "manifest", "verification"] {
+            for name in ["repository", "begun", "manifest", "verification", "keys"] {
                 let digest = Digest::of(value);
                 let start = format!("{{\"sha256\":\"{digest}\",\"{name}\":");
                 let bytes = [start.as_bytes(), value, b"}\n"].concat();
@@ -108,6 +108,7 @@ pub fn repository(input: &[u8]) {
                     RepositoryRecord::to_bytes,
                 );
                 record(&bytes, BegunRecord::from_bytes, BegunRecord::to_bytes);
+                record(&bytes, KeyRecord::from_bytes, KeyRecord::to_bytes);
                 record(
                     &bytes,
                     VerificationRecord::from_bytes,
@@ -116,7 +117,11 @@ pub fn repository(input: &[u8]) {
             }
         }
         Some((1, part)) => {
-            let Ok(part) = Part::read_whole(part) else {
+            // The documents of the first segment begin with the type and the name of this field.
+            let index = rdump_format::documents(part).map_while(Result::ok);
+            let index = index.take_while(|document| document.get(4..12) == Some(b"\x02object\0"));
+            let (index, details) = part.split_at(index.map(<[u8]>::len).sum());
+            let Ok(part) = Part::read(index, details) else {
                 return;
             };
             let mut builder = PartBuilder::default();

@@ -9,20 +9,23 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rdump_format::repository::{
-    BEGUN, BegunRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES, REPOSITORY_FILE, RecordError,
-    RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest, VERIFIED,
+    BEGUN, BegunRecord, KEYS, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES, REPOSITORY_FILE,
+    RecordError, RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest, VERIFIED,
 };
 use rdump_storage::{Leftover, Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
 use crate::{Error, ErrorKind, Result};
+use snapshot::Lock;
 
 mod earlier;
+mod encryption;
 mod object;
 mod reader;
 mod snapshot;
 mod verify;
 mod writer;
 
+pub use encryption::{Identities, Recipients};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};
@@ -52,6 +55,7 @@ const PARALLEL_READS: usize = 8;
 pub struct Repository {
     store: Arc<dyn Store>,
     record: RepositoryRecord,
+    identities: Option<Identities>,
 }
 
 /// The snapshots of a repository, and what is there of others.
@@ -104,7 +108,7 @@ impl Repository {
         let bytes = record.to_bytes().map_err(not_written)?;
         put_once(&*store, REPOSITORY_FILE, bytes).await?;
         store.flush().await?;
-        Ok(Self { store, record })
+        Ok(Self::of(store, record))
     }
 
     /// Opens a repository.
@@ -134,7 +138,7 @@ impl Repository {
     /// As `open` has them.
     pub async fn open_in(store: Arc<dyn Store>) -> Result<Self> {
         match Self::find(&store).await? {
-            Some(record) => Ok(Self { store, record }),
+            Some(record) => Ok(Self::of(store, record)),
             None => Err(Error::invalid(format!(
                 "{} is no repository: there is no {REPOSITORY_FILE}",
                 store.location()
@@ -185,7 +189,7 @@ impl Repository {
     pub async fn open_or_init(location: &Location) -> Result<Self> {
         let store = location.create()?;
         match Self::find(&store).await? {
-            Some(record) => Ok(Self { store, record }),
+            Some(record) => Ok(Self::of(store, record)),
             None => Self::init_in(store).await,
         }
     }
@@ -205,6 +209,24 @@ impl Repository {
                 .at(REPOSITORY_FILE)),
             },
         }
+    }
+
+    fn of(store: Arc<dyn Store>, record: RepositoryRecord) -> Self {
+        let identities = None;
+        Self {
+            store,
+            record,
+            identities,
+        }
+    }
+
+    /// Sets what opens snapshots that are encrypted. Default: nothing does.
+    ///
+    /// Documents of a snapshot that is not encrypted are not given then: who may write to the place could have put it there.
+    #[must_use]
+    pub fn identities(mut self, identities: Option<Identities>) -> Self {
+        self.identities = identities;
+        self
     }
 
     /// Which repository it is.
@@ -271,7 +293,7 @@ impl Repository {
         let begun = self.ids(BEGUN, parse).await?;
         let (manifests, _) = self.finished().await?;
         let mut folders = Vec::new();
-        for folder in [BEGUN, MANIFESTS, MANIFEST_COPIES, VERIFIED] {
+        for folder in [BEGUN, KEYS, MANIFESTS, MANIFEST_COPIES, VERIFIED] {
             folders.push(folder.trim_end_matches('/').to_owned());
         }
         for id in begun.difference(&manifests) {
@@ -308,8 +330,13 @@ impl Repository {
     /// Dropping the future has no effect.
     pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot> {
         let path = id.manifest();
-        let read = read_record(&*self.store, &path, SnapshotManifest::from_bytes);
-        let manifest = match read.await? {
+        let read = read_record(&*self.store, &path, |bytes| {
+            let manifest = SnapshotManifest::from_bytes(bytes)?;
+            let authenticated = SnapshotManifest::authenticated(bytes);
+            let authenticated = authenticated.filter(|_| manifest.is_encrypted());
+            Ok((manifest, authenticated.unwrap_or_default().to_vec()))
+        });
+        let (manifest, authenticated) = match read.await? {
             Some(manifest) => manifest.map_err(|error| {
                 error.with_hint(format!(
                     "{} holds the same bytes: if it is whole, put it in its place",
@@ -325,7 +352,39 @@ impl Repository {
             ))
             .at(path));
         }
-        Ok(Snapshot::new(Arc::clone(&self.store), manifest))
+        let lock = Lock::new(authenticated, self.identities.clone());
+        Ok(Snapshot::new(Arc::clone(&self.store), manifest, lock))
+    }
+
+    /// Wraps the keys of a snapshot that is encrypted anew, for others than before, and removes what was wrapped for those. The
+    /// data stays as it is: who has unwrapped the keys once can read it for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the snapshot is not encrypted, [`ErrorKind::Denied`] if the identities of the repository do
+    /// not open it or its old keys may not be removed, [`ErrorKind::Data`] if it is damaged, and as the place has them. Whenever
+    /// it fails, those before or those now can open the snapshot.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave what was wrapped before.
+    pub async fn rekey(&self, id: &SnapshotId, recipients: &Recipients) -> Result<()> {
+        let snapshot = self.snapshot(id).await?;
+        let Some(keys) = snapshot.keys().await? else {
+            return Err(Error::invalid(format!("{snapshot} is not encrypted")));
+        };
+        let store = &*self.store;
+        let numbers = encryption::numbers(store, id).await?;
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        encryption::put_keys(store, recipients, keys, next).await?;
+        store.flush().await?;
+        let before = numbers
+            .iter()
+            .map(|number| format!("{KEYS}{id}-{number}.json"));
+        let before: Vec<_> = before.collect();
+        let paths: Vec<_> = before.iter().map(String::as_str).collect();
+        store.delete(&paths).await?;
+        Ok(store.flush().await?)
     }
 
     /// Why there is no manifest.

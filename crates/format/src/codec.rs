@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compression::Compression;
 pub use compressor::Compressor;
-pub use decompress::{decoder, decompress};
+pub use decompress::{decoder, decompress, first_zstd_frame};
 
 /// The compressed form of a file, as its name shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ pub(crate) enum Frame {
     Repository,
     Begun,
     Verification,
+    Keys,
 }
 
 /// Why bytes are not a value in its frame.
@@ -41,6 +42,7 @@ impl Frame {
             Self::Repository => "\",\"repository\":",
             Self::Begun => "\",\"begun\":",
             Self::Verification => "\",\"verification\":",
+            Self::Keys => "\",\"keys\":",
         }
     }
 

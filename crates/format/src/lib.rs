@@ -71,7 +71,9 @@ pub use archive::{
     ArchiveWriteError, ArchiveWriter, Crc64,
 };
 pub use authorization::Authorization;
-pub use codec::{Codec, CodecError, Compression, Compressor, decoder, decompress};
+pub use codec::{
+    Codec, CodecError, Compression, Compressor, decoder, decompress, first_zstd_frame,
+};
 pub use digest::{Digest, DigestError, Digester};
 pub use ext_json::ExtJsonError;
 pub use file_name::{

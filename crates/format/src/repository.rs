@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! repository.json                              which repository this is
+//! keys/<id>-<n>.json                           the keys of an encrypted snapshot, wrapped
 //! begun/<id>-<attempt>.json                    who began a snapshot, from what, how
 //! snapshots/<id>/catalog/<attempt>-0.bson.zst  every namespace, as raw as the server gave it
 //! snapshots/<id>/data/<attempt>-<n>.bson.zst   the documents of one namespace, in segments
@@ -16,6 +17,7 @@
 mod catalog;
 mod error;
 mod id;
+mod keys;
 mod manifest;
 mod part;
 #[cfg(test)]
@@ -27,6 +29,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use catalog::CatalogEntry;
 pub use error::{RecordError, RecordFault};
 pub use id::{IdError, RepositoryId, SnapshotId};
+pub use keys::{
+    DataKeys, ENCRYPTED_EXTENSION, EncryptionError, KEYS, KeyRecord, NONCE_BYTES, PrivatePlace,
+    PrivateRun,
+};
 pub use manifest::{SnapshotManifest, StoredObject};
 pub use part::{DataObject, NamespaceEnd, Part, PartBuilder, PartIndex, StoredSegments};
 pub use verification::{VERIFIED, VerificationRecord};
@@ -119,10 +125,13 @@ pub struct BegunRecord {
     pub tool_version: String,
     /// What is backed up.
     pub source: SourceRecord,
-    /// The options of the run, as data.
+    /// The options of the run, as data; `null` if they are private.
     pub options: serde_json::Value,
     /// What the snapshot is marked with.
     pub tags: BTreeMap<String, String>,
+    /// The options of the run if the snapshot is encrypted: a [`PrivateRun`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<String>,
 }
 
 impl BegunRecord {
@@ -145,6 +154,7 @@ impl BegunRecord {
             source,
             options: serde_json::Value::Null,
             tags: BTreeMap::new(),
+            private: None,
         }
     }
 

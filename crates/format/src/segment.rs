@@ -191,8 +191,22 @@ impl SegmentRecord {
         out: &mut Vec<u8>,
     ) -> Result<(), SegmentError> {
         self.check_stored(stored, digester)?;
+        self.decode(codec, stored, out)
+    }
+
+    /// As [`open`](Self::open), of what was checked and decrypted.
+    ///
+    /// # Errors
+    ///
+    /// As `open` has them, but for those of length and digest as stored.
+    pub fn decode(
+        &self,
+        codec: Codec,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SegmentError> {
         let start = out.len();
-        decompress(codec, stored, self.uncompressed_bytes, out)
+        decompress(codec, bytes, self.uncompressed_bytes, out)
             .map_err(|source| SegmentError::Codec { source })?;
         let outcome = self.check_documents(out.get(start..).unwrap_or_default());
         if outcome.is_err() {

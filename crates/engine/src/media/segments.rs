@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use rdump_format::{Codec, Digester, SegmentRecord};
+use rdump_format::{Codec, Digester, SegmentRecord, repository::DataKeys};
 use rdump_storage::{StorageError, Store, Version, read_ahead};
 
 use super::Documents;
@@ -13,12 +13,14 @@ use crate::{Error, ErrorKind, Result, media::manifest};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the digest of a segment covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Digested {
     /// The object from its first byte to the end of the segment.
     FromStart,
     /// The segment alone.
     Alone,
+    /// As that, and the segment is encrypted, for this path.
+    Encrypted(Arc<DataKeys>, String),
 }
 
 /// A file whose segments are read one after the other.
@@ -105,8 +107,17 @@ impl Reading {
     /// The documents of a segment that is whole.
     async fn open(&mut self, record: SegmentRecord, stored: Bytes) -> Result<Documents, Failure> {
         let (codec, mut digester) = (self.codec, std::mem::take(&mut self.digester));
+        let (digested, number) = (self.digested.clone(), self.number.saturating_sub(1));
         let opened = tokio::task::spawn_blocking(move || {
             let body = match codec {
+                _ if let Digested::Encrypted(keys, path) = &digested => {
+                    record.check_stored(&stored, &mut digester)?;
+                    let decrypted = keys.decrypt_segment(path, number, &stored)?;
+                    drop(stored);
+                    let mut body = Vec::new();
+                    record.decode(codec, &decrypted, &mut body)?;
+                    body
+                }
                 Codec::None => {
                     record.check_plain(&stored, &mut digester)?;
                     stored.into()
@@ -120,7 +131,7 @@ impl Reading {
             Ok::<_, Failure>((Documents::new(body, record.documents), digester))
         });
         let (documents, digester) = opened.await??;
-        if self.digested == Digested::FromStart {
+        if matches!(self.digested, Digested::FromStart) {
             self.digester = digester;
         }
         Ok(documents)

@@ -8,16 +8,18 @@ use std::{
 
 use futures::TryStreamExt;
 use rdump_format::{
-    Codec, Namespace, SourceRecord, decoder,
-    repository::{BEGUN, BegunRecord, CatalogEntry, DataObject, NamespaceEnd, Part, SnapshotId},
+    Codec, Namespace, SourceRecord, decoder, first_zstd_frame,
+    repository::{
+        BEGUN, BegunRecord, DataKeys, DataObject, NamespaceEnd, Part, PrivatePlace, SnapshotId,
+    },
 };
 use rdump_storage::Store;
 use serde_json::Value;
 
-use super::{Repository, read_record, sizes};
+use super::{Repository, encryption, read_record, sizes};
 use crate::{Error, Result, media::NamespaceHeader};
 
-/// The longest catalog or part that is read whole, in bytes, before and after it is decompressed.
+/// The longest part that is read whole, in bytes, before and after it is decompressed.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// The options that do not change what a snapshot holds.
@@ -36,6 +38,11 @@ pub(super) struct Earlier {
     pub(super) id: SnapshotId,
     /// Who began it and went on with it, oldest first.
     pub(super) attempts: Vec<BegunRecord>,
+    pub(super) next_attempt: u32,
+    /// The keys of these attempts, if it is encrypted.
+    pub(super) keys: Option<DataKeys>,
+    /// The options that it was begun with.
+    options: Value,
     /// The namespaces that are stored whole, by the namespace that the documents are under.
     whole: HashMap<Namespace, Whole>,
     /// How often each was begun.
@@ -47,7 +54,6 @@ pub(super) struct Earlier {
 pub(super) struct Whole {
     pub(super) end: NamespaceEnd,
     pub(super) objects: Vec<DataObject>,
-    uuid: Option<[u8; 16]>,
 }
 
 impl Earlier {
@@ -62,45 +68,52 @@ impl Earlier {
             }
         }
         let attempts = attempts(repository, id).await?;
-        if attempts.is_empty() {
+        let (Some(first), Some(last)) = (attempts.first(), attempts.last()) else {
             return Err(Error::invalid(format!(
                 "snapshot {id} was never begun in {}",
                 repository.location()
             )));
-        }
+        };
+        // One that was killed early has left keys alone.
+        let numbers = encryption::numbers(&**store, id).await?;
+        let last = numbers.last().copied().max(Some(last.attempt));
+        let next_attempt = last.map_or(1, |last| last.saturating_add(1));
+        let (keys, options) = match &first.private {
+            None => (None, first.options.clone()),
+            Some(private) => {
+                let record = encryption::key_record(&**store, id).await?;
+                let Some(identities) = &repository.identities else {
+                    return Err(encryption::locked(&record)
+                        .with_hint("to go on, a key that opens what is stored is needed too"));
+                };
+                let keys = encryption::unwrap_keys(record, identities).await?;
+                let private = keys.decrypt_private(PrivatePlace::Begun, first.attempt, private);
+                let private = private.map_err(|error| {
+                    Error::data(format!("{} cannot be decrypted", first.path()))
+                        .at(first.path())
+                        .caused_by(error)
+                })?;
+                (Some(keys), private.options)
+            }
+        };
         let sizes = sizes(&**store, id).await?;
         let (mut objects, mut ends) = (BTreeMap::new(), HashMap::new());
-        let (mut uuids, mut takes) = (HashMap::new(), HashMap::new());
+        let mut takes = HashMap::new();
         for (path, bytes) in &sizes {
-            let is_catalog = path.starts_with("catalog/");
-            if !is_catalog && !path.starts_with("parts/") {
+            if !path.starts_with("parts/") {
                 continue;
             }
             // What cannot be read proves nothing: its objects are stored again.
-            let Some(body) = whole(store, &format!("{}{path}", id.folder()), *bytes).await? else {
+            let Some(part) = part(store, id, path, *bytes, keys.as_ref()).await? else {
                 continue;
             };
-            if is_catalog {
-                for (number, document) in (0..).zip(rdump_format::documents(&body)) {
-                    let entry = document
-                        .ok()
-                        .map(|it| CatalogEntry::from_document(it, number));
-                    let Some(Ok(entry)) = entry else { break };
-                    let uuid = entry.metadata.and_then(|metadata| metadata.uuid);
-                    uuids.extend(entry.data.map(|data| (data, uuid)));
-                }
-            } else if let Ok(part) = Part::read_whole(&body) {
-                for object in part.objects {
-                    let takes: &mut u32 = takes.entry(object.namespace.clone()).or_default();
-                    *takes = (*takes).max(object.take.saturating_add(1));
-                    objects.insert(object.path.clone(), object);
-                }
-                ends.extend(
-                    part.ends
-                        .into_iter()
-                        .map(|end| (end.namespace.clone(), end)),
-                );
+            for object in part.objects {
+                let takes: &mut u32 = takes.entry(object.namespace.clone()).or_default();
+                *takes = (*takes).max(object.take.saturating_add(1));
+                objects.insert(object.path.clone(), object);
             }
+            let of_part = part.ends.into_iter();
+            ends.extend(of_part.map(|end| (end.namespace.clone(), end)));
         }
         let whole = ends.into_values().filter_map(|end| {
             let of_end = objects.values().filter(|object| {
@@ -111,18 +124,24 @@ impl Earlier {
             let mut objects: Vec<DataObject> = of_end.cloned().collect();
             objects.sort_by_key(|object| place(&object.path));
             let mut found = NamespaceEnd::new(end.namespace.clone());
-            found.take = end.take;
+            (found.take, found.uuid) = (end.take, end.uuid);
             objects.iter().for_each(|object| found.add(object));
-            let uuid = uuids.get(&end.namespace).copied().flatten();
-            let whole = Whole { end, objects, uuid };
+            let whole = Whole { end, objects };
             (found == whole.end).then(|| (whole.end.namespace.clone(), whole))
         });
         Ok(Self {
             id: id.clone(),
+            next_attempt,
+            keys,
+            options,
             attempts,
             whole: whole.collect(),
             takes,
         })
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Refuses to go on with a snapshot of something else.
@@ -144,7 +163,7 @@ impl Earlier {
         if !is_same || first.source.topology != source.topology {
             return refuse("it is of another deployment");
         }
-        match different(&first.options, options) {
+        match different(&self.options, options) {
             Some(option) => refuse(&format!("it was begun with another {option}")),
             None => Ok(()),
         }
@@ -155,7 +174,7 @@ impl Earlier {
     pub(super) fn whole(&self, header: &NamespaceHeader) -> Option<&Whole> {
         let whole = self.whole.get(header.data_namespace.as_ref()?)?;
         let uuid = header.metadata.as_ref().and_then(|metadata| metadata.uuid);
-        (uuid.is_some() && whole.uuid == uuid).then_some(whole)
+        (uuid.is_some() && whole.end.uuid == uuid).then_some(whole)
     }
 }
 
@@ -203,17 +222,37 @@ async fn attempts(repository: &Repository, id: &SnapshotId) -> Result<Vec<BegunR
     Ok(attempts)
 }
 
-/// The documents of an object of zstd frames, each of which has a checksum; `None` if it is damaged.
-async fn whole(store: &Arc<dyn Store>, path: &str, bytes: u64) -> Result<Option<Vec<u8>>> {
+/// A part; `None` if it is damaged. Each of its two segments is a zstd frame, which has a checksum, or is encrypted.
+async fn part(
+    store: &Arc<dyn Store>,
+    id: &SnapshotId,
+    path: &str,
+    bytes: u64,
+    keys: Option<&DataKeys>,
+) -> Result<Option<Part>> {
     if bytes > MOST_BYTES {
         return Ok(None);
     }
-    let stored = store.read(path, 0..bytes, None).await?;
+    let object = format!("{}{path}", id.folder());
+    let stored = store.read(&object, 0..bytes, None).await?;
+    let (keys, path) = (keys.cloned(), path.to_owned());
     let read = tokio::task::spawn_blocking(move || {
-        let mut body = Vec::new();
-        let mut decoder = decoder(Codec::Zstd, &stored[..]).ok()?.take(MOST_BYTES);
-        decoder.read_to_end(&mut body).ok()?;
-        Some(body)
+        let (index, details) = stored.split_at_checked(first_zstd_frame(&stored)?)?;
+        let decrypted = keys.map(|keys| keys.decrypt_segment(&path, 1, details));
+        let details = match &decrypted {
+            None => details,
+            Some(decrypted) => decrypted.as_ref().ok()?,
+        };
+        Part::read(&documents(index)?, &documents(details)?).ok()
     });
-    read.await.map_err(|error| Error::task("decompress", error))
+    read.await
+        .map_err(|error| Error::task("read a part", error))
+}
+
+/// What a zstd frame holds.
+fn documents(frame: &[u8]) -> Option<Vec<u8>> {
+    let mut documents = Vec::new();
+    let mut decoder = decoder(Codec::Zstd, frame).ok()?.take(MOST_BYTES);
+    decoder.read_to_end(&mut documents).ok()?;
+    Some(documents)
 }

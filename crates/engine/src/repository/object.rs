@@ -2,27 +2,35 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rdump_format::{
     Codec, Compression, Compressor, Digester, Segment, SegmentRecord,
-    repository::{SnapshotId, StoredObject},
+    repository::{DataKeys, SnapshotId, StoredObject},
 };
 use rdump_storage::{StorageError, Store};
 
-use super::put_once;
+use super::{encryption::nonce, put_once};
 use crate::{Error, ErrorKind, Result};
 
-/// Puts segments as one object that must not be there yet.
+/// Puts segments as one object that must not be there yet, those from the first one that is private on encrypted under keys.
 pub(super) async fn put(
     store: &dyn Store,
     id: &SnapshotId,
     path: String,
     segments: Vec<Segment>,
+    keys: Option<(Arc<DataKeys>, usize)>,
 ) -> Result<StoredObject> {
+    let place = path.clone();
     let sealed = tokio::task::spawn_blocking(move || {
         let mut compressor = Compressor::new(Compression::ZSTD)?;
         let (mut bytes, mut records) = (Vec::new(), Vec::new());
-        for segment in segments {
-            let stored = segment.seal(&mut compressor, Vec::new())?;
+        for (number, segment) in segments.iter().enumerate() {
+            let mut stored = segment.seal(&mut compressor, Vec::new())?;
+            if let Some((keys, private)) = &keys
+                && number >= *private
+            {
+                stored = keys.encrypt_segment(&place, number, nonce(), &stored)?;
+            }
             let length = segment.body.len() as u64;
             let digester = &mut Digester::new();
             records.push(SegmentRecord::of(
@@ -33,23 +41,72 @@ pub(super) async fn put(
             ));
             bytes.extend_from_slice(&stored);
         }
-        Ok::<_, rdump_format::CodecError>((bytes, records))
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((bytes, records))
     });
     let (bytes, records) = sealed
         .await
         .map_err(|error| Error::task("compress", error))?
-        .map_err(|error| Error::internal(format!("could not compress {path}")).caused_by(error))?;
+        .map_err(|error| Error::internal(format!("could not make {path}")).caused_by(error))?;
     put_once(store, &format!("{}{path}", id.folder()), bytes).await?;
     Ok(StoredObject::new(path, records))
 }
 
-/// The documents of one segment of an object, checked.
+/// The documents of one segment of an object, checked, and decrypted if there are keys.
 pub(super) async fn segment(
     store: &Arc<dyn Store>,
     id: &SnapshotId,
     object: &StoredObject,
     number: usize,
+    keys: Option<Arc<DataKeys>>,
 ) -> Result<Vec<u8>> {
+    let (record, path, stored) = stored(store, id, object, number).await?;
+    let place = object.path.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut body = Vec::new();
+        record.check_stored(&stored, &mut Digester::new())?;
+        let decrypted = keys.map(|keys| keys.decrypt_segment(&place, number, &stored));
+        let bytes = match decrypted.transpose()? {
+            Some(decrypted) => decrypted.into(),
+            None => stored,
+        };
+        record.decode(Codec::Zstd, &bytes, &mut body)?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(body)
+    });
+    let opened = opened
+        .await
+        .map_err(|error| Error::task("decompress", error))?;
+    opened.map_err(|error| damaged(&path, number, error))
+}
+
+/// Checks the digest of one segment of an object that cannot be read.
+pub(super) async fn check(
+    store: &Arc<dyn Store>,
+    id: &SnapshotId,
+    object: &StoredObject,
+    number: usize,
+) -> Result<()> {
+    let (record, path, stored) = stored(store, id, object, number).await?;
+    let checked =
+        tokio::task::spawn_blocking(move || record.check_stored(&stored, &mut Digester::new()));
+    let checked = checked
+        .await
+        .map_err(|error| Error::task("digest", error))?;
+    checked.map_err(|error| damaged(&path, number, error.into()))
+}
+
+fn damaged(path: &str, number: usize, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::data(format!("segment {} of {path} is damaged", number + 1))
+        .at(path)
+        .caused_by(error)
+}
+
+/// What is stored of a segment, and where.
+async fn stored(
+    store: &Arc<dyn Store>,
+    id: &SnapshotId,
+    object: &StoredObject,
+    number: usize,
+) -> Result<(SegmentRecord, String, Bytes)> {
     let path = format!("{}{}", id.folder(), object.path);
     let Some(record) = object.segments.get(number).cloned() else {
         return Err(Error::data(format!("{path} has no segment {number}")).at(path));
@@ -57,11 +114,6 @@ pub(super) async fn segment(
     let before = object.segments.iter().take(number);
     let start: u64 = before.map(|segment| segment.stored_bytes).sum();
     let range = start..start + record.stored_bytes;
-    let damaged = |error| {
-        Error::data(format!("segment {} of {path} is damaged", number + 1))
-            .at(path.as_str())
-            .caused_by(error)
-    };
     let stored = match store.read(&path, range, None).await {
         Ok(stored) => stored,
         Err(StorageError::NotFound { .. }) => {
@@ -77,14 +129,5 @@ pub(super) async fn segment(
             });
         }
     };
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut body = Vec::new();
-        record
-            .open(Codec::Zstd, &stored, &mut Digester::new(), &mut body)
-            .map(|()| body)
-    });
-    opened
-        .await
-        .map_err(|error| Error::task("decompress", error))?
-        .map_err(damaged)
+    Ok((record, path, stored))
 }

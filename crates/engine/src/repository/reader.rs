@@ -1,9 +1,15 @@
 //! A snapshot being restored.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
-use rdump_format::{Namespace, Prelude, Selector, repository::CatalogEntry};
+use rdump_format::{
+    Namespace, Prelude, Selector,
+    repository::{CatalogEntry, DataKeys},
+};
 
 use super::{Snapshot, snapshot::StoredNamespace};
 use crate::{
@@ -17,6 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct SnapshotReader {
     snapshot: Snapshot,
+    keys: Option<Arc<DataKeys>>,
     contents: DumpContents,
     /// By the namespace that the documents are under, which is what a [`DumpData`] calls its place.
     stored: HashMap<String, StoredNamespace>,
@@ -35,6 +42,8 @@ impl SnapshotReader {
     ///
     /// Dropping the future has no effect.
     pub async fn open(snapshot: &Snapshot, select: &Selector) -> Result<Self> {
+        snapshot.check_encrypted()?;
+        let keys = snapshot.keys().await?;
         let (mut entries, mut unmatched) = (Vec::new(), select.clone());
         let mut catalog = snapshot.catalog();
         let mut in_catalog = 0_u64;
@@ -89,6 +98,7 @@ impl SnapshotReader {
         let stored = stored.map(|(namespace, stored)| (namespace.to_string(), stored));
         Ok(Self {
             snapshot: snapshot.clone(),
+            keys,
             contents,
             stored: stored.collect(),
         })
@@ -135,7 +145,9 @@ impl RandomAccess for SnapshotReader {
             let error = Error::internal(format!("{} is not of this snapshot", data.place));
             return async move { Err(error) }.into_stream().boxed();
         };
-        let documents = self.snapshot.read(stored.objects.clone());
+        let documents = self
+            .snapshot
+            .read(stored.objects.clone(), self.keys.clone());
         documents
             .map(move |run| run.map_err(|error| error.for_namespace(&entry.namespace)))
             .boxed()

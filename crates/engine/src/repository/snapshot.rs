@@ -9,14 +9,19 @@ use std::{
 use bson::RawDocumentBuf;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
-    Namespace, SegmentRecord,
+    Namespace, RunRecord, SegmentRecord,
     repository::{
-        CatalogEntry, DataObject, NamespaceEnd, Part, SnapshotId, SnapshotManifest, StoredObject,
+        CatalogEntry, DataKeys, DataObject, EncryptionError, NamespaceEnd, Part, PartIndex,
+        PrivatePlace, SnapshotId, SnapshotManifest, StoredObject,
     },
 };
 use rdump_storage::Store;
+use tokio::sync::OnceCell;
 
-use super::object;
+use super::{
+    encryption::{self, Identities},
+    object,
+};
 use crate::{
     Error, Result,
     media::{
@@ -33,6 +38,27 @@ const PARALLEL_PARTS: usize = 4;
 pub struct Snapshot {
     store: Arc<dyn Store>,
     manifest: Arc<SnapshotManifest>,
+    lock: Arc<Lock>,
+}
+
+/// What it takes to read a snapshot that is encrypted.
+#[derive(Debug, Default)]
+pub(super) struct Lock {
+    /// What of the manifest is authenticated.
+    pub(super) authenticated: Vec<u8>,
+    pub(super) identities: Option<Identities>,
+    keys: OnceCell<Arc<DataKeys>>,
+}
+
+impl Lock {
+    pub(super) fn new(authenticated: Vec<u8>, identities: Option<Identities>) -> Self {
+        let keys = OnceCell::new();
+        Self {
+            authenticated,
+            identities,
+            keys,
+        }
+    }
 }
 
 /// A namespace of a snapshot: what the server said of it, and what is stored of it.
@@ -53,9 +79,98 @@ pub(crate) struct StoredNamespace {
 }
 
 impl Snapshot {
-    pub(super) fn new(store: Arc<dyn Store>, manifest: SnapshotManifest) -> Self {
-        let manifest = Arc::new(manifest);
-        Self { store, manifest }
+    pub(super) fn new(store: Arc<dyn Store>, manifest: SnapshotManifest, lock: Lock) -> Self {
+        let (manifest, lock) = (Arc::new(manifest), Arc::new(lock));
+        Self {
+            store,
+            manifest,
+            lock,
+        }
+    }
+
+    /// Whether it is encrypted and there is nothing to open it with.
+    pub(super) fn is_locked(&self) -> bool {
+        self.manifest.is_encrypted() && self.lock.identities.is_none()
+    }
+
+    /// Its keys, if it is encrypted. They are unwrapped once, and the root of the manifest is checked with them.
+    pub(super) async fn keys(&self) -> Result<Option<Arc<DataKeys>>> {
+        let Some(code) = &self.manifest.authentication else {
+            return Ok(None);
+        };
+        let unwrap = || async {
+            let record = encryption::key_record(&*self.store, self.id()).await?;
+            let Some(identities) = &self.lock.identities else {
+                return Err(encryption::locked(&record));
+            };
+            let keys = encryption::unwrap_keys(record, identities).await?;
+            let attempt = self.manifest.attempt();
+            let checked = keys.check(attempt, &self.lock.authenticated, code);
+            checked.map_err(|error| self.unauthentic(error))?;
+            Ok(Arc::new(keys))
+        };
+        let keys = self.lock.keys.get_or_try_init(unwrap).await?;
+        Ok(Some(Arc::clone(keys)))
+    }
+
+    fn unauthentic(&self, error: EncryptionError) -> Error {
+        let path = self.id().manifest();
+        Error::data(format!(
+            "{path} was not written by who had the key of the snapshot, or was changed"
+        ))
+        .at(path)
+        .caused_by(error)
+    }
+
+    /// Who can open it, as whoever wrote it said; empty if it is not encrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the record of its keys is lost or damaged, and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn recipients(&self) -> Result<Vec<String>> {
+        match self.manifest.is_encrypted() {
+            true => Ok(encryption::key_record(&*self.store, self.id())
+                .await?
+                .recipients),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// How it was made; of one that is encrypted what the root of its manifest hides too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied) if it is encrypted and no key opens it,
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if it is damaged, and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn run(&self) -> Result<RunRecord> {
+        let mut run = self.manifest.run.clone();
+        if let (Some(keys), Some(text)) = (self.keys().await?, &self.manifest.private) {
+            let attempt = self.manifest.attempt();
+            let private = keys.decrypt_private(PrivatePlace::Manifest, attempt, text);
+            let private = private.map_err(|error| self.unauthentic(error))?;
+            private.put_into(&mut run);
+        }
+        Ok(run)
+    }
+
+    /// Refuses a snapshot that is not encrypted where keys were given: who could write to the repository could have put it
+    /// in the place of one that is.
+    pub(super) fn check_encrypted(&self) -> Result<()> {
+        match self.lock.identities.is_some() && !self.manifest.is_encrypted() {
+            true => Err(Error::invalid(format!(
+                "{self} is not encrypted, although a key was given to open it"
+            ))
+            .with_hint("if that is right, leave the key out")),
+            false => Ok(()),
+        }
     }
 
     /// What it is called.
@@ -79,7 +194,8 @@ impl Snapshot {
         let mut position = 0_u64;
         let segments = stream::iter(numbers).then(move |number| async move {
             let (id, catalog) = (self.id(), &self.manifest.catalog);
-            object::segment(&self.store, id, catalog, number).await
+            let keys = self.keys().await?;
+            object::segment(&self.store, id, catalog, number, keys).await
         });
         segments
             .map_ok(move |body| {
@@ -99,6 +215,22 @@ impl Snapshot {
             .boxed()
     }
 
+    /// What the parts of the manifest say without a key: where each data object is, its size and digests.
+    pub(super) async fn index(&self, part: &StoredObject) -> Result<PartIndex> {
+        let index = object::segment(&self.store, self.id(), part, 0, None).await?;
+        object::check(&self.store, self.id(), part, 1).await?;
+        PartIndex::read(&index).map_err(|error| self.unreadable(&part.path, error))
+    }
+
+    /// Checks the digests of the catalog.
+    pub(super) async fn check_catalog(&self) -> Result<()> {
+        let catalog = &self.manifest.catalog;
+        for number in 0..catalog.segments.len() {
+            object::check(&self.store, self.id(), catalog, number).await?;
+        }
+        Ok(())
+    }
+
     /// The parts of the manifest, one after the other.
     pub(crate) fn parts(&self) -> BoxStream<'_, Result<Part>> {
         let parts = stream::iter(&self.manifest.parts).map(move |part| self.part(part));
@@ -108,8 +240,8 @@ impl Snapshot {
     /// One part of the manifest.
     pub(super) async fn part(&self, part: &StoredObject) -> Result<Part> {
         let id = self.id();
-        let index = object::segment(&self.store, id, part, 0).await?;
-        let details = object::segment(&self.store, id, part, 1).await?;
+        let index = object::segment(&self.store, id, part, 0, None).await?;
+        let details = object::segment(&self.store, id, part, 1, self.keys().await?).await?;
         let read = tokio::task::spawn_blocking(move || Part::read(&index, &details));
         let read = read
             .await
@@ -176,7 +308,7 @@ impl Snapshot {
             let mut objects = objects.remove(&namespace).unwrap_or_default();
             objects.retain(|object| object.take == end.take);
             let mut counted = NamespaceEnd::new(namespace.clone());
-            counted.take = end.take;
+            (counted.take, counted.uuid) = (end.take, end.uuid);
             objects.iter().for_each(|object| counted.add(object));
             if counted != end {
                 return Err(self.contradiction(format!(
@@ -231,8 +363,10 @@ impl Snapshot {
     pub fn documents(&self, namespace: &Namespace) -> BoxStream<'static, Result<RawDocumentBuf>> {
         let (snapshot, namespace) = (self.clone(), namespace.clone());
         let runs = async move {
+            snapshot.check_encrypted()?;
             let objects = snapshot.objects(&namespace).await?;
-            Ok::<_, Error>(snapshot.read(objects))
+            let keys = snapshot.keys().await?;
+            Ok::<_, Error>(snapshot.read(objects, keys))
         };
         let documents = runs.into_stream().try_flatten().map_ok(|run| {
             let documents: Vec<_> = rdump_format::documents(&run.body)
@@ -277,14 +411,22 @@ impl Snapshot {
     }
 
     /// The documents of data objects, one object after the other, each segment checked before anything of it is given.
-    pub(super) fn read(&self, objects: Vec<DataObject>) -> BoxStream<'static, Result<Documents>> {
+    pub(super) fn read(
+        &self,
+        objects: Vec<DataObject>,
+        keys: Option<Arc<DataKeys>>,
+    ) -> BoxStream<'static, Result<Documents>> {
         let (store, codec) = (Arc::clone(&self.store), self.manifest.codec);
         let folder = self.id().folder();
         stream::iter(objects)
             .flat_map(move |object| {
                 let path = format!("{folder}{}", object.path);
                 let records: Arc<[SegmentRecord]> = object.segments.into();
-                segments::read(&store, codec, (&path, None), &records, Digested::Alone)
+                let digested = match &keys {
+                    Some(keys) => Digested::Encrypted(Arc::clone(keys), object.path),
+                    None => Digested::Alone,
+                };
+                segments::read(&store, codec, (&path, None), &records, digested)
             })
             .boxed()
     }

@@ -10,10 +10,10 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{
-    Codec, Digester, Namespace, SegmentError, SegmentRecord,
+    Digester, Namespace, SegmentRecord,
     repository::{
-        BEGUN, BegunRecord, CatalogEntry, DataObject, SnapshotId, StoredObject, VERIFIED,
-        VerificationRecord,
+        BEGUN, BegunRecord, CatalogEntry, DataKeys, DataObject, KEYS, SnapshotId, StoredObject,
+        StoredSegments, VERIFIED, VerificationRecord,
     },
 };
 use rdump_storage::{StorageError, read_ahead};
@@ -196,6 +196,53 @@ struct Verifying<'a> {
     cx: &'a RunContext,
 }
 
+/// How much of a snapshot can be read.
+enum Opened {
+    /// All, under its keys if it is encrypted.
+    Open(Option<Arc<DataKeys>>),
+    /// What is stored, and not what it is.
+    Closed,
+}
+
+/// A data object that is to be looked at.
+struct Object {
+    path: String,
+    segments: Vec<SegmentRecord>,
+    /// Whose documents it has, if that can be read.
+    namespace: Option<Namespace>,
+}
+
+impl Object {
+    fn of(object: DataObject) -> Self {
+        Self {
+            path: object.path,
+            segments: object.segments,
+            namespace: Some(object.namespace),
+        }
+    }
+
+    /// One of a snapshot that is encrypted.
+    fn closed(stored: StoredSegments) -> Self {
+        let segments = stored.segments.into_iter();
+        let segments = segments.map(|(stored_bytes, sha256)| SegmentRecord {
+            documents: 0,
+            uncompressed_bytes: 0,
+            stored_bytes,
+            sha256,
+        });
+        Self {
+            path: stored.path,
+            segments: segments.collect(),
+            namespace: None,
+        }
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        let bytes = self.segments.iter().map(|segment| segment.stored_bytes);
+        bytes.fold(0, u64::saturating_add)
+    }
+}
+
 /// What was found in a data object.
 #[derive(Default)]
 struct Checked {
@@ -283,19 +330,40 @@ impl Verifying<'_> {
             let stored = object.stored_bytes();
             self.size(id, &object.path, stored, &mut present, report);
         }
-        let entries = self.catalog(snapshot, report).await?;
+        let opened = self.open(snapshot, report).await?;
+        let is_open = matches!(opened, Opened::Open(_));
+        let entries = match is_open {
+            true => self.catalog(snapshot, report).await?,
+            false => {
+                if let Err(error) = snapshot.check_catalog().await {
+                    self.unreadable(&manifest.catalog, error, report)?;
+                }
+                None
+            }
+        };
         let mut objects = Vec::new();
         let mut is_known = true;
         for part in &manifest.parts {
-            match snapshot.part(part).await {
-                Ok(part) => objects.extend(part.objects),
+            let read = match is_open {
+                true => {
+                    let part = snapshot.part(part).await;
+                    part.map(|part| part.objects.into_iter().map(Object::of).collect())
+                }
+                false => {
+                    let index = snapshot.index(part).await;
+                    index.map(|index| index.objects.into_iter().map(Object::closed).collect())
+                }
+            };
+            let read: Result<Vec<_>> = read;
+            match read {
+                Ok(read) => objects.extend(read),
                 Err(error) => {
                     is_known = false;
                     self.unreadable(part, error, report)?;
                 }
             }
         }
-        if is_known {
+        if is_known && is_open {
             match snapshot.stored(|_| true).await {
                 Ok(stored) => {
                     compare(snapshot, entries.as_deref(), &stored, report);
@@ -325,7 +393,21 @@ impl Verifying<'_> {
             let folder = id.folder();
             report.unreferenced = unreferenced.map(|path| format!("{folder}{path}")).collect();
         }
-        self.data(snapshot, whole, report).await
+        self.data(snapshot, &opened, whole, report).await
+    }
+
+    /// What it takes to read the catalog and the manifest.
+    async fn open(&self, snapshot: &Snapshot, report: &mut SnapshotVerifyReport) -> Result<Opened> {
+        match snapshot.keys().await {
+            Ok(keys) => Ok(Opened::Open(keys)),
+            Err(error) if error.kind() == ErrorKind::Data => {
+                let path = error.location().unwrap_or(KEYS);
+                report.damaged(path, DamageKind::Digest, one_line(&error));
+                Ok(Opened::Closed)
+            }
+            Err(_) if snapshot.is_locked() && !self.options.deep => Ok(Opened::Closed),
+            Err(error) => Err(error),
+        }
     }
 
     /// The namespaces that have documents, if the catalog can be read.
@@ -404,7 +486,8 @@ impl Verifying<'_> {
     async fn data(
         &self,
         snapshot: &Snapshot,
-        objects: Vec<(DataObject, bool)>,
+        opened: &Opened,
+        objects: Vec<(Object, bool)>,
         report: &mut SnapshotVerifyReport,
     ) -> Result<()> {
         let id = snapshot.id();
@@ -427,9 +510,8 @@ impl Verifying<'_> {
                 }
             }
         }
-        let codec = snapshot.manifest().codec;
-        let checks =
-            stream::iter(reads).map(|(object, chosen)| self.object(id, codec, object, chosen));
+        let checks = stream::iter(reads)
+            .map(|(object, chosen)| self.object(snapshot, opened, object, chosen));
         let mut checks = checks.buffered(default_parallelism().get());
         while let Some(checked) = checks.next().await {
             let checked = checked?;
@@ -482,12 +564,17 @@ impl Verifying<'_> {
     /// The chosen segments of one data object.
     async fn object(
         &self,
-        id: &SnapshotId,
-        codec: Codec,
-        object: DataObject,
+        snapshot: &Snapshot,
+        opened: &Opened,
+        object: Object,
         chosen: Vec<(usize, Range<u64>)>,
     ) -> Result<Checked> {
-        let path = format!("{}{}", id.folder(), object.path);
+        let path = format!("{}{}", snapshot.id().folder(), object.path);
+        let codec = snapshot.manifest().codec;
+        let (deep, keys) = match opened {
+            Opened::Open(keys) => (self.options.deep, keys.clone()),
+            Opened::Closed => (false, None),
+        };
         let mut checked = Checked::default();
         let ranges: Vec<_> = chosen.iter().map(|(_, range)| range.clone()).collect();
         let mut reads = read_ahead(self.repository.store(), &path, None, ranges);
@@ -515,13 +602,20 @@ impl Verifying<'_> {
                 Err(error) => return Err(error.into()),
             };
             checked.bytes += stored.len() as u64;
-            let (record, deep) = (segment.clone(), self.options.deep);
-            let work = tokio::task::spawn_blocking(move || match deep {
-                true => {
-                    let digester = &mut Digester::new();
-                    record.open(codec, &stored, digester, &mut Vec::new())
+            let record = segment.clone();
+            let (keys, place) = (keys.clone(), object.path.clone());
+            let work = tokio::task::spawn_blocking(move || {
+                let checked = record.check_stored(&stored, &mut Digester::new());
+                checked.map_err(|error| (DamageKind::Digest, chain(&error)))?;
+                if !deep {
+                    return Ok(());
                 }
-                false => record.check_stored(&stored, &mut Digester::new()),
+                let decrypted = keys.map(|keys| keys.decrypt_segment(&place, number, &stored));
+                let decrypted = decrypted.transpose();
+                let decrypted = decrypted.map_err(|error| (DamageKind::Digest, chain(&error)))?;
+                let bytes = decrypted.as_deref().unwrap_or(&stored);
+                let decoded = record.decode(codec, bytes, &mut Vec::new());
+                decoded.map_err(|error| (DamageKind::Format, chain(&error)))
             });
             let outcome = work
                 .await
@@ -529,22 +623,16 @@ impl Verifying<'_> {
             match outcome {
                 Ok(()) if deep => checked.documents += segment.documents,
                 Ok(()) => {}
-                Err(error) => {
-                    let kind = match error {
-                        SegmentError::StoredLength { .. } | SegmentError::Digest { .. } => {
-                            DamageKind::Digest
-                        }
-                        _ => DamageKind::Format,
-                    };
+                Err((kind, problem)) => {
+                    let documents = object.namespace.as_ref().map_or_else(String::new, |of| {
+                        format!(", {} documents of {of}", segment.documents)
+                    });
                     let message = format!(
-                        "segment {} of {} (bytes {} to {}), {} documents of {}: {}",
+                        "segment {} of {} (bytes {} to {}){documents}: {problem}",
                         number + 1,
                         object.segments.len(),
                         range.start,
                         range.end,
-                        segment.documents,
-                        object.namespace,
-                        chain(&error)
                     );
                     checked.damage.push(Damage::new(&path, kind, message));
                     if checked.damage.len() == MOST_FAULTS {

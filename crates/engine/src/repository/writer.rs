@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt, future::BoxFuture};
 use rdump_format::{
     Codec, Digester, Namespace, RunRecord, Segment, SegmentBuilder, SegmentRecord,
     repository::{
-        BegunRecord, CatalogEntry, DataObject, NamespaceEnd, PartBuilder, RecordError, SnapshotId,
+        BegunRecord, CatalogEntry, DataKeys, DataObject, ENCRYPTED_EXTENSION, EncryptionError,
+        NamespaceEnd, PartBuilder, PrivatePlace, PrivateRun, RecordError, SnapshotId,
         SnapshotManifest, StoredObject,
     },
 };
@@ -19,6 +21,7 @@ use rdump_storage::{Listed, Upload};
 use super::{
     Repository,
     earlier::{Earlier, Whole},
+    encryption::{self, Recipients},
     not_written, object, put_once,
 };
 use crate::{
@@ -36,6 +39,8 @@ const PART_BYTES: usize = 4 << 20;
 /// The longest that what is stored waits for its part to be written, at first; and as a part of the time gone by.
 const FIRST_PART: Duration = Duration::from_secs(1);
 const PART_SHARE: u32 = 100;
+/// Where parts of the manifest are.
+const PARTS: &str = "parts";
 /// How long the documents of one segment of the catalog are, in bytes.
 const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
 
@@ -47,6 +52,7 @@ const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
 pub struct SnapshotWriter {
     shared: Arc<Shared>,
     tags: BTreeMap<String, String>,
+    recipients: Option<Recipients>,
     earlier: Option<Earlier>,
     object_bytes: u64,
     begun: Mutex<Option<Begun>>,
@@ -67,6 +73,8 @@ struct Shared {
     repository: Repository,
     id: OnceLock<SnapshotId>,
     attempt: u32,
+    /// What all is encrypted under, if it is.
+    keys: OnceLock<Arc<DataKeys>>,
     part_bytes: usize,
     /// How often each namespace was begun.
     takes: Mutex<HashMap<Namespace, u32>>,
@@ -131,8 +139,7 @@ impl SnapshotWriter {
         let (mut attempt, mut takes) = (1, HashMap::new());
         if let Some(earlier) = &earlier {
             id.get_or_init(|| earlier.id.clone());
-            let last = earlier.attempts.last();
-            attempt = last.map_or(1, |last| last.attempt.saturating_add(1));
+            attempt = earlier.next_attempt;
             takes.clone_from(&earlier.takes);
         }
         Self {
@@ -140,6 +147,7 @@ impl SnapshotWriter {
                 repository: repository.clone(),
                 id,
                 attempt,
+                keys: OnceLock::new(),
                 part_bytes: PART_BYTES,
                 takes: Mutex::new(takes),
                 stored: tokio::sync::Mutex::new(Stored {
@@ -154,10 +162,20 @@ impl SnapshotWriter {
                 }),
             }),
             tags,
+            recipients: None,
             earlier,
             object_bytes: OBJECT_BYTES,
             begun: Mutex::default(),
         }
+    }
+
+    /// Sets who will be able to read the snapshot. Default: whoever can read the place.
+    ///
+    /// A snapshot that is gone on with must have been begun encrypted too; its repository needs identities then.
+    #[must_use]
+    pub fn recipients(mut self, recipients: Option<Recipients>) -> Self {
+        self.recipients = recipients;
+        self
     }
 
     /// Sets from how many stored bytes on a data object is complete. Default: 256 MiB.
@@ -182,6 +200,56 @@ impl SnapshotWriter {
         self.shared.id.get()
     }
 
+    /// Makes the key of this attempt, and stores it wrapped together with those of the attempts before.
+    ///
+    /// No key that was stored before encrypts anything: who can write to the place could have put it there.
+    async fn make_keys(&self, id: &SnapshotId) -> Result<()> {
+        let is_encrypted = self.earlier.as_ref().map(Earlier::is_encrypted);
+        if is_encrypted.is_some_and(|it| it != self.recipients.is_some()) {
+            return Err(Error::conflict(format!(
+                "snapshot {id} cannot be gone on with: a part of it would be encrypted and a part not"
+            ))
+            .with_hint("say who it is encrypted to as it was said before, or start another one"));
+        }
+        let Some(recipients) = &self.recipients else {
+            return Ok(());
+        };
+        let (shared, earlier) = (&self.shared, self.earlier.as_ref());
+        let keys = earlier.and_then(|earlier| earlier.keys.clone());
+        let mut keys = keys.unwrap_or_else(|| DataKeys::new(id.clone()));
+        keys.add(shared.attempt, encryption::data_key());
+        let keys = shared.keys.get_or_init(|| Arc::new(keys));
+        let store = &**shared.repository.store();
+        encryption::put_keys(store, recipients, Arc::clone(keys), shared.attempt).await?;
+        Ok(())
+    }
+
+    /// Puts the record of this attempt.
+    async fn put_begun(&self, id: &SnapshotId, header: &DumpHeader) -> Result<()> {
+        let (shared, repository) = (&self.shared, &self.shared.repository);
+        let mut begun = BegunRecord::new(
+            repository.record().id,
+            id.clone(),
+            header.source.clone(),
+            env!("CARGO_PKG_VERSION"),
+            &header.started_at,
+        );
+        begun.attempt = shared.attempt;
+        begun.tags = self.tags.clone();
+        match shared.keys.get() {
+            None => begun.options = header.options.clone(),
+            Some(keys) => {
+                let private = PrivateRun::new(header.options.clone(), Vec::new());
+                let (place, nonce) = (PrivatePlace::Begun, encryption::nonce());
+                let text = keys.encrypt_private(place, shared.attempt, nonce, &private);
+                begun.private = Some(text.map_err(not_encrypted)?);
+            }
+        }
+        let bytes = begun.to_bytes().map_err(not_written)?;
+        put_once(&**repository.store(), &begun.path(), bytes).await?;
+        Ok(())
+    }
+
     /// Takes over what earlier attempts have stored whole, and says so.
     async fn keep(
         &self,
@@ -196,7 +264,7 @@ impl SnapshotWriter {
         // What was read before an oplog is captured cannot be brought to the moment that it is for.
         let has_oplog = header.namespaces.iter().any(|it| it.namespace.is_oplog());
         for namespace in header.namespaces.iter().filter(|_| !has_oplog) {
-            let Some(Whole { end, objects, .. }) = earlier.whole(namespace) else {
+            let Some(Whole { end, objects }) = earlier.whole(namespace) else {
                 continue;
             };
             for object in objects {
@@ -268,8 +336,20 @@ impl Shared {
         number: usize,
         segments: Vec<Segment>,
     ) -> Result<StoredObject> {
-        let path = format!("{folder}/{}-{number}.bson.zst", self.attempt);
-        object::put(&**self.repository.store(), self.id()?, path, segments).await
+        let (keys, attempt) = (self.keys.get().cloned(), self.attempt);
+        let path = format!("{folder}/{attempt}-{number}.bson.zst{}", self.extension());
+        // The first segment of a part is for whoever verifies without a key.
+        let private = usize::from(folder == PARTS);
+        let keys = keys.map(|keys| (keys, private));
+        object::put(&**self.repository.store(), self.id()?, path, segments, keys).await
+    }
+
+    /// What the names of objects end with.
+    fn extension(&self) -> &'static str {
+        match self.keys.get() {
+            Some(_) => ENCRYPTED_EXTENSION,
+            None => "",
+        }
     }
 
     /// Writes the next part, if there is anything for it.
@@ -278,7 +358,7 @@ impl Shared {
             return Ok(());
         }
         let segments = std::mem::take(&mut stored.part).finish().into();
-        let part = self.put("parts", stored.parts.len(), segments).await?;
+        let part = self.put(PARTS, stored.parts.len(), segments).await?;
         stored.sizes.insert(part.path.clone(), part.stored_bytes());
         stored.parts.push(part);
         stored.since = Instant::now();
@@ -316,19 +396,8 @@ impl DumpWriter for SnapshotWriter {
             if let Some(earlier) = &self.earlier {
                 earlier.check(&header.source, &header.options)?;
             }
-            let repository = &shared.repository;
-            let mut begun = BegunRecord::new(
-                repository.record().id,
-                id.clone(),
-                header.source.clone(),
-                env!("CARGO_PKG_VERSION"),
-                started_at,
-            );
-            begun.attempt = shared.attempt;
-            begun.options = header.options.clone();
-            begun.tags = self.tags.clone();
-            let bytes = begun.to_bytes().map_err(not_written)?;
-            put_once(&**repository.store(), &begun.path(), bytes).await?;
+            self.make_keys(id).await?;
+            self.put_begun(id, header).await?;
             let catalog = shared.put("catalog", 0, catalog(header)?).await?;
             let mut stored = shared.stored.lock().await;
             stored
@@ -362,6 +431,7 @@ impl DumpWriter for SnapshotWriter {
             let takes = takes.entry(data.clone()).or_insert(0);
             let mut end = NamespaceEnd::new(data.clone());
             end.take = *takes;
+            end.uuid = header.metadata.as_ref().and_then(|it| it.uuid);
             *takes += 1;
             Ok(Box::new(SnapshotNamespace {
                 shared: Arc::clone(&self.shared),
@@ -389,6 +459,8 @@ impl DumpWriter for SnapshotWriter {
             shared.put_part(&mut stored).await?;
             run.stored_bytes = stored.stored_bytes;
             let repository = &shared.repository;
+            let keys = shared.keys.get();
+            let private = keys.map(|_| PrivateRun::take(&mut run));
             let mut manifest =
                 SnapshotManifest::new(repository.record().id, id.clone(), run, begun.catalog);
             manifest.tags = self.tags.clone();
@@ -398,6 +470,14 @@ impl DumpWriter for SnapshotWriter {
             manifest.namespaces = begun.namespaces;
             manifest.objects = stored.counted;
             manifest.parts = std::mem::take(&mut stored.parts);
+            if let (Some(keys), Some(private)) = (keys, private) {
+                let (place, attempt) = (PrivatePlace::Manifest, shared.attempt);
+                let text = keys.encrypt_private(place, attempt, encryption::nonce(), &private);
+                manifest.private = Some(text.map_err(not_encrypted)?);
+                let text = manifest.to_authenticate().map_err(not_written)?;
+                let code = keys.authenticate(attempt, encryption::nonce(), &text);
+                manifest.authentication = Some(code.map_err(not_encrypted)?);
+            }
             let bytes = manifest.to_bytes().map_err(not_written)?;
             self.check_stored(id, &stored.sizes).await?;
             let store = &**repository.store();
@@ -460,7 +540,11 @@ impl SnapshotNamespace {
             stored.objects += 1;
             stored.objects - 1
         };
-        let path = format!("data/{}-{number}.bson{extension}", shared.attempt);
+        let encrypted = shared.extension();
+        let path = format!(
+            "data/{}-{number}.bson{extension}{encrypted}",
+            shared.attempt
+        );
         let mut object = DataObject::new(path, self.end.namespace.clone());
         object.take = self.end.take;
         let path = format!("{}{}", shared.id()?.folder(), object.path);
@@ -496,12 +580,16 @@ impl NamespaceWriter for SnapshotNamespace {
                 None => self.begin_object().await?,
             };
             let (documents, uncompressed_bytes) = (segment.documents, segment.uncompressed_bytes);
-            let stored = segment.bytes.clone();
+            let bytes = match self.shared.keys.get() {
+                None => segment.bytes,
+                Some(keys) => encrypt(Arc::clone(keys), &object, segment.bytes).await?,
+            };
+            let stored = bytes.clone();
             let digested = tokio::task::spawn_blocking(move || {
                 let digester = &mut Digester::new();
                 SegmentRecord::of(documents, uncompressed_bytes, &stored, digester)
             });
-            upload.write(segment.bytes).await?;
+            upload.write(bytes).await?;
             let record = digested.await;
             let record = record.map_err(|error| Error::task("digest", error))?;
             object.segments.push(record);
@@ -530,6 +618,22 @@ impl NamespaceWriter for SnapshotNamespace {
         }
         .boxed()
     }
+}
+
+/// What is stored of the next segment of an object.
+async fn encrypt(keys: Arc<DataKeys>, object: &DataObject, segment: Bytes) -> Result<Bytes> {
+    let (path, number) = (object.path.clone(), object.segments.len());
+    let encrypted = tokio::task::spawn_blocking(move || {
+        keys.encrypt_segment(&path, number, encryption::nonce(), &segment)
+    });
+    let encrypted = encrypted
+        .await
+        .map_err(|error| Error::task("encrypt", error))?;
+    Ok(encrypted.map_err(not_encrypted)?.into())
+}
+
+fn not_encrypted(error: EncryptionError) -> Error {
+    Error::internal("could not encrypt a part of the snapshot").caused_by(error)
 }
 
 fn written(end: &NamespaceEnd) -> Written {

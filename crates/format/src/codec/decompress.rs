@@ -133,3 +133,9 @@ pub fn decoder<'a, R: BufRead + Send + 'a>(
         }
     }
 }
+
+/// How long the zstd frame is that `bytes` begin with; `None` if they do not begin with a whole one.
+#[must_use]
+pub fn first_zstd_frame(bytes: &[u8]) -> Option<usize> {
+    zstd::zstd_safe::find_frame_compressed_size(bytes).ok()
+}

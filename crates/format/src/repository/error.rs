@@ -26,6 +26,7 @@ impl RecordError {
             Frame::Repository => "record of the repository",
             Frame::Begun => "record of an attempt",
             Frame::Verification => "record of a verification",
+            Frame::Keys => "record of the keys",
         };
         Self { what, fault }
     }

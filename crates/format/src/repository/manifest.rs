@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::attempt_of;
 use super::{READ_BY, RecordError, RecordFault, RepositoryId, SnapshotId, from_bytes, to_bytes};
 use crate::codec::Codec;
 use crate::frame::Frame;
 use crate::manifest::{FormatVersion, RunRecord};
 use crate::segment::{MAX_SEGMENT_BYTES, SegmentRecord};
+
+/// What stands between the text that is authenticated and the code.
+const BEFORE_CODE: &[u8] = b",\"authentication\":\"";
 
 /// What a snapshot is made of, and how it came to be. What is in each data object, its parts say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +43,13 @@ pub struct SnapshotManifest {
     pub catalog: StoredObject,
     /// The parts of the manifest, of two segments each: see [`Part`](super::Part).
     pub parts: Vec<StoredObject>,
+    /// If the snapshot is encrypted: what of the run is, a [`PrivateRun`](super::PrivateRun).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<String>,
+    /// If the snapshot is encrypted: what proves that the text before it was written by who had the keys; see
+    /// [`DataKeys::authenticate`](super::DataKeys::authenticate).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<String>,
 }
 
 /// An object of segments that can be checked each by itself. What is stored are zstd frames.
@@ -67,7 +78,7 @@ impl StoredObject {
     }
 
     /// Refuses a path that is not one of this kind, and segments that cannot be.
-    fn check(&self, is_of_kind: fn(&str) -> bool) -> Result<(), RecordFault> {
+    fn check(&self, is_of_kind: impl Fn(&str) -> bool) -> Result<(), RecordFault> {
         let refuse = |problem| Err(RecordFault::contradiction(problem, &self.path));
         if !is_of_kind(&self.path) {
             return refuse("a path is not as the format says");
@@ -130,7 +141,48 @@ impl SnapshotManifest {
             objects: 0,
             catalog,
             parts: Vec::new(),
+            private: None,
+            authentication: None,
         }
+    }
+
+    /// Whether the documents and all that says what they are is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.authentication.is_some()
+    }
+
+    /// The attempt that wrote it.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        attempt_of(&self.catalog.path).unwrap_or_default()
+    }
+
+    /// What is to be authenticated: the text up to `authentication`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if it cannot be written.
+    pub fn to_authenticate(&self) -> Result<Vec<u8>, RecordError> {
+        let mut manifest = self.clone();
+        manifest.authentication = None;
+        let bytes = to_bytes(Frame::Manifest, self.version, &manifest)?;
+        let value = bytes.get(Frame::Manifest.value_offset()..);
+        let text = value.and_then(|value| value.strip_suffix(b"}}\n"));
+        Ok(text.unwrap_or_default().to_vec())
+    }
+
+    /// What was authenticated of the bytes of an object, if it says so.
+    #[must_use]
+    pub fn authenticated(bytes: &[u8]) -> Option<&[u8]> {
+        let value = Frame::Manifest.unwrap(bytes).ok()?;
+        let mut lengths = 0..value.len();
+        let is_end = |length: &usize| {
+            value
+                .get(*length..)
+                .is_some_and(|rest| rest.starts_with(BEFORE_CODE))
+        };
+        value.get(..lengths.rfind(is_end)?)
     }
 
     /// The bytes of the object.
@@ -156,8 +208,16 @@ impl SnapshotManifest {
 
     fn check(&self) -> Result<(), RecordError> {
         let fail = |fault| RecordError::new(Frame::Manifest, fault);
-        let is_catalog = |path: &str| is_numbered(path, "catalog/", &["bson.zst"]);
-        let is_part = |path: &str| is_numbered(path, "parts/", &["bson.zst"]);
+        if self.private.is_some() != self.is_encrypted() {
+            let problem = "only one half of it is encrypted";
+            return Err(fail(RecordFault::contradiction(problem, self.id.as_str())));
+        }
+        let extension = match self.is_encrypted() {
+            true => "bson.zst.enc",
+            false => "bson.zst",
+        };
+        let is_catalog = |path: &str| is_numbered(path, "catalog/", &[extension]);
+        let is_part = |path: &str| is_numbered(path, "parts/", &[extension]);
         self.catalog.check(is_catalog).map_err(fail)?;
         let mut paths = HashSet::new();
         for part in &self.parts {

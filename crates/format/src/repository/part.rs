@@ -4,7 +4,7 @@ use bson::{Binary, spec::BinarySubtype};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{check_segments, is_numbered};
-use super::{RecordError, RecordFault};
+use super::{ENCRYPTED_EXTENSION, RecordError, RecordFault};
 use crate::digest::Digest;
 use crate::framing::documents;
 use crate::namespace::Namespace;
@@ -66,6 +66,8 @@ pub struct NamespaceEnd {
     pub uncompressed_bytes: u64,
     /// Their size as stored, in bytes.
     pub stored_bytes: u64,
+    /// The collection, if the server told which one it was.
+    pub uuid: Option<[u8; 16]>,
 }
 
 impl NamespaceEnd {
@@ -78,6 +80,7 @@ impl NamespaceEnd {
             documents: 0,
             uncompressed_bytes: 0,
             stored_bytes: 0,
+            uuid: None,
         }
     }
 
@@ -153,6 +156,8 @@ struct EndDocument {
     documents: u64,
     uncompressed: u64,
     stored: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uuid: Option<bson::Uuid>,
 }
 
 /// One document of the second segment.
@@ -216,6 +221,7 @@ impl PartBuilder {
                 documents: end.documents,
                 uncompressed: end.uncompressed_bytes,
                 stored: end.stored_bytes,
+                uuid: end.uuid.map(bson::Uuid::from_bytes),
             }),
         )
     }
@@ -260,24 +266,6 @@ impl PartIndex {
 }
 
 impl Part {
-    /// Reads a part whose two segments follow each other without a place in between that is known.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read) has them.
-    pub fn read_whole(body: &[u8]) -> Result<Self, RecordError> {
-        let mut middle = 0_usize;
-        for document in documents(body).map_while(Result::ok) {
-            // The type and the name of the first field.
-            if document.get(4..12) != Some(b"\x02object\0") {
-                break;
-            }
-            middle = middle.saturating_add(document.len());
-        }
-        let (index, details) = body.split_at_checked(middle).unwrap_or((body, &[]));
-        Self::read(index, details)
-    }
-
     /// Reads the two segments of a part.
     ///
     /// # Errors
@@ -299,6 +287,7 @@ impl Part {
                     documents: end.documents,
                     uncompressed_bytes: end.uncompressed,
                     stored_bytes: end.stored,
+                    uuid: end.uuid.map(|uuid| uuid.bytes()),
                 }),
             }
             Ok(())
@@ -338,7 +327,8 @@ fn object(stored: StoredSegments, document: ObjectDocument) -> Result<DataObject
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn check_path(path: &str) -> Result<(), &'static str> {
-    match is_numbered(path, "data/", &["bson", "bson.gz", "bson.zst"]) {
+    let plain = path.strip_suffix(ENCRYPTED_EXTENSION).unwrap_or(path);
+    match is_numbered(plain, "data/", &["bson", "bson.gz", "bson.zst"]) {
         true => Ok(()),
         false => Err("a path is not as the format says"),
     }
