@@ -19,6 +19,7 @@ use rdump_testkit::Deployment;
 mod basics;
 mod bytes_changed;
 mod damage;
+mod encrypted;
 mod interrupted;
 mod many;
 mod oplog;

@@ -6,14 +6,14 @@ use bson::{Document, doc};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use rdump::{
-    Compression, DumpOptions, Error, ErrorKind, Repository, Restore, RestoreOptions, Selector,
-    Snapshot, SnapshotReader, SnapshotVerifyOptions, Store,
+    Compression, DumpOptions, Error, ErrorKind, Identities, Repository, Restore, RestoreOptions,
+    Selector, Snapshot, SnapshotReader, SnapshotVerifyOptions, Store,
 };
 use rdump_testkit::ReplicaSet;
 
 use super::{
-    Documents, Objects, backup_by, in_memory, objects, paths, read, read_whole, store_of,
-    try_verify, whole, writer,
+    Documents, Objects, backup_by, encrypted::somebody, in_memory, objects, paths, read,
+    read_whole, store_of, try_verify, whole, writer,
 };
 use crate::restore::target;
 
@@ -28,12 +28,16 @@ struct Made {
     documents: Documents,
     /// What says which repository another one is.
     other: Bytes,
+    /// What opens the snapshots, if they are encrypted.
+    identities: Option<Identities>,
 }
 
 impl Made {
-    async fn new() -> Self {
+    async fn new(encrypted: bool) -> Self {
         let source = ReplicaSet::start().await;
+        let (recipients, identities) = encrypted.then(somebody).unzip();
         let (store, repository) = in_memory().await;
+        let repository = repository.identities(identities.clone());
         let (other, _) = in_memory().await;
         let mut snapshots = Vec::new();
         for round in 0..2 {
@@ -49,6 +53,7 @@ impl Made {
                 .compression(Compression::ZSTD)
                 .segment_bytes(64 << 10);
             let writer = writer(&repository).object_bytes(2000).part_bytes(500);
+            let writer = writer.recipients(recipients.clone());
             snapshots.push(backup_by(writer, &repository, &source, options).await);
         }
         let newer = snapshots.pop().unwrap();
@@ -58,6 +63,7 @@ impl Made {
             documents: read_whole(&newer).await,
             newer,
             other: objects(&*other).await.remove(REPOSITORY).unwrap(),
+            identities,
         }
     }
 
@@ -67,8 +73,8 @@ impl Made {
         let folder = id.folder();
         let data = self.data();
         assert!(data.len() >= 5 && manifest.parts.len() >= 2, "{manifest:?}");
-        vec![
-            REPOSITORY.to_owned(),
+        let keys = self.identities.iter().map(|_| format!("keys/{id}-1.json"));
+        let victims = [
             id.manifest(),
             format!("begun/{id}-1.json"),
             id.manifest_copy(),
@@ -78,7 +84,12 @@ impl Made {
             data[0].clone(),
             data[data.len() / 2].clone(),
             data[data.len() - 1].clone(),
-        ]
+        ];
+        [REPOSITORY.to_owned()]
+            .into_iter()
+            .chain(keys)
+            .chain(victims)
+            .collect()
     }
 
     fn data(&self) -> Vec<String> {
@@ -185,7 +196,7 @@ async fn notice(made: &Made, objects: &Objects, what: &str) -> Noticed {
         notices: Vec::new(),
     };
     let repository = match Repository::open_in(store_of(objects).await).await {
-        Ok(repository) => repository,
+        Ok(repository) => repository.identities(made.identities.clone()),
         Err(error) => {
             noticed.open = Some(error);
             return noticed;
@@ -229,16 +240,24 @@ fn name<'a>(errors: impl IntoIterator<Item = &'a Error>, path: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_is_noticed_and_named_and_no_wrong_document_is_restored() {
-    let made = Made::new().await;
+    every_damage(&Made::new(false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_what_is_encrypted_is_noticed_and_named_too() {
+    every_damage(&Made::new(true).await).await;
+}
+
+async fn every_damage(made: &Made) {
     let victims = made.victims();
     let id = made.newer.id();
     let (manifest, copy) = (id.manifest(), id.manifest_copy());
-    let begun = format!("begun/{id}-");
+    let (begun, keys) = (format!("begun/{id}-"), format!("keys/{id}-"));
     for (number, victim) in victims.iter().enumerate() {
         let other = &victims[(number + 1) % victims.len()];
         for action in Action::ALL {
             let what = format!("{action:?} {victim}");
-            let noticed = notice(&made, &action.apply(&made, victim, other), &what).await;
+            let noticed = notice(made, &action.apply(made, victim, other), &what).await;
             let mut touched = vec![victim];
             if action == Action::Swap {
                 touched.push(other);
@@ -265,12 +284,12 @@ async fn damage_is_noticed_and_named_and_no_wrong_document_is_restored() {
             assert!(noticed.latest.is_none(), "{what}: {noticed:?}");
             let needed: Vec<_> = touched
                 .iter()
-                .filter(|path| path.starts_with("snapshots/"))
+                .filter(|path| path.starts_with("snapshots/") || path.starts_with("keys/"))
                 .collect();
             match needed.as_slice() {
                 [] => assert!(noticed.read.is_empty(), "{what}: {noticed:?}"),
                 // Beyond its end nothing is read.
-                _ if action == Action::Extend => {
+                [path] if action == Action::Extend && !path.starts_with(&keys) => {
                     assert!(noticed.read.is_empty(), "{what}: {noticed:?}");
                 }
                 [path] => assert!(name(&noticed.read, path), "{what}: {noticed:?}"),
@@ -295,6 +314,8 @@ async fn damage_is_noticed_and_named_and_no_wrong_document_is_restored() {
                     assert!(noticed.notices[0].contains(&copy), "{what}: {noticed:?}");
                 } else if path.starts_with(&begun) && action == Action::Delete {
                     assert!(is_named(&begun), "{what}: {noticed:?}");
+                } else if path.starts_with(&keys) && action == Action::Delete {
+                    assert!(is_named(&keys), "{what}: {noticed:?}");
                 } else {
                     assert!(is_named(path), "{what}: {noticed:?}");
                 }
@@ -305,7 +326,7 @@ async fn damage_is_noticed_and_named_and_no_wrong_document_is_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_segment_costs_a_restore_no_more_than_what_comes_after_it() {
-    let made = Made::new().await;
+    let made = Made::new(false).await;
     let target_server = ReplicaSet::start().await;
     let data = made.data();
     let largest = data.iter().max_by_key(|path| made.objects[*path].len());
@@ -342,7 +363,7 @@ async fn a_damaged_segment_costs_a_restore_no_more_than_what_comes_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_two_data_objects_that_are_exchanged_are_found() {
-    let made = Made::new().await;
+    let made = Made::new(false).await;
     let data = made.data();
     for pair in data.windows(2) {
         let what = format!("{pair:?}");
@@ -355,7 +376,7 @@ async fn any_two_data_objects_that_are_exchanged_are_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_cannot_be_written_to_can_be_verified() {
-    let made = Made::new().await;
+    let made = Made::new(false).await;
     let folder = tempfile::TempDir::new().unwrap();
     let location = rdump::Location::from(folder.path());
     let store: Arc<dyn Store> = location.create().unwrap();

@@ -16,7 +16,7 @@ use rdump_testkit::{
 };
 use tempfile::TempDir;
 
-use super::{backup, in_memory, read_whole, try_verify};
+use super::{backup, backup_by, encrypted::somebody, in_memory, read_whole, try_verify, writer};
 use crate::{authorization, made::raw, restore::target};
 
 /// The version of an index becomes the server's newest unless it is to be kept.
@@ -63,10 +63,18 @@ async fn every_data_set_comes_back_however_it_is_compressed() {
     let folder = TempDir::new().unwrap();
     let location = Location::from(folder.path().join("backups").as_path());
     let mut options = RestoreOptions::default().bypass_document_validation(true);
-    for compression in [Compression::ZSTD, Compression::GZIP, Compression::None] {
+    for (compression, encrypted) in [
+        (Compression::ZSTD, false),
+        (Compression::ZSTD, true),
+        (Compression::GZIP, false),
+        (Compression::None, true),
+    ] {
+        let (recipients, identities) = encrypted.then(somebody).unzip();
         let repository = Repository::open_or_init(&location).await.unwrap();
+        let repository = repository.identities(identities);
         let dump = DumpOptions::default().compression(compression);
-        let snapshot = backup(&repository, &source, dump).await;
+        let writer = writer(&repository).recipients(recipients);
+        let snapshot = backup_by(writer, &repository, &source, dump).await;
         let deep = SnapshotVerifyOptions::default().deep(true);
         let (report, notices) = try_verify(&repository, &snapshot, &deep).await;
         let report = report.unwrap();
@@ -82,7 +90,7 @@ async fn every_data_set_comes_back_however_it_is_compressed() {
         options = over_itself();
     }
     let repository = Repository::open(&location).await.unwrap();
-    assert_eq!(repository.snapshots().await.unwrap().whole.len(), 3);
+    assert_eq!(repository.snapshots().await.unwrap().whole.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,21 +104,27 @@ async fn every_data_set_comes_back_from_an_object_store() {
     let credentials = S3Credentials::new(ACCESS_KEY, SECRET_KEY);
     let store = S3Store::new(server.location("a/b").parse().unwrap()).credentials(credentials);
     let store: Arc<dyn Store> = Arc::new(store);
+    let (recipients, identities) = somebody();
     let repository = Repository::init_in(Arc::clone(&store)).await.unwrap();
     let options = DumpOptions::default().compression(Compression::ZSTD);
-    let snapshot = backup(&repository, &source, options).await;
+    let mut to = RestoreOptions::default().bypass_document_validation(true);
+    for (recipients, identities) in [(None, None), (Some(recipients), Some(identities))] {
+        let writer = writer(&repository).recipients(recipients);
+        let snapshot = backup_by(writer, &repository, &source, options.clone()).await;
 
-    let repository = Repository::open_in(store).await.unwrap();
-    let latest = repository.find_snapshot("latest").await.unwrap();
-    assert_eq!(latest.manifest(), snapshot.manifest());
-    let deep = SnapshotVerifyOptions::default().deep(true);
-    let (report, _) = try_verify(&repository, &latest, &deep).await;
-    let report = report.unwrap();
-    assert!(report.is_whole(), "{report}");
-    let options = RestoreOptions::default().bypass_document_validation(true);
-    restore(&latest, &target, options).await;
-    let found = Fingerprint::of(&target.client(), &compared()).await;
-    assert_same(&expected, &found);
+        let repository = Repository::open_in(Arc::clone(&store)).await.unwrap();
+        let repository = repository.identities(identities);
+        let latest = repository.find_snapshot("latest").await.unwrap();
+        assert_eq!(latest.manifest(), snapshot.manifest());
+        let deep = SnapshotVerifyOptions::default().deep(true);
+        let (report, _) = try_verify(&repository, &latest, &deep).await;
+        let report = report.unwrap();
+        assert!(report.is_whole(), "{report}");
+        restore(&latest, &target, to).await;
+        let found = Fingerprint::of(&target.client(), &compared()).await;
+        assert_same(&expected, &found);
+        to = over_itself();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
