@@ -7,6 +7,7 @@ mod connection;
 mod dump;
 mod general;
 mod go_flags;
+mod keys;
 mod medium;
 mod namespace;
 mod rate;
@@ -26,8 +27,11 @@ use crate::convert::is_like_uri;
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
+pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
-pub(crate) use repository::{BackupArgs, ExportArgs, ImportArgs, RepositoryArgs, VerifyArgs};
+pub(crate) use repository::{
+    BackupArgs, ExportArgs, ImportArgs, RepositoryArgs, ShowArgs, VerifyArgs,
+};
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::S3Option;
 
@@ -50,6 +54,7 @@ The id of the snapshot is all that is printed on stdout. A repository is made of
 Environment:
   RDUMP_URI   connection string, where neither --uri, --host nor --port is given
   RDUMP_REPO  repository, where --repo is not given
+  RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE, RDUMP_IDENTITY  public keys, passphrase, secret keys, where no flag gives any
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
 
@@ -58,6 +63,15 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
+
+const AFTER_HELP_REKEY: &str = "\
+Who has opened a snapshot once can keep its keys and read it for ever: to shut somebody out who had the data, take new snapshots.
+
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+  RDUMP_PASSPHRASE, RDUMP_IDENTITY, RDUMP_NEW_PASSPHRASE  passphrase and secret keys, where no flag gives any
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.";
 
 const AFTER_HELP_VERIFY: &str = "\
 Environment:

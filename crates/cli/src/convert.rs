@@ -4,6 +4,7 @@ mod config;
 mod connect;
 mod dump;
 mod json;
+mod keys;
 mod medium;
 mod positional;
 mod read_preference;
@@ -19,10 +20,12 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf};
 use rdump::Secret;
 
 pub(crate) use dump::DumpRequest;
+pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
 pub(crate) use repository::{
-    BackupRequest, ExportRequest, ImportRequest, Verified, repository, verified,
+    BackupRequest, ExportRequest, ImportRequest, RekeyRequest, ShowRequest, Verified, repository,
+    verified,
 };
 pub(crate) use restore::RestoreRequest;
 
@@ -33,6 +36,14 @@ pub(crate) struct Environment {
     pub(crate) uri: Option<Secret>,
     /// `RDUMP_REPO`.
     pub(crate) repository: Option<String>,
+    /// `RDUMP_ENCRYPT_TO`.
+    pub(crate) encrypt_to: Option<String>,
+    /// `RDUMP_IDENTITY`.
+    pub(crate) identity: Option<Secret>,
+    /// `RDUMP_PASSPHRASE`.
+    pub(crate) passphrase: Option<Secret>,
+    /// `RDUMP_NEW_PASSPHRASE`.
+    pub(crate) new_passphrase: Option<Secret>,
 }
 
 /// Why a command line that could be read cannot be followed.

@@ -30,6 +30,7 @@ mod prompt;
 mod reference;
 mod run_backup;
 mod run_dump;
+mod run_rekey;
 mod run_repository;
 mod run_restore;
 mod run_transfer;
@@ -47,8 +48,8 @@ use args::{
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, DumpRequest, Environment, ExportRequest, ImportRequest, Refusal, RestoreRequest,
-    repository, verified,
+    BackupRequest, DumpRequest, Environment, ExportRequest, ImportRequest, Refusal, RekeyRequest,
+    RestoreRequest, ShowRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -179,16 +180,24 @@ fn subcommand(command: &DumpCommand) -> Exit {
         DumpCommand::Show(args) => {
             let local = &args.local;
             on_repository("rdump show", &local.verbosity, async |session| {
-                let location = repository(&local.repository, &environment())?;
-                let (id, json) = (&args.snapshot, local.repository.json);
-                Ok(run_repository::show(session, &location, id, json).await?)
+                let request = ShowRequest::new(args, &environment())?;
+                Ok(run_repository::show(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::Rekey(args) => {
+            let local = &args.local;
+            on_repository("rdump rekey", &local.verbosity, async |session| {
+                let request = RekeyRequest::new(args, &environment())?;
+                Ok(run_rekey::run(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Verify(args) => {
             let local = &args.local;
             on_repository("rdump verify", &local.verbosity, async |session| {
                 let what = verified(args, &environment())?;
-                Ok(run_verify::run(session, what, local.repository.json).await?)
+                let identities = identities(&args.identity, &environment())?;
+                let json = local.repository.json;
+                Ok(run_verify::run(session, what, identities, json).await?)
             })
         }
     }
@@ -314,5 +323,9 @@ fn environment() -> Environment {
     Environment {
         uri: filled("RDUMP_URI").map(Secret::from),
         repository: filled("RDUMP_REPO"),
+        encrypt_to: filled("RDUMP_ENCRYPT_TO"),
+        identity: filled("RDUMP_IDENTITY").map(Secret::from),
+        passphrase: filled("RDUMP_PASSPHRASE").map(Secret::from),
+        new_passphrase: filled("RDUMP_NEW_PASSPHRASE").map(Secret::from),
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use rdump::{Counters, Dump, DumpReport, Repository, SnapshotId, SnapshotWriter, Source};
+use rdump::{
+    Counters, Dump, DumpReport, ErrorKind, Repository, SnapshotId, SnapshotWriter, Source,
+};
 use serde::Serialize;
 
 use crate::{
@@ -49,7 +51,8 @@ pub(crate) async fn run(
     let opened = Repository::open_or_init(&request.location);
     let repository = session
         .unless_cancelled("opening the repository", opened)
-        .await?;
+        .await?
+        .identities(request.identities.clone());
     let before = session
         .unless_cancelled("looking at the repository", repository.snapshots())
         .await?;
@@ -64,20 +67,33 @@ pub(crate) async fn run(
             "snapshot {id} was begun and is not finished: what is stored of it stays"
         ));
     }
+    let newest = before.whole.last().map(|snapshot| snapshot.manifest());
+    if request.recipients.is_none() && newest.is_some_and(|newest| newest.is_encrypted()) {
+        console.always("WARNING: the newest snapshot is encrypted, and this one will not be");
+    }
+    let new = || SnapshotWriter::new(&repository, request.tags.clone());
     let writer = match resumed {
         Some(id) => {
             let writer = SnapshotWriter::resume(&repository, id);
             let doing = format!("looking at snapshot {id}");
-            session.unless_cancelled(&doing, writer).await?
+            match session.unless_cancelled(&doing, writer).await {
+                Err(error) if request.identities.is_none() && is_locked(&error) => {
+                    console.always(format_args!(
+                        "WARNING: {error}: it is not gone on with, this is a new one"
+                    ));
+                    new()
+                }
+                writer => writer?,
+            }
         }
         None => {
             if request.resume {
                 console.log("there is no unfinished snapshot to go on with: this is a new one");
             }
-            SnapshotWriter::new(&repository, request.tags.clone())
+            new()
         }
     };
-    let writer = Arc::new(writer);
+    let writer = Arc::new(writer.recipients(request.recipients.clone()));
     let backup = Dump::new(&source, Arc::clone(&writer) as _)
         .options(dump.options.clone())
         .observer(Arc::clone(&progress) as _)
@@ -127,4 +143,10 @@ pub(crate) async fn run(
         true => Exit::Done,
         false => Exit::Problems,
     })
+}
+
+/// Whether something is encrypted and nothing opens it.
+fn is_locked(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<rdump::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::Denied)
 }

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use rdump::{ErrorKind, Location, Repository, Snapshot, SnapshotManifest, SnapshotNamespace};
+use rdump::{
+    ErrorKind, Location, Repository, RunRecord, Snapshot, SnapshotManifest, SnapshotNamespace,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    convert::ShowRequest,
     exit::Exit,
     session::Session,
     units::{bytes, counted},
@@ -51,7 +54,7 @@ pub(crate) async fn list(
         );
         console.document(json!({
             "repository": repository.record().id,
-            "snapshots": snapshots.whole.iter().map(|snapshot| summary(snapshot.manifest())).collect::<Vec<_>>(),
+            "snapshots": snapshots.whole.iter().map(|snapshot| summary(snapshot.manifest(), &snapshot.manifest().run)).collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
             "unfinished": snapshots.unfinished,
         }));
@@ -84,29 +87,167 @@ pub(crate) async fn list(
 /// Shows one snapshot.
 pub(crate) async fn show(
     session: &Session,
-    location: &Location,
-    id: &str,
+    request: ShowRequest,
     json: bool,
 ) -> anyhow::Result<Exit> {
     let console = &session.console;
     let found = async {
-        let repository = Repository::open(location).await?;
-        let snapshot = repository.find_snapshot(id).await?;
-        Ok::<_, rdump::Error>((snapshot.namespaces().await?, snapshot))
+        let repository = Repository::open(&request.repository).await?;
+        let has_key = request.identities.is_some();
+        let repository = repository.identities(request.identities);
+        let snapshot = repository.find_snapshot(&request.snapshot).await?;
+        let mut shown = Shown {
+            run: snapshot.manifest().run.clone(),
+            recipients: snapshot.recipients().await?,
+            namespaces: None,
+            snapshot,
+        };
+        if has_key || !shown.snapshot.manifest().is_encrypted() {
+            shown.run = shown.snapshot.run().await?;
+            shown.namespaces = Some(shown.snapshot.namespaces().await?);
+        }
+        Ok::<_, rdump::Error>(shown)
     };
-    let (namespaces, snapshot) = session
+    let shown = session
         .unless_cancelled("reading the snapshot", found)
         .await?;
     match json {
-        true => console.document(shown(&snapshot, &namespaces)),
-        false => console.stdout(&page(&snapshot, &namespaces)),
+        true => console.document(shown.document()),
+        false => console.stdout(&shown.page()),
+    }
+    if shown.namespaces.is_none() {
+        console
+            .log("what is in the snapshot is encrypted: --identity or --passphrase-file shows it");
     }
     Ok(Exit::Done)
 }
 
+/// A snapshot, and what can be read of it.
+struct Shown {
+    snapshot: Snapshot,
+    run: RunRecord,
+    recipients: Vec<String>,
+    /// None where it is encrypted and no key was given.
+    namespaces: Option<Vec<SnapshotNamespace>>,
+}
+
+impl Shown {
+    fn document(&self) -> Value {
+        #[derive(Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        struct Row<'a> {
+            namespace: String,
+            #[serde(rename = "type")]
+            kind: Option<&'a str>,
+            indexes: usize,
+            documents: Option<u64>,
+            uncompressed_bytes: Option<u64>,
+            stored_bytes: Option<u64>,
+            objects: Option<u64>,
+        }
+
+        let namespaces = self.namespaces.iter().flatten();
+        let rows = namespaces.map(|namespace| {
+            let (entry, stored) = (&namespace.entry, namespace.stored.as_ref());
+            let metadata = entry.metadata.as_ref();
+            Row {
+                namespace: entry.namespace.to_string(),
+                kind: metadata.and_then(|metadata| metadata.kind.as_deref()),
+                indexes: metadata.map_or(0, |metadata| metadata.indexes.len()),
+                documents: stored.map(|stored| stored.documents),
+                uncompressed_bytes: stored.map(|stored| stored.uncompressed_bytes),
+                stored_bytes: stored.map(|stored| stored.stored_bytes),
+                objects: stored.map(|stored| stored.objects),
+            }
+        });
+        json!({
+            "snapshot": summary(self.snapshot.manifest(), &self.run),
+            "encrypted-to": self.recipients,
+            "options": self.run.options,
+            "namespaces": self.namespaces.is_some().then(|| rows.collect::<Vec<_>>()),
+        })
+    }
+
+    fn page(&self) -> String {
+        let (manifest, run) = (self.snapshot.manifest(), &self.run);
+        let tags = manifest.tags.iter();
+        let tags: Vec<_> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+        let set = run.source.set_name.as_deref();
+        let mut page = String::new();
+        for (name, value) in [
+            ("snapshot", manifest.id.to_string()),
+            ("repository", manifest.repository.to_string()),
+            ("started", run.started_at.clone()),
+            ("finished", run.finished_at.clone()),
+            ("earlier attempts", manifest.earlier_attempts.join(", ")),
+            ("source", run.source.hosts.join(",")),
+            ("replica set", set.unwrap_or_default().to_owned()),
+            ("server", run.source.server_version.clone()),
+            ("tool", run.tool_version.clone()),
+            ("consistency", consistency(manifest)),
+            ("documents", run.documents.to_string()),
+            (
+                "bytes",
+                format!(
+                    "{} ({} stored)",
+                    bytes(run.uncompressed_bytes),
+                    bytes(run.stored_bytes)
+                ),
+            ),
+            ("objects", manifest.objects.to_string()),
+            ("encrypted to", self.recipients.join(", ")),
+            ("tags", tags.join(", ")),
+            ("problems", run.problems.join("; ")),
+        ] {
+            if !value.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(page, "{name:<17} {value}");
+            }
+        }
+        let Some(namespaces) = &self.namespaces else {
+            return page;
+        };
+        page.push('\n');
+        let mut rows = vec![
+            [
+                "NAMESPACE",
+                "TYPE",
+                "INDEXES",
+                "DOCUMENTS",
+                "BYTES",
+                "STORED",
+            ]
+            .map(str::to_owned),
+        ];
+        for namespace in namespaces {
+            let (entry, stored) = (&namespace.entry, namespace.stored.as_ref());
+            let metadata = entry.metadata.as_ref();
+            let kind = metadata.and_then(|metadata| metadata.kind.clone());
+            rows.push([
+                entry.namespace.to_string(),
+                kind.unwrap_or_default(),
+                metadata
+                    .map_or(0, |metadata| metadata.indexes.len())
+                    .to_string(),
+                stored
+                    .map(|stored| stored.documents.to_string())
+                    .unwrap_or_default(),
+                stored
+                    .map(|stored| bytes(stored.uncompressed_bytes))
+                    .unwrap_or_default(),
+                stored
+                    .map(|stored| bytes(stored.stored_bytes))
+                    .unwrap_or_default(),
+            ]);
+        }
+        page.push_str(&aligned(&rows));
+        let _ = writeln!(page, "{}", counted(namespaces.len() as u64, "namespace"));
+        page
+    }
+}
+
 /// What is said of a snapshot in a list, for machines.
-fn summary(manifest: &SnapshotManifest) -> Value {
-    let run = &manifest.run;
+fn summary(manifest: &SnapshotManifest, run: &RunRecord) -> Value {
     json!({
         "id": manifest.id,
         "format": manifest.version,
@@ -119,6 +260,7 @@ fn summary(manifest: &SnapshotManifest) -> Value {
         "consistency": run.consistency,
         "consistent-at": run.consistent_at,
         "compression": manifest.codec,
+        "encrypted": manifest.is_encrypted(),
         "namespaces": manifest.namespaces,
         "objects": manifest.objects,
         "documents": run.documents,
@@ -126,40 +268,6 @@ fn summary(manifest: &SnapshotManifest) -> Value {
         "stored-bytes": run.stored_bytes,
         "tags": manifest.tags,
         "problems": run.problems,
-    })
-}
-
-fn shown(snapshot: &Snapshot, namespaces: &[SnapshotNamespace]) -> Value {
-    #[derive(Serialize)]
-    #[serde(rename_all = "kebab-case")]
-    struct Row<'a> {
-        namespace: String,
-        #[serde(rename = "type")]
-        kind: Option<&'a str>,
-        indexes: usize,
-        documents: Option<u64>,
-        uncompressed_bytes: Option<u64>,
-        stored_bytes: Option<u64>,
-        objects: Option<u64>,
-    }
-
-    let rows = namespaces.iter().map(|namespace| {
-        let (entry, stored) = (&namespace.entry, namespace.stored.as_ref());
-        let metadata = entry.metadata.as_ref();
-        Row {
-            namespace: entry.namespace.to_string(),
-            kind: metadata.and_then(|metadata| metadata.kind.as_deref()),
-            indexes: metadata.map_or(0, |metadata| metadata.indexes.len()),
-            documents: stored.map(|stored| stored.documents),
-            uncompressed_bytes: stored.map(|stored| stored.uncompressed_bytes),
-            stored_bytes: stored.map(|stored| stored.stored_bytes),
-            objects: stored.map(|stored| stored.objects),
-        }
-    });
-    json!({
-        "snapshot": summary(snapshot.manifest()),
-        "options": snapshot.manifest().run.options,
-        "namespaces": rows.collect::<Vec<_>>(),
     })
 }
 
@@ -193,79 +301,6 @@ fn table(snapshots: &[Snapshot]) -> String {
         ]);
     }
     aligned(&rows)
-}
-
-fn page(snapshot: &Snapshot, namespaces: &[SnapshotNamespace]) -> String {
-    let (manifest, run) = (snapshot.manifest(), &snapshot.manifest().run);
-    let tags = manifest.tags.iter();
-    let tags: Vec<_> = tags.map(|(key, value)| format!("{key}={value}")).collect();
-    let set = run.source.set_name.as_deref();
-    let mut page = String::new();
-    for (name, value) in [
-        ("snapshot", manifest.id.to_string()),
-        ("repository", manifest.repository.to_string()),
-        ("started", run.started_at.clone()),
-        ("finished", run.finished_at.clone()),
-        ("earlier attempts", manifest.earlier_attempts.join(", ")),
-        ("source", run.source.hosts.join(",")),
-        ("replica set", set.unwrap_or_default().to_owned()),
-        ("server", run.source.server_version.clone()),
-        ("tool", run.tool_version.clone()),
-        ("consistency", consistency(manifest)),
-        ("documents", run.documents.to_string()),
-        (
-            "bytes",
-            format!(
-                "{} ({} stored)",
-                bytes(run.uncompressed_bytes),
-                bytes(run.stored_bytes)
-            ),
-        ),
-        ("objects", manifest.objects.to_string()),
-        ("tags", tags.join(", ")),
-        ("problems", run.problems.join("; ")),
-    ] {
-        if !value.is_empty() {
-            // Writing to a string cannot fail.
-            let _ = writeln!(page, "{name:<17} {value}");
-        }
-    }
-    page.push('\n');
-    let mut rows = vec![
-        [
-            "NAMESPACE",
-            "TYPE",
-            "INDEXES",
-            "DOCUMENTS",
-            "BYTES",
-            "STORED",
-        ]
-        .map(str::to_owned),
-    ];
-    for namespace in namespaces {
-        let (entry, stored) = (&namespace.entry, namespace.stored.as_ref());
-        let metadata = entry.metadata.as_ref();
-        let kind = metadata.and_then(|metadata| metadata.kind.clone());
-        rows.push([
-            entry.namespace.to_string(),
-            kind.unwrap_or_default(),
-            metadata
-                .map_or(0, |metadata| metadata.indexes.len())
-                .to_string(),
-            stored
-                .map(|stored| stored.documents.to_string())
-                .unwrap_or_default(),
-            stored
-                .map(|stored| bytes(stored.uncompressed_bytes))
-                .unwrap_or_default(),
-            stored
-                .map(|stored| bytes(stored.stored_bytes))
-                .unwrap_or_default(),
-        ]);
-    }
-    page.push_str(&aligned(&rows));
-    let _ = writeln!(page, "{}", counted(namespaces.len() as u64, "namespace"));
-    page
 }
 
 fn consistency(manifest: &SnapshotManifest) -> String {

@@ -95,6 +95,7 @@ async fn find_snapshot(
             return Ok::<_, rdump::Error>(None);
         }
         let repository = Repository::open(location).await?;
+        let repository = repository.identities(request.identities.clone());
         let named = request.snapshot.as_deref().unwrap_or("latest");
         repository.find_snapshot(named).await.map(Some)
     };

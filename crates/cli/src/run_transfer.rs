@@ -25,17 +25,19 @@ pub(crate) async fn export(
 ) -> anyhow::Result<Exit> {
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
+        let repository = repository.identities(request.identities.clone());
         let snapshot = repository.find_snapshot(&request.snapshot).await?;
         let reader = SnapshotReader::open(&snapshot, &Selector::default()).await?;
+        let made_by = snapshot.run().await?;
         // What is there stays.
         let writer = FolderWriter::create(&request.folder)?.overwrite(false);
-        Ok::<_, rdump::Error>((snapshot, reader, writer))
+        Ok::<_, rdump::Error>((snapshot, made_by, reader, writer))
     };
     let opened = session.unless_cancelled("reading the snapshot", opened);
-    let (snapshot, reader, writer) = opened.await?;
+    let (snapshot, made_by, reader, writer) = opened.await?;
     let transfer = Transfer::new(Arc::new(reader), Arc::new(writer))
         .options(DumpOptions::default().compression(request.compression))
-        .made_by(snapshot.manifest().run.clone());
+        .made_by(made_by);
     let stopped = format!("stopped, {} holds no complete dump", request.folder);
     let report = run(session, transfer, &stopped).await?;
     let console = &session.console;
@@ -66,7 +68,8 @@ pub(crate) async fn import(
         Ok::<_, rdump::Error>((reader, repository))
     };
     let (reader, repository) = session.unless_cancelled("opening the dump", opened).await?;
-    let writer = Arc::new(SnapshotWriter::new(&repository, request.tags.clone()));
+    let writer = SnapshotWriter::new(&repository, request.tags.clone());
+    let writer = Arc::new(writer.recipients(request.recipients.clone()));
     let transfer = Transfer::new(reader, Arc::clone(&writer) as _)
         .options(DumpOptions::default().compression(request.compression));
     let report = run(session, transfer, "stopped, there is no snapshot of it").await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use rdump::{
-    Counters, Location, Repository, SnapshotId, SnapshotVerifyOptions, SnapshotVerifyReport,
-    VerifyReport, verify_folder,
+    Counters, Identities, Location, Repository, SnapshotId, SnapshotVerifyOptions,
+    SnapshotVerifyReport, VerifyReport, verify_folder,
 };
 use serde_json::json;
 
@@ -19,13 +19,19 @@ use crate::{
 };
 
 /// Verifies.
-pub(crate) async fn run(session: &Session, what: Verified, json: bool) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    session: &Session,
+    what: Verified,
+    identities: Option<Identities>,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let verifying = Verifying { session, json };
     match what {
         Verified::Snapshot(location, snapshot, options) => {
             let repository = Repository::open(&location);
             let doing = "opening the repository";
             let repository = session.unless_cancelled(doing, repository).await?;
+            let repository = repository.identities(identities);
             verifying.snapshots(&repository, snapshot, &options).await
         }
         Verified::Place(location, all, options) => {
@@ -35,6 +41,7 @@ pub(crate) async fn run(session: &Session, what: Verified, json: bool) -> anyhow
                 true => {
                     let repository = Repository::open(&location);
                     let repository = session.unless_cancelled(&doing, repository).await?;
+                    let repository = repository.identities(identities);
                     let snapshot = (!all).then(|| "latest".to_owned());
                     verifying.snapshots(&repository, snapshot, &options).await
                 }

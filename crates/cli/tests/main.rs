@@ -3,6 +3,7 @@
 mod archive;
 mod broken_pipe;
 mod command_line;
+mod encrypted;
 mod failures;
 mod generated;
 mod help;

@@ -6,6 +6,7 @@ use rdump::Compression;
 use super::{
     connection::path,
     general::{OwnArgs, ToolArgs},
+    keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
@@ -151,6 +152,8 @@ pub(crate) enum DumpCommand {
     Init(InitArgs),
     /// List the snapshots of a repository
     List(ListArgs),
+    /// Wrap the keys of encrypted snapshots for others than before
+    Rekey(RekeyArgs),
     /// Show one snapshot with its namespaces
     Show(ShowArgs),
     /// Re-read a dump folder or a snapshot and check every byte against its manifest
@@ -159,12 +162,13 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 7] = [
+    pub(crate) const NAMES: [&str; 8] = [
         "backup",
         "export-folder",
         "import-folder",
         "init",
         "list",
+        "rekey",
         "show",
         "verify",
     ];

@@ -6,6 +6,7 @@ use rdump::{Compression, Sample};
 use super::{
     dump::{DumpArgs, OutputArgs, QueryArgs},
     general::{ToolArgs, VerbosityArgs},
+    keys::{IdentityArgs, PassphraseArgs, RecipientArgs},
     medium::ParallelArgs,
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
@@ -79,6 +80,9 @@ pub(crate) struct ShowArgs {
     pub(crate) snapshot: String,
 
     #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
     pub(crate) local: LocalArgs,
 }
 
@@ -106,6 +110,9 @@ pub(crate) struct VerifyArgs {
     pub(crate) deep: bool,
 
     #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
     pub(crate) local: LocalArgs,
 }
 
@@ -129,6 +136,9 @@ pub(crate) struct ExportArgs {
     pub(crate) compress: Option<Compression>,
 
     #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
     pub(crate) local: LocalArgs,
 }
 
@@ -150,6 +160,12 @@ pub(crate) struct ImportArgs {
     /// Compress by none, gzip[:1-9] or zstd[:1-19]; zstd by default
     #[arg(long, value_name = "HOW")]
     pub(crate) compress: Option<Compression>,
+
+    #[command(flatten)]
+    pub(crate) recipients: RecipientArgs,
+
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
 
     #[command(flatten)]
     pub(crate) local: LocalArgs,
@@ -190,6 +206,12 @@ pub(crate) struct BackupArgs {
     /// Compress by none, gzip[:1-9] or zstd[:1-19]; zstd by default
     #[arg(long, value_name = "HOW")]
     pub(crate) compress: Option<Compression>,
+
+    #[command(flatten)]
+    pub(crate) recipients: RecipientArgs,
+
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
 
     /// Dump the users and roles of --db too
     #[arg(long = "dumpDbUsersAndRoles")]

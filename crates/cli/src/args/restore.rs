@@ -3,6 +3,7 @@ use rdump::OnConflict;
 
 use super::{
     general::{OwnArgs, ToolArgs},
+    keys::IdentityArgs,
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
@@ -51,6 +52,9 @@ pub(crate) struct RestoreArgs {
         help_heading = OWN
     )]
     pub(crate) on_conflict: Option<OnConflict>,
+
+    #[command(flatten, next_help_heading = OWN)]
+    pub(crate) identity: IdentityArgs,
 
     /// Bytes at which an insert is sent; 1 MiB by default
     #[arg(

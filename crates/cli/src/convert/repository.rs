@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use rdump::{Compression, Location, SnapshotVerifyOptions};
+use rdump::{Compression, Identities, Location, Recipients, SnapshotVerifyOptions};
 
-use super::{DumpRequest, Environment, Output, Refusal, is_like_uri, medium::STANDARD};
-use crate::args::{BackupArgs, ExportArgs, ImportArgs, RepositoryArgs, VerifyArgs};
+use super::{
+    DumpRequest, Environment, Output, Refusal, identities, is_like_uri, medium::STANDARD,
+    new_recipients, recipients,
+};
+use crate::args::{
+    BackupArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs, ShowArgs, VerifyArgs,
+};
 
 /// Everything that a backup needs, checked as far as it can be without a server.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub(crate) struct BackupRequest {
     pub(crate) location: Location,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) resume: bool,
+    pub(crate) recipients: Option<Recipients>,
+    pub(crate) identities: Option<Identities>,
 }
 
 impl BackupRequest {
@@ -30,6 +37,8 @@ impl BackupRequest {
             dump,
             tags: tags(&args.tags)?,
             resume: args.resume,
+            recipients: recipients(&args.recipients, &args.identity.passphrase, environment)?,
+            identities: identities(&args.identity, environment)?,
         })
     }
 }
@@ -42,6 +51,59 @@ pub(crate) fn repository(
     place("--repo", &text(args, environment)?, args)
 }
 
+/// A snapshot to be shown.
+#[derive(Debug)]
+pub(crate) struct ShowRequest {
+    pub(crate) repository: Location,
+    pub(crate) snapshot: String,
+    pub(crate) identities: Option<Identities>,
+}
+
+impl ShowRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &ShowArgs, environment: &Environment) -> Result<Self, Refusal> {
+        Ok(Self {
+            repository: repository(&args.local.repository, environment)?,
+            snapshot: args.snapshot.clone(),
+            identities: identities(&args.identity, environment)?,
+        })
+    }
+}
+
+/// Snapshots whose keys are wrapped anew.
+#[derive(Debug)]
+pub(crate) struct RekeyRequest {
+    pub(crate) repository: Location,
+    /// All that are encrypted, if none is named.
+    pub(crate) snapshots: Vec<String>,
+    pub(crate) identities: Identities,
+    pub(crate) recipients: Recipients,
+}
+
+impl RekeyRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &RekeyArgs, environment: &Environment) -> Result<Self, Refusal> {
+        if args.all != args.snapshots.is_empty() {
+            return Err(Refusal::Usage(
+                "name the snapshots, or all of them by --all".to_owned(),
+            ));
+        }
+        let repository = repository(&args.local.repository, environment)?;
+        let identities = identities(&args.identity, environment)?;
+        let identities = identities.ok_or_else(|| {
+            Refusal::Usage(
+                "say what opens the snapshots now, by --identity or --passphrase-file".to_owned(),
+            )
+        })?;
+        Ok(Self {
+            repository,
+            snapshots: args.snapshots.clone(),
+            identities,
+            recipients: new_recipients(args, environment)?,
+        })
+    }
+}
+
 /// A snapshot that becomes a folder.
 #[derive(Debug)]
 pub(crate) struct ExportRequest {
@@ -49,6 +111,7 @@ pub(crate) struct ExportRequest {
     pub(crate) snapshot: String,
     pub(crate) folder: Location,
     pub(crate) compression: Compression,
+    pub(crate) identities: Option<Identities>,
 }
 
 impl ExportRequest {
@@ -63,6 +126,7 @@ impl ExportRequest {
                 .context("FOLDER")
                 .map_err(Refusal::Failed)?,
             compression: args.compress.unwrap_or_default(),
+            identities: identities(&args.identity, environment)?,
         })
     }
 }
@@ -74,6 +138,7 @@ pub(crate) struct ImportRequest {
     pub(crate) dump: Location,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) compression: Compression,
+    pub(crate) recipients: Option<Recipients>,
 }
 
 impl ImportRequest {
@@ -93,6 +158,7 @@ impl ImportRequest {
                 .map_err(Refusal::Failed)?,
             tags: tags(&args.tags)?,
             compression: args.compress.unwrap_or(Compression::ZSTD),
+            recipients: recipients(&args.recipients, &args.passphrase, environment)?,
         })
     }
 }

@@ -1,14 +1,14 @@
 //! rrestore's options.
 
 use rdump::{
-    ConnectOptions, FolderReaderOptions, Namespace, OnConflict, OpTimeLimit, Pattern,
+    ConnectOptions, FolderReaderOptions, Identities, Namespace, OnConflict, OpTimeLimit, Pattern,
     RestoreOptions, Selector,
 };
 
 use super::{
     Environment, Refusal,
     connect::Connection,
-    filled,
+    filled, identities,
     medium::{Input, STANDARD},
     parallelism, patterns,
     positional::{self, Positional, is_like_uri},
@@ -26,6 +26,8 @@ pub(crate) struct RestoreRequest {
     pub(crate) stdin: Stdin,
     /// The snapshot, if the dump is a repository.
     pub(crate) snapshot: Option<String>,
+    /// What opens it.
+    pub(crate) identities: Option<Identities>,
     /// What is done where there are documents, if that was said.
     pub(crate) on_conflict: Option<OnConflict>,
     pub(crate) dry_run: bool,
@@ -134,6 +136,7 @@ impl RestoreRequest {
             input,
             stdin,
             snapshot: filled(args.snapshot.as_ref()).map(str::to_owned),
+            identities: identities(&args.identity, environment)?,
             on_conflict: args.on_conflict,
             dry_run: target.dry_run,
             warnings,

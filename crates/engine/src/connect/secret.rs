@@ -1,10 +1,12 @@
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 /// Text that must not be seen: a password, a token, a connection string that may hold one.
 ///
 /// It has no `Display`, its `Debug` shows nothing of it, and it is not serialized.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// The text itself. Call it only where the text is used, never where it is shown.
@@ -26,12 +28,12 @@ impl fmt::Debug for Secret {
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        Self(text)
+        Self(Zeroizing::new(text))
     }
 }
 
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(Zeroizing::new(text.to_owned()))
     }
 }

@@ -23,7 +23,7 @@ use rdump_storage::Store;
 use zeroize::Zeroizing;
 
 use super::{not_written, put_once, read_record};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Secret};
 
 /// What a passphrase costs to try: 2^17 rounds of scrypt, which take 128 MiB and a part of a second.
 const WORK_FACTOR: u8 = 17;
@@ -87,7 +87,7 @@ impl Recipients {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if it is empty.
-    pub fn passphrase(text: &str) -> Result<Self> {
+    pub fn passphrase(text: &Secret) -> Result<Self> {
         Ok(Self(Arc::new(Wrapping::Passphrase(passphrase(text)?))))
     }
 
@@ -154,9 +154,9 @@ impl fmt::Debug for Wrapping {
     }
 }
 
-/// What opens snapshots that are encrypted: secret keys or a passphrase. Wiped from memory at the end.
+/// What opens snapshots that are encrypted: secret keys and passphrases. Wiped from memory at the end.
 #[derive(Clone)]
-pub struct Identities(Arc<Vec<Box<dyn age::Identity + Send + Sync>>>);
+pub struct Identities(Vec<Arc<dyn age::Identity + Send + Sync>>);
 
 impl Identities {
     /// The keys of a file: age's secret keys, one a line, or one SSH key without a passphrase, of type ed25519 or RSA.
@@ -164,12 +164,13 @@ impl Identities {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if there is no key that can be used. Nothing of the text is quoted.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &Secret) -> Result<Self> {
+        let text = text.reveal();
         let is_ssh = text.trim_start().starts_with("-----BEGIN");
         if is_ssh && !text.contains("BEGIN AGE ENCRYPTED FILE") {
             let key = ssh::Identity::from_buffer(text.as_bytes(), None);
             return match key {
-                Ok(key @ ssh::Identity::Unencrypted(_)) => Ok(Self(Arc::new(vec![Box::new(key)]))),
+                Ok(key @ ssh::Identity::Unencrypted(_)) => Ok(Self(vec![Arc::new(key)])),
                 Ok(ssh::Identity::Encrypted(_)) => Err(Error::invalid(
                     "the SSH key is protected by a passphrase",
                 )
@@ -183,7 +184,7 @@ impl Identities {
         let keys = IdentityFile::from_buffer(text.as_bytes());
         let keys = keys.and_then(|keys| keys.into_identities().map_err(std::io::Error::other));
         match keys {
-            Ok(keys) if !keys.is_empty() => Ok(Self(Arc::new(keys))),
+            Ok(keys) if !keys.is_empty() => Ok(Self(keys.into_iter().map(Arc::from).collect())),
             Ok(_) => Err(Error::invalid("there is no secret key")),
             Err(_) => Err(Error::invalid("there is something that is no secret key")
                 .with_hint("`age-keygen` makes one: a line that begins with AGE-SECRET-KEY-")),
@@ -195,10 +196,17 @@ impl Identities {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if it is empty.
-    pub fn passphrase(text: &str) -> Result<Self> {
+    pub fn passphrase(text: &Secret) -> Result<Self> {
         let mut identity = scrypt::Identity::new(passphrase(text)?);
         identity.set_max_work_factor(MAX_WORK_FACTOR);
-        Ok(Self(Arc::new(vec![Box::new(identity)])))
+        Ok(Self(vec![Arc::new(identity)]))
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 
     fn unwrap(&self, age: &str) -> Result<DataKeys, Unopened> {
@@ -371,8 +379,8 @@ fn shown(recipients: &[String]) -> String {
     }
 }
 
-fn passphrase(text: &str) -> Result<SecretString> {
-    let text = text.trim_end_matches(['\r', '\n']);
+fn passphrase(text: &Secret) -> Result<SecretString> {
+    let text = text.reveal().trim_end_matches(['\r', '\n']);
     match text.is_empty() {
         true => Err(Error::invalid("the passphrase is empty")),
         false => Ok(SecretString::from(text.to_owned())),

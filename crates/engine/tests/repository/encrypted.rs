@@ -26,7 +26,7 @@ pub(super) fn somebody() -> (Recipients, Identities) {
     let secret = key.to_string();
     (
         Recipients::parse(&key.to_public().to_string()).unwrap(),
-        Identities::parse(secret.expose_secret()).unwrap(),
+        Identities::parse(&secret.expose_secret().into()).unwrap(),
     )
 }
 
@@ -90,7 +90,7 @@ async fn nothing_of_what_was_backed_up_can_be_seen_without_a_key() {
     for identities in [
         None,
         Some(others),
-        Some(Identities::passphrase("x").unwrap()),
+        Some(Identities::passphrase(&"x".into()).unwrap()),
     ] {
         let repository = seen_by(&store, identities).await;
         let errors = refused(&repository, snapshot.id()).await;
@@ -118,17 +118,21 @@ async fn nothing_of_what_was_backed_up_can_be_seen_without_a_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passphrase_opens_what_was_encrypted_with_it() {
-    let passphrase = Recipients::passphrase("correct horse\n").unwrap();
+    let passphrase = Recipients::passphrase(&"correct horse\n".into()).unwrap();
     let (store, snapshot) = encrypted(&passphrase).await;
     assert_eq!(snapshot.recipients().await.unwrap(), ["passphrase"]);
-    let wrong = seen_by(&store, Some(Identities::passphrase("correct").unwrap())).await;
+    let wrong = seen_by(
+        &store,
+        Some(Identities::passphrase(&"correct".into()).unwrap()),
+    )
+    .await;
     for error in refused(&wrong, snapshot.id()).await {
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         assert!(error.to_string().contains("a passphrase"), "{error}");
     }
     let right = seen_by(
         &store,
-        Some(Identities::passphrase("correct horse").unwrap()),
+        Some(Identities::passphrase(&"correct horse".into()).unwrap()),
     )
     .await;
     let snapshot = right.find_snapshot("latest").await.unwrap();
@@ -276,12 +280,12 @@ async fn after_a_change_of_recipients_the_new_ones_open_it_and_the_old_ones_do_n
     assert!(verify(&owner, &snapshot).await.is_whole());
     // And once more, to a passphrase.
     owner
-        .rekey(id, &Recipients::passphrase("x").unwrap())
+        .rekey(id, &Recipients::passphrase(&"x".into()).unwrap())
         .await
         .unwrap();
     let errors = refused(&seen_by(&store, Some(after)).await, id).await;
     assert!(errors.iter().all(|error| error.kind() == ErrorKind::Denied));
-    let owner = seen_by(&store, Some(Identities::passphrase("x").unwrap())).await;
+    let owner = seen_by(&store, Some(Identities::passphrase(&"x".into()).unwrap())).await;
     let snapshot = owner.snapshot(id).await.unwrap();
     assert_eq!(read_whole(&snapshot).await["shop.people"].len(), 50);
 }

@@ -32,7 +32,7 @@ async fn each_kind_of_key_opens_what_was_encrypted_to_it_and_no_other() {
         let recipients = Recipients::parse(&format!("# somebody\n\n{public}\n")).unwrap();
         let record = record(&recipients, &keys);
         for (number, [_, secret]) in all.iter().enumerate() {
-            let identities = Identities::parse(secret).unwrap();
+            let identities = Identities::parse(&secret.into()).unwrap();
             let unwrapped = unwrap_keys(record.clone(), &identities).await;
             match number == owner {
                 true => {
@@ -54,10 +54,10 @@ async fn each_of_several_recipients_opens_it() {
     assert!(!recipients.names()[1].contains('@'));
     let record = record(&recipients, &keys());
     for [_, secret] in [AGE, ED25519, RSA] {
-        let identities = Identities::parse(secret).unwrap();
+        let identities = Identities::parse(&secret.into()).unwrap();
         unwrap_keys(record.clone(), &identities).await.unwrap();
     }
-    let error = unwrap_keys(record, &Identities::passphrase("x").unwrap()).await;
+    let error = unwrap_keys(record, &Identities::passphrase(&"x".into()).unwrap()).await;
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("age1t7r") && error.contains("ssh-rsa"),
@@ -99,17 +99,17 @@ fn what_is_no_key_is_refused_and_never_quoted() {
         ),
         ("-----BEGIN AGE ENCRYPTED FILE-----\n", "no secret key"),
     ] {
-        let error = refused(Identities::parse(text).unwrap_err());
+        let error = refused(Identities::parse(&text.into()).unwrap_err());
         assert!(error.contains(problem), "{error}");
     }
-    refused(Recipients::passphrase("\n").unwrap_err());
-    refused(Identities::passphrase("").unwrap_err());
+    refused(Recipients::passphrase(&"\n".into()).unwrap_err());
+    refused(Identities::passphrase(&"".into()).unwrap_err());
 }
 
 #[tokio::test]
 async fn what_is_wrapped_for_another_snapshot_or_is_nothing_is_damage() {
     let recipients = Recipients::parse(AGE[0]).unwrap();
-    let identities = Identities::parse(AGE[1]).unwrap();
+    let identities = Identities::parse(&AGE[1].into()).unwrap();
     let mut other = record(&recipients, &keys());
     other.id = "20260102T030405Z-00ff17a1".parse().unwrap();
     let error = unwrap_keys(other, &identities).await.unwrap_err();
@@ -143,6 +143,6 @@ async fn nobody_makes_us_use_more_memory_than_we_say() {
     armor.write_all(&bytes).unwrap();
     let age = String::from_utf8(armor.finish().unwrap()).unwrap();
     let record = KeyRecord::new(keys().id().clone(), vec!["passphrase".to_owned()], age);
-    let error = unwrap_keys(record, &Identities::passphrase("x").unwrap()).await;
+    let error = unwrap_keys(record, &Identities::passphrase(&"x".into()).unwrap()).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
 }

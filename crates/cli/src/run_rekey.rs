@@ -1,0 +1,58 @@
+//! `rdump rekey`: other people open snapshots from now on.
+
+use anyhow::bail;
+use rdump::{Repository, SnapshotId};
+use serde_json::json;
+
+use crate::{convert::RekeyRequest, exit::Exit, session::Session};
+
+/// Wraps the keys of snapshots anew.
+pub(crate) async fn run(
+    session: &Session,
+    request: RekeyRequest,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let console = &session.console;
+    let found = async {
+        let repository = Repository::open(&request.repository).await?;
+        let repository = repository.identities(Some(request.identities.clone()));
+        let mut ids: Vec<SnapshotId> = Vec::new();
+        for text in &request.snapshots {
+            ids.push(repository.find_id(text).await?);
+        }
+        let mut damaged = Vec::new();
+        if request.snapshots.is_empty() {
+            let listed = repository.snapshots().await?;
+            let encrypted = listed
+                .whole
+                .iter()
+                .filter(|it| it.manifest().is_encrypted());
+            ids.extend(encrypted.map(|snapshot| snapshot.id().clone()));
+            damaged = listed.damaged;
+        }
+        Ok::<_, rdump::Error>((repository, ids, damaged))
+    };
+    let (repository, ids, damaged) = session
+        .unless_cancelled("looking at the repository", found)
+        .await?;
+    if ids.is_empty() {
+        bail!("there is nothing to do: no snapshot of {repository} is encrypted");
+    }
+    for id in &ids {
+        let rekeyed = repository.rekey(id, &request.recipients);
+        let doing = format!("changing the keys of snapshot {id}");
+        session.unless_cancelled(&doing, rekeyed).await?;
+        console.log(format_args!("snapshot {id} has other keys now"));
+    }
+    for (_, error) in &damaged {
+        console.always(format_args!("DAMAGED {error}: its keys are as they were"));
+    }
+    match json {
+        true => console.document(json!({ "snapshots": ids })),
+        false => ids.iter().for_each(|id| console.stdout(&format!("{id}\n"))),
+    }
+    Ok(match damaged.is_empty() {
+        true => Exit::Done,
+        false => Exit::Damaged,
+    })
+}

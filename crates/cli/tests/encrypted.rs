@@ -1,0 +1,279 @@
+//! Snapshots that are encrypted, from the command line.
+
+use std::{fs, path::Path};
+
+use rdump_testkit::{
+    Fingerprint, FingerprintOptions, ReplicaSet, damage, dataset, fingerprint::assert_same,
+};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::program::{Ran, rdump, rrestore, run};
+
+/// Made by `age-keygen` for these tests: a public key and its secret one, twice.
+const ALICE: [&str; 2] = [
+    "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa",
+    "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33",
+];
+
+/// A folder with a repository and files of keys.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Self { folder };
+        fs::write(place.path("alice"), format!("# hers\n{}\n", ALICE[1])).unwrap();
+        fs::write(place.path("passphrase"), "correct horse\n").unwrap();
+        fs::write(place.path("wrong"), "battery staple\n").unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn on(&self) -> Command {
+        let mut rdump = rdump();
+        rdump.env("RDUMP_REPO", self.path("repository"));
+        rdump
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ran {
+        run(self.on(), arguments).await
+    }
+}
+
+/// That no secret was said.
+fn secretive(ran: Ran) -> Ran {
+    for secret in [ALICE[1], "correct horse", "battery"] {
+        let said = ran.stdout.contains(secret) || ran.stderr.contains(secret);
+        assert!(!said, "{}{}", ran.stdout, ran.stderr);
+    }
+    ran
+}
+
+fn id(ran: &Ran) -> String {
+    ran.stdout.trim().to_owned()
+}
+
+fn compared() -> FingerprintOptions {
+    FingerprintOptions::new().ignore_index_version(true)
+}
+
+#[tokio::test]
+async fn a_backup_to_a_public_key_is_verified_without_and_restored_with_the_secret_one() {
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    dataset::orders(500).seed(&source.client()).await;
+    let (place, uri) = (Place::new(), source.uri());
+    let ran = place.run(&["backup", &uri, "--encrypt-to", ALICE[0]]).await;
+    let snapshot = id(&ran.expect(0));
+
+    place.run(&["verify"]).await.expect(0);
+    let ran = place.run(&["verify", "--deep"]).await.expect(1);
+    assert!(ran.stderr.contains("no key was given"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(ALICE[0]), "{}", ran.stderr);
+    let alice = place.path("alice");
+    let ran = place.run(&["verify", "--deep", "--identity", &alice]).await;
+    secretive(ran.expect(0));
+
+    let ran = place.run(&["show"]).await.expect(0);
+    assert!(!ran.stdout.contains("orders"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(ALICE[0]), "{}", ran.stdout);
+    assert!(ran.stderr.contains("--identity"), "{}", ran.stderr);
+    let mut show = place.on();
+    show.env("RDUMP_IDENTITY", ALICE[1]);
+    let ran = secretive(run(show, ["show", "--json"]).await.expect(0));
+    let shown: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(shown["encrypted-to"][0], ALICE[0]);
+    assert!(!shown["namespaces"].as_array().unwrap().is_empty());
+    assert!(shown["options"].is_object());
+
+    let (repository, to) = (place.path("repository"), target.uri());
+    let ran = run(rrestore(), [&to, &repository]).await.expect(1);
+    assert!(ran.stderr.contains("no key was given"), "{}", ran.stderr);
+    let flags = ["--identity", &alice];
+    let ran = run(
+        rrestore(),
+        [&to, &repository]
+            .into_iter()
+            .map(String::as_str)
+            .chain(flags),
+    )
+    .await;
+    secretive(ran.expect(0));
+    let expected = Fingerprint::of(&source.client(), &compared()).await;
+    assert_same(
+        &expected,
+        &Fingerprint::of(&target.client(), &compared()).await,
+    );
+
+    let folder = place.path("folder");
+    place
+        .run(&["export-folder", &snapshot, &folder])
+        .await
+        .expect(1);
+    let ran = place
+        .run(&["export-folder", &snapshot, &folder, "--identity", &alice])
+        .await;
+    secretive(ran.expect(0));
+    place.run(&["verify", &folder]).await.expect(0);
+    let ran = place
+        .run(&["import-folder", &folder, "--encrypt-to", ALICE[0]])
+        .await
+        .expect(0);
+    let ran = place
+        .run(&["verify", &id(&ran), "--deep", "--identity", &alice])
+        .await;
+    ran.expect(0);
+
+    // The next one by mistake is not.
+    let ran = place.run(&["backup", &uri]).await.expect(0);
+    assert!(
+        ran.stderr.contains("this one will not be"),
+        "{}",
+        ran.stderr
+    );
+    let ran = run(rrestore(), [to.as_str(), &repository, "--identity", &alice])
+        .await
+        .expect(1);
+    assert!(ran.stderr.contains("is not encrypted"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_passphrase_comes_from_a_file_or_the_environment() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20).seed(&source.client()).await;
+    let (place, uri) = (Place::new(), source.uri());
+    let passphrase = place.path("passphrase");
+    let ran = place
+        .run(&["backup", &uri, "--passphrase-file", &passphrase])
+        .await;
+    let first = id(&secretive(ran.expect(0)));
+    let mut backup = place.on();
+    backup.env("RDUMP_PASSPHRASE", "correct horse");
+    secretive(run(backup, ["backup", &uri]).await.expect(0));
+    let wrong = place.path("wrong");
+    for snapshot in [&first, "latest"] {
+        let deep = ["verify", snapshot, "--deep", "--passphrase-file"];
+        let ran = place.run(&[&deep[..], &[&passphrase]].concat()).await;
+        secretive(ran.expect(0));
+        let ran = place.run(&[&deep[..], &[&wrong]].concat()).await;
+        let ran = secretive(ran.expect(1));
+        assert!(
+            ran.stderr.contains("no key that was given opens it"),
+            "{}",
+            ran.stderr
+        );
+    }
+    let ran = place
+        .run(&["rekey", "--all", "--passphrase-file", &passphrase])
+        .await;
+    ran.expect(2);
+    let ran = place
+        .run(&[
+            "rekey",
+            "--all",
+            "--passphrase-file",
+            &passphrase,
+            "--encrypt-to",
+            ALICE[0],
+        ])
+        .await;
+    assert_eq!(secretive(ran.expect(0)).stdout.lines().count(), 2);
+    let ran = place
+        .run(&[
+            "verify",
+            "--all",
+            "--deep",
+            "--passphrase-file",
+            &passphrase,
+        ])
+        .await;
+    ran.expect(1);
+    let alice = place.path("alice");
+    let ran = place
+        .run(&["verify", "--all", "--deep", "--identity", &alice])
+        .await;
+    ran.expect(0);
+}
+
+#[tokio::test]
+async fn keys_that_are_none_are_refused_before_anything_is_read() {
+    let place = Place::new();
+    let alice = place.path("alice");
+    let uri = "mongodb://127.0.0.1:1";
+    for (arguments, code, problem) in [
+        (
+            vec!["backup", uri, "--encrypt-to", ALICE[1]],
+            1,
+            "is a secret key",
+        ),
+        (
+            vec!["backup", uri, "--encrypt-to", "nothing"],
+            1,
+            "--encrypt-to nothing: No such file",
+        ),
+        (
+            vec!["backup", uri, "--encrypt-to", &alice],
+            1,
+            "is a secret key",
+        ),
+        (
+            vec![
+                "backup",
+                uri,
+                "--encrypt-to",
+                ALICE[0],
+                "--passphrase-file",
+                &alice,
+            ],
+            2,
+            "not both",
+        ),
+        (
+            vec!["show", "--identity", "nothing"],
+            1,
+            "--identity nothing: No such file",
+        ),
+        (
+            vec!["rekey", "--all", "--encrypt-to", ALICE[0]],
+            2,
+            "what opens the snapshots now",
+        ),
+        (
+            vec!["rekey", "--encrypt-to", ALICE[0]],
+            2,
+            "name the snapshots",
+        ),
+    ] {
+        let ran = secretive(place.run(&arguments).await.expect(code));
+        assert!(
+            ran.stderr.contains(problem),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+    assert!(!Path::new(&place.path("repository")).exists());
+}
+
+#[tokio::test]
+async fn damaged_keys_are_found_without_a_key() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20).seed(&source.client()).await;
+    let place = Place::new();
+    let ran = place
+        .run(&["backup", &source.uri(), "--encrypt-to", ALICE[0]])
+        .await;
+    let keys = format!("keys/{}-1.json", id(&ran.expect(0)));
+    let path = place.folder.path().join("repository").join(&keys);
+    damage::flip_byte(&path, damage::length(&path) / 2);
+    let ran = place.run(&["verify"]).await.expect(4);
+    assert!(
+        ran.stderr.contains(&format!("DAMAGED {keys}")),
+        "{}",
+        ran.stderr
+    );
+}
