@@ -10,6 +10,8 @@ use crate::args::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 
 /// The longest file of keys that is read, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
+/// How long a file of keys is not, in bytes.
+const ENOUGH_BYTES: usize = 64 << 10;
 
 /// What opens snapshots that are encrypted, if anything was given: what the flags say, or else what the environment does.
 pub(crate) fn identities(
@@ -148,7 +150,8 @@ fn from_file(flag: &'static str, path: Option<&Path>) -> Result<Option<Named>, R
 }
 
 fn read(path: &Path) -> anyhow::Result<Secret> {
-    let mut text = String::new();
+    // Room for all of it: a text that grows leaves copies of itself in memory.
+    let mut text = String::with_capacity(ENOUGH_BYTES);
     let file = File::open(path)?;
     file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text)?;
     Ok(Secret::from(text))

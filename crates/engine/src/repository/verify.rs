@@ -21,7 +21,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Repository, Snapshot, not_written, put_once, read_record, sizes, snapshot::StoredNamespace,
+    Repository, Snapshot, encryption, not_written, put_once, read_record, sizes,
+    snapshot::StoredNamespace,
 };
 use crate::{
     Damage, DamageKind, Error, ErrorKind, Observer, Result, context::RunContext,
@@ -401,8 +402,15 @@ impl Verifying<'_> {
         match snapshot.keys().await {
             Ok(keys) => Ok(Opened::Open(keys)),
             Err(error) if error.kind() == ErrorKind::Data => {
-                let path = error.location().unwrap_or(KEYS);
-                report.damaged(path, DamageKind::Digest, one_line(&error));
+                let (path, store) = (error.location().unwrap_or(KEYS), self.repository.store());
+                let kind = match encryption::numbers(&**store, snapshot.id())
+                    .await?
+                    .as_slice()
+                {
+                    [] => DamageKind::Missing,
+                    _ => DamageKind::Digest,
+                };
+                report.damaged(path, kind, one_line(&error));
                 Ok(Opened::Closed)
             }
             Err(_) if snapshot.is_locked() && !self.options.deep => Ok(Opened::Closed),
