@@ -11,8 +11,8 @@ use rdump_format::{
     Digest, Digester, DocumentReader, FileName, FolderManifest, Namespace, SegmentRecord,
     check_document, decoder, escape, ext_json,
     repository::{
-        BegunRecord, CatalogEntry, KeyRecord, Part, PartBuilder, RecordError, RepositoryRecord,
-        SnapshotManifest, VerificationRecord,
+        BegunRecord, CatalogEntry, KeyRecord, LeaseRecord, Part, PartBuilder, RecordError,
+        RepositoryRecord, SnapshotManifest, VerificationRecord,
     },
     stem, unescape, validate,
 };
@@ -93,7 +93,14 @@ pub fn manifest(input: &[u8]) {
 pub fn repository(input: &[u8]) {
     match input.split_first() {
         Some((0, value)) => {
-            for name in ["repository", "begun", "manifest", "verification", "keys"] {
+            for name in [
+                "repository",
+                "begun",
+                "manifest",
+                "verification",
+                "keys",
+                "lease",
+            ] {
                 let digest = Digest::of(value);
                 let start = format!("{{\"sha256\":\"{digest}\",\"{name}\":");
                 let bytes = [start.as_bytes(), value, b"}\n"].concat();
@@ -109,6 +116,7 @@ pub fn repository(input: &[u8]) {
                 );
                 record(&bytes, BegunRecord::from_bytes, BegunRecord::to_bytes);
                 record(&bytes, KeyRecord::from_bytes, KeyRecord::to_bytes);
+                record(&bytes, LeaseRecord::from_bytes, LeaseRecord::to_bytes);
                 record(
                     &bytes,
                     VerificationRecord::from_bytes,

@@ -61,11 +61,18 @@ pub(crate) async fn run(
         console.always(format_args!("WARNING: {error}"));
         troubled = true;
     }
-    let resumed = before.unfinished.last().filter(|_| request.resume);
+    let mut left = before.unfinished.iter();
+    let left = left.rfind(|id| !before.running.contains(id));
+    let resumed = left.filter(|_| request.resume);
     for id in before.unfinished.iter().filter(|id| Some(*id) != resumed) {
-        console.log(format_args!(
-            "snapshot {id} was begun and is not finished: what is stored of it stays"
-        ));
+        match before.running.contains(id) {
+            true => console.log(format_args!(
+                "snapshot {id} is being written by another backup"
+            )),
+            false => console.log(format_args!(
+                "snapshot {id} was begun and is not finished: what is stored of it stays"
+            )),
+        }
     }
     let newest = before.whole.last().map(|snapshot| snapshot.manifest());
     if request.recipients.is_none() && newest.is_some_and(|newest| newest.is_encrypted()) {
@@ -93,7 +100,11 @@ pub(crate) async fn run(
             new()
         }
     };
-    let writer = Arc::new(writer.recipients(request.recipients.clone()));
+    let mut writer = writer.recipients(request.recipients.clone());
+    if request.no_lock {
+        writer = writer.lease(None);
+    }
+    let writer = Arc::new(writer);
     let backup = Dump::new(&source, Arc::clone(&writer) as _)
         .options(dump.options.clone())
         .observer(Arc::clone(&progress) as _)

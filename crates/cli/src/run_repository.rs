@@ -57,6 +57,7 @@ pub(crate) async fn list(
             "snapshots": snapshots.whole.iter().map(|snapshot| summary(snapshot.manifest(), &snapshot.manifest().run)).collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
             "unfinished": snapshots.unfinished,
+            "running": snapshots.running,
         }));
     } else {
         console.stdout(&table(&snapshots.whole));
@@ -72,7 +73,10 @@ pub(crate) async fn list(
         }
     }
     for id in &snapshots.unfinished {
-        console.log(format_args!("{id} was begun and is not finished"));
+        match snapshots.running.contains(id) {
+            true => console.log(format_args!("{id} is being written")),
+            false => console.log(format_args!("{id} was begun and is not finished")),
+        }
     }
     let mut damaged = snapshots.damaged.iter();
     Ok(

@@ -69,7 +69,11 @@ pub(crate) async fn import(
     };
     let (reader, repository) = session.unless_cancelled("opening the dump", opened).await?;
     let writer = SnapshotWriter::new(&repository, request.tags.clone());
-    let writer = Arc::new(writer.recipients(request.recipients.clone()));
+    let mut writer = writer.recipients(request.recipients.clone());
+    if request.no_lock {
+        writer = writer.lease(None);
+    }
+    let writer = Arc::new(writer);
     let transfer = Transfer::new(reader, Arc::clone(&writer) as _)
         .options(DumpOptions::default().compression(request.compression));
     let report = run(session, transfer, "stopped, there is no snapshot of it").await?;

@@ -9,8 +9,9 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rdump_format::repository::{
-    BEGUN, BegunRecord, KEYS, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES, REPOSITORY_FILE,
-    RecordError, RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest, VERIFIED,
+    BEGUN, BegunRecord, KEYS, LEASES, LeaseRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES,
+    REPOSITORY_FILE, RecordError, RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest,
+    VERIFIED,
 };
 use rdump_storage::{Leftover, Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
@@ -19,6 +20,7 @@ use snapshot::Lock;
 
 mod earlier;
 mod encryption;
+mod lease;
 mod object;
 mod reader;
 mod snapshot;
@@ -68,6 +70,8 @@ pub struct Snapshots {
     pub damaged: Vec<(SnapshotId, Error)>,
     /// Those that were begun and are not finished, or not yet, oldest first.
     pub unfinished: Vec<SnapshotId>,
+    /// Those of them that somebody may be writing now: whose lease has not expired, and whose writer is not known to be dead.
+    pub running: Vec<SnapshotId>,
 }
 
 impl Repository {
@@ -277,6 +281,16 @@ impl Repository {
             .iter()
             .filter(|id| !manifests.contains(id) && !copies.contains(id));
         snapshots.unfinished = unfinished.cloned().collect();
+        let leases = self.ids(LEASES, LeaseRecord::parse_path).await?;
+        for id in snapshots.unfinished.iter().filter(|id| leases.contains(id)) {
+            let is_running = match lease::holder(&*self.store, id.as_str()).await {
+                Ok(holder) => holder.is_some(),
+                // Whose it is cannot be read.
+                Err(error) if error.kind() == ErrorKind::Data => true,
+                Err(error) => return Err(error),
+            };
+            snapshots.running.extend(is_running.then(|| id.clone()));
+        }
         Ok(snapshots)
     }
 
@@ -293,7 +307,7 @@ impl Repository {
         let begun = self.ids(BEGUN, parse).await?;
         let (manifests, _) = self.finished().await?;
         let mut folders = Vec::new();
-        for folder in [BEGUN, KEYS, MANIFESTS, MANIFEST_COPIES, VERIFIED] {
+        for folder in [BEGUN, KEYS, LEASES, MANIFESTS, MANIFEST_COPIES, VERIFIED] {
             folders.push(folder.trim_end_matches('/').to_owned());
         }
         for id in begun.difference(&manifests) {

@@ -21,6 +21,7 @@ mod bytes_changed;
 mod damage;
 mod encrypted;
 mod interrupted;
+mod lease;
 mod many;
 mod oplog;
 mod round_trip;

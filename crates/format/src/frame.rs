@@ -21,6 +21,7 @@ pub(crate) enum Frame {
     Begun,
     Verification,
     Keys,
+    Lease,
 }
 
 /// Why bytes are not a value in its frame.
@@ -43,6 +44,7 @@ impl Frame {
             Self::Begun => "\",\"begun\":",
             Self::Verification => "\",\"verification\":",
             Self::Keys => "\",\"keys\":",
+            Self::Lease => "\",\"lease\":",
         }
     }
 

@@ -10,14 +10,16 @@
 //! manifests/<id>.json                          what the snapshot is made of; without it there is none
 //! copies/<id>.json                             the same bytes
 //! verified/<id>-<n>.json                       what was looked at again, and found
+//! leases/<id>.json                             who writes a snapshot now
 //! ```
 //!
-//! Every object is written once. See `docs/format.md`, *Repository*.
+//! Every object but the leases is written once. See `docs/format.md`, *Repository*.
 
 mod catalog;
 mod error;
 mod id;
 mod keys;
+mod lease;
 mod manifest;
 mod part;
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub use keys::{
     DataKeys, ENCRYPTED_EXTENSION, EncryptionError, KEYS, KeyRecord, NONCE_BYTES, PrivatePlace,
     PrivateRun,
 };
+pub use lease::{LEASES, LeaseRecord};
 pub use manifest::{SnapshotManifest, StoredObject};
 pub use part::{DataObject, NamespaceEnd, Part, PartBuilder, PartIndex, StoredSegments};
 pub use verification::{VERIFIED, VerificationRecord};

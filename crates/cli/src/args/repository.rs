@@ -28,6 +28,14 @@ pub(crate) struct RepositoryArgs {
     pub(crate) s3: S3Args,
 }
 
+/// Whether others are kept from writing the same.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct LeaseArgs {
+    /// Take no lease that keeps others from writing the same snapshot, where the store minds no conditions
+    #[arg(long = "no-lock")]
+    pub(crate) no_lock: bool,
+}
+
 /// What every command on a repository takes that reaches no server.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct LocalArgs {
@@ -168,6 +176,9 @@ pub(crate) struct ImportArgs {
     pub(crate) passphrase: PassphraseArgs,
 
     #[command(flatten)]
+    pub(crate) lease: LeaseArgs,
+
+    #[command(flatten)]
     pub(crate) local: LocalArgs,
 
     #[command(flatten)]
@@ -212,6 +223,9 @@ pub(crate) struct BackupArgs {
 
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
+    pub(crate) lease: LeaseArgs,
 
     /// Dump the users and roles of --db too
     #[arg(long = "dumpDbUsersAndRoles")]

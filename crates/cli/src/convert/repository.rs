@@ -20,6 +20,7 @@ pub(crate) struct BackupRequest {
     pub(crate) location: Location,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) resume: bool,
+    pub(crate) no_lock: bool,
     pub(crate) recipients: Option<Recipients>,
     pub(crate) identities: Option<Identities>,
 }
@@ -37,6 +38,7 @@ impl BackupRequest {
             dump,
             tags: tags(&args.tags)?,
             resume: args.resume,
+            no_lock: args.lease.no_lock,
             recipients: recipients(&args.recipients, &args.identity.passphrase, environment)?,
             identities: identities(&args.identity, environment)?,
         })
@@ -138,6 +140,7 @@ pub(crate) struct ImportRequest {
     pub(crate) dump: Location,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) compression: Compression,
+    pub(crate) no_lock: bool,
     pub(crate) recipients: Option<Recipients>,
 }
 
@@ -158,6 +161,7 @@ impl ImportRequest {
                 .map_err(Refusal::Failed)?,
             tags: tags(&args.tags)?,
             compression: args.compress.unwrap_or(Compression::ZSTD),
+            no_lock: args.lease.no_lock,
             recipients: recipients(&args.recipients, &args.passphrase, environment)?,
         })
     }

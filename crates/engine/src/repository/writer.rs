@@ -22,6 +22,7 @@ use super::{
     Repository,
     earlier::{Earlier, Whole},
     encryption::{self, Recipients},
+    lease::{LEASE, Lease},
     not_written, object, put_once,
 };
 use crate::{
@@ -54,6 +55,7 @@ pub struct SnapshotWriter {
     tags: BTreeMap<String, String>,
     recipients: Option<Recipients>,
     earlier: Option<Earlier>,
+    lease: Option<Duration>,
     object_bytes: u64,
     begun: Mutex<Option<Begun>>,
 }
@@ -75,6 +77,8 @@ struct Shared {
     attempt: u32,
     /// What all is encrypted under, if it is.
     keys: OnceLock<Arc<DataKeys>>,
+    /// What keeps others from writing the same snapshot.
+    lease: OnceLock<Lease>,
     part_bytes: usize,
     /// How often each namespace was begun.
     takes: Mutex<HashMap<Namespace, u32>>,
@@ -148,6 +152,7 @@ impl SnapshotWriter {
                 id,
                 attempt,
                 keys: OnceLock::new(),
+                lease: OnceLock::new(),
                 part_bytes: PART_BYTES,
                 takes: Mutex::new(takes),
                 stored: tokio::sync::Mutex::new(Stored {
@@ -164,6 +169,7 @@ impl SnapshotWriter {
             tags,
             recipients: None,
             earlier,
+            lease: Some(LEASE),
             object_bytes: OBJECT_BYTES,
             begun: Mutex::default(),
         }
@@ -175,6 +181,17 @@ impl SnapshotWriter {
     #[must_use]
     pub fn recipients(mut self, recipients: Option<Recipients>) -> Self {
         self.recipients = recipients;
+        self
+    }
+
+    /// Sets how long a lease lasts that is not renewed, which keeps others from writing the same snapshot, and this run from going
+    /// on once somebody else may have taken it over. `None` takes none. Default: five minutes; it is renewed each minute.
+    ///
+    /// A store must mind conditions for that, or the run fails at its beginning with
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    #[must_use]
+    pub fn lease(mut self, lasts: Option<Duration>) -> Self {
+        self.lease = lasts;
         self
     }
 
@@ -329,6 +346,20 @@ impl Shared {
         id.ok_or_else(|| Error::internal("the snapshot was not begun"))
     }
 
+    /// Refuses to go on once somebody else may be writing the snapshot.
+    async fn check_lease(&self) -> Result<()> {
+        match self.lease.get() {
+            Some(lease) => lease.check().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn release_lease(&self) {
+        if let Some(lease) = self.lease.get() {
+            lease.release().await;
+        }
+    }
+
     /// Stores a segmented object of the snapshot.
     async fn put(
         &self,
@@ -395,6 +426,11 @@ impl DumpWriter for SnapshotWriter {
             let id = shared.id.get_or_init(|| id);
             if let Some(earlier) = &self.earlier {
                 earlier.check(&header.source, &header.options)?;
+            }
+            if let Some(lasts) = self.lease {
+                let store = shared.repository.store();
+                let lease = Lease::take(store, id.as_str(), lasts).await?;
+                shared.lease.get_or_init(|| lease);
             }
             self.make_keys(id).await?;
             self.put_begun(id, header).await?;
@@ -480,6 +516,7 @@ impl DumpWriter for SnapshotWriter {
             }
             let bytes = manifest.to_bytes().map_err(not_written)?;
             self.check_stored(id, &stored.sizes).await?;
+            shared.check_lease().await?;
             let store = &**repository.store();
             store.flush().await?;
             put_once(store, &id.manifest(), bytes.clone()).await?;
@@ -493,13 +530,18 @@ impl DumpWriter for SnapshotWriter {
                     id.manifest_copy()
                 ));
             }
+            shared.release_lease().await;
             Ok(problems)
         }
         .boxed()
     }
 
     fn give_up(&self) -> BoxFuture<'_, ()> {
-        self.shared.repository.store().settle()
+        async move {
+            self.shared.release_lease().await;
+            self.shared.repository.store().settle().await;
+        }
+        .boxed()
     }
 }
 
@@ -575,6 +617,7 @@ impl SnapshotNamespace {
 impl NamespaceWriter for SnapshotNamespace {
     fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
         async move {
+            self.shared.check_lease().await?;
             let (mut upload, mut object) = match self.writing.take() {
                 Some(writing) => writing,
                 None => self.begin_object().await?,

@@ -28,7 +28,7 @@ async fn source(documents: u64) -> ReplicaSet {
     source
 }
 
-async fn connect(to: &Deployment) -> Source {
+pub(super) async fn connect(to: &Deployment) -> Source {
     let options = rdump::ConnectOptions::default().uri(to.root_uri());
     Source::connect(&options).await.unwrap()
 }

@@ -27,6 +27,7 @@ impl RecordError {
             Frame::Begun => "record of an attempt",
             Frame::Verification => "record of a verification",
             Frame::Keys => "record of the keys",
+            Frame::Lease => "lease",
         };
         Self { what, fault }
     }

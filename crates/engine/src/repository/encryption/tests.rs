@@ -32,7 +32,7 @@ async fn each_kind_of_key_opens_what_was_encrypted_to_it_and_no_other() {
         let recipients = Recipients::parse(&format!("# somebody\n\n{public}\n")).unwrap();
         let record = record(&recipients, &keys);
         for (number, [_, secret]) in all.iter().enumerate() {
-            let identities = Identities::parse(&secret.into()).unwrap();
+            let identities = Identities::parse(&(*secret).into()).unwrap();
             let unwrapped = unwrap_keys(record.clone(), &identities).await;
             match number == owner {
                 true => {
