@@ -318,10 +318,10 @@ impl Repository {
             })?,
             None => return Err(self.no_snapshot(id).await?),
         };
-        if manifest.repository != self.record.id || manifest.id != *id {
+        if manifest.id != *id {
             return Err(Error::data(format!(
-                "{path} is the manifest of snapshot {} of repository {}, not of this one",
-                manifest.id, manifest.repository
+                "{path} is the manifest of snapshot {}",
+                manifest.id
             ))
             .at(path));
         }
