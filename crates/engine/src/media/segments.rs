@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use rdump_format::{Codec, Digester, SegmentRecord};
+use rdump_format::{Codec, Digester, SegmentError, SegmentRecord};
 use rdump_storage::{StorageError, Store, Version, read_ahead};
 
 use super::Documents;
@@ -61,6 +61,27 @@ pub(crate) fn read(
         .boxed()
 }
 
+/// The documents of a stored segment, checked. Blocks.
+pub(crate) fn open(
+    codec: Codec,
+    record: &SegmentRecord,
+    stored: Bytes,
+    digester: &mut Digester,
+) -> Result<Documents, SegmentError> {
+    let body = match codec {
+        Codec::None => {
+            record.check_plain(&stored, digester)?;
+            stored.into()
+        }
+        _ => {
+            let mut body = Vec::new();
+            record.open(codec, &stored, digester, &mut body)?;
+            body
+        }
+    };
+    Ok(Documents::new(body, record.documents))
+}
+
 /// Where each segment lies in its file.
 pub(crate) fn segment_ranges(records: Arc<[SegmentRecord]>) -> impl Iterator<Item = Range<u64>> {
     let mut start = 0_u64;
@@ -106,18 +127,8 @@ impl Reading {
     async fn open(&mut self, record: SegmentRecord, stored: Bytes) -> Result<Documents, Failure> {
         let (codec, mut digester) = (self.codec, std::mem::take(&mut self.digester));
         let opened = tokio::task::spawn_blocking(move || {
-            let body = match codec {
-                Codec::None => {
-                    record.check_plain(&stored, &mut digester)?;
-                    stored.into()
-                }
-                _ => {
-                    let mut body = Vec::new();
-                    record.open(codec, &stored, &mut digester, &mut body)?;
-                    body
-                }
-            };
-            Ok::<_, Failure>((Documents::new(body, record.documents), digester))
+            let documents = open(codec, &record, stored, &mut digester)?;
+            Ok::<_, Failure>((documents, digester))
         });
         let (documents, digester) = opened.await??;
         if self.digested == Digested::FromStart {
