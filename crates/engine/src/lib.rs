@@ -118,8 +118,8 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    Repository, Sample, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions,
-    SnapshotVerifyReport, SnapshotWriter, Snapshots,
+    BundleReader, BundleReport, Repository, Sample, Snapshot, SnapshotNamespace, SnapshotReader,
+    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,

@@ -6,16 +6,18 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rdump_format::repository::{
     BEGUN, BegunRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES, REPOSITORY_FILE, RecordError,
-    RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest, VERIFIED,
+    RecordFault, RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest, VERIFIED,
 };
 use rdump_storage::{Leftover, Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
 use crate::{Error, ErrorKind, Result};
 
+mod bundle;
 mod earlier;
 mod object;
 mod reader;
@@ -23,6 +25,7 @@ mod snapshot;
 mod verify;
 mod writer;
 
+pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};
@@ -86,6 +89,13 @@ impl Repository {
     ///
     /// As `init` has them.
     pub async fn init_in(store: Arc<dyn Store>) -> Result<Self> {
+        let id = RepositoryId(bson::Uuid::new().bytes());
+        let record = RepositoryRecord::new(id, Timestamp::now().to_string());
+        Self::init_as(store, record).await
+    }
+
+    /// Makes this repository of an empty place.
+    async fn init_as(store: Arc<dyn Store>, record: RepositoryRecord) -> Result<Self> {
         let mut listed = store.list("");
         while let Some(found) = listed.try_next().await? {
             if let Listed::Leftover(_) = found {
@@ -99,8 +109,6 @@ impl Repository {
             )));
         }
         drop(listed);
-        let id = RepositoryId(bson::Uuid::new().bytes());
-        let record = RepositoryRecord::new(id, Timestamp::now().to_string());
         let bytes = record.to_bytes().map_err(not_written)?;
         put_once(&*store, REPOSITORY_FILE, bytes).await?;
         store.flush().await?;
@@ -433,6 +441,20 @@ async fn read_record<T: Send + 'static>(
     path: &str,
     parse: fn(&[u8]) -> Result<T, RecordError>,
 ) -> Result<Option<Result<T>>> {
+    let bytes = match read_bytes(store, path).await? {
+        None => return Ok(None),
+        Some(Err(error)) => return Ok(Some(Err(error))),
+        Some(Ok(bytes)) => bytes,
+    };
+    let parsed = tokio::task::spawn_blocking(move || parse(&bytes));
+    let parsed = parsed
+        .await
+        .map_err(|error| Error::task("read a record", error))?;
+    Ok(Some(parsed.map_err(|error| unreadable_record(path, error))))
+}
+
+/// The bytes of an object of one line; `None` if it is not there.
+async fn read_bytes(store: &dyn Store, path: &str) -> Result<Option<Result<Bytes>>> {
     let Some(info) = store.head(path).await? else {
         return Ok(None);
     };
@@ -444,26 +466,23 @@ async fn read_record<T: Send + 'static>(
         .at(path))));
     }
     let bytes = store.read(path, 0..info.stored_bytes, info.version.as_ref());
-    let bytes = match bytes.await {
+    match bytes.await {
         Err(error @ (StorageError::NotFound { .. } | StorageError::TooShort { .. })) => {
-            return Ok(Some(Err(Error::data(format!("{path} cannot be read"))
+            Ok(Some(Err(Error::data(format!("{path} cannot be read"))
                 .at(path)
-                .caused_by(error))));
+                .caused_by(error))))
         }
-        read => read?,
+        read => Ok(Some(Ok(read?))),
+    }
+}
+
+/// What is wrong where an object of one line does not say what it should.
+fn unreadable_record(path: &str, error: RecordError) -> Error {
+    let kind = match error.fault {
+        RecordFault::TooNew { .. } | RecordFault::OtherVersion { .. } => ErrorKind::Unsupported,
+        _ => ErrorKind::Data,
     };
-    let parsed = tokio::task::spawn_blocking(move || parse(&bytes));
-    let parsed = parsed
-        .await
-        .map_err(|error| Error::task("read a record", error))?;
-    Ok(Some(parsed.map_err(|error| {
-        let kind = match error.fault {
-            rdump_format::repository::RecordFault::TooNew { .. }
-            | rdump_format::repository::RecordFault::OtherVersion { .. } => ErrorKind::Unsupported,
-            _ => ErrorKind::Data,
-        };
-        Error::new(kind, format!("{path}: {error}")).at(path)
-    })))
+    Error::new(kind, format!("{path}: {error}")).at(path)
 }
 
 fn not_written(error: RecordError) -> Error {
