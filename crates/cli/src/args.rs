@@ -27,7 +27,9 @@ pub(crate) use connection::ConnectionArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use namespace::PatternArgs;
-pub(crate) use repository::{BackupArgs, ExportArgs, ImportArgs, RepositoryArgs, VerifyArgs};
+pub(crate) use repository::{
+    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RepositoryArgs, UnbundleArgs, VerifyArgs,
+};
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::S3Option;
 

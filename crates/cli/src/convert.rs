@@ -22,7 +22,8 @@ pub(crate) use dump::DumpRequest;
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
 pub(crate) use repository::{
-    BackupRequest, ExportRequest, ImportRequest, Verified, repository, verified,
+    BackupRequest, BundleRequest, ExportRequest, ImportRequest, UnbundleRequest, Verified,
+    repository, verified,
 };
 pub(crate) use restore::RestoreRequest;
 

@@ -12,6 +12,7 @@
 //! | back up | [`Repository::open_or_init`], [`SnapshotWriter::new`], [`Dump`] | [`DumpReport`], [`Snapshot`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify a snapshot | [`Repository::verify`] | [`SnapshotVerifyReport`] |
+//! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
 //!
 //! What changes something has a plan, which only reads and can be shown or serialized, and a run, which does what the

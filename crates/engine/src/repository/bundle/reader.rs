@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use rdump_format::{
-    BLOCK_BYTES, Codec, Digester, Namespace, Selector,
+    BLOCK_BYTES, Codec, Digester, FileKind, FileName, Namespace, Selector,
     repository::{DataObject, SnapshotId},
 };
 use rdump_storage::{Location, StorageError};
@@ -34,7 +34,8 @@ pub struct BundleReader {
 }
 
 impl BundleReader {
-    /// Opens the file or object at a location, if it is a tar; `None` if it is anything else, or nothing.
+    /// Opens the file or object at a location, if it is a tar; `None` if it is anything else, or nothing, or has the name of a
+    /// file of documents.
     ///
     /// # Errors
     ///
@@ -44,6 +45,10 @@ impl BundleReader {
     ///
     /// As of [`stream`](Self::stream).
     pub async fn open(location: &Location, select: &Selector) -> Result<Option<Self>> {
+        let is_data = |name| FileName::parse(name).is_some_and(|name| name.kind == FileKind::Data);
+        if location.name().is_some_and(is_data) {
+            return Ok(None);
+        }
         match location.is_object().await {
             Ok(true) => {}
             // Whoever takes it for something else says what it is.
