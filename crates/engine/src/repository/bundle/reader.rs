@@ -26,6 +26,23 @@ use crate::{
 /// Reads a bundle from front to end, once: the whole of it, whatever is selected, since only its end tells that it is whole.
 ///
 /// Each segment is compared with its digest before anything of it is given.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use rdump::{BundleReader, ConnectOptions, Restore, Selector, Target};
+///
+/// # async fn example() -> rdump::Result<()> {
+/// let reader = BundleReader::stream("stdin", std::io::stdin(), &Selector::default()).await?;
+/// let target = Target::connect(&ConnectOptions::default().uri("mongodb://localhost:27017")).await?;
+/// let restore = Restore::new(&target, Arc::new(reader));
+/// let report = restore.run(restore.plan().await?).await?;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct BundleReader {
     snapshot: Snapshot,

@@ -54,6 +54,28 @@ impl Repository {
     /// # Cancel safety
     ///
     /// Dropping the future gives up what was being written. A stream has a beginning without an end then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::{fs::File, sync::Arc};
+    ///
+    /// use rdump::{CancellationToken, Location, Repository};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (observer, cancel) = (Arc::new(()), CancellationToken::new());
+    /// let repository = Repository::open(&"backups".parse()?).await?;
+    /// let id = repository.find_id("latest").await?;
+    /// let file: Location = "snapshot.tar".parse()?;
+    /// repository.bundle(&id, file.sink()?, observer.clone(), cancel.clone()).await?;
+    ///
+    /// let copy: Location = "s3://elsewhere/backups".parse()?;
+    /// let input = File::open("snapshot.tar")?;
+    /// let report = Repository::unbundle(&copy, "snapshot.tar", input, observer, cancel).await?;
+    /// println!("{} is in {copy}", report.id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bundle(
         &self,
         id: &SnapshotId,
