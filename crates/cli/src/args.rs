@@ -30,7 +30,8 @@ pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use repository::{
-    BackupArgs, ExportArgs, ImportArgs, RepositoryArgs, ShowArgs, VerifyArgs,
+    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RepositoryArgs, ShowArgs, UnbundleArgs,
+    VerifyArgs,
 };
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::S3Option;

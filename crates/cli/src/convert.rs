@@ -24,8 +24,8 @@ pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
 pub(crate) use repository::{
-    BackupRequest, ExportRequest, ImportRequest, RekeyRequest, ShowRequest, Verified, repository,
-    verified,
+    BackupRequest, BundleRequest, ExportRequest, ImportRequest, RekeyRequest, ShowRequest,
+    UnbundleRequest, Verified, repository, verified,
 };
 pub(crate) use restore::RestoreRequest;
 

@@ -9,6 +9,7 @@
 //! | `convert` | from what was typed to the engine's options |
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
 //! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
+//! | `run_bundle` | snapshots as one stream |
 //! | `run_transfer` | commands that take a dump from one medium to another |
 //! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
@@ -29,6 +30,7 @@ mod prompt;
 #[cfg(test)]
 mod reference;
 mod run_backup;
+mod run_bundle;
 mod run_dump;
 mod run_rekey;
 mod run_repository;
@@ -48,8 +50,8 @@ use args::{
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, DumpRequest, Environment, ExportRequest, ImportRequest, Refusal, RekeyRequest,
-    RestoreRequest, ShowRequest, identities, repository, verified,
+    BackupRequest, BundleRequest, DumpRequest, Environment, ExportRequest, ImportRequest, Refusal,
+    RekeyRequest, RestoreRequest, ShowRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -142,6 +144,13 @@ fn restore(args: &RestoreArgs) -> Exit {
 fn subcommand(command: &DumpCommand) -> Exit {
     match command {
         DumpCommand::Backup(args) => backup(args),
+        DumpCommand::Bundle(args) => {
+            let local = &args.local;
+            on_repository("rdump bundle", &local.verbosity, async |session| {
+                let request = BundleRequest::new(args, &environment())?;
+                Ok(run_bundle::bundle(session, request, local.repository.json).await?)
+            })
+        }
         DumpCommand::ExportFolder(args) => {
             let local = &args.local;
             on_repository("rdump export-folder", &local.verbosity, async |session| {
@@ -189,6 +198,13 @@ fn subcommand(command: &DumpCommand) -> Exit {
             on_repository("rdump rekey", &local.verbosity, async |session| {
                 let request = RekeyRequest::new(args, &environment())?;
                 Ok(run_rekey::run(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::Unbundle(args) => {
+            let local = &args.local;
+            on_repository("rdump unbundle", &local.verbosity, async |session| {
+                let request = UnbundleRequest::new(args, &environment())?;
+                Ok(run_bundle::unbundle(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Verify(args) => {

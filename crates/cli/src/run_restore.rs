@@ -1,11 +1,15 @@
 //! `rrestore`: restores what the request says.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
 use anyhow::bail;
 use rdump::{
-    Acknowledgement, ArchiveReader, Counters, DocumentStreamReader, FolderReader, OnConflict,
-    Repository, Restore, RestoreReport, Snapshot, SnapshotReader, Target, media::DumpReader,
+    Acknowledgement, ArchiveReader, BundleReader, Counters, DocumentStreamReader, FolderReader,
+    Location, OnConflict, Repository, Restore, RestoreReport, Snapshot, SnapshotReader, Target,
+    media::DumpReader,
 };
 
 use crate::{
@@ -18,12 +22,14 @@ use crate::{
 /// Restores. An error means that no document was inserted.
 pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
-    let snapshot = find_snapshot(session, &mut request).await?;
     // The dump first: whether it can be read at all is known without the server.
-    let reader = reader(session, &request, snapshot.as_ref()).await?;
+    let Opened { reader, snapshot } = open(session, &request).await?;
     if let Some(snapshot) = &snapshot {
+        request.options.on_conflict = request.on_conflict.unwrap_or(OnConflict::Fail);
         console.log(format_args!(
-            "{snapshot} is of {}",
+            "snapshot {} in {} is of {}",
+            snapshot.id(),
+            request.input,
             snapshot.manifest().run.started_at
         ));
         check_named(&request, &*reader)?;
@@ -79,32 +85,78 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
     }
 }
 
-/// Finds the snapshot to restore, if the place is a repository.
-async fn find_snapshot(
-    session: &Session,
-    request: &mut RestoreRequest,
-) -> anyhow::Result<Option<Snapshot>> {
-    let Input::Folder(location) = &request.input else {
-        match &request.snapshot {
-            None => return Ok(None),
-            Some(_) => bail!("--snapshot goes with a repository"),
+/// A dump that was opened.
+struct Opened {
+    reader: Arc<dyn DumpReader>,
+    /// Which snapshot it is, if it is one.
+    snapshot: Option<Snapshot>,
+}
+
+impl Opened {
+    fn dump(reader: impl DumpReader + 'static) -> Self {
+        let reader = Arc::new(reader);
+        Self {
+            reader,
+            snapshot: None,
         }
+    }
+
+    fn bundle(reader: BundleReader) -> Self {
+        let snapshot = Some(reader.snapshot().clone());
+        let reader = Arc::new(reader);
+        Self { reader, snapshot }
+    }
+}
+
+/// Opens the dump.
+async fn open(session: &Session, request: &RestoreRequest) -> anyhow::Result<Opened> {
+    let name = request.input.to_string();
+    let select = &request.reader.select;
+    if request.snapshot.is_some() && !matches!(request.input, Input::Folder(_)) {
+        bail!("--snapshot goes with a repository");
+    }
+    let identities = || request.identities.clone();
+    let without_collection = "cannot restore from stdin without a specified collection";
+    let opened = async {
+        Ok(match &request.input {
+            Input::Folder(location) => open_place(location, request).await?,
+            Input::Archive(location) => Opened::dump(ArchiveReader::open(location).await?),
+            Input::ArchiveFromStdin => {
+                Opened::dump(ArchiveReader::stream(name, io::stdin()).await?)
+            }
+            Input::BundleFromStdin if io::stdin().is_terminal() => bail!(without_collection),
+            Input::BundleFromStdin => {
+                match BundleReader::detect(name, io::stdin(), select, identities()).await? {
+                    Some(bundle) => Opened::bundle(bundle),
+                    None => bail!("{without_collection}, unless it is a bundle"),
+                }
+            }
+            Input::DocumentsFromStdin(namespace) => {
+                let namespace = namespace.clone();
+                Opened::dump(DocumentStreamReader::new(name, namespace, io::stdin()))
+            }
+        })
     };
-    let found = async {
-        if !Repository::is_at(location).await? && request.snapshot.is_none() {
-            return Ok::<_, rdump::Error>(None);
-        }
+    session.unless_cancelled("opening the dump", opened).await
+}
+
+/// Opens what is at a place: a snapshot of a repository, a bundle, or a folder or file of documents.
+async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Result<Opened> {
+    let select = &request.reader.select;
+    if request.snapshot.is_some() || Repository::is_at(location).await? {
         let repository = Repository::open(location).await?;
         let repository = repository.identities(request.identities.clone());
         let named = request.snapshot.as_deref().unwrap_or("latest");
-        repository.find_snapshot(named).await.map(Some)
-    };
-    let doing = format!("looking at {location}");
-    let Some(snapshot) = session.unless_cancelled(&doing, found).await? else {
-        return Ok(None);
-    };
-    request.options.on_conflict = request.on_conflict.unwrap_or(OnConflict::Fail);
-    Ok(Some(snapshot))
+        let snapshot = repository.find_snapshot(named).await?;
+        let reader = Arc::new(SnapshotReader::open(&snapshot, select).await?);
+        let snapshot = Some(snapshot);
+        return Ok(Opened { reader, snapshot });
+    }
+    if let Some(bundle) = BundleReader::open(location, select, request.identities.clone()).await? {
+        return Ok(Opened::bundle(bundle));
+    }
+    let reader = FolderReader::open(location, request.reader.clone()).await?;
+    Ok(Opened::dump(reader))
 }
 
 /// Refuses a database or collection that a snapshot does not have: nothing would be restored, and that be called a success.
@@ -125,34 +177,6 @@ fn check_named(request: &RestoreRequest, reader: &dyn DumpReader) -> anyhow::Res
         Some(collection) => bail!("the snapshot has no collection {db}.{collection}"),
         None => bail!("the snapshot has no database {db}"),
     }
-}
-
-/// Opens the dump.
-async fn reader(
-    session: &Session,
-    request: &RestoreRequest,
-    snapshot: Option<&Snapshot>,
-) -> anyhow::Result<Arc<dyn DumpReader>> {
-    let name = request.input.to_string();
-    let opened = async {
-        if let Some(snapshot) = snapshot {
-            let reader = SnapshotReader::open(snapshot, &request.reader.select).await?;
-            return Ok::<Arc<dyn DumpReader>, rdump::Error>(Arc::new(reader));
-        }
-        Ok(match &request.input {
-            Input::Folder(location) => {
-                Arc::new(FolderReader::open(location, request.reader.clone()).await?)
-            }
-            Input::Archive(location) => Arc::new(ArchiveReader::open(location).await?),
-            Input::ArchiveFromStdin => Arc::new(ArchiveReader::stream(name, io::stdin()).await?),
-            Input::DocumentsFromStdin(namespace) => Arc::new(DocumentStreamReader::new(
-                name,
-                namespace.clone(),
-                io::stdin(),
-            )),
-        })
-    };
-    session.unless_cancelled("opening the dump", opened).await
 }
 
 fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {

@@ -9,11 +9,13 @@ async fn help_lists_every_option_by_group() {
     insta::assert_snapshot!("rrestore_help", help.stdout);
     for command in [
         "backup",
+        "bundle",
         "export-folder",
         "import-folder",
         "init",
         "list",
         "show",
+        "unbundle",
         "verify",
     ] {
         let help = run(rdump(), [command, "--help"]).await.expect(0);

@@ -2,6 +2,7 @@
 
 mod archive;
 mod broken_pipe;
+mod bundle;
 mod command_line;
 mod encrypted;
 mod failures;

@@ -15,25 +15,25 @@ use crate::{
 };
 
 /// A command of rdump on a repository, with what the environment tells it.
-fn on(repository: &str) -> Command {
+pub(crate) fn on(repository: &str) -> Command {
     let mut rdump = rdump();
     rdump.env("RDUMP_REPO", repository);
     rdump
 }
 
-async fn backup(source: &ReplicaSet, repository: &str, more: &[&str]) -> Ran {
+pub(crate) async fn backup(source: &ReplicaSet, repository: &str, more: &[&str]) -> Ran {
     let uri = source.uri();
     run(on(repository), ["backup", &uri].iter().chain(more)).await
 }
 
 /// The only line of stdout.
-fn line(ran: &Ran) -> &str {
+pub(crate) fn line(ran: &Ran) -> &str {
     let line = ran.stdout.strip_suffix('\n').expect("a line");
     assert!(!line.contains('\n'), "{line}");
     line
 }
 
-fn json(ran: &Ran) -> Value {
+pub(crate) fn json(ran: &Ran) -> Value {
     let document: Value = serde_json::from_str(&ran.stdout).expect("one document");
     assert_eq!(document["version"], 1);
     document
@@ -295,7 +295,7 @@ async fn damage_is_named_and_an_older_snapshot_is_not_taken_for_the_newest() {
 }
 
 /// Changes a byte of the largest data object of a snapshot; returns its path there.
-fn flip_a_data_object(repository: &Path, id: &str) -> String {
+pub(crate) fn flip_a_data_object(repository: &Path, id: &str) -> String {
     let folder = repository.join(format!("snapshots/{id}/data"));
     let files = damage::files(&folder).into_iter();
     let largest = files.max_by_key(|file| damage::length(&folder.join(file)));

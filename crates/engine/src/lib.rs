@@ -12,6 +12,7 @@
 //! | back up | [`Repository::open_or_init`], [`SnapshotWriter::new`], [`Dump`] | [`DumpReport`], [`Snapshot`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify a snapshot | [`Repository::verify`] | [`SnapshotVerifyReport`] |
+//! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
 //!
 //! What changes something has a plan, which only reads and can be shown or serialized, and a run, which does what the
@@ -118,8 +119,9 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    Identities, Recipients, Repository, Sample, Snapshot, SnapshotNamespace, SnapshotReader,
-    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots,
+    BundleReader, BundleReport, Identities, Recipients, Repository, Sample, Snapshot,
+    SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter,
+    Snapshots, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,

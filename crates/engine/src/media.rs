@@ -22,9 +22,11 @@ mod document_stream_reader;
 mod document_stream_writer;
 mod folder_reader;
 mod folder_writer;
+pub(crate) mod handover;
 pub(crate) mod manifest;
-mod runs;
+pub(crate) mod runs;
 pub(crate) mod segments;
+pub(crate) mod single_object;
 
 pub use archive_reader::ArchiveReader;
 pub use archive_writer::ArchiveWriter;

@@ -6,18 +6,20 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rdump_format::repository::{
     BEGUN, BegunRecord, KEYS, LEASES, LeaseRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES,
-    REPOSITORY_FILE, RecordError, RepositoryId, RepositoryRecord, SnapshotId, SnapshotManifest,
-    VERIFIED,
+    REPOSITORY_FILE, RecordError, RecordFault, RepositoryId, RepositoryRecord, SnapshotId,
+    SnapshotManifest, VERIFIED,
 };
 use rdump_storage::{Leftover, Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
 use crate::{Error, ErrorKind, Result};
 use snapshot::Lock;
 
+mod bundle;
 mod earlier;
 mod encryption;
 mod lease;
@@ -27,6 +29,7 @@ mod snapshot;
 mod verify;
 mod writer;
 
+pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use encryption::{Identities, Recipients};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
@@ -94,6 +97,13 @@ impl Repository {
     ///
     /// As `init` has them.
     pub async fn init_in(store: Arc<dyn Store>) -> Result<Self> {
+        let id = RepositoryId(bson::Uuid::new().bytes());
+        let record = RepositoryRecord::new(id, Timestamp::now().to_string());
+        Self::init_as(store, record).await
+    }
+
+    /// Makes this repository of an empty place.
+    async fn init_as(store: Arc<dyn Store>, record: RepositoryRecord) -> Result<Self> {
         let mut listed = store.list("");
         while let Some(found) = listed.try_next().await? {
             if let Listed::Leftover(_) = found {
@@ -107,8 +117,6 @@ impl Repository {
             )));
         }
         drop(listed);
-        let id = RepositoryId(bson::Uuid::new().bytes());
-        let record = RepositoryRecord::new(id, Timestamp::now().to_string());
         let bytes = record.to_bytes().map_err(not_written)?;
         put_once(&*store, REPOSITORY_FILE, bytes).await?;
         store.flush().await?;
@@ -359,10 +367,10 @@ impl Repository {
             })?,
             None => return Err(self.no_snapshot(id).await?),
         };
-        if manifest.repository != self.record.id || manifest.id != *id {
+        if manifest.id != *id {
             return Err(Error::data(format!(
-                "{path} is the manifest of snapshot {} of repository {}, not of this one",
-                manifest.id, manifest.repository
+                "{path} is the manifest of snapshot {}",
+                manifest.id
             ))
             .at(path));
         }
@@ -506,6 +514,20 @@ async fn read_record<T: Send + 'static>(
     path: &str,
     parse: fn(&[u8]) -> Result<T, RecordError>,
 ) -> Result<Option<Result<T>>> {
+    let bytes = match read_bytes(store, path).await? {
+        None => return Ok(None),
+        Some(Err(error)) => return Ok(Some(Err(error))),
+        Some(Ok(bytes)) => bytes,
+    };
+    let parsed = tokio::task::spawn_blocking(move || parse(&bytes));
+    let parsed = parsed
+        .await
+        .map_err(|error| Error::task("read a record", error))?;
+    Ok(Some(parsed.map_err(|error| unreadable_record(path, error))))
+}
+
+/// The bytes of an object of one line; `None` if it is not there.
+async fn read_bytes(store: &dyn Store, path: &str) -> Result<Option<Result<Bytes>>> {
     let Some(info) = store.head(path).await? else {
         return Ok(None);
     };
@@ -517,26 +539,23 @@ async fn read_record<T: Send + 'static>(
         .at(path))));
     }
     let bytes = store.read(path, 0..info.stored_bytes, info.version.as_ref());
-    let bytes = match bytes.await {
+    match bytes.await {
         Err(error @ (StorageError::NotFound { .. } | StorageError::TooShort { .. })) => {
-            return Ok(Some(Err(Error::data(format!("{path} cannot be read"))
+            Ok(Some(Err(Error::data(format!("{path} cannot be read"))
                 .at(path)
-                .caused_by(error))));
+                .caused_by(error))))
         }
-        read => read?,
+        read => Ok(Some(Ok(read?))),
+    }
+}
+
+/// What is wrong where an object of one line does not say what it should.
+fn unreadable_record(path: &str, error: RecordError) -> Error {
+    let kind = match error.fault {
+        RecordFault::TooNew { .. } | RecordFault::OtherVersion { .. } => ErrorKind::Unsupported,
+        _ => ErrorKind::Data,
     };
-    let parsed = tokio::task::spawn_blocking(move || parse(&bytes));
-    let parsed = parsed
-        .await
-        .map_err(|error| Error::task("read a record", error))?;
-    Ok(Some(parsed.map_err(|error| {
-        let kind = match error.fault {
-            rdump_format::repository::RecordFault::TooNew { .. }
-            | rdump_format::repository::RecordFault::OtherVersion { .. } => ErrorKind::Unsupported,
-            _ => ErrorKind::Data,
-        };
-        Error::new(kind, format!("{path}: {error}")).at(path)
-    })))
+    Error::new(kind, format!("{path}: {error}")).at(path)
 }
 
 fn not_written(error: RecordError) -> Error {

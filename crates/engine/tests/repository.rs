@@ -17,6 +17,7 @@ use rdump::{
 use rdump_testkit::Deployment;
 
 mod basics;
+mod bundle;
 mod bytes_changed;
 mod damage;
 mod encrypted;

@@ -49,6 +49,7 @@
 mod arbitrary;
 pub mod archive;
 pub mod authorization;
+pub mod bundle;
 pub mod codec;
 pub mod digest;
 pub mod element;
@@ -71,6 +72,7 @@ pub use archive::{
     ArchiveWriteError, ArchiveWriter, Crc64,
 };
 pub use authorization::Authorization;
+pub use bundle::{BLOCK_BYTES, BundleEntry, BundleError, MAX_ENTRY_BYTES, is_tar};
 pub use codec::{
     Codec, CodecError, Compression, Compressor, decoder, decompress, first_zstd_frame,
 };

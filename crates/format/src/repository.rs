@@ -116,7 +116,7 @@ pub struct BegunRecord {
     pub version: FormatVersion,
     /// The oldest release that reads it.
     pub read_by: String,
-    /// The repository that it is in.
+    /// The repository where it was begun.
     pub repository: RepositoryId,
     /// The snapshot that is begun.
     pub id: SnapshotId,

@@ -10,7 +10,10 @@ use super::{
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
-    repository::{BackupArgs, ExportArgs, ImportArgs, InitArgs, ListArgs, ShowArgs, VerifyArgs},
+    repository::{
+        BackupArgs, BundleArgs, ExportArgs, ImportArgs, InitArgs, ListArgs, ShowArgs, UnbundleArgs,
+        VerifyArgs,
+    },
     s3::{S3Args, S3WriteArgs},
 };
 
@@ -144,6 +147,8 @@ pub(crate) enum DumpCommand {
     /// Take a snapshot of a deployment into a repository
     #[command(mut_args(for_a_backup))]
     Backup(Box<BackupArgs>),
+    /// Write a snapshot as one tar stream
+    Bundle(BundleArgs),
     /// Write a snapshot as a folder of mongodump
     ExportFolder(ExportArgs),
     /// Make a snapshot of a folder or an archive of mongodump
@@ -156,20 +161,24 @@ pub(crate) enum DumpCommand {
     Rekey(RekeyArgs),
     /// Show one snapshot with its namespaces
     Show(ShowArgs),
+    /// Take such a stream into a repository
+    Unbundle(Box<UnbundleArgs>),
     /// Re-read a dump folder or a snapshot and check every byte against its manifest
     Verify(VerifyArgs),
 }
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 8] = [
+    pub(crate) const NAMES: [&str; 10] = [
         "backup",
+        "bundle",
         "export-folder",
         "import-folder",
         "init",
         "list",
         "rekey",
         "show",
+        "unbundle",
         "verify",
     ];
 }

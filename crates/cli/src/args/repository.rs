@@ -185,6 +185,43 @@ pub(crate) struct ImportArgs {
     pub(crate) s3_write: S3WriteArgs,
 }
 
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump bundle [OPTIONS] ID|latest [FILE|-]",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct BundleArgs {
+    /// The snapshot
+    #[arg(value_name = "ID")]
+    pub(crate) snapshot: String,
+
+    /// The file or s3://bucket/key to write, which rrestore, rdump unbundle and tar read; standard output by default
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: String,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump unbundle [OPTIONS] [FILE|-]",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct UnbundleArgs {
+    /// The file or s3://bucket/key that rdump bundle wrote; standard input by default
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: String,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+
+    #[command(flatten)]
+    pub(crate) s3_write: S3WriteArgs,
+}
+
 /// Back a MongoDB deployment up, or a part of it, as a snapshot of a repository.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(

@@ -18,7 +18,7 @@ use super::{
 #[command(
     name = "rrestore",
     version,
-    override_usage = "rrestore [OPTIONS] [CONNECTION-STRING] [FOLDER|FILE|REPOSITORY|-]",
+    override_usage = "rrestore [OPTIONS] [CONNECTION-STRING] [FOLDER|FILE|REPOSITORY|BUNDLE|-]",
     after_help = super::AFTER_HELP_RESTORE,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -44,7 +44,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "ID|latest", help_heading = OWN)]
     pub(crate) snapshot: Option<String>,
 
-    /// Where a collection has documents already: fail, skip it, or merge; merge by default, fail for a snapshot
+    /// Where a collection has documents already: fail, skip it, or merge; merge by default, fail for a snapshot or a bundle
     #[arg(
         long = "on-conflict",
         value_name = "HOW",

@@ -25,11 +25,13 @@ pub(crate) enum Output {
 /// Where a dump comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Input {
-    /// A folder of a dump or of a database, or a file of documents.
+    /// A folder of a dump or of a database, a file of documents, a repository or a bundle.
     Folder(Location),
     Archive(Location),
     /// The archive is what standard input gives.
     ArchiveFromStdin,
+    /// The bundle is what standard input gives.
+    BundleFromStdin,
     /// The documents of this collection are what standard input gives.
     DocumentsFromStdin(Namespace),
 }
@@ -83,7 +85,7 @@ impl Input {
     pub(super) fn with_options(mut self, options: &[S3Option]) -> Result<Self, Refusal> {
         let location = match &mut self {
             Self::Folder(location) | Self::Archive(location) => Some(location),
-            Self::ArchiveFromStdin | Self::DocumentsFromStdin(_) => None,
+            Self::ArchiveFromStdin | Self::BundleFromStdin | Self::DocumentsFromStdin(_) => None,
         };
         set(location, options)?;
         Ok(self)
@@ -178,7 +180,7 @@ impl fmt::Display for Input {
             Self::Folder(location) => location.fmt(f),
             Self::Archive(location) => write!(f, "archive {location}"),
             Self::ArchiveFromStdin => f.write_str("archive on stdin"),
-            Self::DocumentsFromStdin(_) => f.write_str("stdin"),
+            Self::BundleFromStdin | Self::DocumentsFromStdin(_) => f.write_str("stdin"),
         }
     }
 }

@@ -10,7 +10,8 @@ use super::{
     new_recipients, recipients,
 };
 use crate::args::{
-    BackupArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs, ShowArgs, VerifyArgs,
+    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs, ShowArgs,
+    UnbundleArgs, VerifyArgs,
 };
 
 /// Everything that a backup needs, checked as far as it can be without a server.
@@ -164,6 +165,68 @@ impl ImportRequest {
             no_lock: args.lease.no_lock,
             recipients: recipients(&args.recipients, &args.passphrase, environment)?,
         })
+    }
+}
+
+/// A snapshot that becomes one stream.
+#[derive(Debug)]
+pub(crate) struct BundleRequest {
+    pub(crate) repository: Location,
+    pub(crate) snapshot: String,
+    /// Where it goes; `None` is standard output.
+    pub(crate) file: Option<Location>,
+}
+
+impl BundleRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &BundleArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let file = file(&args.file)?;
+        if file.is_none() && args.local.repository.json {
+            return Err(Refusal::Usage(
+                "--json prints where the bundle goes: name a FILE".to_owned(),
+            ));
+        }
+        Ok(Self {
+            repository: repository(&args.local.repository, environment)?,
+            snapshot: args.snapshot.clone(),
+            file,
+        })
+    }
+}
+
+/// A stream that becomes a snapshot.
+#[derive(Debug)]
+pub(crate) struct UnbundleRequest {
+    pub(crate) repository: Location,
+    /// Where it comes from; `None` is standard input.
+    pub(crate) file: Option<Location>,
+}
+
+impl UnbundleRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &UnbundleArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let mut repository = repository(&args.local.repository, environment)?;
+        for (flag, name, value) in args.s3_write.given() {
+            let set = repository.set(name, &value);
+            set.with_context(|| format!("--{flag}"))?;
+        }
+        let file = file(&args.file)?;
+        Ok(Self { repository, file })
+    }
+}
+
+/// The file of a bundle; `None` if it is standard input or output.
+fn file(text: &str) -> Result<Option<Location>, Refusal> {
+    match text {
+        STANDARD => Ok(None),
+        text if is_like_uri(text) => Err(Refusal::Usage(
+            "FILE is a file or s3://bucket/key, not a connection string".to_owned(),
+        )),
+        text => text
+            .parse()
+            .context("FILE")
+            .map_err(Refusal::Failed)
+            .map(Some),
     }
 }
 

@@ -64,6 +64,7 @@ impl RestoreRequest {
                 (STANDARD, Some(db), Some(collection)) => {
                     Input::DocumentsFromStdin(Namespace::new(db, collection))
                 }
+                (STANDARD, ..) => Input::BundleFromStdin,
                 _ => Input::Folder(
                     text.parse()
                         .map_err(|error| Refusal::Failed(anyhow::Error::new(error)))?,
@@ -244,10 +245,6 @@ fn check(args: &RestoreArgs, db: Option<&str>, given: Option<&str>) -> Result<()
         (
             given == Some(STANDARD) && archive,
             "cannot restore from \"-\" when --archive is specified",
-        ),
-        (
-            given == Some(STANDARD) && !has_collection,
-            "cannot restore from stdin without a specified collection",
         ),
     ];
     Refusal::unless_none(&contradictions)?;

@@ -332,10 +332,6 @@ fn options_of_a_restore_that_do_not_go_together_are_refused_in_mongorestores_wor
             "cannot restore from \"-\" when --archive is specified",
         ),
         (
-            "-d x --dir -",
-            "cannot restore from stdin without a specified collection",
-        ),
-        (
             "-d x/y",
             "invalid db name: illegal character `/` found in db name `x/y`",
         ),
@@ -706,6 +702,13 @@ fn one_collection_goes_through_a_standard_stream() {
         assert_eq!(request.input.to_string(), "stdin");
         assert_eq!(request.stdin, Stdin::Dump, "{line}");
     }
+    // Without a collection it can only be a bundle.
+    for line in ["-", "-d x --dir -", "--drop - mongodb://a"] {
+        let request = restore(line);
+        assert_eq!(request.input, Input::BundleFromStdin, "{line}");
+        assert_eq!(request.input.to_string(), "stdin");
+        assert_eq!(request.stdin, Stdin::Dump, "{line}");
+    }
     assert_eq!(
         dump_refusal("-d x -c y --out - --json"),
         "--json cannot be used when --out writes to standard output"
@@ -731,10 +734,6 @@ fn one_collection_goes_through_a_standard_stream() {
         assert_eq!(dump_refusal(line), expected, "{line}");
     }
     for (line, expected) in [
-        (
-            "-",
-            "cannot restore from stdin without a specified collection",
-        ),
         (
             "-c y -",
             "cannot restore a collection without a specified database",

@@ -1,50 +1,36 @@
 //! The mongodump archive, read: one stream with the documents of all namespaces, as they come.
 //!
-//! A thread of its own reads, decompresses and takes the archive apart. Everything it has read and nobody has used up yet
-//! counts against [`BUDGET_BYTES`], whatever the number of namespaces.
+//! A thread of its own reads, decompresses and takes the archive apart. What it has read and nobody has used up yet is
+//! bounded, whatever the number of namespaces.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    io::{self, BufReader, Cursor, Read},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::io::{self, BufReader, Cursor, Read};
 
-use futures::{FutureExt, StreamExt, future, stream};
 use rdump_format::{
     ArchiveDecoder, ArchiveError, ArchiveEvent, ArchivePrelude, Codec, CollectionMetadata, Prelude,
     decoder,
 };
 use rdump_storage::{Location, StorageError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
-    Access, Arrival, ArrivalStream, Documents, DumpContents, DumpData, DumpEntry, DumpReader, runs,
+    Access, Documents, DumpContents, DumpData, DumpEntry, DumpReader,
+    handover::{self, Arriving, Handover, Stop},
+    runs,
     runs::Watched,
 };
 use crate::{Error, ErrorKind, Result};
 
 /// How many bytes are decompressed at once, and so about the longest run of documents.
 const PIECE_BYTES: usize = 4 << 20;
-/// The most bytes of documents that have been read and are not used up.
-const BUDGET_BYTES: usize = 32 << 20;
 /// How much is read at once from where the archive comes from.
 const READ_BYTES: usize = 1 << 20;
 
 /// Reads a mongodump archive from front to end, once.
+#[derive(Debug)]
 pub struct ArchiveReader {
     contents: DumpContents,
-    arriving: Mutex<Option<Arriving>>,
-}
-
-/// What comes after the prelude.
-struct Arriving {
-    arrivals: mpsc::Receiver<Result<Arrival>>,
-    /// Whether the thread came to the end of the archive.
-    ended: Arc<AtomicBool>,
+    /// What comes after the prelude.
+    arriving: Arriving,
 }
 
 impl ArchiveReader {
@@ -91,34 +77,19 @@ impl ArchiveReader {
     ) -> Result<Self> {
         let name = name.into();
         let (opened, contents) = oneshot::channel();
-        let (arrived, arrivals) = mpsc::channel(1);
-        let ended = Arc::new(AtomicBool::new(false));
-        let reading = Reading {
-            name: name.clone(),
-            opened: Some(opened),
-            arrived,
-            offset: 0,
-            open: HashMap::new(),
-            oplog: None,
-            run: None,
-            budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
-        };
-        let has_ended = Arc::clone(&ended);
-        // Who sees no more arrivals has to see that this is the end.
-        let last = reading.arrived.clone();
-        let thread = std::thread::Builder::new().name("archive".to_owned());
-        thread
-            .spawn(move || {
-                reading.read(input);
-                has_ended.store(true, Ordering::Release);
-                drop(last);
-            })
-            .map_err(|error| Error::internal("could not start a thread").caused_by(error))?;
-        let contents = contents.await.map_err(|_gone| gave_up(&name))??;
-        Ok(Self {
-            contents,
-            arriving: Mutex::new(Some(Arriving { arrivals, ended })),
-        })
+        let of_thread = name.clone();
+        let arriving = handover::start(&name, move |handover| {
+            let reading = Reading {
+                name: of_thread,
+                opened: Some(opened),
+                handover,
+                offset: 0,
+                run: None,
+            };
+            reading.read(input);
+        })?;
+        let contents = contents.await.map_err(|_gone| handover::gave_up(&name))??;
+        Ok(Self { contents, arriving })
     }
 }
 
@@ -128,47 +99,7 @@ impl DumpReader for ArchiveReader {
     }
 
     fn access(&self) -> Access<'_> {
-        let arriving = self
-            .arriving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        Access::Sequential(match arriving {
-            Some(arriving) => arriving.stream(),
-            None => {
-                let error = Error::internal("an archive can be read only once");
-                future::ready(Err(error)).into_stream().boxed()
-            }
-        })
-    }
-}
-
-impl Arriving {
-    fn stream<'a>(self) -> ArrivalStream<'a> {
-        stream::unfold(Some(self), |this| async move {
-            let mut this = this?;
-            match this.arrivals.recv().await {
-                Some(Ok(arrival)) => Some((Ok(arrival), Some(this))),
-                Some(Err(error)) => Some((Err(error), None)),
-                None if this.ended.load(Ordering::Acquire) => None,
-                None => Some((Err(gave_up("the archive")), None)),
-            }
-        })
-        .boxed()
-    }
-}
-
-fn gave_up(name: &str) -> Error {
-    Error::internal(format!(
-        "the thread that reads {name} ended before its time"
-    ))
-}
-
-impl fmt::Debug for ArchiveReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArchiveReader")
-            .field("contents", &self.contents)
-            .finish_non_exhaustive()
+        self.arriving.access("the archive")
     }
 }
 
@@ -176,29 +107,11 @@ impl fmt::Debug for ArchiveReader {
 struct Reading {
     name: String,
     opened: Option<oneshot::Sender<Result<DumpContents>>>,
-    arrived: mpsc::Sender<Result<Arrival>>,
+    handover: Handover,
     /// How many bytes of the archive, before compression, were taken apart.
     offset: u64,
-    /// The namespaces that have begun and not ended; `None` for those that nobody wants.
-    open: HashMap<usize, Option<mpsc::Sender<Result<Documents>>>>,
-    /// Which of the namespaces is the oplog.
-    oplog: Option<usize>,
     /// Documents that are not handed over yet, and whose they are.
     run: Option<(usize, Documents)>,
-    budget: Arc<Semaphore>,
-}
-
-/// Why the thread stops.
-enum Stop {
-    Failed(Error),
-    /// Nobody wants anything any more.
-    Unwanted,
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 impl Reading {
@@ -212,10 +125,7 @@ impl Reading {
             let _ = opened.send(Err(error));
             return;
         }
-        for documents in self.open.into_values().flatten() {
-            let _ = documents.blocking_send(Err(error.clone()));
-        }
-        let _ = self.arrived.blocking_send(Err(error));
+        self.handover.fail(error);
     }
 
     fn read_all(&mut self, mut input: impl Read + Send) -> Result<(), Stop> {
@@ -261,7 +171,8 @@ impl Reading {
         match event {
             ArchiveEvent::Prelude(prelude) => {
                 let mut listed = prelude.collections.iter();
-                self.oplog = listed.position(|listed| listed.namespace.is_oplog());
+                let oplog = listed.position(|listed| listed.namespace.is_oplog());
+                self.handover.set_oplog(oplog);
                 let opened = self.opened.take();
                 let unwanted =
                     opened.is_none_or(|opened| opened.send(Ok(contents(prelude))).is_err());
@@ -271,17 +182,17 @@ impl Reading {
                     Ok(())
                 };
             }
-            ArchiveEvent::Block { collection, .. } => self.begin(collection)?,
+            ArchiveEvent::Block { collection, .. } => self.handover.begin(collection)?,
             ArchiveEvent::Documents {
                 collection,
                 documents,
                 bytes,
             } => {
-                self.begin(collection)?;
+                self.handover.begin(collection)?;
                 if self.run.as_ref().is_some_and(|(of, _)| *of != collection) {
                     self.hand_over()?;
                 }
-                if let Some(Some(_)) = self.open.get(&collection) {
+                if self.handover.wants(collection)? {
                     let (_, run) = self
                         .run
                         .get_or_insert_with(|| (collection, Documents::default()));
@@ -290,66 +201,20 @@ impl Reading {
                 }
             }
             ArchiveEvent::End { collection, .. } => {
-                self.begin(collection)?;
+                self.handover.begin(collection)?;
                 self.hand_over()?;
-                self.open.remove(&collection);
+                self.handover.end(collection);
             }
         }
-        Ok(())
-    }
-
-    /// Says that a namespace comes, the first time that it does.
-    fn begin(&mut self, collection: usize) -> Result<(), Stop> {
-        if self.open.contains_key(&collection) {
-            return Ok(());
-        }
-        // It is replayed when the rest is there, and nobody takes its entries before.
-        let is_last = match self.oplog {
-            Some(oplog) if oplog == collection => self.open.is_empty(),
-            Some(oplog) => !self.open.contains_key(&oplog),
-            None => true,
-        };
-        if !is_last {
-            return Err(Stop::Failed(Error::data(format!(
-                "the oplog in {} begins before everything else has ended, before byte {}",
-                self.name, self.offset
-            ))));
-        }
-        let (sender, receiver) = mpsc::channel(1);
-        let documents = stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|run| (run, receiver))
-        });
-        let arrival = Arrival {
-            entry: collection,
-            documents: documents.boxed(),
-        };
-        let sent = self.arrived.blocking_send(Ok(arrival));
-        sent.map_err(|_gone| Stop::Unwanted)?;
-        self.open.insert(collection, Some(sender));
         Ok(())
     }
 
     /// Hands over the documents that were gathered, once there is room for them.
     fn hand_over(&mut self) -> Result<(), Stop> {
-        let Some((collection, mut run)) = self.run.take() else {
-            return Ok(());
-        };
-        let Some(Some(documents)) = self.open.get(&collection) else {
-            return Ok(());
-        };
-        let bytes = u32::try_from(run.body.len().min(BUDGET_BYTES)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.budget).acquire_many_owned(bytes);
-        // It is never closed.
-        if let Ok(held) = futures::executor::block_on(room) {
-            run.held = Some(Arc::new(held));
+        match self.run.take() {
+            Some((collection, run)) => self.handover.give(collection, run),
+            None => Ok(()),
         }
-        if documents.blocking_send(Ok(run)).is_err() {
-            if self.arrived.is_closed() {
-                return Err(Stop::Unwanted);
-            }
-            self.open.insert(collection, None);
-        }
-        Ok(())
     }
 
     fn damaged(&self, error: ArchiveError) -> Error {

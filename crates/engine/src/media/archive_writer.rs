@@ -13,12 +13,12 @@ use rdump_format::{
     ArchiveMetadata, ArchivePrelude, ArchiveWriteError, Authorization, Codec, Compressor, Crc64,
     Namespace, RunRecord,
 };
-use rdump_storage::{Location, ObjectInfo, Sink, Store, StreamUpload, Upload};
+use rdump_storage::{Location, Sink, Store, StreamUpload, Upload};
 use tokio::sync::Mutex;
 
 use super::{
     DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
-    folder_writer::{is_replaced, leftover_notice},
+    single_object,
 };
 use held_back::HeldBack;
 
@@ -121,16 +121,11 @@ impl DumpWriter for ArchiveWriter {
             let mut archive = self.archive.lock().await;
             if let Place::Object { store, path } = &self.place {
                 if !self.overwrite && store.head(path).await?.is_some() {
-                    return Err(Error::conflict(format!(
-                        "{path} already lies in {}",
-                        store.location()
-                    ))
-                    .with_hint("choose another name, or allow that it is replaced (--overwrite)"));
+                    return Err(single_object::exists(&**store, path).with_hint(
+                        "choose another name, or allow that it is replaced (--overwrite)",
+                    ));
                 }
-                for leftover in store.remove_leftovers(std::slice::from_ref(path)).await? {
-                    notices.push(leftover_notice(&leftover));
-                }
-                archive.upload = Some(store.upload(path).await?);
+                archive.upload = Some(single_object::begin(&**store, path, &mut notices).await?);
             }
             archive.begin(header).await?;
             Ok(notices)
@@ -177,20 +172,7 @@ impl DumpWriter for ArchiveWriter {
             };
             framing.finish().map_err(misused)?;
             if let Place::Object { store, path } = &self.place {
-                store.flush().await?;
-                let stored = upload.finish().await?;
-                store.flush().await?;
-                let found = store.head(path).await?;
-                let is_stored = |found: &ObjectInfo| {
-                    found.stored_bytes == stored.stored_bytes
-                        && !is_replaced(&**store, &stored, found)
-                };
-                if !found.as_ref().is_some_and(is_stored) {
-                    return Err(Error::data(format!(
-                        "{path} was stored in {}, and is gone or was replaced since",
-                        store.location()
-                    )));
-                }
+                single_object::finish(&**store, path, upload).await?;
             } else {
                 upload.finish().await?;
             }

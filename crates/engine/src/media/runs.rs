@@ -172,7 +172,7 @@ impl Watch {
 }
 
 /// Why reading `name` failed.
-pub(super) fn unreadable(name: &str, error: io::Error) -> Error {
+pub(crate) fn unreadable(name: &str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
             damaged(name).caused_by(error)

@@ -10,7 +10,7 @@ use rdump_storage::{StorageError, Store, Version, read_ahead};
 use super::Documents;
 use crate::{Error, ErrorKind, Result, media::manifest};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the digest of a segment covers.
 #[derive(Clone, Debug)]
@@ -19,8 +19,16 @@ pub(crate) enum Digested {
     FromStart,
     /// The segment alone.
     Alone,
-    /// As that, and the segment is encrypted, for this path.
-    Encrypted(Arc<DataKeys>, String),
+    /// As that, and the segment is encrypted.
+    Encrypted(Encrypted),
+}
+
+/// An object whose segments are encrypted.
+#[derive(Clone, Debug)]
+pub(crate) struct Encrypted {
+    pub(crate) keys: Arc<DataKeys>,
+    /// Where it is, relative to the folder of its snapshot.
+    pub(crate) path: String,
 }
 
 /// A file whose segments are read one after the other.
@@ -61,6 +69,37 @@ pub(crate) fn read(
     segments
         .try_filter(|run| std::future::ready(run.documents > 0))
         .boxed()
+}
+
+/// The documents of a stored segment, checked; the number of one that is encrypted counts from 0. Blocks.
+pub(crate) fn open(
+    codec: Codec,
+    record: &SegmentRecord,
+    stored: Bytes,
+    digester: &mut Digester,
+    encrypted: Option<(&Encrypted, usize)>,
+) -> Result<Documents, Failure> {
+    let body = match codec {
+        _ if let Some((encrypted, number)) = encrypted => {
+            record.check_stored(&stored, digester)?;
+            let Encrypted { keys, path } = encrypted;
+            let decrypted = keys.decrypt_segment(path, number, &stored)?;
+            drop(stored);
+            let mut body = Vec::new();
+            record.decode(codec, &decrypted, &mut body)?;
+            body
+        }
+        Codec::None => {
+            record.check_plain(&stored, digester)?;
+            stored.into()
+        }
+        _ => {
+            let mut body = Vec::new();
+            record.open(codec, &stored, digester, &mut body)?;
+            body
+        }
+    };
+    Ok(Documents::new(body, record.documents))
 }
 
 /// Where each segment lies in its file.
@@ -109,26 +148,12 @@ impl Reading {
         let (codec, mut digester) = (self.codec, std::mem::take(&mut self.digester));
         let (digested, number) = (self.digested.clone(), self.number.saturating_sub(1));
         let opened = tokio::task::spawn_blocking(move || {
-            let body = match codec {
-                _ if let Digested::Encrypted(keys, path) = &digested => {
-                    record.check_stored(&stored, &mut digester)?;
-                    let decrypted = keys.decrypt_segment(path, number, &stored)?;
-                    drop(stored);
-                    let mut body = Vec::new();
-                    record.decode(codec, &decrypted, &mut body)?;
-                    body
-                }
-                Codec::None => {
-                    record.check_plain(&stored, &mut digester)?;
-                    stored.into()
-                }
-                _ => {
-                    let mut body = Vec::new();
-                    record.open(codec, &stored, &mut digester, &mut body)?;
-                    body
-                }
+            let encrypted = match &digested {
+                Digested::Encrypted(encrypted) => Some((encrypted, number)),
+                _ => None,
             };
-            Ok::<_, Failure>((Documents::new(body, record.documents), digester))
+            let documents = open(codec, &record, stored, &mut digester, encrypted)?;
+            Ok::<_, Failure>((documents, digester))
         });
         let (documents, digester) = opened.await??;
         if matches!(self.digested, Digested::FromStart) {

@@ -58,14 +58,16 @@ impl SnapshotReader {
         drop(catalog);
         if in_catalog != snapshot.manifest().namespaces {
             return Err(Error::data(format!(
-                "the catalog of {snapshot} has {in_catalog} namespaces, and its manifest {}",
+                "the catalog of snapshot {} has {in_catalog} namespaces, and its manifest {}",
+                snapshot.id(),
                 snapshot.manifest().namespaces
             )));
         }
         if let Some(pattern) = unmatched.include.first() {
             let pattern = pattern.as_str();
             return Err(Error::invalid(format!(
-                "no namespace of {snapshot} fits the pattern {pattern}"
+                "no namespace of snapshot {} fits the pattern {pattern}",
+                snapshot.id()
             ))
             .with_hint("`rdump show` lists its namespaces"));
         }

@@ -12,7 +12,7 @@ use rdump_format::{
     Namespace, RunRecord, SegmentRecord,
     repository::{
         CatalogEntry, DataKeys, DataObject, EncryptionError, NamespaceEnd, Part, PartIndex,
-        PrivatePlace, SnapshotId, SnapshotManifest, StoredObject,
+        PrivatePlace, SnapshotId, SnapshotManifest, StoredObject, StoredSegments,
     },
 };
 use rdump_storage::Store;
@@ -26,7 +26,7 @@ use crate::{
     Error, Result,
     media::{
         Documents,
-        segments::{self, Digested},
+        segments::{self, Digested, Encrypted},
     },
 };
 
@@ -76,6 +76,45 @@ pub struct SnapshotNamespace {
 pub(crate) struct StoredNamespace {
     pub(crate) end: NamespaceEnd,
     pub(crate) objects: Vec<DataObject>,
+}
+
+/// A data object, of which it may not be known what it holds.
+pub(super) struct Object {
+    pub(super) path: String,
+    pub(super) segments: Vec<SegmentRecord>,
+    /// Whose documents it has, if that can be read.
+    pub(super) namespace: Option<Namespace>,
+}
+
+impl Object {
+    pub(super) fn of(object: DataObject) -> Self {
+        Self {
+            path: object.path,
+            segments: object.segments,
+            namespace: Some(object.namespace),
+        }
+    }
+
+    /// One of a snapshot that is encrypted.
+    pub(super) fn closed(stored: StoredSegments) -> Self {
+        let segments = stored.segments.into_iter();
+        let segments = segments.map(|(stored_bytes, sha256)| SegmentRecord {
+            documents: 0,
+            uncompressed_bytes: 0,
+            stored_bytes,
+            sha256,
+        });
+        Self {
+            path: stored.path,
+            segments: segments.collect(),
+            namespace: None,
+        }
+    }
+
+    pub(super) fn stored_bytes(&self) -> u64 {
+        let bytes = self.segments.iter().map(|segment| segment.stored_bytes);
+        bytes.fold(0, u64::saturating_add)
+    }
 }
 
 impl Snapshot {
@@ -423,7 +462,10 @@ impl Snapshot {
                 let path = format!("{folder}{}", object.path);
                 let records: Arc<[SegmentRecord]> = object.segments.into();
                 let digested = match &keys {
-                    Some(keys) => Digested::Encrypted(Arc::clone(keys), object.path),
+                    Some(keys) => Digested::Encrypted(Encrypted {
+                        keys: Arc::clone(keys),
+                        path: object.path,
+                    }),
                     None => Digested::Alone,
                 };
                 segments::read(&store, codec, (&path, None), &records, digested)

@@ -12,8 +12,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{
     Digester, Namespace, SegmentRecord,
     repository::{
-        BEGUN, BegunRecord, CatalogEntry, DataKeys, DataObject, KEYS, SnapshotId, StoredObject,
-        StoredSegments, VERIFIED, VerificationRecord,
+        BEGUN, BegunRecord, CatalogEntry, DataKeys, KEYS, SnapshotId, StoredObject, VERIFIED,
+        VerificationRecord,
     },
 };
 use rdump_storage::{StorageError, read_ahead};
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Repository, Snapshot, encryption, not_written, put_once, read_record, sizes,
-    snapshot::StoredNamespace,
+    snapshot::{Object, StoredNamespace},
 };
 use crate::{
     Damage, DamageKind, Error, ErrorKind, Observer, Result, context::RunContext,
@@ -203,45 +203,6 @@ enum Opened {
     Open(Option<Arc<DataKeys>>),
     /// What is stored, and not what it is.
     Closed,
-}
-
-/// A data object that is to be looked at.
-struct Object {
-    path: String,
-    segments: Vec<SegmentRecord>,
-    /// Whose documents it has, if that can be read.
-    namespace: Option<Namespace>,
-}
-
-impl Object {
-    fn of(object: DataObject) -> Self {
-        Self {
-            path: object.path,
-            segments: object.segments,
-            namespace: Some(object.namespace),
-        }
-    }
-
-    /// One of a snapshot that is encrypted.
-    fn closed(stored: StoredSegments) -> Self {
-        let segments = stored.segments.into_iter();
-        let segments = segments.map(|(stored_bytes, sha256)| SegmentRecord {
-            documents: 0,
-            uncompressed_bytes: 0,
-            stored_bytes,
-            sha256,
-        });
-        Self {
-            path: stored.path,
-            segments: segments.collect(),
-            namespace: None,
-        }
-    }
-
-    fn stored_bytes(&self) -> u64 {
-        let bytes = self.segments.iter().map(|segment| segment.stored_bytes);
-        bytes.fold(0, u64::saturating_add)
-    }
 }
 
 /// What was found in a data object.

@@ -249,25 +249,25 @@ async fn what_is_of_a_newer_format_says_which_release_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_of_another_repository_is_none_of_this_one() {
+async fn a_snapshot_that_was_carried_to_another_repository_is_one_there() {
     let source = source().await;
     let (store, repository) = in_memory().await;
     let (other_store, other) = in_memory().await;
     backup(&repository, &source, DumpOptions::default()).await;
-    let foreign = backup(&other, &source, DumpOptions::default()).await;
+    let carried = backup(&other, &source, DumpOptions::default()).await;
     for (path, bytes) in objects(&*other_store).await {
         if path != REPOSITORY {
             store.put(&path, bytes, PutIf::Absent).await.unwrap();
         }
     }
-    let error = repository.snapshot(foreign.id()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(
-        error.to_string().contains(&other.record().id.to_string()),
-        "{error}"
-    );
+    let found = repository.snapshot(carried.id()).await.unwrap();
+    assert_eq!(found.manifest().repository, other.record().id);
+    assert_eq!(read_whole(&found).await, read_whole(&carried).await);
+    let options = SnapshotVerifyOptions::default().deep(true);
+    let (report, _) = try_verify(&repository, &found, &options).await;
+    assert!(report.unwrap().is_whole());
     let listed = repository.snapshots().await.unwrap();
-    assert_eq!((listed.whole.len(), listed.damaged.len()), (1, 1));
+    assert_eq!((listed.whole.len(), listed.damaged.len()), (2, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

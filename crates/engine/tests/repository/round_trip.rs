@@ -20,7 +20,7 @@ use super::{backup, backup_by, encrypted::somebody, in_memory, read_whole, try_v
 use crate::{authorization, made::raw, restore::target};
 
 /// The version of an index becomes the server's newest unless it is to be kept.
-fn compared() -> FingerprintOptions {
+pub(super) fn compared() -> FingerprintOptions {
     FingerprintOptions::new().ignore_index_version(true)
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn restore(
 }
 
 /// Options that restore data sets over themselves.
-fn over_itself() -> RestoreOptions {
+pub(super) fn over_itself() -> RestoreOptions {
     // As mongorestore does, `--drop` leaves system collections alone.
     let exclude = vec![Pattern::parse("*.system.js").unwrap()];
     RestoreOptions::default()

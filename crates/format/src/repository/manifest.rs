@@ -23,7 +23,7 @@ pub struct SnapshotManifest {
     pub version: FormatVersion,
     /// The oldest release that reads it.
     pub read_by: String,
-    /// The repository that it is in.
+    /// The repository where it was made; it may have been carried to another one.
     pub repository: RepositoryId,
     /// The snapshot.
     pub id: SnapshotId,

@@ -1,0 +1,115 @@
+//! `rdump bundle` and `rdump unbundle`: a snapshot as one stream.
+
+use std::{
+    io::{self, IsTerminal, Read},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use rdump::{
+    Counters, Repository,
+    storage::{Sink, StreamUpload},
+};
+use serde_json::json;
+
+use crate::{
+    convert::{BundleRequest, UnbundleRequest},
+    exit::Exit,
+    progress::{Progress, Verb},
+    session::{Session, Stopped},
+    units::{bytes, counted},
+};
+
+/// Writes a snapshot as one stream.
+pub(crate) async fn bundle(
+    session: &Session,
+    request: BundleRequest,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    if request.file.is_none() && io::stdout().is_terminal() {
+        bail!("a bundle is not for a terminal: name a FILE, or send standard output elsewhere");
+    }
+    let found = async {
+        let repository = Repository::open(&request.repository).await?;
+        let id = repository.find_id(&request.snapshot).await?;
+        Ok::<_, rdump::Error>((repository, id))
+    };
+    let (repository, id) = session
+        .unless_cancelled("looking for the snapshot", found)
+        .await?;
+    let (to, place) = match &request.file {
+        None => {
+            let stream = StreamUpload::new("stdout", io::stdout());
+            (Sink::Stream(stream), "stdout".to_owned())
+        }
+        Some(file) => {
+            let to = file.sink();
+            let to = to.with_context(|| format!("cannot write a bundle to {file}"))?;
+            (to, file.to_string())
+        }
+    };
+    let progress = progress(session);
+    let observer = Arc::clone(&progress);
+    let bundled = repository.bundle(&id, to, observer, session.cancel.clone());
+    let report = bundled.await;
+    progress.finish();
+    let stopped = format!("stopped, {place} holds no whole bundle");
+    let report = report.map_err(|error| Stopped::or(error, stopped))?;
+    let console = &session.console;
+    console.log(format_args!(
+        "snapshot {id} is now in {place}: {} in {} of data, in {:.1} seconds",
+        bytes(report.bundle_bytes),
+        counted(report.objects, "object"),
+        report.duration_seconds
+    ));
+    if json {
+        console.document(json!({ "snapshot": id, "report": report }));
+    }
+    Ok(Exit::Done)
+}
+
+/// Takes such a stream into a repository.
+pub(crate) async fn unbundle(
+    session: &Session,
+    request: UnbundleRequest,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    if request.file.is_none() && io::stdin().is_terminal() {
+        bail!("a bundle does not come from a terminal: name a FILE, or give one on standard input");
+    }
+    let (input, name): (Box<dyn Read + Send>, _) = match &request.file {
+        None => (Box::new(io::stdin()), "stdin".to_owned()),
+        Some(file) => {
+            let opened = session.unless_cancelled("opening the bundle", file.source());
+            (opened.await?, file.to_string())
+        }
+    };
+    let progress = progress(session);
+    let observer = Arc::clone(&progress);
+    let cancel = session.cancel.clone();
+    let unbundled = Repository::unbundle(&request.repository, &*name, input, observer, cancel);
+    let report = unbundled.await;
+    progress.finish();
+    let stopped = "stopped, there is no snapshot of it";
+    let report = report.map_err(|error| Stopped::or(error, stopped))?;
+    let console = &session.console;
+    console.log(format_args!(
+        "snapshot {} of {name} is now in {}: {} in {}, in {:.1} seconds",
+        report.id,
+        request.repository,
+        bytes(report.stored_bytes),
+        counted(report.objects, "object"),
+        report.duration_seconds
+    ));
+    match json {
+        true => console.document(json!({ "snapshot": report.id, "report": report })),
+        false => console.stdout(&format!("{}\n", report.id)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Tells what a person should know.
+fn progress(session: &Session) -> Arc<Progress> {
+    let counters = Arc::new(Counters::default());
+    Arc::new(Progress::new(&session.console, Verb::Copy, counters))
+}

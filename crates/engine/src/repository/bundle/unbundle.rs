@@ -1,0 +1,291 @@
+//! A bundle becoming a snapshot of a repository.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Read,
+    sync::Arc,
+    time::Instant,
+};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use rdump_format::repository::{BEGUN, BegunRecord, REPOSITORY_FILE, RepositoryId, SnapshotId};
+use rdump_storage::{Location, PutIf, StorageError, Store, Upload};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::input::{Head, Input};
+use crate::{
+    Error, Observer, Repository, Result,
+    context::RunContext,
+    media::leftover_notice,
+    repository::{put_once, sizes, snapshot::Object},
+};
+
+/// What became of a bundle that was taken apart into a repository.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct UnbundleReport {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// The repository that it is in now.
+    pub repository: RepositoryId,
+    /// How many data objects it has.
+    pub objects: u64,
+    /// Their size, in bytes.
+    pub stored_bytes: u64,
+    /// How many of these were there already, from an earlier attempt, and are the same.
+    pub kept_bytes: u64,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+}
+
+impl Repository {
+    /// Takes a bundle, which errors call `name`, apart into the repository at a location. An empty place becomes the
+    /// repository that the snapshot comes from.
+    ///
+    /// Every byte is compared with its digest before it is stored, and the manifest is put last: a run that fails or is killed
+    /// leaves no snapshot. It can be run again, and what is there then is compared and not written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if it is no bundle, or is damaged or cut short;
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the snapshot is there already, or something else in its place, or
+    /// in the place of a repository; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it is of a newer format;
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if it cannot be read;
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves no snapshot, or the whole one. A thread may go on waiting for `input`.
+    pub async fn unbundle(
+        location: &Location,
+        name: impl Into<String>,
+        input: impl Read + Send + 'static,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<UnbundleReport> {
+        let clock = Instant::now();
+        let mut cx = RunContext::default();
+        cx.set_observer(observer);
+        cx.cancel = cancel;
+        let store = location.create()?;
+        let input = Input::new(name, input);
+        let unbundled = cx.unless_cancelled(unbundle(&store, input, &cx)).await;
+        if unbundled.is_err() {
+            store.settle().await;
+        }
+        let mut report = unbundled?;
+        report.duration_seconds = clock.elapsed().as_secs_f64();
+        Ok(report)
+    }
+}
+
+async fn unbundle(store: &Arc<dyn Store>, input: Input, cx: &RunContext) -> Result<UnbundleReport> {
+    let (input, head) = input.head(None).await?;
+    let id = head.snapshot.id().clone();
+    let repository = match Repository::find(store).await? {
+        Some(record) => Repository::of(Arc::clone(store), record),
+        None => Repository::init_as(Arc::clone(store), head.repository.clone()).await?,
+    };
+    check_free(&repository, &head).await?;
+    let folders = ["catalog", "data", "parts"].map(|name| format!("{}{name}", id.folder()));
+    for leftover in store.remove_leftovers(&folders).await? {
+        cx.notice(None, leftover_notice(&leftover));
+    }
+
+    let mut expected = BTreeMap::new();
+    let folder = id.folder();
+    for (path, bytes) in &head.objects {
+        if let Some(path) = path.strip_prefix(&folder) {
+            expected.insert(path.to_owned(), bytes.len() as u64);
+            put_same(&**store, &format!("{folder}{path}"), bytes.clone()).await?;
+        } else if path.starts_with(KEYS) {
+            put_same(&**store, path, bytes.clone()).await?;
+        }
+    }
+    let mut report = UnbundleReport {
+        id: id.clone(),
+        repository: repository.record.id,
+        objects: head.data.len() as u64,
+        stored_bytes: 0,
+        kept_bytes: 0,
+        duration_seconds: 0.0,
+    };
+    let mut storing = Storing { store, input };
+    for object in head.data {
+        let (path, stored_bytes) = (object.path.clone(), object.stored_bytes());
+        let (back, was_there) = storing.object(format!("{folder}{path}"), object).await?;
+        storing = back;
+        report.stored_bytes += stored_bytes;
+        report.kept_bytes += if was_there { stored_bytes } else { 0 };
+        expected.insert(path, stored_bytes);
+    }
+    let (root, of) = (head.root.clone(), id.clone());
+    storing
+        .blocking(move |input| input.finish(&of, &root))
+        .await?;
+
+    // Only now: what was begun and not finished would be gone on with as a backup.
+    for (path, bytes) in &head.objects {
+        if path.starts_with(BEGUN) {
+            put_same(&**store, path, bytes.clone()).await?;
+        }
+    }
+    let found = sizes(&**store, &id).await?;
+    let is_stored = |(path, bytes): (&String, &u64)| found.get(path) == Some(bytes);
+    if let Some((path, _)) = expected.iter().find(|it| !is_stored(*it)) {
+        let path = format!("{folder}{path}");
+        let message = format!("{path} was stored, and is gone or of another length since");
+        return Err(Error::data(message).at(path));
+    }
+    store.flush().await?;
+    put_once(&**store, &id.manifest(), head.root.to_vec()).await?;
+    store.flush().await?;
+    put_same(&**store, &id.manifest_copy(), head.root).await?;
+    store.flush().await?;
+    Ok(report)
+}
+
+/// Refuses to write a snapshot that is there, or is being written.
+async fn check_free(repository: &Repository, head: &Head) -> Result<()> {
+    let (store, id) = (&**repository.store(), head.snapshot.id());
+    if let Some(found) = found(store, &id.manifest(), head.root.len()).await? {
+        let same = match found == head.root {
+            true => "with the same manifest",
+            false => "with another manifest",
+        };
+        return Err(Error::conflict(format!(
+            "snapshot {id} is in {} already, {same}; nothing was changed",
+            repository.location()
+        ))
+        .with_hint(format!("`rdump verify {id}` looks at what is there")));
+    }
+    for (path, bytes) in &head.objects {
+        if *path != REPOSITORY_FILE {
+            let found = found(store, path, bytes.len()).await?;
+            if found.is_some_and(|found| found != bytes) {
+                return Err(differs(store, path));
+            }
+        }
+    }
+    let known: HashSet<_> = head.objects.iter().map(|(path, _)| path.as_str()).collect();
+    let prefix = format!("{BEGUN}{id}-");
+    let mut listed = store.list(&prefix);
+    while let Some(listed) = listed.try_next().await? {
+        let path = listed.path();
+        if BegunRecord::parse_path(path).is_some() && !known.contains(path) {
+            return Err(Error::conflict(format!(
+                "snapshot {id} was begun in {} by an attempt that the bundle does not know: {path}",
+                repository.location()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of what is there, a byte more than is wanted; `None` if there is nothing.
+async fn found(store: &dyn Store, path: &str, wanted: usize) -> Result<Option<Bytes>> {
+    let Some(info) = store.head(path).await? else {
+        return Ok(None);
+    };
+    let end = info.stored_bytes.min(wanted as u64 + 1);
+    Ok(Some(store.read(path, 0..end, info.version.as_ref()).await?))
+}
+
+/// Puts what must not be there yet, unless it is and is the same.
+async fn put_same(store: &dyn Store, path: &str, bytes: Bytes) -> Result<()> {
+    match store.put(path, bytes.clone(), PutIf::Absent).await {
+        Err(StorageError::Exists { .. }) => match found(store, path, bytes.len()).await? {
+            Some(found) if found == bytes => Ok(()),
+            _ => Err(differs(store, path)),
+        },
+        put => Ok(put.map(drop)?),
+    }
+}
+
+fn differs(store: &dyn Store, path: &str) -> Error {
+    Error::conflict(format!(
+        "{path} lies in {} already, and is not that of the bundle",
+        store.location()
+    ))
+    .at(path)
+    .with_hint("if no backup is running that writes it, it is of no snapshot and can be removed")
+}
+
+/// Data objects on their way from a bundle to a store.
+struct Storing<'a> {
+    store: &'a Arc<dyn Store>,
+    input: Input,
+}
+
+impl Storing<'_> {
+    /// Stores one object, or compares it with what is there.
+    async fn object(mut self, path: String, object: Object) -> Result<(Self, bool)> {
+        let stored_bytes = object.stored_bytes();
+        let begun = path.clone();
+        self = self
+            .blocking(move |input| input.begin(&begun, stored_bytes))
+            .await?
+            .0;
+        let there = self.store.head(&path).await?;
+        if there
+            .as_ref()
+            .is_some_and(|it| it.stored_bytes != stored_bytes)
+        {
+            return Err(differs(&**self.store, &path));
+        }
+        let was_there = there.is_some();
+        let mut upload: Option<Box<dyn Upload>> = match was_there {
+            true => None,
+            false => Some(self.store.upload(&path).await?),
+        };
+        let mut start = 0;
+        for record in object.segments {
+            let range = start..start + record.stored_bytes;
+            start = range.end;
+            let (back, stored) = self
+                .blocking(move |input| {
+                    let stored = input.read(record.stored_bytes)?;
+                    input.check_stored(&record, &stored)?;
+                    Ok(stored)
+                })
+                .await?;
+            self = back;
+            match &mut upload {
+                Some(upload) => upload.write(stored).await?,
+                None if self.store.read(&path, range, None).await? == stored => {}
+                None => return Err(differs(&**self.store, &path)),
+            }
+        }
+        self = self.blocking(Input::end_object).await?.0;
+        if let Some(upload) = upload {
+            let stored = upload.finish().await?;
+            if stored.stored_bytes != stored_bytes {
+                return Err(Error::data(format!(
+                    "{path} has {} bytes instead of {stored_bytes}",
+                    stored.stored_bytes
+                ))
+                .at(path));
+            }
+        }
+        Ok((self, was_there))
+    }
+
+    /// Takes something of the bundle, on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut Input) -> Result<T> + Send + 'static,
+    ) -> Result<(Self, T)> {
+        let Self { store, mut input } = self;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&mut input)?;
+            Ok::<_, Error>((input, done))
+        });
+        let (input, done) = done
+            .await
+            .map_err(|error| Error::task("read a bundle", error))??;
+        Ok((Self { store, input }, done))
+    }
+}
