@@ -1,6 +1,9 @@
 //! A snapshot being restored.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
 use rdump_format::{Namespace, Prelude, Selector, repository::CatalogEntry};
@@ -124,10 +127,24 @@ impl DumpReader for SnapshotReader {
     fn access(&self) -> Access<'_> {
         Access::Random(self)
     }
+
+    fn identity(&self) -> Option<String> {
+        let manifest = self.snapshot.manifest();
+        let (id, repository) = (&manifest.id, &manifest.repository);
+        Some(format!("snapshot {id} of repository {repository}"))
+    }
 }
 
 impl RandomAccess for SnapshotReader {
     fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>> {
+        self.segments(entry, &[])
+    }
+
+    fn segments<'a>(
+        &'a self,
+        entry: &'a DumpEntry,
+        done: &[Range<u64>],
+    ) -> BoxStream<'a, Result<Documents>> {
         let Some(data) = &entry.data else {
             return futures::stream::empty().boxed();
         };
@@ -135,7 +152,7 @@ impl RandomAccess for SnapshotReader {
             let error = Error::internal(format!("{} is not of this snapshot", data.place));
             return async move { Err(error) }.into_stream().boxed();
         };
-        let documents = self.snapshot.read(stored.objects.clone());
+        let documents = self.snapshot.read(stored.objects.clone(), done);
         documents
             .map(move |run| run.map_err(|error| error.for_namespace(&entry.namespace)))
             .boxed()
