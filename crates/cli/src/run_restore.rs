@@ -19,6 +19,9 @@ use crate::{
 pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
     let snapshot = find_snapshot(session, &mut request).await?;
+    if request.options.resume && snapshot.is_none() {
+        bail!("--resume goes with a snapshot of a repository");
+    }
     // The dump first: whether it can be read at all is known without the server.
     let reader = reader(session, &request, snapshot.as_ref()).await?;
     if let Some(snapshot) = &snapshot {

@@ -102,6 +102,7 @@ mod observer;
 mod repository;
 mod restore;
 mod retry;
+mod same_options;
 mod spool;
 mod transfer;
 mod verify;

@@ -22,6 +22,7 @@ mod damage;
 mod interrupted;
 mod many;
 mod oplog;
+mod resumed;
 mod round_trip;
 mod sample;
 mod selection;
