@@ -170,7 +170,7 @@ impl Restore {
         let authorization = plan.authorization.clone();
         let restored = self
             .cx
-            .unless_cancelled(run::restore_all(&shared, plan))
+            .unless_cancelled(Box::pin(run::restore_all(&shared, plan)))
             .await;
         if let Some(authorization) = authorization {
             shared.clean_up_authorization(&authorization).await;

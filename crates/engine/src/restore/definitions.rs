@@ -289,7 +289,12 @@ impl Shared {
                 },
                 Err(error) => {
                     let passes = command::is_transient(&error)
-                        || command::server_code(&error) == Some(code::INDEX_BUILD_ABORTED);
+                        || match command::server_code(&error) {
+                            Some(code::INDEX_BUILD_ABORTED) => true,
+                            // What an earlier run left under way counts towards the most indexes that there may be.
+                            Some(code::CANNOT_CREATE_INDEX) => self.options.resume,
+                            _ => false,
+                        };
                     match command::server_code(&error) {
                         Some(code) if !passes => {
                             return Ok(Done::Refused {

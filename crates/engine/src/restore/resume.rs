@@ -1,5 +1,8 @@
 //! Going on with a restore that did not finish: which one, and from where on.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use bson::{RawDocument, Uuid, oid::ObjectId};

@@ -3,11 +3,11 @@
 use bson::{Document, doc};
 use rdump::{DumpOptions, ErrorKind, OnConflict, RestoreOptions};
 use rdump_testkit::{
-    Deployment, Fingerprint, FingerprintOptions, ReplicaSet, Standalone, dataset,
+    Deployment, FailPoint, Fingerprint, FingerprintOptions, ReplicaSet, Standalone, dataset,
     fingerprint::assert_same,
 };
 
-use super::{super::backup, documents, in_memory, interrupted, ledgers};
+use super::{super::backup, begun, documents, in_memory, interrupted, ledgers, try_restore};
 use crate::authorization;
 
 /// Goes on until the restore is done, each time a few events further; returns how often it was interrupted.
@@ -67,7 +67,7 @@ async fn users_and_roles_come_back_after_an_interruption() {
     let (_, repository) = in_memory().await;
     let snapshot = backup(&repository, &source, DumpOptions::default()).await;
     let mut times = 0;
-    for events in 1.. {
+    for events in (3..).step_by(2) {
         let resume = !ledgers(&target).await.is_empty();
         let options = RestoreOptions::default().resume(resume);
         match interrupted(&snapshot, &target, options, events).await {
@@ -120,7 +120,33 @@ async fn what_is_dropped_first_is_not_dropped_twice_and_what_is_skipped_stays() 
     }
 
     let drop = RestoreOptions::default().drop(true);
-    assert!(to_the_end(&snapshot, &target, &drop, 5).await > 0);
+    // The last one makes each collection with the UUID of the one that it drops.
+    let same = drop.clone().preserve_uuid(true);
+    for options in [&drop, &same, &same] {
+        assert!(to_the_end(&snapshot, &target, options, 5).await > 0);
+        let found = Fingerprint::of(&target.client(), &compared).await;
+        assert_same(&expected, &found);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_build_that_was_left_under_way_is_waited_for() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::indexes().seed(&source.client()).await;
+    let (_, repository) = in_memory().await;
+    let snapshot = backup(&repository, &source, DumpOptions::default()).await;
+    begun(&snapshot, &target, RestoreOptions::default()).await;
+    // CannotCreateIndex: those that are being built count towards the 64 that there may be.
+    let (twice, failure) = (doc! { "times": 2 }, doc! { "errorCode": 67 });
+    let point = FailPoint::fail_command(&target, &["createIndexes"], twice, failure).await;
+    let resume = RestoreOptions::default().resume(true);
+    let (report, _) = try_restore(&snapshot, &target, resume).await;
+    let report = report.unwrap();
+    assert!(report.retries >= 2, "{}", report.retries);
+    assert_eq!(report.problems, []);
+    point.disable().await;
+    let compared = FingerprintOptions::new().ignore_index_version(true);
+    let expected = Fingerprint::of(&source.client(), &compared).await;
     let found = Fingerprint::of(&target.client(), &compared).await;
     assert_same(&expected, &found);
 }
