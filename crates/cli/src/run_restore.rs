@@ -24,6 +24,9 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
     let console = &session.console;
     // The dump first: whether it can be read at all is known without the server.
     let Opened { reader, snapshot } = open(session, &request).await?;
+    if request.options.resume && reader.identity().is_none() {
+        bail!("--resume goes with a snapshot of a repository");
+    }
     if let Some(snapshot) = &snapshot {
         request.options.on_conflict = request.on_conflict.unwrap_or(OnConflict::Fail);
         console.log(format_args!(

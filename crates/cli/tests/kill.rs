@@ -1,4 +1,9 @@
-use std::{env, fs::File, path::Path, time::Duration};
+use std::{
+    env,
+    fs::File,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rdump_testkit::{
     Fingerprint, FingerprintOptions, ReplicaSet, damage::SmallDisk, dataset,
@@ -117,6 +122,102 @@ async fn a_backup_that_is_killed_leaves_no_snapshot_and_can_be_gone_on_with() {
     assert!(
         killed > 0 && gone_on > 0,
         "{killed} killed, {gone_on} gone on with"
+    );
+}
+
+/// `RDUMP_KILLS` says how often; the default is for every day.
+#[tokio::test]
+async fn a_restore_that_is_killed_can_be_gone_on_with_until_it_is_done() {
+    let kills: u32 = env::var("RDUMP_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let (source, target) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    for data in dataset::all() {
+        data.seed(&source.client()).await;
+    }
+    for number in 0..3 {
+        let name = format!("bulk.c{number}");
+        dataset::seed_bulk(
+            &source.client(),
+            &name,
+            dataset::Shape::Small,
+            4_000,
+            number,
+        )
+        .await;
+    }
+    let compared = FingerprintOptions::new().ignore_index_version(true);
+    let expected = Fingerprint::of(&source.client(), &compared).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    run(rdump(), ["backup", &source.uri(), "--repo", repository])
+        .await
+        .expect(0);
+    let (client, uri) = (target.client(), target.uri());
+    // So slow that what it notes is not all noted at its end.
+    let flags = [
+        "--bypassDocumentValidation",
+        "--batchSize",
+        "20",
+        "--strict",
+    ];
+    let flags = ["--uri", &uri, repository].into_iter().chain(flags);
+    let restore =
+        async |more: &[&str]| run(rrestore(), flags.clone().chain(more.iter().copied())).await;
+    let started = Instant::now();
+    let ran = restore(&[]).await.expect(0);
+    let (whole, restored) = (
+        started.elapsed(),
+        ran.messages().last().unwrap().to_string(),
+    );
+    let names = async || client.list_database_names().await.unwrap();
+    let own = ["admin", "config", "local"];
+    let (mut resumes, mut kept) = (0, 0);
+    for number in 0..kills {
+        // Every other goes over what was there, and the others into nothing.
+        let drop: &[&str] = match number % 2 {
+            0 => &["--drop", "--nsExclude", "*.system.js"],
+            _ => &[],
+        };
+        for name in names().await {
+            if drop.is_empty() && !own.contains(&name.as_str()) {
+                client.database(&name).drop().await.unwrap();
+            }
+        }
+        // Everywhere in it, and a few after its end; what goes on with it is killed later and later.
+        let mut died = whole * (number * 11 + 3) / (kills * 10);
+        let mut flag: &[&str] = &[];
+        loop {
+            let ran = timeout(died, restore(&[drop, flag].concat())).await;
+            died += whole / 7;
+            let is_unfinished = names().await.iter().any(|name| name == "__rdump_restores");
+            match ran {
+                // Its ledger was being dropped when it was killed.
+                Ok(ran) if ran.stderr.contains("there is nothing to go on with") => break,
+                Ok(ran) => {
+                    let ran = ran.expect(0);
+                    assert!(!is_unfinished);
+                    // All of it is counted, and not what the last run did alone.
+                    let messages = ran.messages();
+                    assert!(!drop.is_empty() || messages.last() == Some(&&*restored));
+                    let went_on = messages.iter().find(|it| it.starts_with("going on with"));
+                    kept += u32::from(went_on.is_some_and(|it| !it.contains(": 0 documents")));
+                    break;
+                }
+                // Before it had begun, or after its end.
+                Err(_) if !is_unfinished => {
+                    let is_new = names().await.len() == own.len();
+                    if !is_new && drop.is_empty() {
+                        break;
+                    }
+                    flag = &[];
+                }
+                Err(_) => (flag, resumes) = (&["--resume"], resumes + 1),
+            }
+        }
+        assert_same(&expected, &Fingerprint::of(&client, &compared).await);
+    }
+    assert!(
+        resumes > 0 && kept > 0,
+        "{resumes} gone on with, {kept} kept"
     );
 }
 

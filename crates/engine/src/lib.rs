@@ -103,6 +103,7 @@ mod observer;
 mod repository;
 mod restore;
 mod retry;
+mod same_options;
 mod spool;
 mod transfer;
 mod verify;

@@ -3,7 +3,7 @@
 //! A *medium* is a [`DumpWriter`] and a [`DumpReader`]. The pipelines of dump and restore know nothing else
 //! of it: they hand over and take whole documents of one namespace at a time, in segments.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{fmt, num::NonZeroUsize, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
@@ -198,6 +198,12 @@ pub trait DumpReader: fmt::Debug + Send + Sync {
 
     /// How the documents are got.
     fn access(&self) -> Access<'_>;
+
+    /// What it can be known by for ever: whatever has the same identity has the same documents in the same
+    /// [segments](RandomAccess::segments). Default: `None`, it has no such segments, and no restore of it can be gone on with.
+    fn identity(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How the documents of a dump are got from its medium.
@@ -230,6 +236,16 @@ pub trait RandomAccess: fmt::Debug + Send + Sync {
     ///
     /// The stream ends after its first error.
     fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>>;
+
+    /// The documents of one namespace without those segments whose numbers are in `done`: ranges in ascending order, none of
+    /// which overlap. Each run is one segment, and says [which](Documents::segment). Default: all documents.
+    fn segments<'a>(
+        &'a self,
+        entry: &'a DumpEntry,
+        _done: &[Range<u64>],
+    ) -> BoxStream<'a, Result<Documents>> {
+        self.documents(entry)
+    }
 }
 
 /// A namespace of which the first documents came, or of which there are none.
@@ -321,6 +337,8 @@ pub struct Documents {
     pub body: Vec<u8>,
     /// How many.
     pub documents: u64,
+    /// Which segment of the namespace they are, counted from 0, if they are one by themselves.
+    pub segment: Option<u64>,
     /// What the medium counts them against until they are used up.
     pub(crate) held: Option<Held>,
 }
@@ -334,6 +352,7 @@ impl Documents {
         Self {
             body,
             documents,
+            segment: None,
             held: None,
         }
     }

@@ -16,6 +16,7 @@ mod index_spec;
 mod insert_batch;
 mod insert_reply;
 mod inserter;
+mod ledger;
 mod loader;
 mod oplog_source;
 mod options;
@@ -24,6 +25,7 @@ mod plan;
 mod planner;
 mod read_back;
 mod replay;
+mod resume;
 mod run;
 mod selection;
 mod top_level;
@@ -106,9 +108,10 @@ impl Restore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if options contradict each other, the dump or the target, or
-    /// the target is no primary; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if two namespaces would become
-    /// one, or what exists cannot take what is restored; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if options contradict each other, the dump or the target,
+    /// the target is no primary, or there is nothing to [go on with](RestoreOptions::resume);
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if two namespaces would become one, what exists cannot take
+    /// what is restored, or what is gone on with was begun by other options or is not what it was left as; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
     /// for indexes that the target does not have; [`ErrorKind::Data`](crate::ErrorKind::Data) for metadata that
     /// makes no sense; what the [`damage`](crate::media::DumpEntry::damage) of a namespace that is selected says; and as
     /// the target has them.
@@ -117,12 +120,7 @@ impl Restore {
     ///
     /// Dropping the future has no effect.
     pub async fn plan(&self) -> Result<RestorePlan> {
-        let planning = planner::plan(
-            &self.target.0,
-            self.reader.contents(),
-            &self.options,
-            &self.cx,
-        );
+        let planning = planner::plan(&self.target.0, &*self.reader, &self.options, &self.cx);
         self.cx.unless_cancelled(planning).await
     }
 
@@ -140,12 +138,13 @@ impl Restore {
     /// document if the options say so, and when there are too many problems;
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when retries are used up;
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); and as the target has them. What was restored until
-    /// then stays; [`Event::Stopped`](crate::Event::Stopped) says what is complete, partial and untouched.
+    /// then stays; [`Event::Stopped`](crate::Event::Stopped) says what is complete, partial and untouched. If it was
+    /// a snapshot's, another run can go on with it: [`RestoreOptions::resume`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future stops the run as cancelling does, without that event.
-    pub async fn run(&self, plan: RestorePlan) -> Result<RestoreReport> {
+    pub async fn run(&self, mut plan: RestorePlan) -> Result<RestoreReport> {
         let clock = Instant::now();
         for notice in &plan.notices {
             self.cx.notice(None, notice);
@@ -157,22 +156,33 @@ impl Restore {
         let planned = plan.namespaces.iter();
         let names: Vec<Namespace> = planned.map(|planned| planned.namespace.clone()).collect();
         let options = self.options.clone();
-        let shared = run::Shared::new(
+        let mut shared = run::Shared::new(
             self.cx.clone(),
             self.target.0.clone(),
             Arc::clone(&self.reader),
             options,
         );
+        if let Some(ledger) = plan.ledger.take().filter(|_| !plan.is_empty()) {
+            let begun = self.cx.unless_cancelled(shared.begin_ledger(ledger)).await;
+            begun.inspect_err(|_| self.cx.stopped(names.iter()))?;
+        }
         let shared = Arc::new(shared);
         let authorization = plan.authorization.clone();
         let restored = self
             .cx
-            .unless_cancelled(run::restore_all(&shared, plan))
+            .unless_cancelled(Box::pin(run::restore_all(&shared, plan)))
             .await;
         if let Some(authorization) = authorization {
             shared.clean_up_authorization(&authorization).await;
         }
-        let (namespaces, oplog) = restored.inspect_err(|_| self.cx.stopped(names.iter()))?;
+        let (namespaces, oplog) = restored.inspect_err(|_| {
+            self.cx.stopped(names.iter());
+            if shared.ledger.is_some() {
+                let message = "what was restored is noted in the target: another run can go on with it (--resume)";
+                self.cx.notice(None, message);
+            }
+        })?;
+        shared.end_ledger().await;
         for namespace in &unlisted {
             let message =
                 "restored from files that the manifest does not list: it could not be verified";

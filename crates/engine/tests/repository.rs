@@ -25,6 +25,7 @@ mod interrupted;
 mod lease;
 mod many;
 mod oplog;
+mod resumed;
 mod round_trip;
 mod sample;
 mod selection;

@@ -91,7 +91,7 @@ pub use manifest::{
 pub use metadata::{CollectionMetadata, MAX_METADATA_BYTES, MetadataError};
 pub use namespace::{
     BUCKETS_PREFIX, CONFIG_COLLECTIONS, INTERNAL_DATABASE_PREFIX, NameError, Namespace,
-    check_collection_argument, check_collection_name, check_database_name,
+    RESTORES_DATABASE, check_collection_argument, check_collection_name, check_database_name,
 };
 pub use prelude::{PRELUDE_FILE, Prelude, PreludeError};
 pub use remap::Remap;

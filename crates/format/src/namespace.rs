@@ -14,6 +14,10 @@ pub const BUCKETS_PREFIX: &str = "system.buckets.";
 /// What the names of databases start with that the server keeps for itself: no one may write to them.
 pub const INTERNAL_DATABASE_PREFIX: &str = "__mdb_internal";
 
+/// The database in which restores note what they have done, so that others can go on with them. It is no data of anyone's:
+/// neither dumped nor restored.
+pub const RESTORES_DATABASE: &str = "__rdump_restores";
+
 /// The collections of `config` that a dump of a whole deployment takes: what a sharded cluster is made of.
 pub const CONFIG_COLLECTIONS: [&str; 7] = [
     "chunks",

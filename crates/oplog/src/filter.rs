@@ -3,13 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use rdump_format::{BUCKETS_PREFIX, CONFIG_COLLECTIONS, INTERNAL_DATABASE_PREFIX};
+use rdump_format::{
+    BUCKETS_PREFIX, CONFIG_COLLECTIONS, INTERNAL_DATABASE_PREFIX, RESTORES_DATABASE,
+};
 
 use crate::Entry;
 
 /// Whether an operation, of its own or inside of another, is passed over.
 ///
-/// That is one in a database of the server's own or in the part of `config` that is not dumped, one
+/// That is one in a database of the server's own, in that where restores note what they have done, or in the part of `config` that is not dumped, one
 /// that changes nothing (`n`) or keeps the books of [replicated record ids](https://jira.mongodb.org/browse/TOOLS-4073)
 /// (`ci`, `cd`, `cu`, `km`), and a step of an index build or drop that says nothing about its outcome.
 #[must_use]
@@ -31,6 +33,7 @@ pub fn is_skipped(entry: &Entry<'_>) -> bool {
 
 fn is_skipped_namespace(namespace: &str) -> bool {
     namespace.starts_with(INTERNAL_DATABASE_PREFIX)
+        || (namespace.split_once('.')).is_some_and(|(db, _)| db == RESTORES_DATABASE)
         || namespace
             .strip_prefix("config.")
             .is_some_and(|collection| !CONFIG_COLLECTIONS.contains(&collection))

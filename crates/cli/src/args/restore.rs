@@ -44,6 +44,10 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "ID|latest", help_heading = OWN)]
     pub(crate) snapshot: Option<String>,
 
+    /// Go on with the restore of this snapshot that was begun by the same options and did not finish
+    #[arg(long, help_heading = OWN)]
+    pub(crate) resume: bool,
+
     /// Where a collection has documents already: fail, skip it, or merge; merge by default, fail for a snapshot or a bundle
     #[arg(
         long = "on-conflict",

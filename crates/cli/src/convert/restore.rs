@@ -105,6 +105,7 @@ impl RestoreRequest {
         let target = &args.target;
         options.drop = target.drop;
         options.on_conflict = args.on_conflict.unwrap_or_default();
+        options.resume = args.resume;
         options.no_index_restore = target.no_index_restore;
         options.no_options_restore = target.no_options_restore;
         options.keep_index_version = target.keep_index_version;

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::SelectionCriteria;
 use rdump_format::{
     Authorization, BUCKETS_PREFIX, CONFIG_COLLECTIONS, CollectionMetadata,
-    INTERNAL_DATABASE_PREFIX, Namespace, Selector, ext_json,
+    INTERNAL_DATABASE_PREFIX, Namespace, RESTORES_DATABASE, Selector, ext_json,
 };
 use rdump_oplog::{OpTime, RESHARDING_COLLECTIONS};
 use serde::Serialize;
@@ -318,7 +318,12 @@ async fn databases(
                 format!("skipping the server's internal database {name}"),
             );
         }
-        name != "local" && !internal
+        let is_ledgers = name == RESTORES_DATABASE;
+        if is_ledgers {
+            let message = format!("skipping {name}: what restores have noted that did not finish");
+            cx.notice(None, message);
+        }
+        name != "local" && !internal && !is_ledgers
     });
     Ok(names)
 }

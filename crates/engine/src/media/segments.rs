@@ -37,28 +37,44 @@ struct Reading {
     codec: Codec,
     records: Arc<[SegmentRecord]>,
     stored: BoxStream<'static, Result<Bytes, StorageError>>,
-    /// The segment that comes next, and where it starts.
-    number: usize,
-    start: u64,
+    /// The segments that come next, and where each is.
+    places: Box<dyn Iterator<Item = (usize, Range<u64>)> + Send>,
     digested: Digested,
     digester: Digester,
 }
 
+/// All segments of an object.
 pub(crate) fn read(
+    store: &Arc<dyn Store>,
+    codec: Codec,
+    object: (&str, Option<&Version>),
+    records: &Arc<[SegmentRecord]>,
+    digested: Digested,
+) -> BoxStream<'static, Result<Documents>> {
+    read_some(store, codec, object, records, digested, |_| true)
+}
+
+/// The segments of an object that are wanted by their number; only some only where each is [`Digested::Alone`].
+pub(crate) fn read_some(
     store: &Arc<dyn Store>,
     codec: Codec,
     (path, version): (&str, Option<&Version>),
     records: &Arc<[SegmentRecord]>,
     digested: Digested,
+    is_wanted: impl Fn(usize) -> bool + Clone + Send + 'static,
 ) -> BoxStream<'static, Result<Documents>> {
-    let ranges = segment_ranges(Arc::clone(records));
+    let places = || {
+        let is_wanted = is_wanted.clone();
+        let places = (0..).zip(segment_ranges(Arc::clone(records)));
+        places.filter(move |(number, _)| is_wanted(*number))
+    };
+    let ranges = places().map(|(_, range)| range);
     let reading = Reading {
         path: path.to_owned(),
         codec,
         records: Arc::clone(records),
         stored: read_ahead(store, path, version, ranges),
-        number: 0,
-        start: 0,
+        places: Box::new(places()),
         digested,
         digester: Digester::new(),
     };
@@ -118,35 +134,47 @@ impl Reading {
         let Some(stored) = self.stored.next().await else {
             return Ok(None);
         };
-        let Some(record) = self.records.get(self.number).cloned() else {
+        let Some((number, place)) = self.places.next() else {
             return Ok(None);
         };
-        let start = self.start;
-        self.start = start.saturating_add(record.stored_bytes);
-        self.number += 1;
+        let Some(record) = self.records.get(number).cloned() else {
+            return Ok(None);
+        };
         let opened = match stored.map_err(Error::from) {
-            Ok(stored) => self.open(record, stored).await,
+            Ok(stored) => self.open(number, record, stored).await,
             // What cannot be had now may be whole.
             Err(error) if error.kind() != ErrorKind::Data => return Err(error),
             Err(error) => Err(error.into()),
         };
-        opened.map(Some).map_err(|error| {
-            Error::data(format!(
-                "segment {} of {} of {} (bytes {start} to {}) is damaged and was not restored",
-                self.number,
-                self.records.len(),
-                self.path,
-                self.start
-            ))
-            .with_hint(manifest::hint())
-            .caused_by(error)
-        })
+        let numbered = |documents| Documents {
+            segment: Some(number as u64),
+            ..documents
+        };
+        opened
+            .map(|opened| Some(numbered(opened)))
+            .map_err(|error| {
+                Error::data(format!(
+                    "segment {} of {} of {} (bytes {} to {}) is damaged and was not restored",
+                    number + 1,
+                    self.records.len(),
+                    self.path,
+                    place.start,
+                    place.end
+                ))
+                .with_hint(manifest::hint())
+                .caused_by(error)
+            })
     }
 
     /// The documents of a segment that is whole.
-    async fn open(&mut self, record: SegmentRecord, stored: Bytes) -> Result<Documents, Failure> {
+    async fn open(
+        &mut self,
+        number: usize,
+        record: SegmentRecord,
+        stored: Bytes,
+    ) -> Result<Documents, Failure> {
         let (codec, mut digester) = (self.codec, std::mem::take(&mut self.digester));
-        let (digested, number) = (self.digested.clone(), self.number.saturating_sub(1));
+        let digested = self.digested.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let encrypted = match &digested {
                 Digested::Encrypted(encrypted) => Some((encrypted, number)),

@@ -17,7 +17,7 @@ use rdump_storage::Store;
 use serde_json::Value;
 
 use super::{Repository, encryption, read_record, sizes};
-use crate::{Error, Result, media::NamespaceHeader};
+use crate::{Error, Result, media::NamespaceHeader, same_options::different};
 
 /// The longest part that is read whole, in bytes, before and after it is decompressed.
 const MOST_BYTES: u64 = 1 << 30;
@@ -163,7 +163,7 @@ impl Earlier {
         if !is_same || first.source.topology != source.topology {
             return refuse("it is of another deployment");
         }
-        match different(&self.options, options) {
+        match different(&self.options, options, &OF_NO_MATTER) {
             Some(option) => refuse(&format!("it was begun with another {option}")),
             None => Ok(()),
         }
@@ -176,20 +176,6 @@ impl Earlier {
         let uuid = header.metadata.as_ref().and_then(|metadata| metadata.uuid);
         (uuid.is_some() && whole.end.uuid == uuid).then_some(whole)
     }
-}
-
-/// The first option that differs and matters.
-fn different(then: &Value, now: &Value) -> Option<String> {
-    let empty = serde_json::Map::new();
-    let (then, now) = (
-        then.as_object().unwrap_or(&empty),
-        now.as_object().unwrap_or(&empty),
-    );
-    let mut names = then.keys().chain(now.keys());
-    let differs = |name: &&String| {
-        !OF_NO_MATTER.contains(&name.as_str()) && then.get(*name) != now.get(*name)
-    };
-    names.find(differs).cloned()
 }
 
 /// Attempt and number of an object.

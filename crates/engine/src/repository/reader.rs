@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -136,10 +137,24 @@ impl DumpReader for SnapshotReader {
     fn access(&self) -> Access<'_> {
         Access::Random(self)
     }
+
+    fn identity(&self) -> Option<String> {
+        let manifest = self.snapshot.manifest();
+        let (id, repository) = (&manifest.id, &manifest.repository);
+        Some(format!("snapshot {id} of repository {repository}"))
+    }
 }
 
 impl RandomAccess for SnapshotReader {
     fn documents<'a>(&'a self, entry: &'a DumpEntry) -> BoxStream<'a, Result<Documents>> {
+        self.segments(entry, &[])
+    }
+
+    fn segments<'a>(
+        &'a self,
+        entry: &'a DumpEntry,
+        done: &[Range<u64>],
+    ) -> BoxStream<'a, Result<Documents>> {
         let Some(data) = &entry.data else {
             return futures::stream::empty().boxed();
         };
@@ -149,7 +164,7 @@ impl RandomAccess for SnapshotReader {
         };
         let documents = self
             .snapshot
-            .read(stored.objects.clone(), self.keys.clone());
+            .read(stored.objects.clone(), self.keys.clone(), done);
         documents
             .map(move |run| run.map_err(|error| error.for_namespace(&entry.namespace)))
             .boxed()

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    ops::Range,
     sync::Arc,
 };
 
@@ -405,7 +406,7 @@ impl Snapshot {
             snapshot.check_encrypted()?;
             let objects = snapshot.objects(&namespace).await?;
             let keys = snapshot.keys().await?;
-            Ok::<_, Error>(snapshot.read(objects, keys))
+            Ok::<_, Error>(snapshot.read(objects, keys, &[]))
         };
         let documents = runs.into_stream().try_flatten().map_ok(|run| {
             let documents: Vec<_> = rdump_format::documents(&run.body)
@@ -449,14 +450,17 @@ impl Snapshot {
             .for_namespace(namespace)
     }
 
-    /// The documents of data objects, one object after the other, each segment checked before anything of it is given.
+    /// The documents of data objects, one object after the other, each segment checked before anything of it is given; those
+    /// left out whose number, counted over all the objects, is in `done`.
     pub(super) fn read(
         &self,
         objects: Vec<DataObject>,
         keys: Option<Arc<DataKeys>>,
+        done: &[Range<u64>],
     ) -> BoxStream<'static, Result<Documents>> {
         let (store, codec) = (Arc::clone(&self.store), self.manifest.codec);
-        let folder = self.id().folder();
+        let (folder, done): (_, Arc<[_]>) = (self.id().folder(), done.into());
+        let mut end = 0_u64;
         stream::iter(objects)
             .flat_map(move |object| {
                 let path = format!("{folder}{}", object.path);
@@ -468,7 +472,19 @@ impl Snapshot {
                     }),
                     None => Digested::Alone,
                 };
-                segments::read(&store, codec, (&path, None), &records, digested)
+                let (first, done) = (end, Arc::clone(&done));
+                end += records.len() as u64;
+                let is_wanted = move |number: usize| {
+                    let number = first + number as u64;
+                    !done.iter().any(|done| done.contains(&number))
+                };
+                let object = (path.as_str(), None);
+                segments::read_some(&store, codec, object, &records, digested, is_wanted).map_ok(
+                    move |mut run| {
+                        run.segment = run.segment.map(|number| first + number);
+                        run
+                    },
+                )
             })
             .boxed()
     }

@@ -277,6 +277,7 @@ fn temporary(entry: usize, from: &Namespace, collection: &str) -> PlannedNamespa
         documents: None,
         uncompressed_bytes: None,
         stored_bytes: 0,
+        restored_before: None,
         indexes: Vec::new(),
         steps: Steps {
             entry,

@@ -72,7 +72,7 @@ fn is_of_server(namespace: &Namespace) -> bool {
         && namespace.collection.starts_with("system.")
 }
 
-async fn has_documents(
+pub(super) async fn has_documents(
     deployment: &Deployment,
     namespace: &Namespace,
     options: &RestoreOptions,

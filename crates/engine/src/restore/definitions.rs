@@ -36,6 +36,9 @@ impl Shared {
     /// Drops and creates what the plan says.
     pub(super) async fn prepare(&self, planned: &PlannedNamespace) -> Result<()> {
         let namespace = &planned.namespace;
+        if planned.steps.progress.is_some() {
+            return Ok(());
+        }
         if planned.drop {
             self.drop_collection(namespace).await?;
         }
@@ -47,7 +50,7 @@ impl Shared {
             match self.create(planned).await {
                 // An insert that an earlier restore left under way makes the collection that was dropped again.
                 Err(error)
-                    if self.options.drop
+                    if (self.options.drop || planned.drop)
                         && !namespace.collection.starts_with("system.")
                         && error.kind() == ErrorKind::Conflict =>
                 {
@@ -98,10 +101,10 @@ impl Shared {
             Done::Yes => Ok(()),
             Done::Refused {
                 code: code::NAMESPACE_EXISTS,
-                retried: true,
+                retried,
                 ..
-            } => {
-                // An attempt of ours whose reply got lost, if it is what we asked for.
+            } if retried || self.options.resume => {
+                // An attempt of ours whose reply got lost, or which an earlier run left under way, if it is what we asked for.
                 let exists = self.listed(namespace).await?;
                 let differences =
                     exists.map(|exists| read_back::option_differences(options, &exists.options));
@@ -286,7 +289,12 @@ impl Shared {
                 },
                 Err(error) => {
                     let passes = command::is_transient(&error)
-                        || command::server_code(&error) == Some(code::INDEX_BUILD_ABORTED);
+                        || match command::server_code(&error) {
+                            Some(code::INDEX_BUILD_ABORTED) => true,
+                            // What an earlier run left under way counts towards the most indexes that there may be.
+                            Some(code::CANNOT_CREATE_INDEX) => self.options.resume,
+                            _ => false,
+                        };
                     match command::server_code(&error) {
                         Some(code) if !passes => {
                             return Ok(Done::Refused {
@@ -309,11 +317,7 @@ impl Shared {
 
     /// How many documents the target has: quickly, and if `expected` is something else, exactly.
     pub(super) async fn count(&self, planned: &PlannedNamespace, expected: u64) -> Result<u64> {
-        let into = planned
-            .steps
-            .insert_into
-            .as_ref()
-            .unwrap_or(&planned.namespace);
+        let into = planned.inserted_into();
         let database = self.deployment.database(&into.db);
         let raw_data =
             planned.steps.insert_into.is_some() && self.deployment.server.capabilities().raw_data;

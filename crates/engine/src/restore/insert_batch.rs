@@ -173,10 +173,15 @@ impl BatchBuilder {
         })
     }
 
-    /// Adds a document, with `_id` where the server would put it: first, and made here if there is none.
+    /// Adds a document, with `_id` where the server would put it: first, and made by `id` if there is none.
     ///
     /// An `_id` that the server made would be another one when the command is sent again.
-    pub(crate) fn push(&mut self, document: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+    pub(crate) fn push(
+        &mut self,
+        document: &[u8],
+        spare: impl FnOnce() -> Vec<u8>,
+        id: impl FnOnce() -> ObjectId,
+    ) {
         let open = self.open.get_or_insert_with(|| OpenBatch {
             command: CommandBytes::start(spare(), &self.head, self.expected_bytes),
             places: Vec::with_capacity(self.expected_documents),
@@ -198,7 +203,7 @@ impl BatchBuilder {
                     id.element.end..document.len(),
                 ],
             ),
-            None => append_with_id(out, document, ObjectId::new()),
+            None => append_with_id(out, document, id()),
         });
         open.bytes += place.len();
         open.places.push(place);
@@ -264,7 +269,7 @@ mod tests {
             .map(|number| doc! { "_id": number, "text": "x".repeat(9) })
             .collect();
         for document in &documents {
-            builder.push(&raw(document.clone()), Vec::new);
+            builder.push(&raw(document.clone()), Vec::new, ObjectId::new);
         }
         let batch = builder.finish().unwrap();
         let expected = doc! {
@@ -282,9 +287,13 @@ mod tests {
     #[test]
     fn the_id_is_put_first_and_made_when_there_is_none() {
         let mut builder = builder(1000, 1 << 20);
-        builder.push(&raw(doc! { "a": 1, "_id": 5, "b": 2 }), Vec::new);
-        builder.push(&raw(doc! { "a": 1 }), Vec::new);
-        builder.push(&raw(doc! {}), Vec::new);
+        builder.push(
+            &raw(doc! { "a": 1, "_id": 5, "b": 2 }),
+            Vec::new,
+            ObjectId::new,
+        );
+        builder.push(&raw(doc! { "a": 1 }), Vec::new, ObjectId::new);
+        builder.push(&raw(doc! {}), Vec::new, ObjectId::new);
         let batch = builder.finish().unwrap();
         assert_eq!(batch.document(0), raw(doc! { "_id": 5, "a": 1, "b": 2 }));
         for (index, rest) in [(1, Some(Bson::Int32(1))), (2, None)] {
@@ -308,15 +317,15 @@ mod tests {
         let small = raw(doc! { "_id": 1 });
         let mut by_count = builder(2, 1 << 20);
         assert!(!by_count.is_full_for(&small));
-        by_count.push(&small, Vec::new);
+        by_count.push(&small, Vec::new, ObjectId::new);
         assert!(!by_count.is_full_for(&small));
-        by_count.push(&small, Vec::new);
+        by_count.push(&small, Vec::new, ObjectId::new);
         assert!(by_count.is_full_for(&small));
 
         let large = raw(doc! { "_id": 1, "text": "x".repeat(200) });
         let mut by_bytes = builder(1000, 100);
         assert!(!by_bytes.is_full_for(&large));
-        by_bytes.push(&large, Vec::new);
+        by_bytes.push(&large, Vec::new, ObjectId::new);
         assert!(by_bytes.is_full_for(&small));
     }
 
@@ -327,8 +336,8 @@ mod tests {
             increment: 0,
         });
         let mut builder = builder(1000, 1 << 20);
-        builder.push(&raw(doc! { "_id": 1 }), Vec::new);
-        builder.push(&raw(doc! { "_id": 2, "t": zero }), Vec::new);
+        builder.push(&raw(doc! { "_id": 1 }), Vec::new, ObjectId::new);
+        builder.push(&raw(doc! { "_id": 2, "t": zero }), Vec::new, ObjectId::new);
         assert_eq!(builder.finish().unwrap().zero_timestamps(), [1]);
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Inserter {
     pub(super) raw_data: bool,
     pub(super) write_concern: bson::Document,
     pub(super) max_retries: u32,
+    /// Whether an earlier run may have inserted what is to be inserted, or may have left it under way.
+    pub(super) may_be_there: bool,
     /// Whether the server was told that buckets may have mixed schemas.
     pub(super) mixed_schema: AtomicBool,
 }
@@ -76,6 +78,7 @@ impl Inserter {
     pub(super) async fn insert(&self, batch: &InsertBatch) -> BatchOutcome {
         let mut fate = Fate {
             pending: (0..batch.len()).collect(),
+            uncertain: self.may_be_there,
             ..Fate::default()
         };
         let error = self.settle(batch, &mut fate).await.err();
@@ -372,6 +375,7 @@ fn raw(command: Vec<u8>) -> Result<RawDocumentBuf> {
 
 #[cfg(test)]
 mod tests {
+    use bson::oid::ObjectId;
     use mongodb::Client;
 
     use super::*;
@@ -384,7 +388,7 @@ mod tests {
         let head = InsertHead::new(&doc! { "insert": "c" }).unwrap();
         let mut batches = BatchBuilder::new(head.clone(), BatchLimits { documents, bytes }, false);
         let document = rawdoc! { "_id": 1 };
-        batches.push(document.as_bytes(), Vec::new);
+        batches.push(document.as_bytes(), Vec::new, ObjectId::new);
         let batch = batches.finish().unwrap();
         // Nothing listens there, and nothing is sent.
         let client = Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
@@ -398,6 +402,7 @@ mod tests {
             raw_data: false,
             write_concern: doc! {},
             max_retries: 0,
+            may_be_there: false,
             // As another worker has set it.
             mixed_schema: AtomicBool::new(true),
         };

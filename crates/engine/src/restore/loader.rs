@@ -9,13 +9,14 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use bson::doc;
+use bson::{doc, oid::ObjectId};
 use futures::{StreamExt, future, stream::BoxStream};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{
     insert_batch::{BatchBuilder, BatchLimits, InsertBatch, InsertHead},
     inserter::{BatchOutcome, Inserter},
+    ledger::{MadeIds, Noting},
     plan::PlannedNamespace,
     run::Shared,
 };
@@ -46,7 +47,7 @@ pub(super) struct Incoming<'a> {
     pub(super) sequential: bool,
 }
 
-/// Inserts the documents of a namespace.
+/// Inserts the documents of a namespace; counts those that the run which is gone on with has inserted.
 ///
 /// # Cancel safety
 ///
@@ -55,8 +56,9 @@ pub(super) async fn load(
     shared: &Shared,
     planned: &PlannedNamespace,
     incoming: Incoming<'_>,
+    noting: Option<Noting<'_>>,
 ) -> Result<Loaded> {
-    let loader = Loader::new(shared, planned)?;
+    let loader = Loader::new(shared, planned, noting)?;
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
     let receiver = AsyncMutex::new(receiver);
     let ordered = loader.inserter.ordered || planned.steps.capped;
@@ -68,7 +70,7 @@ pub(super) async fn load(
     let workers = future::try_join_all((0..workers).map(|_| loader.work(&receiver)));
     let (read, _) =
         future::try_join(async { Ok(loader.read(incoming, sender).await) }, workers).await?;
-    let read = read?;
+    let read = read? + loader.before;
     let loaded = std::mem::take(&mut *lock(&loader.loaded));
     if read != loaded.documents + loaded.failed_documents
         || planned.documents.is_some_and(|documents| documents != read)
@@ -87,6 +89,9 @@ struct Loader<'a> {
     inserter: Inserter,
     limits: BatchLimits,
     watch_timestamps: bool,
+    noting: Option<Noting<'a>>,
+    /// How many documents an earlier run has done with.
+    before: u64,
     loaded: Mutex<Loaded>,
     inserted_bytes: AtomicU64,
 }
@@ -95,16 +100,18 @@ struct Loader<'a> {
 struct Queued {
     batch: InsertBatch,
     held: Option<Held>,
+    /// The segment that all its documents are of, if that is noted.
+    segment: Option<u64>,
 }
 
 impl<'a> Loader<'a> {
-    fn new(shared: &'a Shared, planned: &'a PlannedNamespace) -> Result<Self> {
+    fn new(
+        shared: &'a Shared,
+        planned: &'a PlannedNamespace,
+        noting: Option<Noting<'a>>,
+    ) -> Result<Self> {
         let (options, server) = (&shared.options, &shared.deployment.server);
-        let into = planned
-            .steps
-            .insert_into
-            .as_ref()
-            .unwrap_or(&planned.namespace);
+        let into = planned.inserted_into();
         let ordered = options.maintain_insertion_order;
         let capabilities = server.capabilities();
         let can_bypass = capabilities.zero_timestamps;
@@ -131,6 +138,7 @@ impl<'a> Loader<'a> {
             raw_data,
             write_concern: shared.write_concern.clone(),
             max_retries: options.max_retries,
+            may_be_there: options.resume,
             mixed_schema: AtomicBool::new(false),
         };
         let limits = BatchLimits {
@@ -140,13 +148,23 @@ impl<'a> Loader<'a> {
                 .min(server.max_batch_documents),
             bytes: usize::try_from(options.batch_bytes).unwrap_or(usize::MAX),
         };
+        let before = planned.steps.progress.as_ref();
+        let (documents, failed_documents) =
+            before.map_or((0, 0), |before| (before.documents, before.failed));
+        let loaded = Loaded {
+            documents,
+            failed_documents,
+            messages: Vec::new(),
+        };
         Ok(Self {
+            noting,
+            before: documents + failed_documents,
             shared,
             planned,
             inserter,
             limits,
             watch_timestamps: !can_bypass,
-            loaded: Mutex::default(),
+            loaded: Mutex::new(loaded),
             inserted_bytes: AtomicU64::new(0),
         })
     }
@@ -167,7 +185,8 @@ impl<'a> Loader<'a> {
             batches,
             spare,
             validate,
-            sequential: incoming.sequential,
+            by_run: incoming.sequential || self.noting.is_some(),
+            ids: self.noting.as_ref().map(Noting::ids),
             offset: 0,
         };
         let mut runs = incoming.documents;
@@ -185,6 +204,9 @@ impl<'a> Loader<'a> {
                 .bytes_read
                 .add(run.body.len() as u64);
             documents += run.documents;
+            if let (Some(noting), Some(segment)) = (&self.noting, run.segment) {
+                noting.open(segment, run.documents);
+            }
             let packed = tokio::task::spawn_blocking(move || (packing.push_all(&run), packing));
             let (pushed, back) = packed
                 .await
@@ -197,7 +219,11 @@ impl<'a> Loader<'a> {
         if let Some(batch) = packing.builder.finish() {
             packing
                 .batches
-                .send(Queued { batch, held: None })
+                .send(Queued {
+                    batch,
+                    held: None,
+                    segment: None,
+                })
                 .await
                 .map_err(|_gone| Error::internal("no worker is left"))?;
         }
@@ -207,13 +233,23 @@ impl<'a> Loader<'a> {
     /// Inserts batches until there are no more.
     async fn work(&self, batches: &AsyncMutex<mpsc::Receiver<Queued>>) -> Result<()> {
         loop {
-            let Some(Queued { batch, held }) = batches.lock().await.recv().await else {
+            let queued = batches.lock().await.recv().await;
+            let Some(Queued {
+                batch,
+                held,
+                segment,
+            }) = queued
+            else {
                 return Ok(());
             };
             let outcome = self.inserter.insert(&batch).await;
             lock(&self.shared.spare_buffers).push(batch.into_buffer());
             drop(held);
+            let (documents, failed) = (outcome.documents, outcome.failed_documents);
             self.take_in(outcome)?;
+            if let (Some(noting), Some(segment)) = (&self.noting, segment) {
+                noting.settle(segment, documents, failed).await?;
+            }
         }
     }
 
@@ -267,7 +303,9 @@ struct Packing {
     batches: mpsc::Sender<Queued>,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     validate: bool,
-    sequential: bool,
+    /// Whether nothing of a run is kept back until the next one comes.
+    by_run: bool,
+    ids: Option<MadeIds>,
     /// Where the run begins in the uncompressed data.
     offset: u64,
 }
@@ -276,7 +314,7 @@ impl Packing {
     /// Hands over every batch that gets full.
     fn push_all(&mut self, run: &Documents) -> Result<()> {
         let mut offset = self.offset;
-        for document in rdump_format::documents(&run.body) {
+        for (number, document) in (0..).zip(rdump_format::documents(&run.body)) {
             let document = document.map_err(|error| {
                 Error::data("the dump does not hold whole documents").caused_by(error)
             })?;
@@ -291,13 +329,14 @@ impl Packing {
             if self.builder.is_full_for(document) {
                 self.hand_over(run)?;
             }
-            let spare = &self.spare;
-            self.builder
-                .push(document, || lock(spare).pop().unwrap_or_default());
+            let (spare, ids) = (&self.spare, self.ids.zip(run.segment));
+            let made = || ids.map_or_else(ObjectId::new, |(ids, segment)| ids.of(segment, number));
+            let spare = || lock(spare).pop().unwrap_or_default();
+            self.builder.push(document, spare, made);
             offset += document.len() as u64;
         }
         self.offset = offset;
-        if self.sequential {
+        if self.by_run {
             self.hand_over(run)?;
         }
         Ok(())
@@ -309,7 +348,11 @@ impl Packing {
             return Ok(());
         };
         let held = run.held.clone();
-        let sent = self.batches.blocking_send(Queued { batch, held });
+        let sent = self.batches.blocking_send(Queued {
+            batch,
+            held,
+            segment: run.segment,
+        });
         // Nobody hears this: when the workers are gone, so is the run.
         sent.map_err(|_gone| Error::internal("no worker is left"))
     }

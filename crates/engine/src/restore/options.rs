@@ -45,6 +45,12 @@ pub struct RestoreOptions {
     pub drop: bool,
     /// What is done where a collection has documents already and is not dropped. Default: to add to it, as mongorestore does.
     pub on_conflict: OnConflict,
+    /// Go on with the restore of the same snapshot to the same target that was begun by the same options and did not finish.
+    /// Default: false.
+    ///
+    /// What that has noted in the target is not read again, and other documents are inserted again: one that is there
+    /// already counts as restored if it is, byte for byte, ours. Options of how fast a restore is, and how patient, may differ.
+    pub resume: bool,
     /// Walk every document in depth before it is inserted. Default: false.
     pub validate_documents: bool,
     /// Acknowledgement asked for each write. Default: `majority`, journal as the server does.
@@ -106,6 +112,7 @@ impl Default for RestoreOptions {
             oplog_limit: OpTimeLimit::default(),
             drop: false,
             on_conflict: OnConflict::Merge,
+            resume: false,
             validate_documents: false,
             write_concern: WriteConcern::default(),
             no_index_restore: false,
@@ -216,6 +223,13 @@ impl RestoreOptions {
     #[must_use]
     pub fn drop(mut self, yes: bool) -> Self {
         self.drop = yes;
+        self
+    }
+
+    /// Sets whether a restore that did not finish is gone on with.
+    #[must_use]
+    pub fn resume(mut self, yes: bool) -> Self {
+        self.resume = yes;
         self
     }
 

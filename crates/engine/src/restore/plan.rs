@@ -7,7 +7,11 @@ use rdump_format::Namespace;
 use rdump_oplog::CollectionIndexes;
 use serde::Serialize;
 
-use super::{authorization::PlannedAuthorization, oplog_source::OplogSource};
+use super::{
+    authorization::PlannedAuthorization,
+    ledger::{PlannedLedger, Progress},
+    oplog_source::OplogSource,
+};
 use crate::Problem;
 
 /// What a restore would do: made by [`Restore::plan`](crate::Restore::plan), used up by
@@ -32,6 +36,9 @@ pub struct RestorePlan {
     /// The oplog to replay.
     #[serde(skip)]
     pub(super) oplog: Option<OplogSource>,
+    /// What is noted of the run, if another one could go on with it.
+    #[serde(skip)]
+    pub(super) ledger: Option<PlannedLedger>,
 }
 
 /// What a restore would do with one namespace.
@@ -57,6 +64,8 @@ pub struct PlannedNamespace {
     pub uncompressed_bytes: Option<u64>,
     /// Their length as stored, in bytes.
     pub stored_bytes: u64,
+    /// How many of them are in, as the restore that is gone on with has noted; `None` if it begins from its start.
+    pub restored_before: Option<u64>,
     /// The names of the indexes to build, that on `_id` left out.
     pub indexes: Vec<String>,
     #[serde(skip)]
@@ -106,6 +115,12 @@ pub(super) struct Steps {
     pub(super) indexes: Vec<RawDocumentBuf>,
     /// What a replay has to know, if there is one.
     pub(super) for_replay: Option<CollectionIndexes>,
+    /// Whether what is done is noted, where there is a ledger.
+    pub(super) is_noted: bool,
+    /// Whether a document that is inserted twice shows as a duplicate.
+    pub(super) is_repeatable: bool,
+    /// What the run that is gone on with has done: it is there, and neither dropped nor created.
+    pub(super) progress: Option<Progress>,
 }
 
 impl RestorePlan {
@@ -151,15 +166,25 @@ impl fmt::Display for RestorePlan {
     }
 }
 
+impl PlannedNamespace {
+    /// The collection that the documents go into.
+    pub(super) fn inserted_into(&self) -> &Namespace {
+        self.steps.insert_into.as_ref().unwrap_or(&self.namespace)
+    }
+}
+
 impl fmt::Display for PlannedNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut steps = Vec::new();
         if self.drop {
             steps.push("drop what is there".to_owned());
         }
-        steps.push(match self.create {
-            true => format!("create the {}", self.kind),
-            false => format!("keep the {} that is there", self.kind),
+        steps.push(match (self.restored_before, self.create) {
+            (Some(before), _) => {
+                format!("go on with the {}, which has {before} of them", self.kind)
+            }
+            (None, true) => format!("create the {}", self.kind),
+            (None, false) => format!("keep the {} that is there", self.kind),
         });
         if self.data {
             steps.push(match self.documents {

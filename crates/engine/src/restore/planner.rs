@@ -14,6 +14,7 @@ use super::{
     index_spec::{self, IndexRules},
     oplog_source::OplogSource,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan, Steps},
+    resume::{self, Resume},
     selection::{self, Selected},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     command,
     connect::Deployment,
     context::RunContext,
-    media::{DumpContents, DumpEntry},
+    media::{DumpContents, DumpEntry, DumpReader},
     retry::patiently,
 };
 
@@ -32,10 +33,11 @@ const BATCH_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(12 << 20);
 
 pub(super) async fn plan(
     deployment: &Deployment,
-    contents: &DumpContents,
+    reader: &dyn DumpReader,
     options: &RestoreOptions,
     cx: &RunContext,
 ) -> Result<RestorePlan> {
+    let contents = reader.contents();
     check_options(options, &deployment.server)?;
     check_writable(deployment, cx, options).await?;
     let oplog = OplogSource::choose(contents, options).await?;
@@ -51,12 +53,21 @@ pub(super) async fn plan(
     }
     let existing = existing(deployment, &selected, options, cx).await?;
     let mut notices = contents.notices.clone();
-    let selected = conflict::settle(deployment, selected, &existing, options, cx, &mut notices);
-    let selected = selected.await?;
+    let resume = Resume::plan(reader.identity(), deployment, options, cx, &mut notices).await?;
+    let selected = match &resume {
+        Some(resume) => {
+            let settled = resume.settle(deployment, selected, &existing, options, cx, &mut notices);
+            settled.await?
+        }
+        None => {
+            conflict::settle(deployment, selected, &existing, options, cx, &mut notices).await?
+        }
+    };
+    let minded = resume.as_ref().map(|resume| resume.minded(&existing));
     let planning = Planning {
         server: &deployment.server,
         options,
-        existing: &existing,
+        existing: minded.as_ref().unwrap_or(&existing),
     };
     notices.extend(other_release(contents, &deployment.server));
     notices.extend(skipped);
@@ -66,7 +77,12 @@ pub(super) async fn plan(
             continue;
         };
         let planned = planning.namespace(entry, selected, &mut notices);
-        namespaces.push(planned.map_err(|error| error.for_namespace(&entry.namespace))?);
+        let mut planned = planned.map_err(|error| error.for_namespace(&entry.namespace))?;
+        if let Some(resume) = &resume {
+            let went_on = resume.go_on(deployment, &mut planned, &existing, options, cx);
+            (went_on.await).map_err(|error| error.for_namespace(&planned.namespace))?;
+        }
+        namespaces.push(planned);
     }
     let authorization = PlannedAuthorization::plan(contents, options)?;
     let skipped = PlannedAuthorization::skipped(authorization.as_ref(), contents, options);
@@ -75,7 +91,12 @@ pub(super) async fn plan(
         let namespace = problem.namespace.as_ref();
         namespace.is_some_and(|namespace| selection::is_asked_for(namespace, options))
     });
+    let ledger = resume.map(|resume| {
+        let now = cx.now().to_string();
+        resume.into_ledger(&namespaces, &existing, now, &mut notices)
+    });
     Ok(RestorePlan {
+        ledger,
         unfinished: unfinished.cloned().collect(),
         authorization: authorization.map(Arc::new),
         oplog,
@@ -284,12 +305,17 @@ impl Planning<'_> {
             .then(|| for_replay(metadata, kept, options));
         let buckets = entry.data.as_ref().is_some_and(|data| data.buckets);
         let effective = kept.map_or(&create_options, |kept| &kept.options);
+        let capped = effective.get("capped").ok().flatten().is_some_and(is_set);
+        let is_repeatable = resume::is_repeatable(kind, capped, effective);
         let steps = Steps {
+            is_noted: true,
+            is_repeatable,
+            progress: None,
             entry: number,
             uuid,
             view_on: metadata
                 .and_then(|metadata| metadata.options.get_str("viewOn").ok().map(str::to_owned)),
-            capped: effective.get("capped").ok().flatten().is_some_and(is_set),
+            capped,
             expires: effective.get("expireAfterSeconds").ok().flatten().is_some(),
             insert_into: buckets.then(|| self.server.capabilities().buckets(&target)),
             options: create_options,
@@ -307,6 +333,7 @@ impl Planning<'_> {
             documents: data.and_then(|data| data.documents),
             uncompressed_bytes: data.and_then(|data| data.uncompressed_bytes),
             stored_bytes: data.map_or(0, |data| data.stored_bytes),
+            restored_before: None,
             indexes: steps
                 .indexes
                 .iter()

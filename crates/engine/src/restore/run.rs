@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::{
     RestoredNamespace,
     authorization::PlannedAuthorization,
+    ledger::{Ledger, Stage},
     loader::{self, Incoming},
     oplog_source::OplogSource,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) write_concern: Document,
     /// Buffers of insert commands that are done.
     pub(super) spare_buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// What another run would go on with, if one could.
+    pub(super) ledger: Option<Ledger>,
 }
 
 impl Shared {
@@ -64,6 +67,7 @@ impl Shared {
             options,
             write_concern,
             spare_buffers: Arc::default(),
+            ledger: None,
         }
     }
 
@@ -129,20 +133,23 @@ impl Shared {
             estimated_documents: planned.documents,
             estimated_bytes: planned.uncompressed_bytes,
         });
+        let noting = self.noting(planned).await?;
+        let done = planned.steps.progress.as_ref().map(|it| &*it.segments);
+        let done = done.unwrap_or_default();
         let incoming = match (arrived, self.reader.access()) {
             (Some(documents), _) => Incoming {
                 documents,
                 sequential: true,
             },
             (None, Access::Random(random)) => Incoming {
-                documents: random.documents(entry),
+                documents: random.segments(entry, done),
                 sequential: false,
             },
             (None, Access::Sequential(_)) => {
                 return Err(Error::internal("documents that are to come were asked for"));
             }
         };
-        let loaded = loader::load(self, planned, incoming).await?;
+        let loaded = loader::load(self, planned, incoming, noting).await?;
         restored.documents = loaded.documents;
         restored.failed_documents = loaded.failed_documents;
         self.cx.counters.namespaces_finished.add(1);
@@ -337,6 +344,7 @@ pub(super) async fn restore_all(
 
     let mut oplog = None;
     if let Some(source) = &plan.oplog {
+        shared.begin_stage(Stage::Oplog).await?;
         let (documents, rest) = match arriving {
             Some((documents, rest)) => (documents, Some(rest)),
             None => (source.documents(&*shared.reader)?, None),
@@ -352,6 +360,7 @@ pub(super) async fn restore_all(
         }
         finish_replayed(shared, &namespaces, collections, places).await?;
     } else {
+        shared.begin_stage(Stage::Indexes).await?;
         finish_all(shared, &namespaces, places).await?;
     }
     let restored = namespaces
@@ -579,6 +588,7 @@ mod tests {
             documents: None,
             uncompressed_bytes: None,
             stored_bytes: 0,
+            restored_before: None,
             indexes: Vec::new(),
             steps: Steps {
                 view_on: Some(on.to_owned()),

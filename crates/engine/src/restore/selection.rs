@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use rdump_format::{Authorization, Namespace, Remap, check_collection_name, check_database_name};
+use rdump_format::{
+    Authorization, Namespace, RESTORES_DATABASE, Remap, check_collection_name, check_database_name,
+};
 
 use crate::{Error, RestoreOptions, Result, media::DumpEntry};
 
@@ -85,6 +87,7 @@ fn is_named(namespace: &Namespace, db: &str, collection: Option<&str>) -> bool {
 /// Why a namespace is never restored as a collection, if so.
 fn never_restored(namespace: &Namespace) -> Option<&'static str> {
     match (namespace.db.as_str(), namespace.collection.as_str()) {
+        (RESTORES_DATABASE, _) => Some("restores note there what they have done"),
         ("", "oplog") => Some("an oplog is replayed only if it is asked for (--oplogReplay)"),
         ("admin", "system.keys") => Some("each cluster has its own"),
         (_, "system.profile") => Some("what a profiler recorded belongs to its server"),
@@ -190,12 +193,13 @@ mod tests {
             "db.system.profile",
             "db.system.js",
             "db.system.views",
+            "__rdump_restores.x",
         ];
         let (selected, notices) =
             select(&entries(&names), &RestoreOptions::default(), None).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].target.to_string(), "db.system.js");
-        assert_eq!(notices.len(), 2);
+        assert_eq!(notices.len(), 3);
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn copy(reader: Arc<dyn DumpReader>, writer: Arc<dyn DumpWriter>, how: Com
 }
 
 /// A snapshot of what a reader has, in a repository of its own.
-async fn snapshot_of(reader: Arc<dyn DumpReader>) -> (Repository, Snapshot) {
+pub(super) async fn snapshot_of(reader: Arc<dyn DumpReader>) -> (Repository, Snapshot) {
     let (_, repository) = in_memory().await;
     let writer = Arc::new(writer(&repository));
     copy(reader, Arc::clone(&writer) as _, Compression::ZSTD).await;

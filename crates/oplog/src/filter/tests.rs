@@ -54,6 +54,14 @@ fn databases_of_the_server_itself_are_not_replayed() {
     assert!(!skipped("i", "mdb_internal.y", rawdoc! { "_id": 1 }));
 }
 
+#[test]
+fn what_restores_have_noted_is_not_replayed() {
+    assert!(skipped("i", "__rdump_restores.y", rawdoc! { "_id": 1 }));
+    let create = || rawdoc! { "create": "y" };
+    assert!(skipped("c", "__rdump_restores.$cmd", create()));
+    assert!(!skipped("c", "__rdump_restores_2.$cmd", create()));
+}
+
 /// Edge case of `oplog_edges_test.go:112` of mongo-tools.
 #[test]
 fn what_changes_nothing_is_not_replayed_even_without_a_namespace() {

@@ -9,7 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use rdump_format::repository::{BEGUN, BegunRecord, REPOSITORY_FILE, RepositoryId, SnapshotId};
+use rdump_format::repository::{
+    BEGUN, BegunRecord, KEYS, REPOSITORY_FILE, RepositoryId, SnapshotId,
+};
 use rdump_storage::{Location, PutIf, StorageError, Store, Upload};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
