@@ -23,16 +23,21 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let place = Self { folder };
-        fs::write(place.path("alice"), format!("# hers\n{}\n", ALICE[1])).unwrap();
-        fs::write(place.path("passphrase"), "correct horse\n").unwrap();
-        fs::write(place.path("wrong"), "battery staple\n").unwrap();
+        fs::write(place.path("alice"), format!("# hers\n{}\n", ALICE[1])).expect("a file");
+        fs::write(place.path("passphrase"), "correct horse\n").expect("a file");
+        fs::write(place.path("wrong"), "battery staple\n").expect("a file");
         place
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
+        self.folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("UTF-8")
+            .to_owned()
     }
 
     fn on(&self) -> Command {

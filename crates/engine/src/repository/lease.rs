@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use rdump_format::repository::{LEASES, LeaseRecord};
 use rdump_storage::{PutIf, StorageError, Store, Version};
-use tokio::{sync::Mutex, task::AbortHandle, time::Instant};
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 
 use super::{not_written, read_record};
 use crate::{Error, ErrorKind, Result};
@@ -23,7 +23,8 @@ const RENEWALS: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Lease {
     shared: Arc<Shared>,
-    renewing: AbortHandle,
+    /// Ends with the lease.
+    _renewing: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -92,8 +93,12 @@ impl Lease {
                 released: false,
             }),
         });
-        let renewing = tokio::spawn(renew_for_ever(Arc::clone(&shared))).abort_handle();
-        Ok(Self { shared, renewing })
+        let mut renewing = JoinSet::new();
+        renewing.spawn(renew_for_ever(Arc::clone(&shared)));
+        Ok(Self {
+            shared,
+            _renewing: renewing,
+        })
     }
 
     /// Whether it is still held.
@@ -112,14 +117,12 @@ impl Lease {
 
     /// Lets others take it at once. What fails is of no matter: it expires.
     pub(super) async fn release(&self) {
-        self.renewing.abort();
         self.shared.release().await;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.renewing.abort();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let shared = Arc::clone(&self.shared);
             runtime.spawn(async move { shared.release().await });
@@ -132,6 +135,9 @@ async fn renew_for_ever(shared: Arc<Shared>) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
+        if shared.held.lock().await.released {
+            return;
+        }
         if let Err(lost) = shared.renew().await {
             shared.held.lock().await.lost = Some(lost);
             return;

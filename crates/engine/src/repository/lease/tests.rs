@@ -92,8 +92,8 @@ async fn it_is_renewed_and_lost_to_who_takes_it() {
 #[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_renewed_is_lost_when_it_expires() {
     let store = store();
-    let lease = Lease::take(&store, "x", LASTS).await.unwrap();
-    lease.renewing.abort();
+    let mut lease = Lease::take(&store, "x", LASTS).await.unwrap();
+    lease._renewing.abort_all();
     tokio::time::sleep(LASTS / 2).await;
     lease.check().await.unwrap();
     tokio::time::sleep(LASTS / 2).await;
