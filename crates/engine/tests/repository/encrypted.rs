@@ -202,7 +202,7 @@ async fn what_somebody_without_the_key_has_written_is_not_believed() {
 
     // The root with other tags, and right digests everywhere.
     let bytes = forged(&made[&manifest], |value| {
-        value["tags"]["env"] = "test".into()
+        value["tags"]["env"] = "test".into();
     });
     let changed = change(&manifest, bytes);
     let errors = found_in(&changed, &identities).await;
