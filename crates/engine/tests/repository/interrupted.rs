@@ -122,13 +122,14 @@ async fn a_backup_of_a_collection_that_is_dropped_meanwhile_leaves_no_snapshot()
 async fn what_was_stored_of_a_collection_before_it_was_started_over_is_no_part_of_it() {
     let source = source(20_000).await;
     let (_, whole) = in_memory().await;
-    let expected = read_whole(&backup(&whole, &source, DumpOptions::default()).await).await;
+    let options = DumpOptions::default().db("shop");
+    let expected = read_whole(&backup(&whole, &source, options.clone()).await).await;
     assert_eq!(expected["shop.c"].len(), 20_000);
 
     let (store, repository) = in_memory().await;
     let writer = Arc::new(writer(&repository).object_bytes(1).part_bytes(1));
     let counters = Arc::new(Counters::default());
-    let options = DumpOptions::default()
+    let options = options
         .compression(Compression::ZSTD)
         .segment_bytes(256 << 10)
         .limit_bytes_per_second(8 << 20);
