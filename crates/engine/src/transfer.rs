@@ -364,7 +364,8 @@ impl Copying {
         let store = self
             .packers
             .store(&self.cx, namespace, writer, packed, &mut progress);
-        let ((), read, written) = future::try_join3(read, pack, store).await?;
+        let ((), read, writer) = future::try_join3(read, pack, store).await?;
+        let written = writer.finish().await?;
         if read != written.documents || data.documents.is_some_and(|told| told != read) {
             return Err(Error::new(
                 ErrorKind::Data,

@@ -412,12 +412,13 @@ impl Shared {
             }
             Ok(documents)
         };
-        let written = async {
+        let stored = async {
             let (packers, namespace) = (&self.packers, &planned.header.namespace);
             let stored = packers.store(&self.cx, namespace, writer, packed, progress);
             stored.await.map_err(ReadError::Fatal)
         };
-        let (read, written) = future::try_join(read, written).await?;
+        let (read, writer) = future::try_join(read, stored).await?;
+        let written = writer.finish().await.map_err(ReadError::Fatal)?;
         if read == written.documents {
             Ok(written)
         } else {

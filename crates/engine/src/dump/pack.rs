@@ -177,7 +177,8 @@ impl Packers {
         pooled.unwrap_or_else(|| Vec::with_capacity(self.segment_bytes.saturating_add(1 << 20)))
     }
 
-    /// Stores what was packed of a namespace, in order, and ends it; counts in `progress` how far it came.
+    /// Stores what was packed of a namespace, in order; counts in `progress` how far it came. Gives the writer back, which must
+    /// be told to finish only where it is known that all was read: what is packed ends too when a reader fails.
     pub(crate) async fn store(
         &self,
         cx: &RunContext,
@@ -185,7 +186,7 @@ impl Packers {
         mut writer: Box<dyn NamespaceWriter>,
         mut packed: mpsc::Receiver<Job>,
         progress: &mut Written,
-    ) -> Result<Written> {
+    ) -> Result<Box<dyn NamespaceWriter>> {
         while let Some(job) = packed.recv().await {
             let (segment, permit) = job.await.map_err(|error| Error::task("pack", error))??;
             progress.add(&segment);
@@ -202,7 +203,7 @@ impl Packers {
                 uncompressed_bytes: progress.uncompressed_bytes,
             });
         }
-        writer.finish().await
+        Ok(writer)
     }
 
     /// Takes back the buffer of a segment that was stored, if the medium has let go of it.
@@ -221,4 +222,45 @@ impl Packers {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures::{FutureExt, future::BoxFuture};
+
+    use super::*;
+
+    /// Says whether it was told that a namespace is whole.
+    #[derive(Debug)]
+    struct Ending(Arc<AtomicBool>);
+
+    impl NamespaceWriter for Ending {
+        fn write(&mut self, _segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
+            async { Ok(()) }.boxed()
+        }
+
+        fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
+            self.0.store(true, Ordering::Relaxed);
+            async { Ok(Written::default()) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_fails_does_not_end_its_namespace() {
+        let packers = Arc::new(Packers::new(Packing::Sealed, &DumpOptions::default(), 1));
+        let ended = Arc::new(AtomicBool::new(false));
+        let writer = Box::new(Ending(Arc::clone(&ended)));
+        let (cx, namespace) = (RunContext::default(), Namespace::new("shop", "orders"));
+        let (jobs, packed) = mpsc::channel(1);
+        // As it is when the task of the reader has ended, however it did.
+        drop(jobs);
+        let mut progress = Written::default();
+        let stored = packers.store(&cx, &namespace, writer, packed, &mut progress);
+        let writer = stored.await.unwrap();
+        assert!(!ended.load(Ordering::Relaxed));
+        writer.finish().await.unwrap();
+        assert!(ended.load(Ordering::Relaxed));
+    }
 }

@@ -1,7 +1,7 @@
 //! A snapshot being written.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -100,6 +100,20 @@ struct Stored {
     /// The data objects that are of a namespace that was read whole.
     counted: u64,
     stored_bytes: u64,
+    /// The namespaces that were read whole.
+    ended: HashSet<Namespace>,
+}
+
+impl Stored {
+    /// Takes down that a namespace was read whole, once.
+    fn end(&mut self, end: &NamespaceEnd) -> Result<(), RecordError> {
+        if !self.ended.insert(end.namespace.clone()) {
+            return Err(RecordError::ended_twice(&end.namespace));
+        }
+        self.counted += end.objects;
+        self.stored_bytes += end.stored_bytes;
+        self.part.push_end(end)
+    }
 }
 
 impl SnapshotWriter {
@@ -164,6 +178,7 @@ impl SnapshotWriter {
                     objects: 0,
                     counted: 0,
                     stored_bytes: 0,
+                    ended: HashSet::new(),
                 }),
             }),
             tags,
@@ -292,9 +307,7 @@ impl SnapshotWriter {
                     self.shared.put_part(stored).await?;
                 }
             }
-            stored.part.push_end(end).map_err(not_written)?;
-            stored.counted += end.objects;
-            stored.stored_bytes += end.stored_bytes;
+            stored.end(end).map_err(not_written)?;
             documents += end.documents;
             bytes += end.stored_bytes;
             kept.insert(end.namespace.clone(), written(end));
@@ -651,12 +664,7 @@ impl NamespaceWriter for SnapshotNamespace {
         async move {
             this.end_object().await?;
             let end = &this.end;
-            let pushed = this.shared.push(|stored| {
-                stored.counted += end.objects;
-                stored.stored_bytes += end.stored_bytes;
-                stored.part.push_end(end)
-            });
-            pushed.await?;
+            this.shared.push(|stored| stored.end(end)).await?;
             Ok(written(end))
         }
         .boxed()

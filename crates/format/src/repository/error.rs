@@ -6,6 +6,7 @@ use super::MAX_RECORD_BYTES;
 use crate::digest::Digest;
 use crate::frame::{Fault, Frame};
 use crate::manifest::{FormatVersion, VersionError};
+use crate::namespace::Namespace;
 
 /// Why bytes are not a record of a repository, or why it cannot be written. Offsets count bytes from the start of the
 /// object.
@@ -30,6 +31,15 @@ impl RecordError {
             Frame::Lease => "lease",
         };
         Self { what, fault }
+    }
+
+    /// That a namespace would end more than once in a snapshot.
+    #[must_use]
+    pub fn ended_twice(namespace: &Namespace) -> Self {
+        Self::part(RecordFault::contradiction(
+            "a namespace ends twice",
+            namespace.to_string(),
+        ))
     }
 
     pub(super) fn part(fault: RecordFault) -> Self {
