@@ -21,6 +21,7 @@ mod bundle;
 mod bytes_changed;
 mod damage;
 mod encrypted;
+mod fixture;
 mod interrupted;
 mod lease;
 mod many;

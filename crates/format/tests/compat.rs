@@ -13,6 +13,9 @@ use rdump_format::{
 /// The folders in `testdata/`, and the version that wrote each.
 const FOLDERS: [(&str, FormatVersion); 1] = [("folder-1.0", FormatVersion::new(1, 0))];
 
+/// The repositories and bundles in `testdata/`, which are read by `fixture.rs` of the engine's tests: of each version one.
+const REPOSITORIES: [&str; 2] = ["repository-1.0", "bundle-1.0.tar"];
+
 /// The folder in `testdata/` of what the reference tools wrote, whose files are listed in `reference.rs`.
 const REFERENCE: &str = "reference";
 
@@ -107,7 +110,9 @@ fn every_folder_of_test_data_is_listed() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let mut folders = FOLDERS.iter().map(|(listed, _)| *listed);
         assert!(
-            folders.any(|listed| listed == name) || name == REFERENCE,
+            folders.any(|listed| listed == name)
+                || REPOSITORIES.contains(&name.as_str())
+                || name == REFERENCE,
             "{name} is not read by any test"
         );
     }

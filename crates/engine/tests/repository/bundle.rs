@@ -49,7 +49,7 @@ async fn try_bundle(
 }
 
 /// The bytes of a bundle.
-async fn bundle(repository: &Repository, snapshot: &Snapshot) -> Vec<u8> {
+pub(super) async fn bundle(repository: &Repository, snapshot: &Snapshot) -> Vec<u8> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new("bundles"));
     let to = Sink::Object {
         store: Arc::clone(&store),
@@ -122,7 +122,7 @@ async fn restore_bundle(bytes: Vec<u8>, to: &Deployment, options: RestoreOptions
     report
 }
 
-async fn unbundle(
+pub(super) async fn unbundle(
     store: &Arc<dyn Store>,
     input: impl Read + Send + 'static,
 ) -> Result<UnbundleReport, Error> {

@@ -1,0 +1,98 @@
+//! Repositories and bundles of every version of the format, which this version must read for ever.
+
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rdump::{
+    BundleReader, Codec, Identities, Location, Repository, Selector, Snapshot,
+    SnapshotVerifyOptions, Store, media::DumpReader, storage::MemoryStore,
+};
+use rdump_format::Digest;
+
+use super::{Documents, bundle, read_whole, store_of, try_verify};
+
+/// What opens what is encrypted in `testdata`: a key from the documentation of age.
+const KEY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
+/// What all snapshots there hold.
+const DOCUMENTS: &str = "262d22130edfee0626b506e584d6b75134f616b3d69542ca1f750b65b6e77ed2";
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata")
+}
+
+/// What documents are, namespace by namespace.
+fn digest(documents: &Documents) -> String {
+    let mut bytes = Vec::new();
+    for (namespace, documents) in documents {
+        bytes.extend_from_slice(namespace.as_bytes());
+        bytes.push(0);
+        bytes.extend(documents.iter().flatten());
+    }
+    Digest::of(&bytes).to_string()
+}
+
+/// A copy in memory, since what is verified is taken down.
+async fn copy_of(name: &str) -> Arc<dyn Store> {
+    let folder = Location::from(testdata().join(name).as_path());
+    store_of(&super::objects(&*folder.open().unwrap()).await).await
+}
+
+async fn check(repository: &Repository, snapshot: &Snapshot) {
+    let deep = SnapshotVerifyOptions::default().deep(true);
+    let (report, _) = try_verify(repository, snapshot, &deep).await;
+    let report = report.unwrap();
+    assert!(report.is_whole(), "{report}");
+    assert_eq!(report.documents, snapshot.manifest().run.documents);
+    assert_eq!(report.unreferenced_objects, 0);
+    assert_eq!(snapshot.namespaces().await.unwrap().len(), 10);
+    assert!(snapshot.run().await.unwrap().options.is_object());
+    assert_eq!(digest(&read_whole(snapshot).await), DOCUMENTS);
+}
+
+#[tokio::test]
+async fn repositories_of_version_1_0_are_read() {
+    let store = copy_of("repository-1.0").await;
+    let repository = Repository::open_in(Arc::clone(&store)).await.unwrap();
+    let listed = repository.snapshots().await.unwrap();
+    assert_eq!((listed.damaged.len(), listed.unfinished.len()), (0, 0));
+    let [plain, _] = listed.whole.as_slice() else {
+        panic!("{listed:?}");
+    };
+    let manifest = plain.manifest();
+    assert_eq!(
+        (manifest.codec, manifest.is_encrypted()),
+        (Codec::Zstd, false)
+    );
+    assert_eq!(manifest.tags["env"], "test");
+    check(&repository, plain).await;
+    let repository = repository.identities(Some(Identities::parse(&KEY.into()).unwrap()));
+    let encrypted = repository.find_snapshot("latest").await.unwrap();
+    let manifest = encrypted.manifest();
+    assert_eq!(
+        (manifest.codec, manifest.is_encrypted()),
+        (Codec::Gzip, true)
+    );
+    check(&repository, &encrypted).await;
+}
+
+#[tokio::test]
+async fn bundles_of_version_1_0_are_read() {
+    let bytes = std::fs::read(testdata().join("bundle-1.0.tar")).unwrap();
+    let identities = Identities::passphrase(&"correct horse".into()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new("backups"));
+    bundle::unbundle(&store, Cursor::new(bytes.clone()))
+        .await
+        .unwrap();
+    let repository = Repository::open_in(store).await.unwrap();
+    let repository = repository.identities(Some(identities.clone()));
+    let snapshot = repository.find_snapshot("latest").await.unwrap();
+    assert_eq!(snapshot.manifest().codec, Codec::None);
+    check(&repository, &snapshot).await;
+    assert_eq!(bundle::bundle(&repository, &snapshot).await, bytes);
+    let select = Selector::default();
+    let reader = BundleReader::stream("a bundle", Cursor::new(bytes), &select, Some(identities));
+    assert_eq!(reader.await.unwrap().contents().entries.len(), 10);
+}
