@@ -101,6 +101,40 @@ async fn the_policies_of_the_documentation_are_enough() {
 }
 
 #[tokio::test]
+async fn who_backs_up_need_not_be_able_to_delete() {
+    let policy = |name| Policy::in_page(PAGE, name, "backups");
+    let access = Access::default()
+        .user("keeper", policy("backup"))
+        .user("restorer", policy("restore"));
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::with(&access).await);
+    dataset::orders(1_000).seed(&source.client()).await;
+    let (uri, place) = (source.uri(), server.location("backups/shop"));
+    let on = |user| {
+        let mut command = asked_by(user, rdump());
+        command.env("RDUMP_REPO", &place);
+        command
+    };
+    for _ in 0..2 {
+        let ran = run(on("keeper"), ["backup", &uri, "--resume"]).await;
+        ran.expect(0);
+    }
+    let listed = run(on("restorer"), ["list", "--json"]).await.expect(0);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(listed["snapshots"].as_array().map(Vec::len), Some(2));
+    assert_eq!(listed["running"].as_array().map(Vec::len), Some(0));
+    run(on("restorer"), ["verify", "--all", "--deep"])
+        .await
+        .expect(0);
+    let target = ReplicaSet::start().await;
+    let command = asked_by("restorer", rrestore());
+    run(command, [&target.uri(), &place]).await.expect(0);
+    let options = FingerprintOptions::new().ignore_index_version(true);
+    let expected = Fingerprint::of(&source.client(), &options).await;
+    let restored = Fingerprint::of(&target.client(), &options).await;
+    assert_same(&expected, &restored);
+}
+
+#[tokio::test]
 async fn a_role_is_assumed_by_the_user_of_a_profile() {
     let access = Access::default()
         .user("operator", Policy::in_page(PAGE, "restore", "of operators"))
