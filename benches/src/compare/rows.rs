@@ -101,6 +101,31 @@ const MONGODUMP_GZIP: Side = Side {
     ],
 };
 
+const BACKUP: Side = Side {
+    program: Program::Rdump,
+    arguments: &[
+        "backup",
+        "--uri={source}",
+        "--quiet",
+        "--db=bench",
+        "--compress=zstd:1",
+        "--repo={out}",
+    ],
+};
+const BACKUP_ENCRYPTED: Side = Side {
+    program: Program::Rdump,
+    arguments: &[
+        "backup",
+        "--uri={source}",
+        "--quiet",
+        "--db=bench",
+        "--compress=zstd:1",
+        "--repo={out}",
+        // From the documentation of age.
+        "--encrypt-to=age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa",
+    ],
+};
+
 const RDUMP_S3: Side = Side {
     program: Program::Rdump,
     arguments: &[
@@ -200,6 +225,25 @@ pub(super) const ROWS: &[Row] = &[
             memory: Some(0.35),
             size: Some(0.96),
         },
+    },
+    Row {
+        name: "backup",
+        title: "backup to a repository, zstd level 1, against rdump to a folder",
+        kind: Kind::Dump,
+        ours: BACKUP,
+        theirs: RDUMP_ZSTD,
+        targets: Targets {
+            wall: Some(1.10),
+            ..NO_TARGETS
+        },
+    },
+    Row {
+        name: "backup-encrypted",
+        title: "the same, encrypted to a public key",
+        kind: Kind::Dump,
+        ours: BACKUP_ENCRYPTED,
+        theirs: RDUMP_ZSTD,
+        targets: NO_TARGETS,
     },
     Row {
         name: "dump-s3",

@@ -205,7 +205,7 @@ impl Shown {
         ] {
             if !value.is_empty() {
                 // Writing to a string cannot fail.
-                let _ = writeln!(page, "{name:<17} {value}");
+                let _ = writeln!(page, "{name:<17} {}", printable(&value));
             }
         }
         let Some(namespaces) = &self.namespaces else {
@@ -228,7 +228,7 @@ impl Shown {
             let metadata = entry.metadata.as_ref();
             let kind = metadata.and_then(|metadata| metadata.kind.clone());
             rows.push([
-                entry.namespace.to_string(),
+                printable(&entry.namespace.to_string()),
                 kind.unwrap_or_default(),
                 metadata
                     .map_or(0, |metadata| metadata.indexes.len())
@@ -301,7 +301,7 @@ fn table(snapshots: &[Snapshot]) -> String {
             bytes(run.uncompressed_bytes),
             bytes(run.stored_bytes),
             run.consistent_at.clone().unwrap_or(run.consistency.clone()),
-            tags.join(","),
+            printable(&tags.join(",")),
         ]);
     }
     aligned(&rows)
@@ -334,6 +334,16 @@ fn to_seconds(moment: &str) -> String {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => moment.to_owned(),
     }
+}
+
+/// A name in one line, whatever is in it.
+fn printable(name: &str) -> String {
+    let is_plain = |c: char| !c.is_control();
+    let characters = name.chars().map(|c| match is_plain(c) {
+        true => c.to_string(),
+        false => c.escape_default().to_string(),
+    });
+    characters.collect()
 }
 
 /// Rows of columns that are as wide as their widest cell.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use rdump::{
-    Counters, Identities, Location, Repository, SnapshotId, SnapshotVerifyOptions,
+    Counters, ErrorKind, Identities, Location, Repository, SnapshotId, SnapshotVerifyOptions,
     SnapshotVerifyReport, VerifyReport, verify_folder,
 };
 use serde_json::json;
@@ -97,7 +97,7 @@ impl Verifying<'_> {
         if ids.is_empty() {
             bail!("there is nothing to verify: the repository holds no snapshot");
         }
-        let mut reports = Vec::new();
+        let (mut reports, mut unsupported) = (Vec::new(), Vec::new());
         for id in &ids {
             let progress = progress(console);
             let observer = Arc::clone(&progress);
@@ -105,7 +105,14 @@ impl Verifying<'_> {
                 .verify(id, options, observer, session.cancel.clone())
                 .await;
             progress.finish();
-            let report = result.map_err(stopped)?;
+            let report = match result {
+                Err(error) if snapshot.is_none() && error.kind() == ErrorKind::Unsupported => {
+                    console.always(format_args!("UNSUPPORTED {id}: {error}"));
+                    unsupported.push(id);
+                    continue;
+                }
+                result => result.map_err(stopped)?,
+            };
             self.tell_of_snapshot(&report);
             reports.push(report);
         }
@@ -116,11 +123,13 @@ impl Verifying<'_> {
             console.document(json!({
                 "repository": repository.record().id,
                 "snapshots": reports,
+                "unsupported": unsupported,
                 "unfinished": listed.unfinished,
             }));
         }
         Ok(match reports.iter().all(SnapshotVerifyReport::is_whole) {
-            true => Exit::Done,
+            true if unsupported.is_empty() => Exit::Done,
+            true => Exit::Failed,
             false => Exit::Damaged,
         })
     }

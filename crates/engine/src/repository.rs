@@ -351,22 +351,29 @@ impl Repository {
     ///
     /// Dropping the future has no effect.
     pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot> {
-        let path = id.manifest();
-        let read = read_record(&*self.store, &path, |bytes| {
+        match self.snapshot_by(id, &id.manifest()).await {
+            Ok(Some(snapshot)) => Ok(snapshot),
+            Ok(None) => Err(self.no_snapshot(id).await?),
+            Err(error) if error.kind() == ErrorKind::Data => Err(error.with_hint(format!(
+                "{} holds the same bytes: if it is whole, put it in its place",
+                id.manifest_copy()
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A snapshot by what says at a path what it is made of: its manifest, or the copy of it.
+    async fn snapshot_by(&self, id: &SnapshotId, path: &str) -> Result<Option<Snapshot>> {
+        let read = read_record(&*self.store, path, |bytes| {
             let manifest = SnapshotManifest::from_bytes(bytes)?;
             let authenticated = SnapshotManifest::authenticated(bytes);
             let authenticated = authenticated.filter(|_| manifest.is_encrypted());
             Ok((manifest, authenticated.unwrap_or_default().to_vec()))
         });
-        let (manifest, authenticated) = match read.await? {
-            Some(manifest) => manifest.map_err(|error| {
-                error.with_hint(format!(
-                    "{} holds the same bytes: if it is whole, put it in its place",
-                    id.manifest_copy()
-                ))
-            })?,
-            None => return Err(self.no_snapshot(id).await?),
+        let Some(read) = read.await? else {
+            return Ok(None);
         };
+        let (manifest, authenticated) = read?;
         if manifest.id != *id {
             return Err(Error::data(format!(
                 "{path} is the manifest of snapshot {}",
@@ -375,7 +382,8 @@ impl Repository {
             .at(path));
         }
         let lock = Lock::new(authenticated, self.identities.clone());
-        Ok(Snapshot::new(Arc::clone(&self.store), manifest, lock))
+        let snapshot = Snapshot::new(Arc::clone(&self.store), manifest, lock);
+        Ok(Some(snapshot))
     }
 
     /// Wraps the keys of a snapshot that is encrypted anew, for others than before, and removes what was wrapped for those. The

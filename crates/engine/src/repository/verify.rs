@@ -222,6 +222,12 @@ impl Verifying<'_> {
             Err(error) if error.kind() == ErrorKind::Data => {
                 let path = id.manifest();
                 report.damaged(&path, DamageKind::Manifest, one_line(&error));
+                let copy = id.manifest_copy();
+                let copy = self.repository.snapshot_by(id, &copy);
+                // What is stored is worth looking at: with the copy in its place the snapshot may be whole.
+                if let Ok(Some(snapshot)) = copy.await {
+                    self.objects(&snapshot, &mut report).await?;
+                }
                 return Ok(report);
             }
             Err(error) => return Err(error),

@@ -248,3 +248,20 @@ async fn a_verification_can_be_cancelled() {
     let verified = repository.verify(snapshot.id(), &options, Arc::new(()), cancel);
     assert_eq!(verified.await.unwrap_err().kind(), ErrorKind::Cancelled);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_is_found_although_the_manifest_is_lost() {
+    let (store, repository, snapshot) = made().await;
+    let whole = objects(&*store).await;
+    let data = whole.keys().find(|path| path.contains("/data/")).unwrap();
+    let mut changed = whole[data].to_vec();
+    changed[0] ^= 1;
+    let put = store.put(data, changed.into(), PutIf::Always);
+    put.await.unwrap();
+    let manifest = snapshot.id().manifest();
+    store.delete(&[&manifest]).await.unwrap();
+    let report = verify(&repository, &snapshot).await;
+    let found: Vec<_> = paths(&report.damage).into_iter().collect();
+    assert_eq!(found, [manifest.as_str(), data.as_str()], "{report}");
+    assert!(report.verified_bytes > 0);
+}
