@@ -61,9 +61,35 @@ pub(crate) async fn run(
         console.always(format_args!("WARNING: {error}"));
         troubled = true;
     }
-    let mut left = before.unfinished.iter();
-    let left = left.rfind(|id| !before.running.contains(id));
-    let resumed = left.filter(|_| request.resume);
+    let newest = before.whole.last().map(|snapshot| snapshot.manifest());
+    if request.recipients.is_none() && newest.is_some_and(|newest| newest.is_encrypted()) {
+        console.always("WARNING: the newest snapshot is encrypted, and this one will not be");
+    }
+    let mut resumed = None;
+    let left = before.unfinished.iter().rev();
+    for id in left.filter(|id| request.resume && !before.running.contains(id)) {
+        let found = async {
+            let writer = SnapshotWriter::resume(&repository, id).await?;
+            let writer = writer.recipients(request.recipients.clone());
+            writer.check(&source, &dump.options)?;
+            Ok::<_, rdump::Error>(writer)
+        };
+        let doing = format!("looking at snapshot {id}");
+        match session.unless_cancelled(&doing, found).await {
+            Ok(writer) => {
+                resumed = Some((id, writer));
+                break;
+            }
+            Err(error) if is_of_others(&error) => {
+                console.always(format_args!("WARNING: {error}: it is not gone on with"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if request.resume && resumed.is_none() {
+        console.log("there is no unfinished snapshot to go on with: this is a new one");
+    }
+    let (resumed, writer) = resumed.unzip();
     for id in before.unfinished.iter().filter(|id| Some(*id) != resumed) {
         match before.running.contains(id) {
             true => console.log(format_args!(
@@ -74,32 +100,8 @@ pub(crate) async fn run(
             )),
         }
     }
-    let newest = before.whole.last().map(|snapshot| snapshot.manifest());
-    if request.recipients.is_none() && newest.is_some_and(|newest| newest.is_encrypted()) {
-        console.always("WARNING: the newest snapshot is encrypted, and this one will not be");
-    }
     let new = || SnapshotWriter::new(&repository, request.tags.clone());
-    let writer = match resumed {
-        Some(id) => {
-            let writer = SnapshotWriter::resume(&repository, id);
-            let doing = format!("looking at snapshot {id}");
-            match session.unless_cancelled(&doing, writer).await {
-                Err(error) if request.identities.is_none() && is_locked(&error) => {
-                    console.always(format_args!(
-                        "WARNING: {error}: it is not gone on with, this is a new one"
-                    ));
-                    new()
-                }
-                writer => writer?,
-            }
-        }
-        None => {
-            if request.resume {
-                console.log("there is no unfinished snapshot to go on with: this is a new one");
-            }
-            new()
-        }
-    };
+    let writer = writer.unwrap_or_else(new);
     let mut writer = writer.recipients(request.recipients.clone());
     if request.no_lock {
         writer = writer.lease(None);
@@ -156,8 +158,8 @@ pub(crate) async fn run(
     })
 }
 
-/// Whether something is encrypted and nothing opens it.
-fn is_locked(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<rdump::Error>();
-    error.is_some_and(|error| error.kind() == ErrorKind::Denied)
+/// Whether a snapshot that was begun is of another deployment or other options, or encrypted and no key opens it.
+fn is_of_others(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref().map(rdump::Error::kind);
+    matches!(kind, Some(ErrorKind::Conflict | ErrorKind::Denied))
 }

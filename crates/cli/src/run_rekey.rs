@@ -38,20 +38,39 @@ pub(crate) async fn run(
     if ids.is_empty() {
         bail!("there is nothing to do: no snapshot of {repository} is encrypted");
     }
+    let (mut changed, mut failed) = (Vec::new(), false);
     for id in &ids {
         let rekeyed = repository.rekey(id, &request.recipients);
         let doing = format!("changing the keys of snapshot {id}");
-        session.unless_cancelled(&doing, rekeyed).await?;
-        console.log(format_args!("snapshot {id} has other keys now"));
+        match session.unless_cancelled(&doing, rekeyed).await {
+            Ok(()) => {
+                console.log(format_args!("snapshot {id} has other keys now"));
+                changed.push(id);
+            }
+            // The others can be opened all the same.
+            Err(error) if error.is::<rdump::Error>() => {
+                console.always(format_args!("FAILED {id}: {error}"));
+                failed = true;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if failed {
+        console.always(
+            "where some snapshots have their new keys already, give those beside the old ones",
+        );
     }
     for (_, error) in &damaged {
         console.always(format_args!("DAMAGED {error}: its keys are as they were"));
     }
     match json {
-        true => console.document(json!({ "snapshots": ids })),
-        false => ids.iter().for_each(|id| console.stdout(&format!("{id}\n"))),
+        true => console.document(json!({ "snapshots": changed })),
+        false => changed
+            .iter()
+            .for_each(|id| console.stdout(&format!("{id}\n"))),
     }
     Ok(match damaged.is_empty() {
+        true if failed => Exit::Failed,
         true => Exit::Done,
         false => Exit::Damaged,
     })

@@ -180,9 +180,9 @@ impl Dump {
                 server_version: Some(self.source.server().version.clone()),
                 tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             },
-            source: self.source_record(),
+            source: source_record(&self.source),
             started_at,
-            options: self.options_as_data()?,
+            options: options_as_data(&self.options)?,
             db: self.options.db.clone(),
             single_collection: self.options.collection.is_some(),
             parallel_collections: self.options.parallel_collections,
@@ -195,26 +195,10 @@ impl Dump {
         Ok(())
     }
 
-    fn source_record(&self) -> SourceRecord {
-        let server = self.source.server();
-        let mut source = SourceRecord::new(
-            server.hosts.clone(),
-            server.version.clone(),
-            server.topology.to_string(),
-        );
-        source.set_name = server.set_name.clone();
-        source
-    }
-
-    fn options_as_data(&self) -> Result<serde_json::Value> {
-        serde_json::to_value(&self.options)
-            .map_err(|error| Error::internal("could not record the options").caused_by(error))
-    }
-
     fn run_record(&self, started_at: String, report: &DumpReport) -> Result<RunRecord> {
-        let (source, finished_at) = (self.source_record(), self.cx.now().to_string());
+        let (source, finished_at) = (source_record(&self.source), self.cx.now().to_string());
         let mut run = RunRecord::new(source, env!("CARGO_PKG_VERSION"), started_at, finished_at);
-        run.options = self.options_as_data()?;
+        run.options = options_as_data(&self.options)?;
         if let Some(oplog) = &report.oplog {
             run.consistency = "oplog".to_owned();
             run.consistent_at = Some(oplog.end.to_string());
@@ -293,4 +277,22 @@ impl fmt::Display for DumpReport {
             self.duration_seconds
         )
     }
+}
+
+/// What a record says of a deployment.
+pub(crate) fn source_record(source: &Source) -> SourceRecord {
+    let server = source.server();
+    let mut source = SourceRecord::new(
+        server.hosts.clone(),
+        server.version.clone(),
+        server.topology.to_string(),
+    );
+    source.set_name = server.set_name.clone();
+    source
+}
+
+/// What a record says of options.
+pub(crate) fn options_as_data(options: &DumpOptions) -> Result<serde_json::Value> {
+    serde_json::to_value(options)
+        .map_err(|error| Error::internal("could not record the options").caused_by(error))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use futures::TryStreamExt;
 use rdump_format::{
-    Codec, Namespace, SourceRecord, decoder, first_zstd_frame,
+    Codec, Digest, Namespace, SourceRecord, decoder, first_zstd_frame,
     repository::{
         BEGUN, BegunRecord, DataKeys, DataObject, NamespaceEnd, Part, PrivatePlace, SnapshotId,
     },
@@ -43,6 +43,8 @@ pub(super) struct Earlier {
     pub(super) keys: Option<DataKeys>,
     /// The options that it was begun with.
     options: Value,
+    /// What it is marked with.
+    pub(super) tags: BTreeMap<String, String>,
     /// The namespaces that are stored whole, by the namespace that the documents are under.
     whole: HashMap<Namespace, Whole>,
     /// How often each was begun.
@@ -78,8 +80,8 @@ impl Earlier {
         let numbers = encryption::numbers(&**store, id).await?;
         let last = numbers.last().copied().max(Some(last.attempt));
         let next_attempt = last.map_or(1, |last| last.saturating_add(1));
-        let (keys, options) = match &first.private {
-            None => (None, first.options.clone()),
+        let (keys, options, tags) = match &first.private {
+            None => (None, first.options.clone(), first.tags.clone()),
             Some(private) => {
                 let record = encryption::key_record(&**store, id).await?;
                 let Some(identities) = &repository.identities else {
@@ -93,7 +95,7 @@ impl Earlier {
                         .at(first.path())
                         .caused_by(error)
                 })?;
-                (Some(keys), private.options)
+                (Some(keys), private.options, private.tags)
             }
         };
         let sizes = sizes(&**store, id).await?;
@@ -134,6 +136,7 @@ impl Earlier {
             next_attempt,
             keys,
             options,
+            tags,
             attempts,
             whole: whole.collect(),
             takes,
@@ -224,7 +227,7 @@ async fn part(
     let (keys, path) = (keys.cloned(), path.to_owned());
     let read = tokio::task::spawn_blocking(move || {
         let (index, details) = stored.split_at_checked(first_zstd_frame(&stored)?)?;
-        let decrypted = keys.map(|keys| keys.decrypt_segment(&path, 1, details));
+        let decrypted = keys.map(|keys| keys.decrypt_details(&path, Digest::of(index), details));
         let details = match &decrypted {
             None => details,
             Some(decrypted) => decrypted.as_ref().ok()?,

@@ -44,6 +44,14 @@ struct Held {
     released: bool,
 }
 
+impl Held {
+    /// By this process's own clock, which stands still while the machine sleeps, or by the one on the wall.
+    fn has_expired(&self) -> bool {
+        let until = self.record.expires_at.parse::<Timestamp>();
+        Instant::now() >= self.until || until.is_ok_and(|until| Timestamp::now() >= until)
+    }
+}
+
 impl Lease {
     /// Takes a lease that nobody has, or that whoever had it has let expire or took into the grave.
     ///
@@ -110,7 +118,7 @@ impl Lease {
         let held = self.shared.held.lock().await;
         match &held.lost {
             Some(lost) => Err(lost.clone()),
-            None if Instant::now() >= held.until => Err(expired(&held.record)),
+            None if held.has_expired() => Err(expired(&held.record)),
             None => Ok(()),
         }
     }
@@ -194,21 +202,18 @@ impl Shared {
 
     async fn release(&self) {
         let mut held = self.held.lock().await;
-        if held.released || held.lost.is_some() || Instant::now() >= held.until {
+        if held.released || held.lost.is_some() {
             return;
         }
         held.released = true;
-        let path = held.record.path();
-        // Until then nobody else can have replaced it.
-        if self.store.delete(&[&path]).await.is_ok() {
-            return;
-        }
-        // Who may not remove it can say that it is free.
+        // First it is said to be free, if it is ours still; then it is removed, where that is allowed.
         let mut record = held.record.clone();
         record.expires_at.clone_from(&record.taken_at);
-        if let Ok(bytes) = record.to_bytes() {
-            let condition = PutIf::Unchanged(held.version.clone());
-            let _ = self.store.put(&path, bytes.into(), condition).await;
+        let (path, condition) = (record.path(), PutIf::Unchanged(held.version.clone()));
+        if let Ok(bytes) = record.to_bytes()
+            && self.store.put(&path, bytes.into(), condition).await.is_ok()
+        {
+            let _ = self.store.delete(&[&path]).await;
         }
     }
 }

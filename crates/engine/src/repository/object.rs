@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rdump_format::{
-    Codec, Compression, Compressor, Digester, Segment, SegmentRecord,
+    Codec, Compression, Compressor, Digest, Digester, Segment, SegmentRecord,
     repository::{DataKeys, SnapshotId, StoredObject},
 };
 use rdump_storage::{StorageError, Store};
@@ -12,13 +12,25 @@ use rdump_storage::{StorageError, Store};
 use super::{encryption::nonce, put_once};
 use crate::{Error, ErrorKind, Result};
 
-/// Puts segments as one object that must not be there yet, those from the first one that is private on encrypted under keys.
+/// Where parts of manifests are, in the folder of a snapshot.
+pub(super) const PARTS: &str = "parts/";
+
+/// What of an object is encrypted.
+#[derive(Debug)]
+pub(super) enum Encryption {
+    /// Every segment, as in a catalog.
+    All(Arc<DataKeys>),
+    /// The second segment, as in a part of a manifest.
+    Details(Arc<DataKeys>),
+}
+
+/// Puts segments as one object that must not be there yet.
 pub(super) async fn put(
     store: &dyn Store,
     id: &SnapshotId,
     path: String,
     segments: Vec<Segment>,
-    keys: Option<(Arc<DataKeys>, usize)>,
+    keys: Option<Encryption>,
 ) -> Result<StoredObject> {
     let place = path.clone();
     let sealed = tokio::task::spawn_blocking(move || {
@@ -26,10 +38,15 @@ pub(super) async fn put(
         let (mut bytes, mut records) = (Vec::new(), Vec::new());
         for (number, segment) in segments.iter().enumerate() {
             let mut stored = segment.seal(&mut compressor, Vec::new())?;
-            if let Some((keys, private)) = &keys
-                && number >= *private
-            {
-                stored = keys.encrypt_segment(&place, number, nonce(), &stored)?;
+            match &keys {
+                Some(Encryption::All(keys)) => {
+                    stored = keys.encrypt_segment(&place, number, nonce(), &stored)?;
+                }
+                // The first segment of a part is for whoever verifies without a key.
+                Some(Encryption::Details(keys)) if number > 0 => {
+                    stored = keys.encrypt_details(&place, Digest::of(&bytes), nonce(), &stored)?;
+                }
+                _ => {}
             }
             let length = segment.body.len() as u64;
             let digester = &mut Digester::new();
@@ -61,10 +78,17 @@ pub(super) async fn segment(
 ) -> Result<Vec<u8>> {
     let (record, path, stored) = stored(store, id, object, number).await?;
     let place = object.path.clone();
+    // The second segment of a part goes with the first one.
+    let is_part = object.path.starts_with(PARTS);
+    let first = object.segments.first().filter(|_| is_part && number > 0);
+    let first = first.map(|first| first.sha256);
     let opened = tokio::task::spawn_blocking(move || {
         let mut body = Vec::new();
         record.check_stored(&stored, &mut Digester::new())?;
-        let decrypted = keys.map(|keys| keys.decrypt_segment(&place, number, &stored));
+        let decrypted = keys.map(|keys| match first {
+            Some(index) => keys.decrypt_details(&place, index, &stored),
+            None => keys.decrypt_segment(&place, number, &stored),
+        });
         let bytes = match decrypted.transpose()? {
             Some(decrypted) => decrypted.into(),
             None => stored,

@@ -191,6 +191,7 @@ impl Snapshot {
     ///
     /// Dropping the future has no effect.
     pub async fn run(&self) -> Result<RunRecord> {
+        self.check_encrypted()?;
         let mut run = self.manifest.run.clone();
         if let (Some(keys), Some(text)) = (self.keys().await?, &self.manifest.private) {
             let attempt = self.manifest.attempt();

@@ -232,6 +232,10 @@ impl Verifying<'_> {
             }
             Err(error) => return Err(error),
         };
+        if let Err(error) = snapshot.check_encrypted() {
+            let path = id.manifest();
+            report.damaged(&path, DamageKind::Manifest, one_line(&error));
+        }
         self.copy(&snapshot, &mut report).await?;
         self.objects(&snapshot, &mut report).await?;
         Ok(report)

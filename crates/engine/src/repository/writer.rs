@@ -23,10 +23,13 @@ use super::{
     earlier::{Earlier, Whole},
     encryption::{self, Recipients},
     lease::{LEASE, Lease},
-    not_written, object, put_once,
+    not_written,
+    object::{self, Encryption},
+    put_once,
 };
 use crate::{
-    Error, Result,
+    DumpOptions, Error, Result, Source,
+    dump::{options_as_data, source_record},
     media::{
         DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
         leftover_notice,
@@ -37,11 +40,11 @@ use crate::{
 const OBJECT_BYTES: u64 = 256 << 20;
 /// From how many bytes on a part of the manifest is complete, before compression.
 const PART_BYTES: usize = 4 << 20;
+/// The most bytes that can be set for that.
+const MAX_PART_BYTES: usize = 16 << 20;
 /// The longest that what is stored waits for its part to be written, at first; and as a part of the time gone by.
 const FIRST_PART: Duration = Duration::from_secs(1);
 const PART_SHARE: u32 = 100;
-/// Where parts of the manifest are.
-const PARTS: &str = "parts";
 /// How long the documents of one segment of the catalog are, in bytes.
 const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
 
@@ -139,12 +142,7 @@ impl SnapshotWriter {
     /// Dropping the future has no effect.
     pub async fn resume(repository: &Repository, id: &SnapshotId) -> Result<Self> {
         let earlier = Earlier::read(repository, id).await?;
-        let tags = earlier.attempts.first().map(|first| first.tags.clone());
-        Ok(Self::of(
-            repository,
-            tags.unwrap_or_default(),
-            Some(earlier),
-        ))
+        Ok(Self::of(repository, earlier.tags.clone(), Some(earlier)))
     }
 
     fn of(
@@ -217,12 +215,12 @@ impl SnapshotWriter {
         self
     }
 
-    /// Sets from how many bytes on a part of the manifest is complete, before compression. Default: 4 MiB. Has no effect once
+    /// Sets from how many bytes on a part of the manifest is complete, before compression. Default: 4 MiB; at most 16 MiB. Has no effect once
     /// a namespace was begun.
     #[must_use]
     pub fn part_bytes(mut self, bytes: usize) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.part_bytes = bytes;
+            shared.part_bytes = bytes.min(MAX_PART_BYTES);
         }
         self
     }
@@ -232,16 +230,37 @@ impl SnapshotWriter {
         self.shared.id.get()
     }
 
+    /// Refuses to go on with a snapshot of another deployment, with other options, or of which a part is encrypted and a part would
+    /// not be; so does the dump itself when it begins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict).
+    pub fn check(&self, source: &Source, options: &DumpOptions) -> Result<()> {
+        let Some(earlier) = &self.earlier else {
+            return Ok(());
+        };
+        self.check_encryption(earlier)?;
+        earlier.check(&source_record(source), &options_as_data(options)?)
+    }
+
+    fn check_encryption(&self, earlier: &Earlier) -> Result<()> {
+        if earlier.is_encrypted() == self.recipients.is_some() {
+            return Ok(());
+        }
+        Err(Error::conflict(format!(
+            "snapshot {} cannot be gone on with: a part of it would be encrypted and a part not",
+            earlier.id
+        ))
+        .with_hint("say who it is encrypted to as it was said before, or start another one"))
+    }
+
     /// Makes the key of this attempt, and stores it wrapped together with those of the attempts before.
     ///
     /// No key that was stored before encrypts anything: who can write to the place could have put it there.
     async fn make_keys(&self, id: &SnapshotId) -> Result<()> {
-        let is_encrypted = self.earlier.as_ref().map(Earlier::is_encrypted);
-        if is_encrypted.is_some_and(|it| it != self.recipients.is_some()) {
-            return Err(Error::conflict(format!(
-                "snapshot {id} cannot be gone on with: a part of it would be encrypted and a part not"
-            ))
-            .with_hint("say who it is encrypted to as it was said before, or start another one"));
+        if let Some(earlier) = &self.earlier {
+            self.check_encryption(earlier)?;
         }
         let Some(recipients) = &self.recipients else {
             return Ok(());
@@ -271,7 +290,7 @@ impl SnapshotWriter {
         match shared.keys.get() {
             None => begun.options = header.options.clone(),
             Some(keys) => {
-                let private = PrivateRun::new(header.options.clone(), Vec::new());
+                let private = PrivateRun::new(header.options.clone(), self.tags.clone());
                 let (place, nonce) = (PrivatePlace::Begun, encryption::nonce());
                 let text = keys.encrypt_private(place, shared.attempt, nonce, &private);
                 begun.private = Some(text.map_err(not_encrypted)?);
@@ -382,9 +401,10 @@ impl Shared {
     ) -> Result<StoredObject> {
         let (keys, attempt) = (self.keys.get().cloned(), self.attempt);
         let path = format!("{folder}/{attempt}-{number}.bson.zst{}", self.extension());
-        // The first segment of a part is for whoever verifies without a key.
-        let private = usize::from(folder == PARTS);
-        let keys = keys.map(|keys| (keys, private));
+        let keys = keys.map(|keys| match path.starts_with(object::PARTS) {
+            true => Encryption::Details(keys),
+            false => Encryption::All(keys),
+        });
         object::put(&**self.repository.store(), self.id()?, path, segments, keys).await
     }
 
@@ -402,11 +422,22 @@ impl Shared {
             return Ok(());
         }
         let segments = std::mem::take(&mut stored.part).finish().into();
-        let part = self.put(PARTS, stored.parts.len(), segments).await?;
+        let part = self.put("parts", stored.parts.len(), segments).await?;
         stored.sizes.insert(part.path.clone(), part.stored_bytes());
         stored.parts.push(part);
         stored.since = Instant::now();
         Ok(())
+    }
+
+    /// Takes down that a data object is stored.
+    async fn list(&self, object: &DataObject) -> Result<()> {
+        let pushed = self.push(|stored| {
+            stored
+                .sizes
+                .insert(object.path.clone(), object.stored_bytes());
+            stored.part.push_object(object)
+        });
+        pushed.await
     }
 
     /// Takes down what is stored.
@@ -487,6 +518,7 @@ impl DumpWriter for SnapshotWriter {
                 codec: header.codec,
                 object_bytes: self.object_bytes,
                 writing: None,
+                held_back: Vec::new(),
                 end,
             }) as Box<dyn NamespaceWriter>)
         }
@@ -584,6 +616,8 @@ struct SnapshotNamespace {
     codec: Codec,
     object_bytes: u64,
     writing: Option<(Box<dyn Upload>, DataObject)>,
+    /// Objects that parts list at the end only: those of an oplog, so that it comes after all other data.
+    held_back: Vec<DataObject>,
     end: NamespaceEnd,
 }
 
@@ -619,11 +653,11 @@ impl SnapshotNamespace {
             )));
         }
         self.end.add(&object);
-        let pushed = self.shared.push(|stored| {
-            stored.sizes.insert(object.path.clone(), wanted);
-            stored.part.push_object(&object)
-        });
-        pushed.await
+        if self.end.namespace.is_oplog() {
+            self.held_back.push(object);
+            return Ok(());
+        }
+        self.shared.list(&object).await
     }
 }
 
@@ -663,6 +697,9 @@ impl NamespaceWriter for SnapshotNamespace {
         let mut this = self;
         async move {
             this.end_object().await?;
+            for object in &this.held_back {
+                this.shared.list(object).await?;
+            }
             let end = &this.end;
             this.shared.push(|stored| stored.end(end)).await?;
             Ok(written(end))

@@ -247,7 +247,10 @@ async fn a_snapshot_that_is_not_encrypted_is_not_taken_for_one_that_is() {
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("is not encrypted"), "{error}");
-    assert!(verify(&repository, &found).await.is_whole());
+    let report = verify(&repository, &found).await;
+    let damaged: Vec<_> = paths(&report.damage).into_iter().collect();
+    assert_eq!(damaged, [snapshot.id().manifest()], "{report}");
+    assert!(found.run().await.is_err());
     let error = repository.rekey(snapshot.id(), &somebody().0).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{READ_BY, RecordError, SnapshotId, from_bytes, numbered_record, to_bytes};
+use crate::digest::Digest;
 use crate::frame::Frame;
 use crate::manifest::{FormatVersion, RunRecord};
 
@@ -121,13 +122,20 @@ pub struct PrivateRun {
     pub options: serde_json::Value,
     /// What went wrong without stopping the run, one line each.
     pub problems: Vec<String>,
+    /// What the snapshot is marked with, once more: beside the record anybody can have changed it.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl PrivateRun {
-    /// What is private of a run.
+    /// What is private of a run that begins.
     #[must_use]
-    pub fn new(options: serde_json::Value, problems: Vec<String>) -> Self {
-        Self { options, problems }
+    pub fn new(options: serde_json::Value, tags: BTreeMap<String, String>) -> Self {
+        let problems = Vec::new();
+        Self {
+            options,
+            problems,
+            tags,
+        }
     }
 
     /// Takes what is private out of a record.
@@ -135,6 +143,7 @@ impl PrivateRun {
         Self {
             options: run.options.take(),
             problems: std::mem::take(&mut run.problems),
+            tags: BTreeMap::new(),
         }
     }
 
@@ -214,6 +223,38 @@ impl DataKeys {
     ) -> Result<Vec<u8>, EncryptionError> {
         let place = self.segment_place(path, number);
         self.encrypt(attempt_of(path), place.as_bytes(), nonce, segment)
+    }
+
+    /// As [`encrypt_segment`](Self::encrypt_segment), of the second segment of a part, beside whose first one, as it is stored, it
+    /// is all that there is: no other first one will do.
+    ///
+    /// # Errors
+    ///
+    /// As `encrypt_segment` has them.
+    pub fn encrypt_details(
+        &self,
+        path: &str,
+        index: Digest,
+        nonce: [u8; NONCE_BYTES],
+        segment: &[u8],
+    ) -> Result<Vec<u8>, EncryptionError> {
+        let place = self.details_place(path, index);
+        self.encrypt(attempt_of(path), place.as_bytes(), nonce, segment)
+    }
+
+    /// What [`encrypt_details`](Self::encrypt_details) was given.
+    ///
+    /// # Errors
+    ///
+    /// As [`decrypt_segment`](Self::decrypt_segment) has them.
+    pub fn decrypt_details(
+        &self,
+        path: &str,
+        index: Digest,
+        stored: &[u8],
+    ) -> Result<Vec<u8>, EncryptionError> {
+        let place = self.details_place(path, index);
+        self.decrypt(attempt_of(path), place.as_bytes(), stored)
     }
 
     /// What [`encrypt_segment`](Self::encrypt_segment) was given.
@@ -301,6 +342,10 @@ impl DataKeys {
 
     fn segment_place(&self, path: &str, number: usize) -> String {
         format!("segment {} {path} {number}", self.id)
+    }
+
+    fn details_place(&self, path: &str, index: Digest) -> String {
+        format!("details {} {path} {index}", self.id)
     }
 
     fn private_place(&self, place: PrivatePlace, attempt: u32) -> String {

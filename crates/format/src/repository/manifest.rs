@@ -11,6 +11,9 @@ use crate::frame::Frame;
 use crate::manifest::{FormatVersion, RunRecord};
 use crate::segment::{MAX_SEGMENT_BYTES, SegmentRecord};
 
+/// The longest segment of a catalog or a part before compression, in bytes: several times what is written.
+const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
+
 /// What stands between the text that is authenticated and the code.
 const BEFORE_CODE: &[u8] = b",\"authentication\":\"";
 
@@ -82,6 +85,10 @@ impl StoredObject {
         let refuse = |problem| Err(RecordFault::contradiction(problem, &self.path));
         if !is_of_kind(&self.path) {
             return refuse("a path is not as the format says");
+        }
+        let mut segments = self.segments.iter();
+        if segments.any(|segment| segment.uncompressed_bytes > MAX_DESCRIPTION_BYTES) {
+            return refuse("a segment is longer than the format allows");
         }
         check_segments(&self.segments)
             .map_err(|problem| RecordFault::contradiction(problem, &self.path))

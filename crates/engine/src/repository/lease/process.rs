@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+
 /// The name of this machine.
 pub(super) fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -27,7 +29,30 @@ pub(super) fn is_dead(process: &str) -> bool {
     let is_number = number.parse::<u32>().is_ok();
     is_number
         && space().is_some_and(|ours| ours == format!("{boot} {namespace}"))
-        && started(number).is_none_or(|found| found != *start)
+        && match started(number) {
+            Some(found) => found != *start,
+            // What is hidden from us may live.
+            None => has_ended(number),
+        }
+}
+
+/// Whether there is no process of this number, or nothing left of it.
+fn has_ended(number: &str) -> bool {
+    let Some(process) = number.parse().ok().map(Pid::from_raw) else {
+        return false;
+    };
+    match kill(process, None) {
+        Err(Errno::ESRCH) => true,
+        Err(_) => false,
+        // It is a zombie, or its start cannot be seen.
+        Ok(()) => is_zombie(number),
+    }
+}
+
+fn is_zombie(number: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, words)| words.trim_start());
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 /// Where numbers of processes mean something.
