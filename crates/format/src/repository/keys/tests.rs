@@ -129,3 +129,18 @@ fn what_is_stored_encrypted_says_nothing_of_what_it_is() {
     let stored = stored.unwrap();
     assert!(!stored.windows(8).any(|bytes| bytes == b"somebody"));
 }
+
+#[test]
+fn what_a_part_says_goes_with_its_own_index_only() {
+    let (keys, path) = (keys(), "parts/1-0.bson.zst.enc");
+    let (index, other) = (Digest::of(b"index"), Digest::of(b"another"));
+    let stored = keys.encrypt_details(path, index, [3; NONCE_BYTES], b"details");
+    let stored = stored.unwrap();
+    assert_eq!(
+        keys.decrypt_details(path, index, &stored).unwrap(),
+        b"details"
+    );
+    let refused = Err(EncryptionError::NotAuthentic);
+    assert_eq!(keys.decrypt_details(path, other, &stored), refused);
+    assert_eq!(keys.decrypt_segment(path, 1, &stored), refused);
+}
