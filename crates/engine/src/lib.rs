@@ -131,7 +131,7 @@ pub use restore::{
 pub use transfer::Transfer;
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
-pub use rdump_format::repository::{RepositoryId, SnapshotId, SnapshotManifest};
+pub use rdump_format::repository::{IdRange, RepositoryId, SnapshotId, SnapshotManifest};
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
 pub use rdump_format::{RunRecord, SourceRecord};
 pub use rdump_oplog::{OpTime, OpTimeLimit};

@@ -5,11 +5,12 @@
 
 use std::{fmt, num::NonZeroUsize, ops::Range, sync::Arc};
 
+use bson::RawDocumentBuf;
 use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 use rdump_format::{
     Authorization, Codec, CollectionMetadata, Crc64, Namespace, Prelude, RunRecord, Selector,
-    SourceRecord,
+    SourceRecord, repository::IdRange,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -68,9 +69,19 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
         header: &'a NamespaceHeader,
     ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>>;
 
-    /// What is stored of a namespace already, all of it, so that it is not read again.
-    fn kept(&self, _header: &NamespaceHeader) -> Option<Written> {
+    /// What is stored of a namespace already, so that it is not read again.
+    fn kept(&self, _header: &NamespaceHeader) -> Option<Kept> {
         None
+    }
+
+    /// Goes on with a namespace of which a part is [kept](Self::kept): the documents of the ranges that are left come.
+    fn go_on<'a>(
+        &'a self,
+        header: &'a NamespaceHeader,
+    ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
+        let namespace = &header.namespace;
+        let error = Error::internal("there is nothing to go on with").for_namespace(namespace);
+        future::ready(Err(error)).boxed()
     }
 
     /// Makes the dump complete, after a look at everything that was stored.
@@ -86,6 +97,9 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
 
 /// Takes one namespace's documents. Dropping it unfinished discards what it took.
 pub trait NamespaceWriter: fmt::Debug + Send {
+    /// Told first if the documents come in these ranges of `_id`: several of them at once, each in its order.
+    fn begin_ranges(&mut self, _ranges: &[IdRange]) {}
+
     /// Appends a segment.
     fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>>;
 
@@ -117,6 +131,18 @@ pub struct PackedSegment {
     pub uncompressed_bytes: u64,
     /// The checksum of the documents before compression; of nothing but for [`Packing::Checksummed`].
     pub checksum: Crc64,
+    /// How far a range of `_id` is read with them, if they come in such.
+    pub reached: Option<Reached>,
+}
+
+/// How far one of the [ranges](NamespaceWriter::begin_ranges) of a namespace is read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Reached {
+    /// Which one, counted from 0.
+    pub range: usize,
+    /// `{ _id: … }` of the last document.
+    pub id: RawDocumentBuf,
 }
 
 /// What a dump is about, told to the medium before anything else.
@@ -168,6 +194,16 @@ impl NamespaceHeader {
                 .caused_by(error)
         })
     }
+}
+
+/// What is stored of a namespace before a dump reads any of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// How much.
+    pub written: Written,
+    /// What is left to read; nothing if it is stored whole.
+    pub left: Vec<IdRange>,
 }
 
 /// What a [`NamespaceWriter`] stored.

@@ -359,7 +359,7 @@ impl Copying {
             Ok(())
         };
         let packers = Arc::clone(&self.packers);
-        let pack = packers.pack(self.cx.clone(), run, jobs);
+        let pack = packers.pack(self.cx.clone(), None, run, jobs);
         let (mut progress, namespace) = (Written::default(), &header.namespace);
         let store = self
             .packers

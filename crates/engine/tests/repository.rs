@@ -26,6 +26,7 @@ mod interrupted;
 mod lease;
 mod many;
 mod oplog;
+mod partitions;
 mod resumed;
 mod round_trip;
 mod sample;

@@ -18,6 +18,7 @@
 mod catalog;
 mod error;
 mod id;
+mod id_range;
 mod keys;
 mod lease;
 mod manifest;
@@ -31,13 +32,16 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use catalog::CatalogEntry;
 pub use error::{RecordError, RecordFault};
 pub use id::{IdError, RepositoryId, SnapshotId};
+pub use id_range::IdRange;
 pub use keys::{
     DataKeys, ENCRYPTED_EXTENSION, EncryptionError, KEYS, KeyRecord, NONCE_BYTES, PrivatePlace,
     PrivateRun,
 };
 pub use lease::{LEASES, LeaseRecord};
 pub use manifest::{SnapshotManifest, StoredObject};
-pub use part::{DataObject, NamespaceEnd, Part, PartBuilder, PartIndex, StoredSegments};
+pub use part::{
+    DataObject, NamespaceEnd, NamespaceProgress, Part, PartBuilder, PartIndex, StoredSegments,
+};
 pub use verification::{VERIFIED, VerificationRecord};
 
 use crate::frame::Frame;

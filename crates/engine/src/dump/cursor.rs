@@ -13,10 +13,10 @@ use futures::StreamExt;
 use mongodb::{
     Database, error::Error as DriverError, options::SelectionCriteria, raw_batch_cursor::RawBatch,
 };
-use rdump_format::Namespace;
+use rdump_format::{Namespace, repository::IdRange};
 use tokio::sync::mpsc;
 
-use super::{pack::Run, partition::IdRange};
+use super::{pack::Run, partition};
 use crate::{
     Error, Result,
     command::{self, code},
@@ -159,7 +159,10 @@ impl Query {
         retries: &mut Retries,
         batches: &mpsc::Sender<Batch>,
     ) -> Result<()> {
-        let mut find = range.find(&self.collection, self.filter.as_deref());
+        if range.is_read() {
+            return Ok(());
+        }
+        let mut find = partition::find(&range, &self.collection, self.filter.as_deref());
         let mut last_part = false;
         loop {
             let mut resumed_at = range.last_id().map(RawDocument::to_owned);
@@ -176,7 +179,9 @@ impl Query {
                 let skip = usize::from(again);
                 // What came again is no progress, or a batch of one would be read for ever.
                 if let Some(last) = documents().skip(skip).last() {
-                    range.advance(last);
+                    if let Some(id) = IdRange::id_of(last) {
+                        range.advance(id);
+                    }
                     retries.progressed();
                 }
                 Ok(skip)
@@ -196,7 +201,7 @@ impl Query {
             find = match range.left_out() {
                 Some(filter) if last_part => self.find_only(&filter),
                 None if last_part => return Ok(()),
-                _ => range.find(&self.collection, self.filter.as_deref()),
+                _ => partition::find(&range, &self.collection, self.filter.as_deref()),
             };
         }
     }

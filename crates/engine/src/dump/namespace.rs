@@ -11,6 +11,7 @@ use std::{
 use bson::{RawDocumentBuf, Timestamp, cstr, doc};
 use futures::{TryFutureExt, future};
 use mongodb::options::{ReadConcernLevel, SelectionCriteria};
+use rdump_format::repository::IdRange;
 use rdump_oplog::OpTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -22,7 +23,7 @@ use super::{
     cursor::{Query, ReadError, ReadFields, batch_bytes, batch_documents},
     oplog::{self, PlannedOplog, Tail},
     pack::{Job, Packers},
-    partition::{self, IdRange},
+    partition,
     plan::PlannedNamespace,
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     command,
     connect::Deployment,
     context::RunContext,
-    media::{DumpWriter, Written},
+    media::{DumpWriter, Kept, NamespaceWriter, Written},
     retry::{Retries, patiently},
 };
 
@@ -194,10 +195,15 @@ impl Shared {
             uncompressed_bytes: 0,
             stored_bytes: 0,
         };
-        if let Some(kept) = self.writer.kept(&planned.header) {
-            dumped.documents = kept.documents;
-            dumped.uncompressed_bytes = kept.uncompressed_bytes;
-            dumped.stored_bytes = kept.stored_bytes;
+        let kept = self.writer.kept(&planned.header);
+        let (whole, part) = match kept {
+            Some(kept) if kept.left.is_empty() => (Some(kept.written), None),
+            kept => (None, kept.filter(|_| planned.ordered_by_id)),
+        };
+        if let Some(whole) = whole {
+            dumped.documents = whole.documents;
+            dumped.uncompressed_bytes = whole.uncompressed_bytes;
+            dumped.stored_bytes = whole.stored_bytes;
         } else if planned.header.data_namespace.is_some() {
             self.cx.emit(Event::NamespaceStarted {
                 namespace: namespace.clone(),
@@ -210,7 +216,7 @@ impl Shared {
             let mut query = self.query(planned);
             let dropped = Arc::new(AtomicBool::new(false));
             query.dropped = self.options.oplog.then(|| Arc::clone(&dropped));
-            let written = self.copy_until_whole(planned, &query).await?;
+            let written = self.copy_until_whole(planned, &query, part).await?;
             let dropped = dropped.load(Ordering::Acquire);
             match self.check_identity(planned).await {
                 // The oplog has that, and what came after it.
@@ -241,21 +247,40 @@ impl Shared {
         Ok(dumped)
     }
 
-    /// Copies a namespace, and starts it over when its cursor dies and cannot be resumed.
-    async fn copy_until_whole(&self, planned: &PlannedNamespace, query: &Query) -> Result<Written> {
+    /// Copies a namespace, but for what is kept of it, and starts it over when its cursor dies and cannot be resumed.
+    async fn copy_until_whole(
+        &self,
+        planned: &PlannedNamespace,
+        query: &Query,
+        mut kept: Option<Kept>,
+    ) -> Result<Written> {
         let namespace = &planned.header.namespace;
         let mut retries = Retries::new(self.options.max_retries);
-        let mut ranges = self.partitions(planned, query).await;
+        let mut ranges = match &kept {
+            Some(kept) => kept.left.clone(),
+            None => self.partitions(planned, query).await,
+        };
         loop {
+            let (kept, header) = (kept.take(), &planned.header);
+            let mut writer = match &kept {
+                Some(_) => self.writer.go_on(header).await?,
+                None => self.writer.namespace(header).await?,
+            };
+            let kept = kept.map_or(0, |kept| kept.written.documents);
             let mut progress = Written::default();
             let readings = match ranges.as_slice() {
                 [] => vec![Reading::Natural(query.clone())],
                 ranges => {
-                    let range = |range: &IdRange| Reading::Range(query.clone(), range.clone());
-                    ranges.iter().map(range).collect()
+                    let ranges = ranges.iter().cloned().enumerate();
+                    let reading = |(number, range)| Reading::Range(query.clone(), number, range);
+                    ranges.map(reading).collect()
                 }
             };
-            let error = match self.copy(planned, readings, &mut progress).await {
+            if !ranges.is_empty() {
+                writer.begin_ranges(&ranges);
+            }
+            let copied = self.copy(planned, readings, writer, kept, &mut progress);
+            let error = match copied.await {
                 Ok(written) => return Ok(written),
                 Err(ReadError::Fatal(error)) => return Err(error),
                 Err(ReadError::Interrupted(error)) => command::error(error),
@@ -312,7 +337,14 @@ impl Shared {
             Retries::new(self.options.max_retries),
         );
         let mut progress = Written::default();
-        let copied = self.copy(planned, vec![Reading::Oplog(tail)], &mut progress);
+        let writer = self.writer.namespace(&planned.header).await?;
+        let copied = self.copy(
+            planned,
+            vec![Reading::Oplog(tail)],
+            writer,
+            0,
+            &mut progress,
+        );
         let copied = copied.map_err(|error| match error {
             ReadError::Fatal(error) => error,
             ReadError::Interrupted(error) => command::error(error),
@@ -380,18 +412,15 @@ impl Shared {
         })
     }
 
-    /// Copies a namespace once, from the first document to the last.
+    /// Copies a namespace once, to the last document, to a writer that has some of its documents.
     async fn copy(
         &self,
         planned: &PlannedNamespace,
         readings: Vec<Reading>,
+        writer: Box<dyn NamespaceWriter>,
+        kept: u64,
         progress: &mut Written,
     ) -> Result<Written, ReadError> {
-        let writer = self
-            .writer
-            .namespace(&planned.header)
-            .await
-            .map_err(ReadError::Fatal)?;
         let (jobs, packed) = mpsc::channel(4);
         let mut tasks = JoinSet::new();
         for reading in readings {
@@ -419,11 +448,11 @@ impl Shared {
         };
         let (read, writer) = future::try_join(read, stored).await?;
         let written = writer.finish().await.map_err(ReadError::Fatal)?;
-        if read == written.documents {
+        if written.documents.checked_sub(kept) == Some(read) {
             Ok(written)
         } else {
             let message = format!(
-                "{read} documents were read, but {} were written",
+                "{read} documents were read, but {} were written of which {kept} were there",
                 written.documents
             );
             Err(ReadError::Fatal(Error::internal(message)))
@@ -466,7 +495,8 @@ impl Shared {
 /// What is read, and in which order.
 enum Reading {
     Natural(Query),
-    Range(Query, IdRange),
+    /// With its number.
+    Range(Query, usize, IdRange),
     Oplog(Tail),
 }
 
@@ -485,9 +515,13 @@ impl Reader {
         jobs: mpsc::Sender<Job>,
     ) -> Result<u64, ReadError> {
         let (batches, batch) = mpsc::channel(1);
+        let range = match &self.reading {
+            Reading::Range(_, number, _) => Some(*number),
+            Reading::Natural(_) | Reading::Oplog(_) => None,
+        };
         let pack = async {
             packers
-                .pack(self.cx.clone(), batch, jobs)
+                .pack(self.cx.clone(), range, batch, jobs)
                 .await
                 .map_err(ReadError::Fatal)
         };
@@ -497,7 +531,7 @@ impl Reader {
             match self.reading {
                 Reading::Natural(query) => query.read_natural(&batches).await,
                 Reading::Oplog(tail) => tail.run(&batches).await.map_err(ReadError::Fatal),
-                Reading::Range(query, range) => {
+                Reading::Range(query, _, range) => {
                     let read = query.read_range(
                         &self.cx,
                         &self.namespace,

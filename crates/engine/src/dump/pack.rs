@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bson::RawDocument;
 use bytes::Bytes;
-use rdump_format::{Compression, Compressor, Crc64, Namespace, Segment, SegmentBuilder};
+use rdump_format::{
+    Compression, Compressor, Crc64, Namespace, Segment, SegmentBuilder, repository::IdRange,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -13,7 +16,7 @@ use super::{DumpOptions, limiter::Limiter};
 use crate::{
     Error, Event, Result,
     context::RunContext,
-    media::{Documents, NamespaceWriter, PackedSegment, Packing, Written},
+    media::{Documents, NamespaceWriter, PackedSegment, Packing, Reached, Written},
 };
 
 /// The largest segment that is not compressed, in bytes: more would cost memory and gain nothing.
@@ -81,10 +84,12 @@ impl Packers {
         }
     }
 
-    /// Packs batches into segments, each of which is handed on as a job; returns how many documents came.
+    /// Packs batches into segments, each of which is handed on as a job; returns how many documents came. They are those of a
+    /// range of `_id` in their order, if that is told.
     pub(crate) async fn pack(
         self: Arc<Self>,
         cx: RunContext,
+        range: Option<usize>,
         mut batches: mpsc::Receiver<impl Run>,
         jobs: mpsc::Sender<Job>,
     ) -> Result<u64> {
@@ -109,7 +114,7 @@ impl Packers {
                 if let (Some(segment), Some(permit)) =
                     (sealed, permit.take_if(|_| builder.is_empty()))
                 {
-                    self.hand_on(segment, permit, &jobs).await?;
+                    self.hand_on(segment, range, permit, &jobs).await?;
                 }
             }
             documents += count;
@@ -117,7 +122,7 @@ impl Packers {
             cx.counters.bytes_read.add(bytes);
         }
         if let (Some(segment), Some(permit)) = (builder.finish(), permit) {
-            self.hand_on(segment, permit, &jobs).await?;
+            self.hand_on(segment, range, permit, &jobs).await?;
         }
         Ok(documents)
     }
@@ -130,19 +135,21 @@ impl Packers {
     async fn hand_on(
         self: &Arc<Self>,
         segment: Segment,
+        range: Option<usize>,
         permit: OwnedSemaphorePermit,
         jobs: &mpsc::Sender<Job>,
     ) -> Result<()> {
         let packers = Arc::clone(self);
-        let job = tokio::task::spawn_blocking(move || Ok((packers.seal(segment)?, permit)));
+        let job = tokio::task::spawn_blocking(move || Ok((packers.seal(segment, range)?, permit)));
         jobs.send(job)
             .await
             .map_err(|_closed| Error::internal("the writer stopped before the packer"))
     }
 
     /// Compresses. Blocks for as long as that takes: about 20 ms for 8 MiB.
-    fn seal(&self, segment: Segment) -> Result<PackedSegment> {
+    fn seal(&self, segment: Segment, range: Option<usize>) -> Result<PackedSegment> {
         let (documents, uncompressed_bytes) = (segment.documents, segment.body.len() as u64);
+        let reached = range.and_then(|range| reached(&segment, range));
         let checksum = match self.packing {
             Packing::Checksummed => Crc64::of(&segment.body),
             Packing::Sealed | Packing::Plain => Crc64::new(),
@@ -152,6 +159,7 @@ impl Packers {
             documents,
             uncompressed_bytes,
             checksum: checksum.clone(),
+            reached: reached.clone(),
         };
         match (self.packing, self.compression) {
             (Packing::Plain, _) | (_, Compression::None) => Ok(packed(segment.body.into())),
@@ -218,6 +226,13 @@ impl Packers {
             lock(pool).push(buffer.into());
         }
     }
+}
+
+/// How far a range is read with a segment.
+fn reached(segment: &Segment, range: usize) -> Option<Reached> {
+    let last = rdump_format::documents(&segment.body).last()?.ok()?;
+    let id = IdRange::id_of(RawDocument::from_bytes(last).ok()?)?;
+    Some(Reached { range, id })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -517,6 +517,7 @@ pub(super) fn empty_segment(codec: Codec) -> Result<PackedSegment> {
         documents: 0,
         uncompressed_bytes: 0,
         checksum: Crc64::new(),
+        reached: None,
     })
 }
 

@@ -10,7 +10,8 @@ use futures::TryStreamExt;
 use rdump_format::{
     Codec, Digest, Namespace, SourceRecord, decoder, first_zstd_frame,
     repository::{
-        BEGUN, BegunRecord, DataKeys, DataObject, NamespaceEnd, Part, PrivatePlace, SnapshotId,
+        BEGUN, BegunRecord, DataKeys, DataObject, IdRange, NamespaceEnd, NamespaceProgress, Part,
+        PrivatePlace, SnapshotId,
     },
 };
 use rdump_storage::Store;
@@ -45,17 +46,19 @@ pub(super) struct Earlier {
     options: Value,
     /// What it is marked with.
     pub(super) tags: BTreeMap<String, String>,
-    /// The namespaces that are stored whole, by the namespace that the documents are under.
-    whole: HashMap<Namespace, Whole>,
+    /// What is stored of namespaces, by the namespace that the documents are under.
+    stored: HashMap<Namespace, StoredNamespace>,
     /// How often each was begun.
     pub(super) takes: HashMap<Namespace, u32>,
 }
 
-/// A namespace that is stored whole.
+/// What is stored of a namespace: all objects of one take.
 #[derive(Clone, Debug)]
-pub(super) struct Whole {
+pub(super) struct StoredNamespace {
     pub(super) end: NamespaceEnd,
     pub(super) objects: Vec<DataObject>,
+    /// What is not; nothing if it is stored whole.
+    pub(super) left: Vec<IdRange>,
 }
 
 impl Earlier {
@@ -99,8 +102,7 @@ impl Earlier {
             }
         };
         let sizes = sizes(&**store, id).await?;
-        let (mut objects, mut ends) = (BTreeMap::new(), HashMap::new());
-        let mut takes = HashMap::new();
+        let mut found: HashMap<Namespace, Found> = HashMap::new();
         for (path, bytes) in &sizes {
             if !path.starts_with("parts/") {
                 continue;
@@ -110,27 +112,28 @@ impl Earlier {
                 continue;
             };
             for object in part.objects {
-                let takes: &mut u32 = takes.entry(object.namespace.clone()).or_default();
-                *takes = (*takes).max(object.take.saturating_add(1));
-                objects.insert(object.path.clone(), object);
+                let found = found.entry(object.namespace.clone()).or_default();
+                let is_there = sizes.get(&object.path) == Some(&object.stored_bytes());
+                let place = place(&object.path);
+                let take = found.takes.entry(object.take).or_default();
+                take.insert(place, is_there.then_some(object));
             }
-            let of_part = part.ends.into_iter();
-            ends.extend(of_part.map(|end| (end.namespace.clone(), end)));
+            for end in part.ends {
+                let found = found.entry(end.namespace.clone()).or_default();
+                found.candidates.push((end, Vec::new()));
+            }
+            for NamespaceProgress { stored, left, .. } in part.progress {
+                let found = found.entry(stored.namespace.clone()).or_default();
+                found.candidates.push((stored, left));
+            }
         }
-        let whole = ends.into_values().filter_map(|end| {
-            let of_end = objects.values().filter(|object| {
-                object.namespace == end.namespace
-                    && object.take == end.take
-                    && sizes.get(&object.path) == Some(&object.stored_bytes())
-            });
-            let mut objects: Vec<DataObject> = of_end.cloned().collect();
-            objects.sort_by_key(|object| place(&object.path));
-            let mut found = NamespaceEnd::new(end.namespace.clone());
-            (found.take, found.uuid) = (end.take, end.uuid);
-            objects.iter().for_each(|object| found.add(object));
-            let whole = Whole { end, objects };
-            (found == whole.end).then(|| (whole.end.namespace.clone(), whole))
+        let takes = found.iter().filter_map(|(namespace, found)| {
+            let last = found.takes.keys().next_back()?;
+            Some((namespace.clone(), last.saturating_add(1)))
         });
+        let takes = takes.collect();
+        let stored = found.into_iter();
+        let stored = stored.filter_map(|(namespace, found)| Some((namespace, found.proven()?)));
         Ok(Self {
             id: id.clone(),
             next_attempt,
@@ -138,7 +141,7 @@ impl Earlier {
             options,
             tags,
             attempts,
-            whole: whole.collect(),
+            stored: stored.collect(),
             takes,
         })
     }
@@ -172,12 +175,47 @@ impl Earlier {
         }
     }
 
-    /// What is stored of a namespace, if it is all of it and the collection is known to be the same one still: what has no UUID,
-    /// as users of one database and views that are dumped as collections, is read again.
-    pub(super) fn whole(&self, header: &NamespaceHeader) -> Option<&Whole> {
-        let whole = self.whole.get(header.data_namespace.as_ref()?)?;
+    /// What is stored of a namespace, if the collection is known to be the same one still: what has no UUID, as users of one
+    /// database and views that are dumped as collections, is read again.
+    pub(super) fn stored(&self, header: &NamespaceHeader) -> Option<&StoredNamespace> {
+        let stored = self.stored.get(header.data_namespace.as_ref()?)?;
         let uuid = header.metadata.as_ref().and_then(|metadata| metadata.uuid);
-        (uuid.is_some() && whole.end.uuid == uuid).then_some(whole)
+        (uuid.is_some() && stored.end.uuid == uuid).then_some(stored)
+    }
+}
+
+/// What parts say of a namespace.
+#[derive(Debug, Default)]
+struct Found {
+    /// The objects of each take, by their [place]; `None` for one that is not there as it was stored.
+    takes: BTreeMap<u32, BTreeMap<(u32, u32), Option<DataObject>>>,
+    /// What the objects of a take hold, and what was left to read.
+    candidates: Vec<(NamespaceEnd, Vec<IdRange>)>,
+}
+
+impl Found {
+    /// What all objects of a take hold, and nothing is said of but that: of several, what has least left.
+    fn proven(mut self) -> Option<StoredNamespace> {
+        let proven = self.candidates.into_iter().filter(|(end, _)| {
+            let mut found = NamespaceEnd::new(end.namespace.clone());
+            (found.take, found.uuid) = (end.take, end.uuid);
+            let objects = self.takes.get(&end.take).into_iter();
+            let mut objects = objects.flat_map(BTreeMap::values);
+            let are_there = objects.all(|object| {
+                object
+                    .as_ref()
+                    .inspect(|object| found.add(object))
+                    .is_some()
+            });
+            are_there && found == *end
+        });
+        let (end, left) = proven.max_by_key(|(end, left)| (left.is_empty(), end.documents))?;
+        let objects = self.takes.remove(&end.take).unwrap_or_default();
+        Some(StoredNamespace {
+            objects: objects.into_values().flatten().collect(),
+            end,
+            left,
+        })
     }
 }
 

@@ -12,15 +12,15 @@ use rdump_format::{
     Codec, Digester, Namespace, RunRecord, Segment, SegmentBuilder, SegmentRecord,
     repository::{
         BegunRecord, CatalogEntry, DataKeys, DataObject, ENCRYPTED_EXTENSION, EncryptionError,
-        NamespaceEnd, PartBuilder, PrivatePlace, PrivateRun, RecordError, SnapshotId,
-        SnapshotManifest, StoredObject,
+        IdRange, NamespaceEnd, NamespaceProgress, PartBuilder, PrivatePlace, PrivateRun,
+        RecordError, SnapshotId, SnapshotManifest, StoredObject,
     },
 };
 use rdump_storage::{Listed, Upload};
 
 use super::{
     Repository,
-    earlier::{Earlier, Whole},
+    earlier::{Earlier, StoredNamespace},
     encryption::{self, Recipients},
     lease::{LEASE, Lease},
     not_written,
@@ -31,8 +31,8 @@ use crate::{
     DumpOptions, Error, Result, Source,
     dump::{options_as_data, source_record},
     media::{
-        DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
-        leftover_notice,
+        DumpHeader, DumpWriter, Kept, NamespaceHeader, NamespaceWriter, PackedSegment, Packing,
+        Written, leftover_notice,
     },
 };
 
@@ -69,8 +69,8 @@ struct Begun {
     codec: Codec,
     namespaces: u64,
     catalog: StoredObject,
-    /// What earlier attempts have stored whole, by the namespace that the documents are under.
-    kept: HashMap<Namespace, Written>,
+    /// What earlier attempts have stored, by the namespace that the documents are under.
+    kept: HashMap<Namespace, NamespaceProgress>,
 }
 
 #[derive(Debug)]
@@ -105,6 +105,8 @@ struct Stored {
     stored_bytes: u64,
     /// The namespaces that were read whole.
     ended: HashSet<Namespace>,
+    /// How far others are read, if that is further than the last part says.
+    progress: HashMap<Namespace, NamespaceProgress>,
 }
 
 impl Stored {
@@ -113,6 +115,7 @@ impl Stored {
         if !self.ended.insert(end.namespace.clone()) {
             return Err(RecordError::ended_twice(&end.namespace));
         }
+        self.progress.remove(&end.namespace);
         self.counted += end.objects;
         self.stored_bytes += end.stored_bytes;
         self.part.push_end(end)
@@ -127,9 +130,10 @@ impl SnapshotWriter {
 
     /// Prepares to go on with a snapshot that was begun and not finished, with the tags that it was begun with.
     ///
-    /// What is stored whole of a namespace, and proven, is kept if the collection is still the same one; other namespaces are
-    /// read again from their beginning, and so are all where an oplog is captured. The dump must be of the same deployment with the same options, but for how fast it
-    /// reads, or fails when it begins.
+    /// What is stored of a namespace, and proven, is kept if the collection is still the same one: where all of it is stored,
+    /// or it was read [in partitions](DumpOptions::partitions), which are read on after the last document that is stored. Other
+    /// namespaces are read again from their beginning, and so are all where an oplog is captured. The dump must be of the same
+    /// deployment with the same options, but for how fast it reads, or fails when it begins.
     ///
     /// # Errors
     ///
@@ -177,6 +181,7 @@ impl SnapshotWriter {
                     counted: 0,
                     stored_bytes: 0,
                     ended: HashSet::new(),
+                    progress: HashMap::new(),
                 }),
             }),
             tags,
@@ -301,12 +306,12 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Takes over what earlier attempts have stored whole, and says so.
+    /// Takes over what earlier attempts have stored, and says so.
     async fn keep(
         &self,
         header: &DumpHeader,
         stored: &mut Stored,
-    ) -> Result<(HashMap<Namespace, Written>, Option<String>)> {
+    ) -> Result<(HashMap<Namespace, NamespaceProgress>, Option<String>)> {
         let mut kept = HashMap::new();
         let Some(earlier) = &self.earlier else {
             return Ok((kept, None));
@@ -315,9 +320,10 @@ impl SnapshotWriter {
         // What was read before an oplog is captured cannot be brought to the moment that it is for.
         let has_oplog = header.namespaces.iter().any(|it| it.namespace.is_oplog());
         for namespace in header.namespaces.iter().filter(|_| !has_oplog) {
-            let Some(Whole { end, objects }) = earlier.whole(namespace) else {
+            let Some(of_namespace) = earlier.stored(namespace) else {
                 continue;
             };
+            let StoredNamespace { end, objects, left } = of_namespace;
             for object in objects {
                 let object_bytes = object.stored_bytes();
                 stored.sizes.insert(object.path.clone(), object_bytes);
@@ -326,10 +332,13 @@ impl SnapshotWriter {
                     self.shared.put_part(stored).await?;
                 }
             }
-            stored.end(end).map_err(not_written)?;
+            if left.is_empty() {
+                stored.end(end).map_err(not_written)?;
+            }
             documents += end.documents;
             bytes += end.stored_bytes;
-            kept.insert(end.namespace.clone(), written(end));
+            let progress = NamespaceProgress::new(end.clone(), left.clone());
+            kept.insert(end.namespace.clone(), progress);
         }
         self.shared.put_part(stored).await?;
         let notice = format!(
@@ -339,6 +348,19 @@ impl SnapshotWriter {
             kept.len()
         );
         Ok((kept, Some(notice)))
+    }
+
+    /// A writer of a namespace of which this is stored.
+    fn writer(&self, header: &NamespaceHeader, end: NamespaceEnd) -> Box<dyn NamespaceWriter> {
+        Box::new(SnapshotNamespace {
+            shared: Arc::clone(&self.shared),
+            codec: header.codec,
+            object_bytes: self.object_bytes,
+            writing: None,
+            held_back: Vec::new(),
+            end,
+            left: Vec::new(),
+        })
     }
 
     /// Looks at everything that is stored: each object must be there, and as long as it was when it was stored.
@@ -421,6 +443,10 @@ impl Shared {
         if stored.part.bytes() == 0 {
             return Ok(());
         }
+        for (_, progress) in stored.progress.drain() {
+            let pushed = stored.part.push_progress(&progress);
+            pushed.map_err(not_written)?;
+        }
         let segments = std::mem::take(&mut stored.part).finish().into();
         let part = self.put("parts", stored.parts.len(), segments).await?;
         stored.sizes.insert(part.path.clone(), part.stored_bytes());
@@ -429,12 +455,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes down that a data object is stored.
-    async fn list(&self, object: &DataObject) -> Result<()> {
+    /// Takes down that a data object is stored, and how far its namespace is read with it if that is known.
+    async fn list(&self, object: &DataObject, progress: Option<NamespaceProgress>) -> Result<()> {
         let pushed = self.push(|stored| {
             stored
                 .sizes
                 .insert(object.path.clone(), object.stored_bytes());
+            if let Some(progress) = progress {
+                let namespace = object.namespace.clone();
+                stored.progress.insert(namespace, progress);
+            }
             stored.part.push_object(object)
         });
         pushed.await
@@ -513,22 +543,33 @@ impl DumpWriter for SnapshotWriter {
             end.take = *takes;
             end.uuid = header.metadata.as_ref().and_then(|it| it.uuid);
             *takes += 1;
-            Ok(Box::new(SnapshotNamespace {
-                shared: Arc::clone(&self.shared),
-                codec: header.codec,
-                object_bytes: self.object_bytes,
-                writing: None,
-                held_back: Vec::new(),
-                end,
-            }) as Box<dyn NamespaceWriter>)
+            Ok(self.writer(header, end))
         }
         .boxed()
     }
 
-    fn kept(&self, header: &NamespaceHeader) -> Option<Written> {
+    fn kept(&self, header: &NamespaceHeader) -> Option<Kept> {
         let data = header.data_namespace.as_ref()?;
         let begun = lock(&self.begun);
-        begun.as_ref()?.kept.get(data).copied()
+        let kept = begun.as_ref()?.kept.get(data)?;
+        Some(Kept {
+            written: written(&kept.stored),
+            left: kept.left.clone(),
+        })
+    }
+
+    fn go_on<'a>(
+        &'a self,
+        header: &'a NamespaceHeader,
+    ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>> {
+        async move {
+            let data = header.data_namespace.as_ref().unwrap_or(&header.namespace);
+            let begun = lock(&self.begun);
+            let kept = begun.as_ref().and_then(|begun| begun.kept.get(data));
+            let kept = kept.ok_or_else(|| Error::internal("nothing of it is kept"))?;
+            Ok(self.writer(header, kept.stored.clone()))
+        }
+        .boxed()
     }
 
     fn commit<'a>(&'a self, mut run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
@@ -618,7 +659,10 @@ struct SnapshotNamespace {
     writing: Option<(Box<dyn Upload>, DataObject)>,
     /// Objects that parts list at the end only: those of an oplog, so that it comes after all other data.
     held_back: Vec<DataObject>,
+    /// What the objects that were ended hold.
     end: NamespaceEnd,
+    /// What is not in them or the one that is being written; nothing if that is not known.
+    left: Vec<IdRange>,
 }
 
 impl SnapshotNamespace {
@@ -657,11 +701,17 @@ impl SnapshotNamespace {
             self.held_back.push(object);
             return Ok(());
         }
-        self.shared.list(&object).await
+        let progress = (!self.left.is_empty())
+            .then(|| NamespaceProgress::new(self.end.clone(), self.left.clone()));
+        self.shared.list(&object, progress).await
     }
 }
 
 impl NamespaceWriter for SnapshotNamespace {
+    fn begin_ranges(&mut self, ranges: &[IdRange]) {
+        self.left = ranges.to_vec();
+    }
+
     fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
         async move {
             self.shared.check_lease().await?;
@@ -683,6 +733,12 @@ impl NamespaceWriter for SnapshotNamespace {
             let record = digested.await;
             let record = record.map_err(|error| Error::task("digest", error))?;
             object.segments.push(record);
+            let reached = segment.reached;
+            let range = reached.and_then(|it| Some((self.left.get_mut(it.range)?, it.id)));
+            match range {
+                Some((range, id)) => range.advance(id),
+                None => self.left.clear(),
+            }
             let stored_bytes = object.stored_bytes();
             self.writing = Some((upload, object));
             match stored_bytes >= self.object_bytes {
@@ -698,7 +754,7 @@ impl NamespaceWriter for SnapshotNamespace {
         async move {
             this.end_object().await?;
             for object in &this.held_back {
-                this.shared.list(object).await?;
+                this.shared.list(object, None).await?;
             }
             let end = &this.end;
             this.shared.push(|stored| stored.end(end)).await?;

@@ -4,7 +4,7 @@ use bson::{Binary, spec::BinarySubtype};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{check_segments, is_numbered};
-use super::{ENCRYPTED_EXTENSION, RecordError, RecordFault};
+use super::{ENCRYPTED_EXTENSION, IdRange, RecordError, RecordFault};
 use crate::digest::Digest;
 use crate::framing::documents;
 use crate::namespace::Namespace;
@@ -14,6 +14,8 @@ use crate::segment::{Segment, SegmentRecord};
 const STORED_BYTES: usize = 40;
 /// What it takes in the second, in bytes: how many documents, and their size.
 const COUNTED_BYTES: usize = 16;
+/// The longest that what is left of a namespace is written, in bytes.
+const MAX_LEFT_BYTES: usize = 64 << 10;
 /// The most segments of one data object.
 const MAX_SEGMENTS: usize = 1 << 18;
 
@@ -97,6 +99,30 @@ impl NamespaceEnd {
     }
 }
 
+/// A namespace that is read in the order of `_id`, of which some documents are stored.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NamespaceProgress {
+    /// What all its objects of this take hold so far.
+    pub stored: NamespaceEnd,
+    /// Which documents they do not hold: at least one range.
+    pub left: Vec<IdRange>,
+}
+
+impl NamespaceProgress {
+    /// What is stored, and what is left.
+    pub fn new(stored: NamespaceEnd, left: Vec<IdRange>) -> Self {
+        Self { stored, left }
+    }
+
+    /// Whether it is short enough to be written, as it is unless `_id` is long.
+    fn is_short(&self) -> bool {
+        let bounds = self.left.iter().flat_map(|range| [&range.min, &range.max]);
+        let bytes = bounds.flatten().map(|bound| bound.as_bytes().len());
+        bytes.fold(0, usize::saturating_add) <= MAX_LEFT_BYTES
+    }
+}
+
 /// What is stored of one data object: where, and the size and digest of each of its segments.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -123,6 +149,8 @@ pub struct Part {
     pub objects: Vec<DataObject>,
     /// The namespaces that end.
     pub ends: Vec<NamespaceEnd>,
+    /// The namespaces that can be gone on with: of no meaning once the snapshot has finished.
+    pub progress: Vec<NamespaceProgress>,
 }
 
 /// Gathers a part, as the documents of its two segments.
@@ -158,6 +186,9 @@ struct EndDocument {
     stored: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     uuid: Option<bson::Uuid>,
+    /// What is left to read, if it is no end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left: Vec<IdRange>,
 }
 
 /// One document of the second segment.
@@ -212,18 +243,20 @@ impl PartBuilder {
     ///
     /// [`RecordError`] if there are more than can be counted.
     pub fn push_end(&mut self, end: &NamespaceEnd) -> Result<(), RecordError> {
-        push(
-            &mut self.details,
-            &Detail::End(EndDocument {
-                ns: end.namespace.clone(),
-                take: end.take,
-                objects: end.objects,
-                documents: end.documents,
-                uncompressed: end.uncompressed_bytes,
-                stored: end.stored_bytes,
-                uuid: end.uuid.map(bson::Uuid::from_bytes),
-            }),
-        )
+        push(&mut self.details, &Detail::End(end_document(end, &[])))
+    }
+
+    /// Adds how far a namespace is read, unless its `_id` are too long for that.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if there is more than can be counted.
+    pub fn push_progress(&mut self, progress: &NamespaceProgress) -> Result<(), RecordError> {
+        if !progress.is_short() {
+            return Ok(());
+        }
+        let document = end_document(&progress.stored, &progress.left);
+        push(&mut self.details, &Detail::End(document))
     }
 
     /// How long both segments are, in bytes.
@@ -280,15 +313,13 @@ impl Part {
                     let stored = stored.next().ok_or("there are more objects than stored")?;
                     part.objects.push(object(stored, document)?);
                 }
-                Detail::End(end) => part.ends.push(NamespaceEnd {
-                    namespace: end.ns,
-                    take: end.take,
-                    objects: end.objects,
-                    documents: end.documents,
-                    uncompressed_bytes: end.uncompressed,
-                    stored_bytes: end.stored,
-                    uuid: end.uuid.map(|uuid| uuid.bytes()),
-                }),
+                Detail::End(document) => {
+                    let (end, left) = end(document);
+                    match left.is_empty() {
+                        true => part.ends.push(end),
+                        false => part.progress.push(NamespaceProgress::new(end, left)),
+                    }
+                }
             }
             Ok(())
         })?;
@@ -322,6 +353,32 @@ fn object(stored: StoredSegments, document: ObjectDocument) -> Result<DataObject
         take: document.take,
         segments,
     })
+}
+
+fn end_document(end: &NamespaceEnd, left: &[IdRange]) -> EndDocument {
+    EndDocument {
+        ns: end.namespace.clone(),
+        take: end.take,
+        objects: end.objects,
+        documents: end.documents,
+        uncompressed: end.uncompressed_bytes,
+        stored: end.stored_bytes,
+        uuid: end.uuid.map(bson::Uuid::from_bytes),
+        left: left.to_vec(),
+    }
+}
+
+fn end(document: EndDocument) -> (NamespaceEnd, Vec<IdRange>) {
+    let end = NamespaceEnd {
+        namespace: document.ns,
+        take: document.take,
+        objects: document.objects,
+        documents: document.documents,
+        uncompressed_bytes: document.uncompressed,
+        stored_bytes: document.stored,
+        uuid: document.uuid.map(|uuid| uuid.bytes()),
+    };
+    (end, document.left)
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -4,7 +4,7 @@
     reason = "a panic in a test is a failed test"
 )]
 
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, rawdoc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -247,6 +247,25 @@ fn a_part_says_of_each_object_whose_it_is() {
     let one = build(&objects[1..], &[]);
     let error = Part::read(&index, &one[1]).unwrap_err().to_string();
     assert!(error.contains("other segments than are stored"), "{error}");
+}
+
+#[test]
+fn a_part_says_which_documents_are_left_unless_that_is_long() {
+    let stored = NamespaceEnd::new(Namespace::new("shop", "orders"));
+    // Deeper than a document of a part may be.
+    let deep = (0..300).fold(rawdoc! {}, |inner, _| rawdoc! { "_id": inner });
+    let mut left = IdRange::between(vec![rawdoc! { "_id": 5 }, deep]);
+    left[1].advance(rawdoc! { "_id": 7 });
+    let progress = NamespaceProgress::new(stored.clone(), left);
+    let long = rawdoc! { "_id": "x".repeat(64 << 10) };
+    let mut builder = PartBuilder::default();
+    builder.push_progress(&progress).unwrap();
+    let long = NamespaceProgress::new(stored.clone(), IdRange::between(vec![long]));
+    builder.push_progress(&long).unwrap();
+    builder.push_end(&stored).unwrap();
+    let [index, details] = builder.finish().map(|segment| segment.body);
+    let part = Part::read(&index, &details).unwrap();
+    assert_eq!((part.progress, part.ends), (vec![progress], vec![stored]));
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl HeldBack {
                 documents: waiting.documents,
                 uncompressed_bytes: waiting.uncompressed_bytes,
                 checksum: waiting.checksum,
+                reached: None,
             })
         })
     }
@@ -80,6 +81,7 @@ mod tests {
             documents: u64::from(byte),
             uncompressed_bytes: 2 * length as u64,
             checksum,
+            reached: None,
         }
     }
 
