@@ -164,7 +164,8 @@ impl Dump {
                 .map(|namespace| namespace.stored_bytes)
                 .sum();
             let run = self.run_record(started_at.to_string(), &report)?;
-            for message in self.cx.unless_cancelled(self.writer.commit(run)).await? {
+            let last_step = self.cx.unless_cancelled(self.writer.commit(run)).await?;
+            for message in last_step.await? {
                 self.cx.problem(Problem::new(None, message));
             }
         }

@@ -42,7 +42,7 @@ pub(crate) use folder_writer::leftover_notice;
 /// Takes a dump.
 ///
 /// The order of calls: [`begin`](Self::begin), then for each namespace [`namespace`](Self::namespace), then
-/// [`commit`](Self::commit). Until `commit` returns, nothing of the dump may look complete.
+/// [`commit`](Self::commit). Until the last step is done, nothing of the dump may look complete.
 pub trait DumpWriter: fmt::Debug + Send + Sync {
     /// How this medium wants its segments.
     fn packing(&self) -> Packing;
@@ -84,15 +84,22 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
         future::ready(Err(error)).boxed()
     }
 
-    /// Makes the dump complete, after a look at everything that was stored.
-    ///
-    /// Returns what is wrong with the place, though not with the dump: each becomes a problem of the run.
-    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>>;
+    /// Looks at everything that was stored, and returns the step that makes the dump complete, if that is a step by itself: it is
+    /// awaited to its end even if the run is cancelled meanwhile, so that nobody hears of no dump where there is one.
+    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>>;
 
     /// Takes back what was being written when the run failed or was cancelled. All writers of namespaces are gone by then.
     fn give_up(&self) -> BoxFuture<'_, ()> {
         future::ready(()).boxed()
     }
+}
+
+/// Makes a dump complete. Gives what is wrong with the place, though not with the dump: each becomes a problem of the run.
+pub type LastStep<'a> = BoxFuture<'a, Result<Vec<String>>>;
+
+/// No step: all is done.
+pub(crate) fn no_step<'a>() -> LastStep<'a> {
+    future::ready(Ok(Vec::new())).boxed()
 }
 
 /// Takes one namespace's documents. Dropping it unfinished discards what it took.

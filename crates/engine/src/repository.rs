@@ -574,3 +574,19 @@ fn not_written(error: RecordError) -> Error {
 async fn put_once(store: &dyn Store, path: &str, bytes: Vec<u8>) -> Result<ObjectInfo> {
     Ok(store.put(path, bytes.into(), PutIf::Absent).await?)
 }
+
+/// Puts the root of a manifest, and its copy. Gives what is wrong with the copy: the snapshot is complete without it.
+async fn put_manifest(store: &dyn Store, id: &SnapshotId, bytes: Vec<u8>) -> Result<Vec<String>> {
+    let (path, copy) = (id.manifest(), id.manifest_copy());
+    put_once(store, &path, bytes.clone()).await?;
+    store.flush().await?;
+    let copied = match store.put(&copy, bytes.into(), PutIf::Absent).await {
+        Ok(_) => store.flush().await,
+        Err(error) => Err(error),
+    };
+    let problem = copied.err().map(|error| {
+        let error = Error::from(error);
+        format!("the copy of the manifest, {copy}, could not be written: {error}")
+    });
+    Ok(problem.into_iter().collect())
+}

@@ -162,10 +162,16 @@ impl Restore {
             Arc::clone(&self.reader),
             options,
         );
-        if let Some(ledger) = plan.ledger.take().filter(|_| !plan.is_empty()) {
-            let begun = self.cx.unless_cancelled(shared.begin_ledger(ledger)).await;
-            begun.inspect_err(|_| self.cx.stopped(names.iter()))?;
-        }
+        let ledger = plan.ledger.take().filter(|_| !plan.is_empty());
+        let begin = async {
+            shared.drop_ledgers(&plan.outdated).await?;
+            match ledger {
+                Some(ledger) => shared.begin_ledger(ledger).await,
+                None => Ok(()),
+            }
+        };
+        let begun = self.cx.unless_cancelled(begin).await;
+        begun.inspect_err(|_| self.cx.stopped(names.iter()))?;
         let shared = Arc::new(shared);
         let authorization = plan.authorization.clone();
         let restored = self

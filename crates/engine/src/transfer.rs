@@ -156,8 +156,8 @@ impl Transfer {
         }
         run.documents = report.documents;
         run.uncompressed_bytes = report.uncompressed_bytes;
-        let committed = self.writer.commit(run);
-        for message in self.cx.unless_cancelled(committed).await? {
+        let last_step = self.cx.unless_cancelled(self.writer.commit(run)).await?;
+        for message in last_step.await? {
             self.cx.problem(Problem::new(None, message));
         }
         report.problems = self.cx.problems();

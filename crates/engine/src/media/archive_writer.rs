@@ -17,8 +17,8 @@ use rdump_storage::{Location, Sink, Store, StreamUpload, Upload};
 use tokio::sync::Mutex;
 
 use super::{
-    DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
-    single_object,
+    DumpHeader, DumpWriter, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment, Packing,
+    Written, no_step, single_object,
 };
 use held_back::HeldBack;
 
@@ -159,7 +159,7 @@ impl DumpWriter for ArchiveWriter {
         async move { Ok(Box::new(writer) as Box<dyn NamespaceWriter>) }.boxed()
     }
 
-    fn commit<'a>(&'a self, _run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
+    fn commit<'a>(&'a self, _run: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>> {
         async move {
             let mut archive = self.archive.lock().await;
             archive.end_those_without_documents().await?;
@@ -176,7 +176,7 @@ impl DumpWriter for ArchiveWriter {
             } else {
                 upload.finish().await?;
             }
-            Ok(Vec::new())
+            Ok(no_step())
         }
         .boxed()
     }

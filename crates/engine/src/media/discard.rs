@@ -2,7 +2,8 @@ use futures::{FutureExt, future::BoxFuture};
 use rdump_format::RunRecord;
 
 use super::{
-    DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
+    DumpHeader, DumpWriter, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment, Packing,
+    Written, no_step,
 };
 use crate::Result;
 
@@ -26,8 +27,8 @@ impl DumpWriter for Discard {
         async { Ok(Box::new(DiscardNamespace::default()) as Box<dyn NamespaceWriter>) }.boxed()
     }
 
-    fn commit<'a>(&'a self, _: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
-        async { Ok(Vec::new()) }.boxed()
+    fn commit<'a>(&'a self, _: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>> {
+        async { Ok(no_step()) }.boxed()
     }
 }
 

@@ -8,8 +8,8 @@ use rdump_storage::{StreamUpload, Upload};
 use tokio::sync::Mutex;
 
 use super::{
-    DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
-    folder_writer::empty_segment,
+    DumpHeader, DumpWriter, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment, Packing,
+    Written, folder_writer::empty_segment, no_step,
 };
 use crate::{Error, Result};
 
@@ -73,7 +73,7 @@ impl DumpWriter for DocumentStreamWriter {
             .boxed()
     }
 
-    fn commit<'a>(&'a self, _: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
+    fn commit<'a>(&'a self, _: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>> {
         async move {
             let mut stream = self.stream.lock().await;
             if stream.written.stored_bytes == 0 && stream.codec != Codec::None {
@@ -83,7 +83,7 @@ impl DumpWriter for DocumentStreamWriter {
             let upload = stream.upload.take();
             let upload = upload.ok_or_else(|| Error::internal("a stream was ended twice"))?;
             upload.finish().await?;
-            Ok(Vec::new())
+            Ok(no_step())
         }
         .boxed()
     }

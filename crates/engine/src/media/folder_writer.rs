@@ -22,8 +22,8 @@ use rdump_storage::{
 };
 
 use super::{
-    DumpHeader, DumpWriter, NamespaceHeader, NamespaceWriter, PackedSegment, Packing, Written,
-    manifest,
+    DumpHeader, DumpWriter, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment, Packing,
+    Written, manifest,
 };
 use crate::{Error, Result};
 
@@ -160,7 +160,34 @@ impl FolderWriter {
         Ok(self.store.put(path, bytes, PutIf::Always).await?)
     }
 
-    /// Makes the dump complete, unless another one was begun in the same place meanwhile. Where nothing can be locked that is
+    /// Puts the manifest, and takes away what says that the dump is not complete.
+    async fn complete(
+        &self,
+        manifest: Bytes,
+        unlisted: Result<Vec<String>>,
+    ) -> Result<Vec<String>> {
+        let mut problems = Vec::from_iter(self.told(&unlisted));
+        self.put_manifest(manifest).await?;
+        self.store.flush().await?;
+        // The manifest counts for more, so that the dump is complete however this ends.
+        let markers = std::mem::take(&mut *lock(&self.markers));
+        for (marker, is_older) in markers {
+            if is_older && lies_beside(&marker, &unlisted) {
+                problems.push(format!(
+                    "{marker} stays: what a dump that did not finish left beside it is no part of this one, and is not \
+                     restored; delete all of it, or dump to an empty folder"
+                ));
+                continue;
+            }
+            if let Err(error) = self.store.delete(&[&marker]).await {
+                problems.push(format!("{marker} stays: {}", Error::from(error)));
+            }
+        }
+        drop(lock(&self.locked).take());
+        Ok(problems)
+    }
+
+    /// Puts the manifest, unless another dump was begun in the same place meanwhile. Where nothing can be locked that is
     /// noticed here, by one of the two at least.
     async fn put_manifest(&self, bytes: Bytes) -> Result<()> {
         let meanwhile = || {
@@ -381,7 +408,7 @@ impl DumpWriter for FolderWriter {
         .boxed()
     }
 
-    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
+    fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>> {
         async move {
             let (manifest, stored) = self.manifest(run);
             let listing = Listing::of(&*self.store, "").await.map_err(Error::from);
@@ -391,26 +418,8 @@ impl DumpWriter for FolderWriter {
                 Error::internal("could not write the manifest").caused_by(error)
             })?;
             let unlisted = listing.map(|listing| unlisted(&manifest, &listing));
-            let mut problems = Vec::from_iter(self.told(&unlisted));
             self.store.flush().await?;
-            self.put_manifest(bytes.into()).await?;
-            self.store.flush().await?;
-            // The manifest counts for more, so that the dump is complete however this ends.
-            let markers = std::mem::take(&mut *lock(&self.markers));
-            for (marker, is_older) in markers {
-                if is_older && lies_beside(&marker, &unlisted) {
-                    problems.push(format!(
-                        "{marker} stays: what a dump that did not finish left beside it is no part of this one, and is not \
-                         restored; delete all of it, or dump to an empty folder"
-                    ));
-                    continue;
-                }
-                if let Err(error) = self.store.delete(&[&marker]).await {
-                    problems.push(format!("{marker} stays: {}", Error::from(error)));
-                }
-            }
-            drop(lock(&self.locked).take());
-            Ok(problems)
+            Ok(self.complete(bytes.into(), unlisted).boxed())
         }
         .boxed()
     }

@@ -25,14 +25,14 @@ use super::{
     lease::{LEASE, Lease},
     not_written,
     object::{self, Encryption},
-    put_once,
+    put_manifest, put_once,
 };
 use crate::{
     DumpOptions, Error, Result, Source,
     dump::{options_as_data, source_record},
     media::{
-        DumpHeader, DumpWriter, Kept, NamespaceHeader, NamespaceWriter, PackedSegment, Packing,
-        Written, leftover_notice,
+        DumpHeader, DumpWriter, Kept, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment,
+        Packing, Written, leftover_notice,
     },
 };
 
@@ -363,6 +363,15 @@ impl SnapshotWriter {
         })
     }
 
+    /// Puts the manifest, twice.
+    async fn complete(&self, id: &SnapshotId, manifest: Vec<u8>) -> Result<Vec<String>> {
+        let shared = &self.shared;
+        shared.check_lease().await?;
+        let problems = put_manifest(&**shared.repository.store(), id, manifest).await?;
+        shared.release_lease().await;
+        Ok(problems)
+    }
+
     /// Looks at everything that is stored: each object must be there, and as long as it was when it was stored.
     async fn check_stored(&self, id: &SnapshotId, sizes: &HashMap<String, u64>) -> Result<()> {
         let folder = id.folder();
@@ -572,7 +581,7 @@ impl DumpWriter for SnapshotWriter {
         .boxed()
     }
 
-    fn commit<'a>(&'a self, mut run: RunRecord) -> BoxFuture<'a, Result<Vec<String>>> {
+    fn commit<'a>(&'a self, mut run: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>> {
         async move {
             let (shared, id) = (&self.shared, self.shared.id()?);
             let begun = lock(&self.begun).take();
@@ -602,22 +611,8 @@ impl DumpWriter for SnapshotWriter {
             }
             let bytes = manifest.to_bytes().map_err(not_written)?;
             self.check_stored(id, &stored.sizes).await?;
-            shared.check_lease().await?;
-            let store = &**repository.store();
-            store.flush().await?;
-            put_once(store, &id.manifest(), bytes.clone()).await?;
-            store.flush().await?;
-            let mut problems = Vec::new();
-            // The snapshot is complete without it.
-            let copied = put_once(store, &id.manifest_copy(), bytes).await;
-            if let Err(error) = copied.and(store.flush().await.map_err(Error::from)) {
-                problems.push(format!(
-                    "the copy of the manifest, {}, could not be written: {error}",
-                    id.manifest_copy()
-                ));
-            }
-            shared.release_lease().await;
-            Ok(problems)
+            repository.store().flush().await?;
+            Ok(self.complete(id, bytes).boxed())
         }
         .boxed()
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bson::{Document, Uuid, doc, oid::ObjectId};
+use bson::{Document, RawDocumentBuf, Uuid, doc, oid::ObjectId};
 use futures::TryStreamExt;
 use mongodb::{
     Database,
@@ -34,14 +34,12 @@ pub(super) use record::{Begun, Done, First, LedgerDocument, Progress, Stage, Unf
 /// The shortest time from writing down what is done to doing it again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a run does about ledgers.
+/// What a run notes.
 #[derive(Debug)]
 pub(super) struct PlannedLedger {
     pub(super) id: ObjectId,
     /// What it begins with; nothing if an earlier run has begun it.
     pub(super) beginning: Option<(Begun, Vec<First>)>,
-    /// Ledgers of restores whose collections this one makes anew.
-    pub(super) outdated: Vec<ObjectId>,
 }
 
 /// The ledger of a run.
@@ -108,15 +106,8 @@ impl Ledger {
         patiently(&self.cx, self.max_retries, None, what, insert).await
     }
 
-    async fn drop_collection(&self, id: ObjectId) -> Result<()> {
-        let collection = self.database.collection::<Document>(&id.to_hex());
-        let drop = || async { collection.drop().await.map_err(command::error) };
-        let what = "dropping what a restore has noted";
-        patiently(&self.cx, self.max_retries, None, what, drop).await
-    }
-
-    fn namespace(&self, id: ObjectId) -> Namespace {
-        Namespace::new(RESTORES_DATABASE, id.to_hex())
+    fn namespace(&self) -> Namespace {
+        namespace(self.id)
     }
 }
 
@@ -226,6 +217,27 @@ impl MadeIds {
 }
 
 impl Shared {
+    /// Drops ledgers that must not be believed any more.
+    pub(super) async fn drop_ledgers(&self, outdated: &[ObjectId]) -> Result<()> {
+        for id in outdated {
+            let dropped = self.drop_ledger(*id).await;
+            dropped.map_err(|error| {
+                error.for_namespace(&namespace(*id)).with_hint(
+                    "a restore that did not finish has noted there what would not be true any more: drop this collection",
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn drop_ledger(&self, id: ObjectId) -> Result<()> {
+        let database = self.deployment.database(RESTORES_DATABASE);
+        let collection = database.collection::<Document>(&id.to_hex());
+        let drop = || async { collection.drop().await.map_err(command::error) };
+        let what = "dropping what a restore has noted";
+        patiently(&self.cx, self.options.max_retries, None, what, drop).await
+    }
+
     /// Begins the ledger, or opens it again. Where it cannot be written, a notice says so, and the restore does without.
     pub(super) async fn begin_ledger(&mut self, planned: PlannedLedger) -> Result<()> {
         let ledger = Ledger {
@@ -238,9 +250,6 @@ impl Shared {
             written: AsyncMutex::new(Instant::now()),
         };
         let begun = async {
-            for outdated in planned.outdated {
-                ledger.drop_collection(outdated).await?;
-            }
             if let Some((begun, planned)) = planned.beginning {
                 for document in LedgerDocument::beginning(begun, &planned) {
                     ledger.insert(&document).await?;
@@ -254,7 +263,7 @@ impl Shared {
             Err(error) => {
                 let message =
                     format!("this restore cannot be gone on with if it is interrupted: {error}");
-                self.cx.notice(Some(&ledger.namespace(ledger.id)), message);
+                self.cx.notice(Some(&ledger.namespace()), message);
             }
         }
         Ok(())
@@ -272,11 +281,11 @@ impl Shared {
     /// Drops the ledger: there is nothing to go on with any more.
     pub(super) async fn end_ledger(&self) {
         let Some(ledger) = &self.ledger else { return };
-        if let Err(error) = ledger.drop_collection(ledger.id).await {
+        if let Err(error) = self.drop_ledger(ledger.id).await {
             let message = format!(
                 "the restore is done, and what it has noted there could not be dropped: {error}"
             );
-            let namespace = ledger.namespace(ledger.id);
+            let namespace = ledger.namespace();
             self.cx.problem(Problem::new(Some(&namespace), message));
         }
     }
@@ -307,8 +316,12 @@ impl Shared {
     }
 }
 
+fn namespace(id: ObjectId) -> Namespace {
+    Namespace::new(RESTORES_DATABASE, id.to_hex())
+}
+
 /// The ledgers in a deployment, of which none but those that were begun wholly counts, without what is done; with it, if it is
-/// that of one restore.
+/// that of one restore. What cannot be read is named, and is none.
 pub(super) async fn unfinished(
     deployment: &Deployment,
     only: Option<ObjectId>,
@@ -338,7 +351,7 @@ pub(super) async fn unfinished(
     };
     let mut found = Vec::new();
     for id in ids {
-        let collection = database.collection::<LedgerDocument>(&id.to_hex());
+        let collection = database.collection::<RawDocumentBuf>(&id.to_hex());
         let read = || async {
             let find = collection.find(filter.clone());
             let cursor = find.selection_criteria(primary.clone()).await;
@@ -346,7 +359,17 @@ pub(super) async fn unfinished(
             documents.await.map_err(command::error)
         };
         let documents = patiently(cx, max_retries, None, what, read).await?;
-        found.extend(Unfinished::of(id, documents));
+        let documents = documents.iter().map(|document| {
+            let read = bson::deserialize_from_slice(document.as_bytes());
+            read.map_err(Error::from_bson)
+        });
+        match documents.collect::<Result<Vec<LedgerDocument>>>() {
+            Ok(documents) => found.extend(Unfinished::of(id, documents)),
+            Err(error) => {
+                let message = format!("what is noted there cannot be read, and is left: {error}");
+                cx.notice(Some(&namespace(id)), message);
+            }
+        }
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, oid::ObjectId};
 use rdump_format::Namespace;
 use rdump_oplog::CollectionIndexes;
 use serde::Serialize;
@@ -39,6 +39,9 @@ pub struct RestorePlan {
     /// What is noted of the run, if another one could go on with it.
     #[serde(skip)]
     pub(super) ledger: Option<PlannedLedger>,
+    /// Ledgers of other restores, whose collections this one makes anew.
+    #[serde(skip)]
+    pub(super) outdated: Vec<ObjectId>,
 }
 
 /// What a restore would do with one namespace.

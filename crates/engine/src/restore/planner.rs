@@ -91,12 +91,22 @@ pub(super) async fn plan(
         let namespace = problem.namespace.as_ref();
         namespace.is_some_and(|namespace| selection::is_asked_for(namespace, options))
     });
+    let others = match &resume {
+        Some(resume) => resume.unfinished.clone(),
+        // They would take what has the same UUIDs for theirs.
+        None if options.preserve_uuid => {
+            resume::unfinished(deployment, options, cx, &mut notices).await?
+        }
+        None => Vec::new(),
+    };
+    let outdated = resume::outdated(&others, &namespaces, &mut notices);
     let ledger = resume.map(|resume| {
         let now = cx.now().to_string();
         resume.into_ledger(&namespaces, &existing, now, &mut notices)
     });
     Ok(RestorePlan {
         ledger,
+        outdated,
         unfinished: unfinished.cloned().collect(),
         authorization: authorization.map(Arc::new),
         oplog,

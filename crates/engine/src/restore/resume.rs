@@ -46,7 +46,8 @@ pub(super) struct Resume {
     /// The identity of the dump.
     dump: String,
     options: String,
-    unfinished: Vec<Unfinished>,
+    /// The other ones.
+    pub(super) unfinished: Vec<Unfinished>,
     /// The one that is gone on with.
     resumed: Option<Unfinished>,
 }
@@ -68,22 +69,7 @@ impl Resume {
                 false => Ok(None),
             };
         };
-        let retries = options.max_retries;
-        let unfinished = match ledger::unfinished(deployment, None, retries, cx).await {
-            Err(error) if error.kind() == ErrorKind::Denied && options.resume => {
-                return Err(error.with_hint(
-                    "to go on with a restore needs the built-in roles `restore` and `readAnyDatabase`",
-                ));
-            }
-            // What is there may be of others.
-            Err(error) if error.kind() == ErrorKind::Denied => {
-                notices.push(format!(
-                    "whether another restore did not finish here is not known: {error}"
-                ));
-                Vec::new()
-            }
-            unfinished => unfinished?,
-        };
+        let unfinished = unfinished(deployment, options, cx, notices).await?;
         let text = serde_json::to_string(options);
         let text = text.map_err(|error| {
             Error::internal("the options cannot be written down").caused_by(error)
@@ -96,6 +82,7 @@ impl Resume {
         };
         if options.resume {
             let found = resume.choose()?;
+            let retries = options.max_retries;
             let with_done = ledger::unfinished(deployment, Some(found), retries, cx).await?;
             resume.resumed = with_done.into_iter().next();
             resume.unfinished.retain(|other| other.id != found);
@@ -256,7 +243,7 @@ impl Resume {
         Ok(())
     }
 
-    /// What the run does about ledgers.
+    /// What the run notes.
     pub(super) fn into_ledger(
         self,
         namespaces: &[PlannedNamespace],
@@ -264,19 +251,6 @@ impl Resume {
         started_at: String,
         notices: &mut Vec<String>,
     ) -> PlannedLedger {
-        let anew = |name: &Namespace| {
-            let mut made = namespaces.iter().filter(|it| it.drop || it.create);
-            made.any(|planned| planned.namespace == *name)
-        };
-        let outdated = self.unfinished.iter();
-        let outdated: Vec<_> = outdated.filter(|it| it.planned.keys().any(anew)).collect();
-        for it in &outdated {
-            notices.push(format!(
-                "the restore of {} that was begun at {} cannot be gone on with any more: its collections are made anew",
-                it.begun.dump, it.begun.started_at
-            ));
-        }
-        let outdated = outdated.iter().map(|it| it.id).collect();
         if let Some(resumed) = self.resumed {
             let before: u64 = namespaces.iter().filter_map(|it| it.restored_before).sum();
             notices.push(format!(
@@ -286,7 +260,6 @@ impl Resume {
             return PlannedLedger {
                 id: resumed.id,
                 beginning: None,
-                outdated,
             };
         }
         let first = namespaces.iter().map(|planned| First {
@@ -305,9 +278,53 @@ impl Resume {
         PlannedLedger {
             id: ObjectId::new(),
             beginning: Some((begun, first.collect())),
-            outdated,
         }
     }
+}
+
+/// The restores in the target that did not finish, as far as this user may know.
+pub(super) async fn unfinished(
+    deployment: &Deployment,
+    options: &RestoreOptions,
+    cx: &RunContext,
+    notices: &mut Vec<String>,
+) -> Result<Vec<Unfinished>> {
+    match ledger::unfinished(deployment, None, options.max_retries, cx).await {
+        Err(error) if error.kind() == ErrorKind::Denied && options.resume => Err(error.with_hint(
+            "to go on with a restore needs the built-in roles `restore` and `readAnyDatabase`",
+        )),
+        // What is there may be of others.
+        Err(error) if error.kind() == ErrorKind::Denied => {
+            notices.push(format!(
+                "whether another restore did not finish here is not known: {error}"
+            ));
+            Ok(Vec::new())
+        }
+        unfinished => unfinished,
+    }
+}
+
+/// The ledgers of restores whose collections are made anew, and so cannot be gone on with.
+pub(super) fn outdated(
+    unfinished: &[Unfinished],
+    namespaces: &[PlannedNamespace],
+    notices: &mut Vec<String>,
+) -> Vec<ObjectId> {
+    let anew: HashSet<_> = namespaces
+        .iter()
+        .filter(|planned| planned.drop || planned.create)
+        .map(|planned| &planned.namespace)
+        .collect();
+    let outdated = unfinished
+        .iter()
+        .filter(|it| it.planned.keys().any(|name| anew.contains(name)));
+    let outdated = outdated.inspect(|it| {
+        notices.push(format!(
+            "the restore of {} that was begun at {} cannot be gone on with any more: its collections are made anew",
+            it.begun.dump, it.begun.started_at
+        ));
+    });
+    outdated.map(|it| it.id).collect()
 }
 
 /// What is there now.

@@ -159,7 +159,11 @@ impl Shared {
             failed_documents: loaded.failed_documents,
         });
         if loaded.failed_documents > 0 {
-            let some = loaded.messages.join("; ");
+            let mut some = loaded.messages.join("; ");
+            // Noted is how many, and not why.
+            if some.is_empty() {
+                "all in runs that were interrupted".clone_into(&mut some);
+            }
             self.problem(
                 namespace,
                 format!(

@@ -207,6 +207,32 @@ async fn a_backup_of_which_something_cannot_be_stored_leaves_no_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_cancelled_while_its_manifest_is_put_is_a_snapshot() {
+    let source = source(100).await;
+    for (text, is_whole) in [("/parts/", false), ("manifests/", true), ("copies/", true)] {
+        let store = Watched::new(Arc::new(MemoryStore::new("backups")));
+        let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>).await;
+        let repository = repository.unwrap();
+        let cancel = CancellationToken::new();
+        store.cancel_at(text, cancel.clone());
+        let writer = Arc::new(writer(&repository));
+        let dump = Dump::new(&connect(&source).await, Arc::clone(&writer) as _).cancel(cancel);
+        let run = dump.run(dump.plan().await.unwrap()).await;
+        assert_eq!(run.is_ok(), is_whole, "{text}: {run:?}");
+        if !is_whole {
+            assert_unfinished(&repository, &writer).await;
+            continue;
+        }
+        let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
+        let (report, notices) =
+            try_verify(&repository, &snapshot, &SnapshotVerifyOptions::default()).await;
+        assert!(report.unwrap().is_whole());
+        assert_eq!(notices, [""; 0]);
+        assert_eq!(run.unwrap().problems, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_without_a_copy_is_a_problem_and_a_snapshot() {
     let source = source(100).await;
     let (_, repository) = refusing("copies/").await;

@@ -10,9 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
-use rdump::storage::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, StorageError, Store, Upload,
-    Version,
+use rdump::{
+    CancellationToken,
+    storage::{
+        Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, StorageError, Store,
+        Upload, Version,
+    },
 };
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -23,16 +26,17 @@ pub(super) struct Watched {
     inner: Arc<dyn Store>,
     reads: Mutex<Vec<(String, Range<u64>)>>,
     refused: Mutex<Option<String>>,
+    cancels: Mutex<Option<(String, CancellationToken)>>,
     ignores_conditions: AtomicBool,
 }
 
 impl Watched {
     pub(super) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        let (reads, refused) = (Mutex::default(), Mutex::default());
         Arc::new(Self {
             inner,
-            reads,
-            refused,
+            reads: Mutex::default(),
+            refused: Mutex::default(),
+            cancels: Mutex::default(),
             ignores_conditions: AtomicBool::new(false),
         })
     }
@@ -40,6 +44,11 @@ impl Watched {
     /// From now on no object may be written whose path has this in it.
     pub(super) fn refuse(&self, text: &str) {
         *self.refused.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Once an object is put whose path has this in it, the run is cancelled before it can hear of that.
+    pub(super) fn cancel_at(&self, text: &str, cancel: CancellationToken) {
+        *self.cancels.lock().unwrap() = Some((text.to_owned(), cancel));
     }
 
     /// From now on what is put is put whatever is there.
@@ -106,7 +115,17 @@ impl Store for Watched {
             false => condition,
         };
         match self.refused(path) {
-            None => self.inner.put(path, bytes, condition),
+            None => async move {
+                let put = self.inner.put(path, bytes, condition).await;
+                let cancels = self.cancels.lock().unwrap().clone();
+                if let Some((_, cancel)) = cancels.filter(|(text, _)| path.contains(text)) {
+                    cancel.cancel();
+                    // Who would be stopped is stopped here.
+                    tokio::task::yield_now().await;
+                }
+                put
+            }
+            .boxed(),
             Some(error) => future::ready(Err(error)).boxed(),
         }
     }

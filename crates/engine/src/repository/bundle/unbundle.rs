@@ -21,7 +21,7 @@ use crate::{
     Error, Observer, Repository, Result,
     context::RunContext,
     media::leftover_notice,
-    repository::{put_once, sizes, snapshot::Object},
+    repository::{put_manifest, sizes, snapshot::Object},
 };
 
 /// What became of a bundle that was taken apart into a repository.
@@ -74,7 +74,15 @@ impl Repository {
         cx.cancel = cancel;
         let store = location.create()?;
         let input = Input::new(name, input);
-        let unbundled = cx.unless_cancelled(unbundle(&store, input, &cx)).await;
+        let unbundled = async {
+            let (report, root) = cx.unless_cancelled(unbundle(&store, input, &cx)).await?;
+            // To its end, or somebody hears of no snapshot where there is one.
+            for problem in put_manifest(&*store, &report.id, root.to_vec()).await? {
+                cx.notice(None, problem);
+            }
+            Ok::<_, Error>(report)
+        };
+        let unbundled = unbundled.await;
         if unbundled.is_err() {
             store.settle().await;
         }
@@ -84,7 +92,12 @@ impl Repository {
     }
 }
 
-async fn unbundle(store: &Arc<dyn Store>, input: Input, cx: &RunContext) -> Result<UnbundleReport> {
+/// Stores all but the manifest, which it gives.
+async fn unbundle(
+    store: &Arc<dyn Store>,
+    input: Input,
+    cx: &RunContext,
+) -> Result<(UnbundleReport, Bytes)> {
     let (input, head) = input.head(None).await?;
     let id = head.snapshot.id().clone();
     let repository = match Repository::find(store).await? {
@@ -143,11 +156,7 @@ async fn unbundle(store: &Arc<dyn Store>, input: Input, cx: &RunContext) -> Resu
         return Err(Error::data(message).at(path));
     }
     store.flush().await?;
-    put_once(&**store, &id.manifest(), head.root.to_vec()).await?;
-    store.flush().await?;
-    put_same(&**store, &id.manifest_copy(), head.root).await?;
-    store.flush().await?;
-    Ok(report)
+    Ok((report, head.root))
 }
 
 /// Refuses to write a snapshot that is there, or is being written.

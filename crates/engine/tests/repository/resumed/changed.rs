@@ -1,10 +1,18 @@
 //! What somebody else did to the target between two runs.
 
+use std::sync::Arc;
+
 use bson::{Document, doc};
-use rdump::{DumpOptions, ErrorKind, Event, RestoreOptions, Snapshot};
+use rdump::{
+    ConnectOptions, Dump, DumpOptions, ErrorKind, Event, FolderReader, FolderReaderOptions,
+    FolderWriter, Restore, RestoreOptions, Snapshot, Target,
+};
 use rdump_testkit::{ReplicaSet, dataset};
 
-use super::{super::backup, Watching, in_memory, try_restore};
+use super::{
+    super::{backup, interrupted::connect},
+    LEDGERS, Watching, in_memory, ledgers, try_restore,
+};
 use crate::restore::documents::stored;
 
 const DOCUMENTS: u64 = 2_000;
@@ -143,8 +151,82 @@ async fn documents_that_were_there_before_are_reported_as_without_an_interruptio
         );
         let this = doc! { "_id": mine.get("_id").unwrap() };
         assert_eq!(collection.find_one(this).await.unwrap().unwrap(), mine);
-        reports.push((report.namespaces, report.problems));
+        let [problem] = &report.problems[..] else {
+            panic!("{:?}", report.problems);
+        };
+        let refused = "the target refused 1 documents: ";
+        let why = problem.message.strip_prefix(refused).unwrap();
+        // An interrupted run may have noted that it was refused by then.
+        let is_noted = interrupt && why == "all in runs that were interrupted";
+        assert!(why.starts_with("E11000 duplicate key") || is_noted, "{why}");
+        reports.push(report.namespaces);
         collection.drop().await.unwrap();
     }
     assert_eq!(reports[0], reports[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_of_a_folder_with_the_same_uuids_ends_what_was_begun() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    for name in ["shop.c", "shop.d"] {
+        let shape = dataset::Shape::Small;
+        dataset::seed_bulk(&source.client(), name, shape, DOCUMENTS, 1).await;
+    }
+    let (_, repository) = in_memory().await;
+    let snapshot = backup(&repository, &source, DumpOptions::default()).await;
+    let options = RestoreOptions::default().drop(true).preserve_uuid(true);
+    let stop = |event: &Event| matches!(event, Event::NamespaceFinished { .. });
+    let watching = Watching::start(&snapshot, target.root_uri(), options.clone(), stop).await;
+    watching.run().await.unwrap_err();
+    assert_eq!(ledgers(&target).await.len(), 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let location = folder
+        .path()
+        .join("dump")
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let writer = FolderWriter::create(&location).unwrap();
+    let dump = Dump::new(&connect(&source).await, Arc::new(writer));
+    dump.run(dump.plan().await.unwrap()).await.unwrap();
+    let reader = FolderReader::open(&location, FolderReaderOptions::default()).await;
+    let uri = ConnectOptions::default().uri(target.root_uri());
+    let connected = Target::connect(&uri).await.unwrap();
+    let restored = Restore::new(&connected, Arc::new(reader.unwrap())).options(options.clone());
+    let plan = restored.plan().await.unwrap();
+    assert!(
+        plan.notices
+            .iter()
+            .any(|it| it.contains("cannot be gone on with any more")),
+        "{:?}",
+        plan.notices
+    );
+    restored.run(plan).await.unwrap();
+    assert_eq!(ledgers(&target).await.len(), 0);
+
+    let (report, _) = try_restore(&snapshot, &target, options.resume(true)).await;
+    let error = report.unwrap_err();
+    assert!(
+        error.to_string().contains("nothing to go on with"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_ledger_is_left_and_disturbs_no_restore() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(10).seed(&source.client()).await;
+    let (_, repository) = in_memory().await;
+    let snapshot = backup(&repository, &source, DumpOptions::default()).await;
+    let odd = target.client().database(LEDGERS);
+    let odd = odd.collection(&bson::oid::ObjectId::new().to_hex());
+    odd.insert_one(doc! { "_id": 5, "planned": "everything" })
+        .await
+        .unwrap();
+    let (report, notices) = try_restore(&snapshot, &target, RestoreOptions::default()).await;
+    assert_eq!(report.unwrap().problems, []);
+    assert!(notices.contains("cannot be read, and is left"), "{notices}");
+    assert_eq!(odd.count_documents(doc! {}).await.unwrap(), 1);
 }
