@@ -140,6 +140,9 @@ pub fn repository(input: &[u8]) {
                 // More than a signed number holds is read as no number.
                 builder.push_end(end).expect("it was read");
             }
+            for progress in &part.progress {
+                builder.push_progress(progress).expect("it was read");
+            }
             let [index, details] = builder.finish();
             let back = Part::read(&index.body, &details.body).expect("it was written");
             assert_eq!(back, part);

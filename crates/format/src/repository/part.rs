@@ -315,9 +315,13 @@ impl Part {
                 }
                 Detail::End(document) => {
                     let (end, left) = end(document);
-                    match left.is_empty() {
-                        true => part.ends.push(end),
-                        false => part.progress.push(NamespaceProgress::new(end, left)),
+                    let progress = NamespaceProgress::new(end, left);
+                    if !progress.is_short() {
+                        return Err("what is left of a namespace is longer than it may be".into());
+                    }
+                    match progress.left.is_empty() {
+                        true => part.ends.push(progress.stored),
+                        false => part.progress.push(progress),
                     }
                 }
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use rdump_format::{
-    BLOCK_BYTES, BundleEntry, Digester, SegmentRecord,
+    BLOCK_BYTES, BundleEntry, Digester, Namespace, SegmentRecord,
     repository::{BEGUN, BegunRecord, REPOSITORY_FILE, SnapshotId, SnapshotManifest},
 };
 use rdump_storage::{Sink, StorageError, Store, Upload, read_ahead};
@@ -142,7 +142,7 @@ async fn write(
     let (manifest, folder) = (snapshot.manifest(), id.folder());
     for object in [&manifest.catalog].into_iter().chain(&manifest.parts) {
         let path = format!("{folder}{}", object.path);
-        bundle.copy(&path, object.segments.clone()).await?;
+        bundle.copy(&path, object.segments.clone(), None).await?;
     }
     let mut report = BundleReport {
         id: id.clone(),
@@ -154,11 +154,8 @@ async fn write(
     for object in objects {
         report.stored_bytes += object.stored_bytes();
         let path = format!("{folder}{}", object.path);
-        let copied = bundle.copy(&path, object.segments).await;
-        copied.map_err(|error| match &object.namespace {
-            Some(namespace) => error.for_namespace(namespace),
-            None => error,
-        })?;
+        let (segments, namespace) = (object.segments, object.namespace);
+        bundle.copy(&path, segments, namespace).await?;
     }
     bundle.put(&id.manifest(), head.root).await?;
     bundle
@@ -262,7 +259,17 @@ impl Bundle<'_> {
     }
 
     /// Copies an object of the repository, each of whose segments is compared with its digest before it is written.
-    async fn copy(&mut self, path: &str, records: Vec<SegmentRecord>) -> Result<()> {
+    async fn copy(
+        &mut self,
+        path: &str,
+        records: Vec<SegmentRecord>,
+        namespace: Option<Namespace>,
+    ) -> Result<()> {
+        // What is wrong with the place that the bundle goes to is not about one.
+        let of_namespace = |error: Error| match &namespace {
+            Some(namespace) => error.for_namespace(namespace),
+            None => error,
+        };
         let lengths = records.iter().map(|record| record.stored_bytes);
         let stored_bytes = lengths.fold(0, u64::saturating_add);
         let entry = self.begin(path, stored_bytes).await?;
@@ -272,16 +279,19 @@ impl Bundle<'_> {
         for (number, record) in (1..).zip(records.iter().cloned()) {
             let damaged = || {
                 let of = records.len();
-                Error::data(format!("segment {number} of {of} of {path} is damaged")).at(path)
+                let error = format!("segment {number} of {of} of {path} is damaged");
+                of_namespace(Error::data(error).at(path))
             };
             let read = reads.next().await;
             let read = read.ok_or_else(|| Error::internal("a segment was not read"))?;
             let stored = read.map_err(|error| match error {
-                StorageError::NotFound { .. } => Error::data(format!("{path} is missing")).at(path),
+                StorageError::NotFound { .. } => {
+                    of_namespace(Error::data(format!("{path} is missing")).at(path))
+                }
                 StorageError::TooShort { .. } | StorageError::Changed { .. } => {
                     damaged().caused_by(error)
                 }
-                error => error.into(),
+                error => of_namespace(error.into()),
             })?;
             let checked = tokio::task::spawn_blocking(move || {
                 let checked = record.check_stored(&stored, &mut Digester::new());
