@@ -133,6 +133,35 @@ async fn a_restore_of_one_collection_reads_nothing_of_the_others() {
     assert_eq!(read.iter().collect::<Vec<_>>(), expected);
 }
 
+#[tokio::test]
+async fn one_collection_of_a_hundred_of_a_snapshot_moves_little_more_than_its_bytes() {
+    let (source, server) = (ReplicaSet::start().await, SeaweedFs::start().await);
+    for number in 0..100 {
+        let name = format!("shop.c{number}");
+        dataset::seed_bulk(&source.client(), &name, dataset::Shape::Medium, 300, number).await;
+    }
+    let place = server.location("backups");
+    let arguments = ["backup", "--repo", &place, &source.uri()];
+    run(with_keys(rdump()), arguments).await.expect(0);
+    let arguments = ["show", "latest", "--json", "--repo", &place];
+    let ran = run(with_keys(rdump()), arguments).await.expect(0);
+    let shown: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let stored = shown["snapshot"]["stored-bytes"].as_u64().unwrap();
+
+    let (proxy, target) = (
+        Proxy::start(server.address()).await,
+        ReplicaSet::start().await,
+    );
+    let place = place.replace(server.address(), &proxy.addr());
+    let arguments = ["--uri", &target.uri(), "--ns-include", "shop.c42", &place];
+    let ran = run(with_keys(rrestore()), arguments).await.expect(0);
+    ran.says("300 document(s) restored successfully.");
+    // Headers of the answers too.
+    let moved = proxy.bytes_to_clients();
+    assert!(moved > stored / 100, "{moved} of {stored}");
+    assert!(moved * 100 < stored * 2, "{moved} of {stored}");
+}
+
 /// One in twenty requests is answered with 503, and one in fifty finds its connection cut before or after it was answered.
 #[tokio::test]
 async fn a_dump_comes_back_whole_through_connections_that_break_off_and_a_store_that_is_busy() {

@@ -13,7 +13,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::aead::{Aead, AeadInPlace, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -31,6 +31,8 @@ pub const ENCRYPTED_EXTENSION: &str = ".enc";
 
 /// Length of a nonce, in bytes. Each must be random, and is used once.
 pub const NONCE_BYTES: usize = 24;
+/// How long the tag is that ends it, in bytes.
+const TAG_BYTES: usize = 16;
 
 /// Length of a data key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -373,14 +375,16 @@ impl DataKeys {
         nonce: [u8; NONCE_BYTES],
         text: &[u8],
     ) -> Result<Vec<u8>, EncryptionError> {
-        let nonce = XNonce::from(nonce);
-        let payload = Payload {
-            msg: text,
-            aad: place,
-        };
-        let encrypted = self.cipher(attempt)?.encrypt(&nonce, payload);
-        let encrypted = encrypted.map_err(|_source| EncryptionError::TooLong)?;
-        Ok([&nonce[..], &encrypted].concat())
+        let cipher = self.cipher(attempt)?;
+        let bytes = text.len().saturating_add(NONCE_BYTES + TAG_BYTES);
+        let mut stored = Vec::with_capacity(bytes);
+        stored.extend_from_slice(&nonce);
+        stored.extend_from_slice(text);
+        // In place: a segment is long.
+        let encrypted = stored.get_mut(NONCE_BYTES..).unwrap_or_default();
+        let tag = cipher.encrypt_in_place_detached(&XNonce::from(nonce), place, encrypted);
+        stored.extend_from_slice(&tag.map_err(|_source| EncryptionError::TooLong)?);
+        Ok(stored)
     }
 
     fn decrypt(
