@@ -24,6 +24,7 @@
 #[cfg(test)]
 mod tests;
 
+use tar::{EntryType, Header};
 use thiserror::Error;
 
 /// The length of a header, and what the length of every object is filled up to, in bytes.
@@ -32,26 +33,10 @@ pub const BLOCK_BYTES: usize = 512;
 /// The longest object that a header can tell of, in bytes: one less than 8 GiB.
 pub const MAX_ENTRY_BYTES: u64 = (8 << 30) - 1;
 
-const NAME: Field = Field(0, 100);
-const MODE: Field = Field(100, 8);
-const OWNER: Field = Field(108, 8);
-const GROUP: Field = Field(116, 8);
-const LENGTH: Field = Field(124, 12);
-const MODIFIED: Field = Field(136, 12);
-const CHECKSUM: Field = Field(148, 8);
-const KIND: Field = Field(156, 1);
-const MAGIC: Field = Field(257, 8);
-/// What comes before a name that is longer than any of ours.
-const PREFIX: Field = Field(345, 155);
-
-const PLAIN_FILE: u8 = b'0';
-const USTAR: &[u8] = b"ustar\x0000";
-/// What all tars of today have there, those of GNU too.
-const ANY_USTAR: &[u8] = b"ustar";
-
-/// A part of a header: where it starts, and how long it is.
-#[derive(Clone, Copy)]
-struct Field(usize, usize);
+/// The longest path, in bytes.
+const MAX_PATH_BYTES: usize = 100;
+/// What all tars of today have, those of GNU too, and where.
+const ANY_USTAR: (usize, &[u8]) = (257, b"ustar");
 
 /// An object in a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,27 +80,25 @@ impl BundleEntry {
     ///
     /// [`BundleError::TooLong`] if the path has more than 100 bytes or the object more than [`MAX_ENTRY_BYTES`].
     pub fn to_header(&self, modified_seconds: u64) -> Result<[u8; BLOCK_BYTES], BundleError> {
-        if self.path.len() > NAME.1 || self.stored_bytes > MAX_ENTRY_BYTES {
+        if self.path.len() > MAX_PATH_BYTES || self.stored_bytes > MAX_ENTRY_BYTES {
             return Err(BundleError::TooLong {
                 path: self.path.clone(),
                 stored_bytes: self.stored_bytes,
             });
         }
         let modified = Some(modified_seconds).filter(|it| *it <= MAX_ENTRY_BYTES);
-        let mut header = [0; BLOCK_BYTES];
-        NAME.put(&mut header, self.path.as_bytes());
-        MODE.put(&mut header, b"0000644");
-        OWNER.put(&mut header, b"0000000");
-        GROUP.put(&mut header, b"0000000");
-        let length = format!("{:011o}", self.stored_bytes);
-        LENGTH.put(&mut header, length.as_bytes());
-        let modified = format!("{:011o}", modified.unwrap_or_default());
-        MODIFIED.put(&mut header, modified.as_bytes());
-        KIND.put(&mut header, &[PLAIN_FILE]);
-        MAGIC.put(&mut header, USTAR);
-        let checksum = format!("{:06o}\0 ", checksum(&header));
-        CHECKSUM.put(&mut header, checksum.as_bytes());
-        Ok(header)
+        let mut header = Header::new_ustar();
+        let name = header.as_old_mut().name.iter_mut();
+        name.zip(self.path.as_bytes())
+            .for_each(|(to, from)| *to = *from);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(self.stored_bytes);
+        header.set_mtime(modified.unwrap_or_default());
+        header.set_entry_type(EntryType::Regular);
+        header.set_cksum();
+        Ok(*header.as_bytes())
     }
 
     /// The entry that a header is of; `None` for zeros, which are the end of a tar.
@@ -127,26 +110,32 @@ impl BundleEntry {
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        // Some end it by a zero, some by a space, some by both.
-        let recorded = CHECKSUM.of(header);
-        let recorded = recorded.split(|byte| matches!(byte, 0 | b' ')).next();
-        if recorded.and_then(octal) != Some(checksum(header)) {
+        let header = Header::from_byte_slice(header);
+        let mut right = header.clone();
+        right.set_cksum();
+        if header.cksum().ok() != right.cksum().ok() {
             return Err(BundleError::Checksum);
         }
-        if MAGIC.of(header) != USTAR || PREFIX.of(header).iter().any(|byte| *byte != 0) {
+        let ustar = header.as_ustar().ok_or(BundleError::Magic)?;
+        if ustar.prefix.iter().any(|byte| *byte != 0) {
             return Err(BundleError::Magic);
         }
-        let name = NAME.of(header).split(|byte| *byte == 0).next();
-        let path = str::from_utf8(name.unwrap_or_default());
-        let path = path.map_err(|_not_text| BundleError::Name)?.to_owned();
-        if KIND.of(header) != [PLAIN_FILE] {
-            let kind = KIND.of(header).first().copied().unwrap_or_default().into();
+        let path = String::from_utf8(header.path_bytes().into_owned());
+        let path = path.map_err(|_not_text| BundleError::Name)?;
+        // Old files have another byte for the same.
+        let [kind] = ustar.typeflag;
+        if kind != EntryType::Regular.as_byte() {
+            let kind = kind.into();
             return Err(BundleError::NoPlainFile { path, kind });
         }
-        let digits = LENGTH.of(header).strip_suffix(b"\0");
-        match digits.and_then(octal) {
-            Some(stored_bytes) => Ok(Some(Self { path, stored_bytes })),
-            None => Err(BundleError::Length { path }),
+        // Other tars have other numbers too.
+        let digits = ustar.size.strip_suffix(b"\0");
+        let is_octal = |digits: &[u8]| digits.iter().all(|digit| matches!(digit, b'0'..=b'7'));
+        match header.entry_size() {
+            Ok(stored_bytes) if digits.is_some_and(is_octal) => {
+                Ok(Some(Self { path, stored_bytes }))
+            }
+            _ => Err(BundleError::Length { path }),
         }
     }
 
@@ -163,38 +152,6 @@ impl BundleEntry {
 /// Whether something that starts so is a tar: this one or another.
 #[must_use]
 pub fn is_tar(start: &[u8]) -> bool {
-    let magic = start.get(MAGIC.0..).unwrap_or_default();
-    magic.starts_with(ANY_USTAR)
-}
-
-impl Field {
-    fn of(self, header: &[u8; BLOCK_BYTES]) -> &[u8] {
-        let end = self.0.saturating_add(self.1);
-        header.get(self.0..end).unwrap_or_default()
-    }
-
-    /// Writes bytes to the front of it.
-    fn put(self, header: &mut [u8; BLOCK_BYTES], bytes: &[u8]) {
-        let room = header.iter_mut().skip(self.0).take(self.1);
-        for (to, from) in room.zip(bytes) {
-            *to = *from;
-        }
-    }
-}
-
-/// The sum of all bytes, as if the checksum itself were spaces.
-fn checksum(header: &[u8; BLOCK_BYTES]) -> u64 {
-    let recorded = CHECKSUM.0..CHECKSUM.0.saturating_add(CHECKSUM.1);
-    let bytes = header.iter().enumerate();
-    bytes.fold(0, |sum, (at, byte)| {
-        let byte = if recorded.contains(&at) { b' ' } else { *byte };
-        sum.saturating_add(byte.into())
-    })
-}
-
-/// What octal digits mean.
-fn octal(digits: &[u8]) -> Option<u64> {
-    let is_octal = !digits.is_empty() && digits.iter().all(|digit| matches!(digit, b'0'..=b'7'));
-    let digits = str::from_utf8(digits).ok().filter(|_| is_octal)?;
-    u64::from_str_radix(digits, 8).ok()
+    let (at, magic) = ANY_USTAR;
+    start.get(at..).is_some_and(|rest| rest.starts_with(magic))
 }
