@@ -92,7 +92,7 @@ fn dump(args: &DumpArgs) -> Exit {
     let Some(session) = Session::new(&args.tool.verbosity, args.own.json, args.own.strict) else {
         return invalid_verbosity(Exit::Verbosity);
     };
-    let request = || DumpRequest::new(args, &environment());
+    let request = || DumpRequest::new(args, &environment()?);
     if let Some(exit) = instead::<DumpArgs, _>(&session, &args.tool, &args.own.generate, request) {
         return session.console.ended(exit);
     }
@@ -115,7 +115,7 @@ fn restore(args: &RestoreArgs) -> Exit {
     let Some(session) = Session::new(&args.tool.verbosity, args.own.json, args.own.strict) else {
         return invalid_verbosity(Exit::Verbosity);
     };
-    let request = || RestoreRequest::new(args, &environment());
+    let request = || RestoreRequest::new(args, &environment()?);
     if let Some(exit) = instead::<RestoreArgs, _>(&session, &args.tool, &args.own.generate, request)
     {
         return session.console.ended(exit);
@@ -147,21 +147,21 @@ fn subcommand(command: &DumpCommand) -> Exit {
         DumpCommand::Bundle(args) => {
             let local = &args.local;
             on_repository("rdump bundle", &local.verbosity, async |session| {
-                let request = BundleRequest::new(args, &environment())?;
+                let request = BundleRequest::new(args, &environment()?)?;
                 Ok(run_bundle::bundle(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::ExportFolder(args) => {
             let local = &args.local;
             on_repository("rdump export-folder", &local.verbosity, async |session| {
-                let request = ExportRequest::new(args, &environment())?;
+                let request = ExportRequest::new(args, &environment()?)?;
                 Ok(run_transfer::export(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::ImportFolder(args) => {
             let local = &args.local;
             on_repository("rdump import-folder", &local.verbosity, async |session| {
-                let request = ImportRequest::new(args, &environment())?;
+                let request = ImportRequest::new(args, &environment()?)?;
                 Ok(run_transfer::import(session, request, local.repository.json).await?)
             })
         }
@@ -175,43 +175,43 @@ fn subcommand(command: &DumpCommand) -> Exit {
             repository_args.repo = named.or(args.location.clone());
             let json = repository_args.json;
             on_repository("rdump init", &args.local.verbosity, async |session| {
-                let location = repository(&repository_args, &environment())?;
+                let location = repository(&repository_args, &environment()?)?;
                 Ok(run_repository::init(session, &location, json).await?)
             })
         }
         DumpCommand::List(args) => {
             let local = &args.local;
             on_repository("rdump list", &local.verbosity, async |session| {
-                let location = repository(&local.repository, &environment())?;
+                let location = repository(&local.repository, &environment()?)?;
                 Ok(run_repository::list(session, &location, local.repository.json).await?)
             })
         }
         DumpCommand::Show(args) => {
             let local = &args.local;
             on_repository("rdump show", &local.verbosity, async |session| {
-                let request = ShowRequest::new(args, &environment())?;
+                let request = ShowRequest::new(args, &environment()?)?;
                 Ok(run_repository::show(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Rekey(args) => {
             let local = &args.local;
             on_repository("rdump rekey", &local.verbosity, async |session| {
-                let request = RekeyRequest::new(args, &environment())?;
+                let request = RekeyRequest::new(args, &environment()?)?;
                 Ok(run_rekey::run(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Unbundle(args) => {
             let local = &args.local;
             on_repository("rdump unbundle", &local.verbosity, async |session| {
-                let request = UnbundleRequest::new(args, &environment())?;
+                let request = UnbundleRequest::new(args, &environment()?)?;
                 Ok(run_bundle::unbundle(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Verify(args) => {
             let local = &args.local;
             on_repository("rdump verify", &local.verbosity, async |session| {
-                let what = verified(args, &environment())?;
-                let identities = identities(&args.identity, &environment())?;
+                let what = verified(args, &environment()?)?;
+                let identities = identities(&args.identity, &environment()?)?;
                 let json = local.repository.json;
                 Ok(run_verify::run(session, what, identities, json).await?)
             })
@@ -263,7 +263,7 @@ fn backup(args: &BackupArgs) -> Exit {
         return session.console.ended(Exit::Done);
     }
     let work = || {
-        let mut request = BackupRequest::new(args, &environment())?;
+        let mut request = BackupRequest::new(args, &environment()?)?;
         warn(&session, &request.dump.warnings);
         session.ask_for_passwords(&mut request.dump.connect, Stdin::Free)?;
         let work = run_backup::run(&session, request, args.repository.json);
@@ -334,14 +334,26 @@ fn usage(name: &str, reason: &str, exit: Exit) -> Exit {
 }
 
 /// The only look at the environment.
-fn environment() -> Environment {
-    let filled = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    Environment {
-        uri: filled("RDUMP_URI").map(Secret::from),
-        repository: filled("RDUMP_REPO"),
-        encrypt_to: filled("RDUMP_ENCRYPT_TO"),
-        identity: filled("RDUMP_IDENTITY").map(Secret::from),
-        passphrase: filled("RDUMP_PASSPHRASE").map(Secret::from),
-        new_passphrase: filled("RDUMP_NEW_PASSPHRASE").map(Secret::from),
-    }
+fn environment() -> Result<Environment, Refusal> {
+    let text = |name| match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(Refusal::Usage(format!("{name} is not UTF-8"))),
+    };
+    let filled = |name| Ok::<_, Refusal>(text(name)?.filter(|value| !value.is_empty()));
+    // Without a key that was meant to be there, what is secret would be written for everybody.
+    let key = |name| match text(name)? {
+        Some(value) if value.is_empty() => Err(Refusal::Usage(format!(
+            "{name} is set and empty: give it a value, or unset it"
+        ))),
+        value => Ok(value),
+    };
+    Ok(Environment {
+        uri: filled("RDUMP_URI")?.map(Secret::from),
+        repository: filled("RDUMP_REPO")?,
+        encrypt_to: key("RDUMP_ENCRYPT_TO")?,
+        identity: key("RDUMP_IDENTITY")?.map(Secret::from),
+        passphrase: key("RDUMP_PASSPHRASE")?.map(Secret::from),
+        new_passphrase: key("RDUMP_NEW_PASSPHRASE")?.map(Secret::from),
+    })
 }

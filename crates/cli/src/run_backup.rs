@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use rdump::{
-    Counters, Dump, DumpReport, ErrorKind, Repository, SnapshotId, SnapshotWriter, Source,
+    Counters, Dump, DumpOptions, DumpPlan, DumpReport, ErrorKind, Repository, SnapshotId,
+    SnapshotWriter, Source,
 };
 use serde::Serialize;
 
@@ -41,6 +42,7 @@ pub(crate) async fn run(
         let plan = Dump::new(&source, discard).options(dump.options.clone());
         let plan = Box::pin(plan.plan());
         let plan = session.unless_cancelled("planning", plan).await?;
+        check(&plan, &dump.options)?;
         match json {
             true => console.document(serde_json::json!({ "namespaces": &plan })),
             false => console.stdout(&plan.to_string()),
@@ -67,6 +69,9 @@ pub(crate) async fn run(
     }
     let mut resumed = None;
     let left = before.unfinished.iter().rev();
+    // What is older than the newest snapshot would be filed before it, with what was read then.
+    let newest = before.whole.last().map(|snapshot| snapshot.id());
+    let left = left.filter(|id| newest.is_none_or(|newest| *id > newest));
     for id in left.filter(|id| request.resume && !before.running.contains(id)) {
         let found = async {
             let writer = SnapshotWriter::resume(&repository, id).await?;
@@ -77,10 +82,17 @@ pub(crate) async fn run(
         let doing = format!("looking at snapshot {id}");
         match session.unless_cancelled(&doing, found).await {
             Ok(writer) => {
+                if !request.tags.is_empty() && *writer.tags() != request.tags {
+                    console.always("WARNING: the snapshot keeps the tags that it was begun with");
+                }
                 resumed = Some((id, writer));
                 break;
             }
-            Err(error) if is_of_others(&error) => {
+            // What goes on with a secret is not written for everybody instead.
+            Err(error) if request.recipients.is_none() && is_denied(&error) => {
+                return Err(error.context("say how it is encrypted, or leave --resume out"));
+            }
+            Err(error) if is_passed_over(&error) => {
                 console.always(format_args!("WARNING: {error}: it is not gone on with"));
             }
             Err(error) => return Err(error),
@@ -114,12 +126,7 @@ pub(crate) async fn run(
         .counters(counters);
     let plan = backup.plan().await;
     let plan = plan.map_err(|error| Stopped::or(error, "stopped while planning the backup"))?;
-    if let Some(pattern) = dump.options.select.unmatched(plan.namespaces()).first() {
-        bail!("no namespace fits the pattern {}", pattern.as_str());
-    }
-    if plan.is_empty() && dump.options.db.is_some() {
-        bail!("there is nothing to back up: what is selected does not exist");
-    }
+    check(&plan, &dump.options)?;
     console.details(&plan);
     let result = tokio::select! {
         result = backup.run(plan) => result,
@@ -158,8 +165,31 @@ pub(crate) async fn run(
     })
 }
 
-/// Whether a snapshot that was begun is of another deployment or other options, or encrypted and no key opens it.
-fn is_of_others(error: &anyhow::Error) -> bool {
+/// Refuses a plan that has nothing of what was asked for.
+fn check(plan: &DumpPlan, options: &DumpOptions) -> anyhow::Result<()> {
+    if let Some(pattern) = options.select.unmatched(plan.namespaces()).first() {
+        bail!(
+            "no namespace fits the pattern {}, or all that do are excluded",
+            pattern.as_str()
+        );
+    }
+    if plan.is_empty() && options.db.is_some() {
+        bail!("there is nothing to back up: what is selected does not exist");
+    }
+    Ok(())
+}
+
+/// Whether what was begun is encrypted, and no key was given that opens it.
+fn is_denied(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref().map(rdump::Error::kind);
-    matches!(kind, Some(ErrorKind::Conflict | ErrorKind::Denied))
+    kind == Some(ErrorKind::Denied)
+}
+
+/// Whether a snapshot that was begun is of another deployment or other options, or encrypted and no key opens it, or damaged.
+fn is_passed_over(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref().map(rdump::Error::kind);
+    matches!(
+        kind,
+        Some(ErrorKind::Conflict | ErrorKind::Denied | ErrorKind::Data)
+    )
 }

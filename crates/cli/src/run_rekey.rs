@@ -1,7 +1,7 @@
 //! `rdump rekey`: other people open snapshots from now on.
 
 use anyhow::bail;
-use rdump::{Repository, SnapshotId};
+use rdump::{ErrorKind, Repository, SnapshotId};
 use serde_json::json;
 
 use crate::{convert::RekeyRequest, exit::Exit, session::Session};
@@ -20,7 +20,7 @@ pub(crate) async fn run(
         for text in &request.snapshots {
             ids.push(repository.find_id(text).await?);
         }
-        let mut damaged = Vec::new();
+        let (mut damaged, mut unfinished) = (Vec::new(), Vec::new());
         if request.snapshots.is_empty() {
             let listed = repository.snapshots().await?;
             let encrypted = listed
@@ -28,16 +28,22 @@ pub(crate) async fn run(
                 .iter()
                 .filter(|it| it.manifest().is_encrypted());
             ids.extend(encrypted.map(|snapshot| snapshot.id().clone()));
-            damaged = listed.damaged;
+            (damaged, unfinished) = (listed.damaged, listed.unfinished);
         }
-        Ok::<_, rdump::Error>((repository, ids, damaged))
+        Ok::<_, rdump::Error>((repository, ids, damaged, unfinished))
     };
-    let (repository, ids, damaged) = session
+    let (repository, mut ids, damaged, unfinished) = session
         .unless_cancelled("looking at the repository", found)
         .await?;
-    if ids.is_empty() {
+    if ids.is_empty() && unfinished.is_empty() {
         bail!("there is nothing to do: no snapshot of {repository} is encrypted");
     }
+    // What is not finished will be gone on with; not all of that is encrypted.
+    ids.extend(unfinished.iter().cloned());
+    let is_plain = |id, error: &anyhow::Error| {
+        let error = error.downcast_ref::<rdump::Error>();
+        unfinished.contains(id) && error.is_some_and(|it| it.kind() == ErrorKind::Invalid)
+    };
     let (mut changed, mut failed) = (Vec::new(), false);
     for id in &ids {
         let rekeyed = repository.rekey(id, &request.recipients);
@@ -47,6 +53,7 @@ pub(crate) async fn run(
                 console.log(format_args!("snapshot {id} has other keys now"));
                 changed.push(id);
             }
+            Err(error) if is_plain(id, &error) => {}
             // The others can be opened all the same.
             Err(error) if error.is::<rdump::Error>() => {
                 console.always(format_args!("FAILED {id}: {error}"));
@@ -55,7 +62,7 @@ pub(crate) async fn run(
             Err(error) => return Err(error),
         }
     }
-    if failed {
+    if failed && !changed.is_empty() {
         console.always(
             "where some snapshots have their new keys already, give those beside the old ones",
         );

@@ -295,12 +295,13 @@ fn table(snapshots: &[Snapshot]) -> String {
         let tags: Vec<_> = tags.map(|(key, value)| format!("{key}={value}")).collect();
         rows.push([
             manifest.id.to_string(),
-            to_seconds(&run.started_at),
+            // Of the first attempt: some documents are as old as that.
+            to_seconds(manifest.earlier_attempts.first().unwrap_or(&run.started_at)),
             format!("{:.0}", seconds(manifest)),
             run.documents.to_string(),
             bytes(run.uncompressed_bytes),
             bytes(run.stored_bytes),
-            run.consistent_at.clone().unwrap_or(run.consistency.clone()),
+            printable(run.consistent_at.as_ref().unwrap_or(&run.consistency)),
             printable(&tags.join(",")),
         ]);
     }

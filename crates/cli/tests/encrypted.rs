@@ -1,6 +1,6 @@
 //! Snapshots that are encrypted, from the command line.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, path::Path};
 
 use rdump_testkit::{
     Fingerprint, FingerprintOptions, ReplicaSet, damage, dataset, fingerprint::assert_same,
@@ -261,7 +261,47 @@ async fn keys_that_are_none_are_refused_before_anything_is_read() {
             ran.stderr
         );
     }
+    // What is meant to be there and is not must not make a backup that everybody can read.
+    for name in ["RDUMP_PASSPHRASE", "RDUMP_ENCRYPT_TO", "RDUMP_IDENTITY"] {
+        let not_text = std::os::unix::ffi::OsStrExt::from_bytes(b"p\xe4ss");
+        for (value, problem) in [
+            (OsStr::new(""), "is set and empty"),
+            (not_text, "is not UTF-8"),
+        ] {
+            let mut on = place.on();
+            on.env(name, value);
+            let ran = run(on, ["backup", uri]).await.expect(2);
+            assert!(ran.stderr.contains(problem), "{}", ran.stderr);
+        }
+    }
+    let mut on = place.on();
+    on.env("RDUMP_ENCRYPT_TO", ALICE[0]);
+    let both = ["backup", uri, "--passphrase-file", &alice];
+    let ran = run(on, both).await.expect(2);
+    assert!(ran.stderr.contains("not both"), "{}", ran.stderr);
     assert!(!Path::new(&place.path("repository")).exists());
+}
+
+#[tokio::test]
+async fn what_was_begun_encrypted_is_not_gone_on_with_in_the_clear() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20).seed(&source.client()).await;
+    let (place, uri) = (Place::new(), source.uri());
+    let encrypted = ["backup", &uri, "--encrypt-to", ALICE[0]];
+    let id = id(&place.run(&encrypted).await.expect(0));
+    for folder in ["manifests", "copies"] {
+        fs::remove_file(place.path(&format!("repository/{folder}/{id}.json"))).expect("a file");
+    }
+    let alice = place.path("alice");
+    for more in [&[][..], &["--identity", &alice]] {
+        let arguments = [&["backup", &uri, "--resume"], more].concat();
+        let ran = secretive(place.run(&arguments).await.expect(1));
+        assert!(
+            ran.stderr.contains("say how it is encrypted"),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[tokio::test]

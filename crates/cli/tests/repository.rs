@@ -147,6 +147,31 @@ async fn what_has_documents_already_is_not_touched_unless_that_is_asked_for() {
     restore(&["--on-conflict", "merge", "--nsInclude", "shop.orders"])
         .await
         .says("0 document(s) restored successfully. 20 document(s) failed to restore.");
+    for (more, problem) in [
+        (
+            ["--on-conflict", "skip", "--drop", ""],
+            "cannot use --drop with",
+        ),
+        (
+            ["--nsInclude", "shop.orders", "--nsExclude", "shop.*"],
+            "nothing of snapshot ",
+        ),
+        (
+            ["--nsFrom", "shopp.*", "--nsTo", "copy.*"],
+            "fits the pattern shopp.* to rename by",
+        ),
+    ] {
+        let more: Vec<_> = more.into_iter().filter(|it| !it.is_empty()).collect();
+        let ran = restore(&more).await.expect(1);
+        assert!(ran.stderr.contains(problem), "{}", ran.stderr);
+    }
+    let folder = format!("{repository}/snapshots/{}", latest(repository).await);
+    let ran = run(rrestore(), ["--uri", &uri, &folder]).await.expect(1);
+    assert!(
+        ran.stderr.contains("is a part of a repository"),
+        "{}",
+        ran.stderr
+    );
     restore(&["--on-conflict", "maybe"])
         .await
         .expect(1)
@@ -167,6 +192,41 @@ async fn what_has_documents_already_is_not_touched_unless_that_is_asked_for() {
         .await
         .expect(1)
         .says("Failed: no namespace of snapshot ");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_backed_up_and_what_is_old_not_gone_on_with() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    for more in [
+        &["--nsInclude", "nope.*"][..],
+        &["-d", "shop", "-c", "nope"],
+    ] {
+        let more = [more, &["--dryRun"]].concat();
+        backup(&source, repository, &more).await.expect(1);
+    }
+    backup(&source, repository, &[]).await.expect(0);
+    // As one that was killed.
+    let old = latest(repository).await;
+    for place in ["manifests", "copies"] {
+        fs::remove_file(folder.path().join(place).join(format!("{old}.json"))).unwrap();
+    }
+    let ran = backup(&source, repository, &["--resume", "--tag", "a=b"]).await;
+    assert_eq!(
+        ran.expect(0)
+            .says("WARNING: the snapshot keeps the tags")
+            .stdout
+            .trim(),
+        old
+    );
+    for place in ["manifests", "copies"] {
+        fs::remove_file(folder.path().join(place).join(format!("{old}.json"))).unwrap();
+    }
+    backup(&source, repository, &[]).await.expect(0);
+    let ran = backup(&source, repository, &["--resume"]).await.expect(0);
+    assert_ne!(ran.stdout.trim(), old);
 }
 
 #[tokio::test]

@@ -399,22 +399,27 @@ impl Repository {
     ///
     /// Dropping the future may leave what was wrapped before.
     pub async fn rekey(&self, id: &SnapshotId, recipients: &Recipients) -> Result<()> {
-        let snapshot = self.snapshot(id).await?;
-        let Some(keys) = snapshot.keys().await? else {
-            return Err(Error::invalid(format!("{snapshot} is not encrypted")));
-        };
         let store = &*self.store;
         let numbers = encryption::numbers(store, id).await?;
-        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        let keys = match self.snapshot(id).await {
+            Ok(snapshot) => snapshot.keys().await?,
+            // What is begun and not finished has keys too, that it will be gone on with.
+            Err(error) if error.kind() == ErrorKind::Invalid && !numbers.is_empty() => {
+                let record = encryption::key_record(store, id).await?;
+                let Some(identities) = &self.identities else {
+                    return Err(encryption::locked(&record));
+                };
+                Some(Arc::new(encryption::unwrap_keys(record, identities).await?))
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(keys) = keys else {
+            return Err(Error::invalid(format!("snapshot {id} is not encrypted")));
+        };
+        let next = encryption::next_number(id, numbers.last().copied())?;
         encryption::put_keys(store, recipients, keys, next).await?;
         store.flush().await?;
-        let before = numbers
-            .iter()
-            .map(|number| format!("{KEYS}{id}-{number}.json"));
-        let before: Vec<_> = before.collect();
-        let paths: Vec<_> = before.iter().map(String::as_str).collect();
-        store.delete(&paths).await?;
-        Ok(store.flush().await?)
+        encryption::delete_keys(store, id, |number| number < next).await
     }
 
     /// Why there is no manifest.

@@ -91,6 +91,19 @@ impl Remap {
         self.apply_logical(ns)
     }
 
+    /// The place of the first rule that fits none of these namespaces.
+    pub fn unmatched<'a>(
+        &self,
+        namespaces: impl IntoIterator<Item = &'a Namespace>,
+    ) -> Option<usize> {
+        let names: Vec<String> = namespaces
+            .into_iter()
+            .map(|ns| ns.without_buckets_prefix().to_string())
+            .collect();
+        let mut rules = self.rules.iter();
+        rules.position(|rule| !names.iter().any(|name| rule.apply(name).is_some()))
+    }
+
     fn apply_logical(&self, ns: &Namespace) -> Result<Namespace, PatternError> {
         let name = ns.to_string();
         let Some(renamed) = self.rules.iter().rev().find_map(|rule| rule.apply(&name)) else {

@@ -60,11 +60,15 @@ pub(crate) fn recipients(
     environment: &Environment,
 ) -> Result<Option<Recipients>, Refusal> {
     let file = passphrase.passphrase_file.as_deref();
-    if !args.encrypt_to.is_empty() && file.is_some() {
-        return Err(Refusal::Usage(
-            "a snapshot is encrypted to keys or with a passphrase, not both: give --encrypt-to or --passphrase-file"
-                .to_owned(),
-        ));
+    let keys = match (args.encrypt_to.is_empty(), &environment.encrypt_to) {
+        (false, _) => Some("--encrypt-to"),
+        (true, Some(_)) => Some("RDUMP_ENCRYPT_TO"),
+        (true, None) => None,
+    };
+    if let Some(keys) = keys.filter(|_| file.is_some()) {
+        return Err(Refusal::Usage(format!(
+            "a snapshot is encrypted to keys or with a passphrase, not both: give {keys} or --passphrase-file"
+        )));
     }
     if let Some(recipients) = public_keys(&args.encrypt_to)? {
         return Ok(Some(recipients));

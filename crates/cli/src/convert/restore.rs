@@ -188,6 +188,10 @@ fn check(args: &RestoreArgs, db: Option<&str>, given: Option<&str>) -> Result<()
     let workers = args.target.num_insertion_workers_per_collection;
     let contradictions = [
         (
+            args.on_conflict == Some(OnConflict::Skip) && args.target.drop,
+            "cannot use --drop with --on-conflict skip: what is there is dropped or left, not both",
+        ),
+        (
             has_collection && db.is_none(),
             "cannot restore a collection without a specified database",
         ),

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
-use rdump_format::{Codec, SegmentRecord, Selector};
+use rdump_format::{Codec, SegmentRecord, Selector, repository::SnapshotId};
 use rdump_storage::{Location, ObjectInfo, Store};
 
 pub(crate) use loose_file::LooseFile;
@@ -119,6 +119,7 @@ impl FolderReader {
     ///
     /// Dropping the future stops the reading.
     pub async fn open(location: &Location, options: FolderReaderOptions) -> Result<Self> {
+        refuse_snapshot(location)?;
         let place = place::Place::find(location, &options).await?;
         let survey = survey::Survey::of(&place, &options).await?;
         let (contents, files) = entries::build(&place, survey, &options).await?;
@@ -127,6 +128,22 @@ impl FolderReader {
             contents,
             files,
         })
+    }
+}
+
+/// The folder of a snapshot has files of documents too, and is no dump.
+fn refuse_snapshot(location: &Location) -> Result<()> {
+    let text = location.to_string();
+    let mut names = text.trim_end_matches('/').rsplit('/');
+    let (last, parent) = (names.next(), names.next());
+    match last.map(str::parse::<SnapshotId>) {
+        Some(Ok(id)) if parent == Some("snapshots") => Err(Error::invalid(format!(
+            "{location} is a part of a repository, and no dump"
+        ))
+        .with_hint(format!(
+            "restore it from the repository: `rrestore REPOSITORY --snapshot {id}`"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -82,7 +82,7 @@ impl Earlier {
         // One that was killed early has left keys alone.
         let numbers = encryption::numbers(&**store, id).await?;
         let last = numbers.last().copied().max(Some(last.attempt));
-        let next_attempt = last.map_or(1, |last| last.saturating_add(1));
+        let next_attempt = encryption::next_number(id, last)?;
         let (keys, options, tags) = match &first.private {
             None => (None, first.options.clone(), first.tags.clone()),
             Some(private) => {
@@ -162,10 +162,10 @@ impl Earlier {
             ))
             .with_hint("start another snapshot: without --resume"))
         };
-        let is_same = match (&first.source.set_name, &source.set_name) {
-            (None, None) => first.source.hosts == source.hosts,
-            (then, now) => then == now,
-        };
+        // Members come and go, and sets of different deployments may have one name.
+        let hosts = &first.source.hosts;
+        let is_same = first.source.set_name == source.set_name
+            && (hosts == &source.hosts || hosts.iter().any(|host| source.hosts.contains(host)));
         if !is_same || first.source.topology != source.topology {
             return refuse("it is of another deployment");
         }

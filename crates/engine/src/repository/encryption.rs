@@ -292,6 +292,35 @@ pub(super) async fn numbers(store: &dyn Store, id: &SnapshotId) -> Result<Vec<u3
     Ok(numbers)
 }
 
+/// Deletes key records of a snapshot, by their number.
+pub(super) async fn delete_keys(
+    store: &dyn Store,
+    id: &SnapshotId,
+    is_old: impl Fn(u32) -> bool,
+) -> Result<()> {
+    let numbers = numbers(store, id).await?.into_iter();
+    let old = numbers.filter(|number| is_old(*number));
+    let paths: Vec<_> = old
+        .map(|number| format!("{KEYS}{id}-{number}.json"))
+        .collect();
+    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    store.delete(&paths).await?;
+    Ok(store.flush().await?)
+}
+
+/// The number after the last of these: of attempts, or of key records.
+pub(super) fn next_number(id: &SnapshotId, last: Option<u32>) -> Result<u32> {
+    let next = last.unwrap_or_default().checked_add(1);
+    next.ok_or_else(|| {
+        Error::data(format!(
+            "snapshot {id} has a record of an impossible number"
+        ))
+    })
+}
+
 /// The record of a snapshot that counts.
 pub(super) async fn key_record(store: &dyn Store, id: &SnapshotId) -> Result<KeyRecord> {
     let missing = || {

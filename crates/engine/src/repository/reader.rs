@@ -72,6 +72,12 @@ impl SnapshotReader {
             ))
             .with_hint("`rdump show` lists its namespaces"));
         }
+        if entries.is_empty() && in_catalog > 0 {
+            return Err(Error::invalid(format!(
+                "nothing of snapshot {} is selected: what is included is excluded too",
+                snapshot.id()
+            )));
+        }
         let wanted: HashSet<Namespace> = entries
             .iter()
             .filter_map(|entry| entry.data.clone())

@@ -28,7 +28,7 @@ use super::{
     put_manifest, put_once,
 };
 use crate::{
-    DumpOptions, Error, Result, Source,
+    DumpOptions, Error, ErrorKind, Result, Source,
     dump::{options_as_data, source_record},
     media::{
         DumpHeader, DumpWriter, Kept, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment,
@@ -45,6 +45,8 @@ const MAX_PART_BYTES: usize = 16 << 20;
 /// The longest that what is stored waits for its part to be written, at first; and as a part of the time gone by.
 const FIRST_PART: Duration = Duration::from_secs(1);
 const PART_SHARE: u32 = 100;
+/// How long a run that fails or is cancelled tries to write its last part.
+const LAST_PART: Duration = Duration::from_secs(10);
 /// How long the documents of one segment of the catalog are, in bytes.
 const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
 
@@ -230,6 +232,11 @@ impl SnapshotWriter {
         self
     }
 
+    /// What the snapshot is marked with: if it is gone on with, as it was begun.
+    pub fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
+    }
+
     /// What the snapshot is called, once it is begun.
     pub fn id(&self) -> Option<&SnapshotId> {
         self.shared.id.get()
@@ -253,11 +260,17 @@ impl SnapshotWriter {
         if earlier.is_encrypted() == self.recipients.is_some() {
             return Ok(());
         }
-        Err(Error::conflict(format!(
+        // Without a key nothing may be written that is meant to be secret.
+        let kind = match earlier.is_encrypted() {
+            true => ErrorKind::Denied,
+            false => ErrorKind::Conflict,
+        };
+        let message = format!(
             "snapshot {} cannot be gone on with: a part of it would be encrypted and a part not",
             earlier.id
-        ))
-        .with_hint("say who it is encrypted to as it was said before, or start another one"))
+        );
+        Err(Error::new(kind, message)
+            .with_hint("say who it is encrypted to as it was said before, or start another one"))
     }
 
     /// Makes the key of this attempt, and stores it wrapped together with those of the attempts before.
@@ -367,9 +380,24 @@ impl SnapshotWriter {
     async fn complete(&self, id: &SnapshotId, manifest: Vec<u8>) -> Result<Vec<String>> {
         let shared = &self.shared;
         shared.check_lease().await?;
-        let problems = put_manifest(&**shared.repository.store(), id, manifest).await?;
+        let mut problems = put_manifest(&**shared.repository.store(), id, manifest).await?;
+        problems.extend(self.forget_keys(id).await);
         shared.release_lease().await;
         Ok(problems)
+    }
+
+    /// Removes the keys as the attempts before wrapped them: perhaps for others. Gives what stays, and why.
+    async fn forget_keys(&self, id: &SnapshotId) -> Option<String> {
+        let shared = &self.shared;
+        if self.earlier.is_none() || shared.keys.get().is_none() {
+            return None;
+        }
+        let store = &**shared.repository.store();
+        let forgotten = encryption::delete_keys(store, id, |number| number < shared.attempt);
+        let error = forgotten.await.err()?;
+        Some(format!(
+            "who could open what earlier attempts at {id} stored still can, since their keys stay: {error}"
+        ))
     }
 
     /// Looks at everything that is stored: each object must be there, and as long as it was when it was stored.
@@ -619,6 +647,14 @@ impl DumpWriter for SnapshotWriter {
 
     fn give_up(&self) -> BoxFuture<'_, ()> {
         async move {
+            // So that who goes on knows of all that is stored; without it, less is kept.
+            if self.shared.check_lease().await.is_ok() {
+                let put = async {
+                    let mut stored = self.shared.stored.lock().await;
+                    self.shared.put_part(&mut stored).await
+                };
+                let _ = tokio::time::timeout(LAST_PART, put).await;
+            }
             self.shared.release_lease().await;
             self.shared.repository.store().settle().await;
         }

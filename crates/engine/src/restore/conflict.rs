@@ -67,7 +67,7 @@ pub(super) async fn settle(
 }
 
 /// Whether the server itself keeps documents there.
-fn is_of_server(namespace: &Namespace) -> bool {
+pub(super) fn is_of_server(namespace: &Namespace) -> bool {
     matches!(namespace.db.as_str(), "admin" | "config")
         && namespace.collection.starts_with("system.")
 }

@@ -44,6 +44,14 @@ pub(super) async fn plan(
     let replayed = oplog.as_ref().and_then(OplogSource::entry);
     let (selected, skipped) = selection::select(&contents.entries, options, replayed)?;
     check_config(&selected, options, &deployment.server)?;
+    let unmatched = selection::unmatched_rename(&contents.entries, &selected, options);
+    let unmatched = unmatched.map(|pattern| {
+        format!("nothing that is restored fits the pattern {pattern} to rename by (--nsFrom)")
+    });
+    // As mongorestore has it, but for a snapshot.
+    if let (Some(message), Some(_)) = (&unmatched, reader.identity()) {
+        return Err(Error::invalid(message.as_str()).with_hint("nothing was changed"));
+    }
     let needed = selected.iter().map(|selected| selected.entry);
     let mut entries = needed
         .chain(replayed)
@@ -69,6 +77,7 @@ pub(super) async fn plan(
         options,
         existing: minded.as_ref().unwrap_or(&existing),
     };
+    notices.extend(unmatched);
     notices.extend(other_release(contents, &deployment.server));
     notices.extend(skipped);
     let mut namespaces = Vec::new();

@@ -234,7 +234,10 @@ impl Resume {
                 let namespace = &planned.namespace;
                 let looked = conflict::has_documents(deployment, namespace, options, cx);
                 if looked.await? {
-                    return Err(lost("it is not known whether this restore made it"));
+                    return Err(lost(match noted.is_empty() {
+                        true => "it is not known whether this restore made it",
+                        false => "another one was made after the restore began it",
+                    }));
                 }
                 begin_with(planned, Progress::default(), resumed);
             }
@@ -380,10 +383,9 @@ fn from_where(
         Some(progress) if is_repeatable || is_done(&progress) => From::Progress(progress),
         Some(_) => From::Start { drop: true },
         None if options.drop => From::Start { drop: true },
-        None if found.uuid.is_some() && !noted.is_empty() => {
-            From::Nowhere("another one was made after the restore began it")
-        }
         None if !is_ours(planned, entry) => From::Nowhere("something else created it"),
+        // A run that was interrupted right after it had made it anew has not noted that.
+        None if found.uuid.is_some() && !noted.is_empty() => From::Empty,
         None if is_repeatable => From::Progress(Progress::default()),
         None => From::Empty,
     }

@@ -12,8 +12,9 @@ use rdump_oplog::{CollectionIndexes, IndexCatalog};
 use tokio::task::JoinSet;
 
 use super::{
-    RestoredNamespace,
+    OnConflict, RestoredNamespace,
     authorization::PlannedAuthorization,
+    conflict,
     ledger::{Ledger, Stage},
     loader::{self, Incoming},
     oplog_source::OplogSource,
@@ -173,7 +174,10 @@ impl Shared {
             )?;
         }
         // Before indexes are built, one of which may make documents expire.
-        if planned.create && !planned.steps.expires {
+        // Where documents are a conflict, there were none, but for those of the server itself.
+        let fails = self.options.on_conflict == OnConflict::Fail;
+        let was_empty = planned.create || fails && !conflict::is_of_server(namespace);
+        if was_empty && !planned.steps.expires {
             let counted = self.count(planned, loaded.documents).await;
             let counted = self.unless_denied(namespace, "its documents", counted)?;
             let counted = counted.unwrap_or(loaded.documents);
@@ -182,7 +186,8 @@ impl Shared {
                 loaded.documents
             );
             // A full capped collection makes room for the last documents by removing the first.
-            if planned.steps.capped && (1..loaded.documents).contains(&counted) {
+            let may_be_full = planned.create && planned.steps.capped;
+            if may_be_full && (1..loaded.documents).contains(&counted) {
                 self.cx.notice(Some(namespace), message);
             } else if counted != loaded.documents {
                 self.problem(namespace, message)?;

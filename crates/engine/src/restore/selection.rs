@@ -63,6 +63,18 @@ pub(super) fn select(
     Ok((selected, notices))
 }
 
+/// The first pattern to rename by that fits nothing that is restored.
+pub(super) fn unmatched_rename<'a>(
+    entries: &[DumpEntry],
+    selected: &[Selected],
+    options: &'a RestoreOptions,
+) -> Option<&'a str> {
+    let remap = Remap::parse(&options.rename_from, &options.rename_to).ok()?;
+    let selected = selected.iter().filter_map(|it| entries.get(it.entry));
+    let rule = remap.unmatched(selected.map(|entry| &entry.namespace))?;
+    options.rename_from.get(rule).map(String::as_str)
+}
+
 /// A database or collection that is named is one more pattern to include.
 pub(super) fn is_asked_for(namespace: &Namespace, options: &RestoreOptions) -> bool {
     let select = &options.select;

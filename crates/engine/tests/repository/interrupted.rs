@@ -372,6 +372,12 @@ async fn a_snapshot_of_something_else_is_not_gone_on_with() {
     gone_on_with(&repository, &id, &source, faster)
         .await
         .unwrap();
+    let (repository, id) = unfinished(&source, DumpOptions::default()).await;
+    // Another set of the same name.
+    let other = self::source(10).await;
+    let error = gone_on_with(&repository, &id, &other, DumpOptions::default()).await;
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("another deployment"), "{error}");
     let never = "20260102T030405Z-00ff17a0".parse().unwrap();
     let error = SnapshotWriter::resume(&repository, &never)
         .await

@@ -68,8 +68,8 @@ pub enum RecordFault {
     #[error("it was changed: the SHA-256 of its value is not {recorded}, as it recorded")]
     Digest { recorded: Digest },
     #[error(
-        "it is of format version {found}, and this release reads up to {}: rdump {read_by} and newer releases read it",
-        FormatVersion::CURRENT
+        "it is of format version {found}, and this release reads up to {}: rdump {} and newer releases read it",
+        FormatVersion::CURRENT, .read_by.escape_debug()
     )]
     TooNew {
         found: FormatVersion,

@@ -230,3 +230,39 @@ async fn what_is_no_ledger_is_left_and_disturbs_no_restore() {
     assert!(notices.contains("cannot be read, and is left"), "{notices}");
     assert_eq!(odd.count_documents(doc! {}).await.unwrap(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_made_anew_is_gone_on_with_if_nothing_is_in_it() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let capped = doc! { "create": "c", "capped": true, "size": 16 << 20 };
+    let database = source.client().database("shop");
+    database.run_command(capped.clone()).await.unwrap();
+    let documents = (0..DOCUMENTS).map(|id| doc! { "_id": id as i64, "x": "x".repeat(300) });
+    let collection = database.collection("c");
+    collection.insert_many(documents).await.unwrap();
+    let (_, repository) = in_memory().await;
+    let dump = DumpOptions::default().segment_bytes(64 << 10);
+    let snapshot = backup(&repository, &source, dump).await;
+    let stop = |event: &Event| matches!(event, Event::NamespaceFinished { .. });
+    let uri = target.root_uri();
+    let watching = Watching::start(&snapshot, uri, RestoreOptions::default(), stop).await;
+    watching.run().await.unwrap_err();
+    // As a run leaves it that is killed before it has noted what it made.
+    let database = target.client().database("shop");
+    let collection = database.collection::<Document>("c");
+    for begun in [true, false] {
+        collection.drop().await.unwrap();
+        database.run_command(capped.clone()).await.unwrap();
+        if begun {
+            collection.insert_one(doc! { "_id": "mine" }).await.unwrap();
+        }
+        let resume = RestoreOptions::default().resume(true);
+        let (report, _) = try_restore(&snapshot, &target, resume).await;
+        match begun {
+            true => assert_eq!(report.unwrap_err().kind(), ErrorKind::Conflict),
+            false => assert_eq!(report.unwrap().problems, []),
+        }
+    }
+    let found = stored(&target.client(), "shop", "c").await;
+    assert_eq!(found.len() as u64, DOCUMENTS);
+}
