@@ -72,7 +72,9 @@ pub(crate) async fn run(
     // What is older than the newest snapshot would be filed before it, with what was read then.
     let newest = before.whole.last().map(|snapshot| snapshot.id());
     let left = left.filter(|id| newest.is_none_or(|newest| *id > newest));
-    for id in left.filter(|id| request.resume && !before.running.contains(id)) {
+    // Who takes no lease minds none.
+    let is_free = |id: &SnapshotId| request.no_lock || !before.running.contains(id);
+    for id in left.filter(|id| request.resume && is_free(id)) {
         let found = async {
             let writer = SnapshotWriter::resume(&repository, id).await?;
             let writer = writer.recipients(request.recipients.clone());
@@ -105,7 +107,7 @@ pub(crate) async fn run(
     for id in before.unfinished.iter().filter(|id| Some(*id) != resumed) {
         match before.running.contains(id) {
             true => console.log(format_args!(
-                "snapshot {id} is being written by another backup"
+                "snapshot {id} is being written by another backup, as its lease says: leases/{id}.json"
             )),
             false => console.log(format_args!(
                 "snapshot {id} was begun and is not finished: what is stored of it stays"

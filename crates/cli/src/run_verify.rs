@@ -107,7 +107,7 @@ impl Verifying<'_> {
             progress.finish();
             let report = match result {
                 // The others can be looked at all the same.
-                Err(error) if snapshot.is_none() && is_closed(&error) => {
+                Err(error) if snapshot.is_none() && error.kind() != ErrorKind::Cancelled => {
                     console.always(format_args!("NOT VERIFIED {id}: {error}"));
                     not_verified.push(id);
                     continue;
@@ -158,11 +158,6 @@ impl Verifying<'_> {
             )),
         }
     }
-}
-
-/// Whether a snapshot is of a newer format, or no key opens it.
-fn is_closed(error: &rdump::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Denied)
 }
 
 fn progress(console: &Console) -> Arc<Progress> {

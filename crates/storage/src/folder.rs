@@ -204,7 +204,7 @@ impl Store for FolderStore {
                     ObjectInfo::new(path, info.len()).version(version_of(&info)),
                 )),
                 Ok(_) => Ok(None),
-                Err(error) if is_absent(&error) => Ok(None),
+                Err(error) if is_nothing(&error) => Ok(None),
                 Err(error) => Err(StorageError::from_io("open", &file, error)),
             }
         })
@@ -221,6 +221,12 @@ impl Store for FolderStore {
             let file = store.file(&path)?;
             let failed = |error| StorageError::from_io("read", &file, error);
             let shown = || file.display().to_string();
+            // As `head` has it; opening a pipe would wait for somebody who writes to it.
+            match fs::metadata(&file) {
+                Ok(info) if info.is_file() => {}
+                Err(error) if !is_nothing(&error) => return Err(failed(error)),
+                Ok(_) | Err(_) => return Err(StorageError::NotFound { path: shown() }),
+            }
             let open = File::open(&file).map_err(failed)?;
             let info = open.metadata().map_err(failed)?;
             if version.is_some_and(|version| version != version_of(&info)) {
@@ -371,6 +377,11 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// Whether there can be nothing to read, as where a link leads to itself.
+fn is_nothing(error: &io::Error) -> bool {
+    is_absent(error) || error.raw_os_error() == Some(Errno::ELOOP as i32)
 }
 
 /// Runs file work off the tasks that do network work.

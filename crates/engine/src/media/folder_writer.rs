@@ -96,7 +96,7 @@ impl FolderWriter {
                 "{} already holds a dump: {path} lies there",
                 self.store.location()
             ))
-            .with_hint("choose another location, or allow that it is replaced (--overwrite)")
+            .with_hint("choose another location; rdump --out replaces it with --overwrite")
         };
         if self.store.head(MANIFEST_FILE).await?.is_some() {
             return Err(holds_dump(MANIFEST_FILE));

@@ -288,6 +288,20 @@ async fn failures_are_told_apart() {
 }
 
 #[tokio::test]
+async fn what_is_no_file_is_not_there() {
+    let (folder, _) = setup();
+    let store = FolderStore::open(folder.path()).unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    nix::unistd::mkfifo(&folder.path().join("pipe"), Mode::S_IRWXU).unwrap();
+    symlink("loop", folder.path().join("loop")).unwrap();
+    for path in ["folder", "pipe", "loop", "nothing"] {
+        assert_eq!(store.head(path).await.unwrap(), None, "{path}");
+        let error = store.read(path, 0..1, None).await.unwrap_err();
+        assert!(matches!(error, StorageError::NotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn large_objects_are_written_back_as_they_grow() {
     let (_folder, store) = setup();
     let piece = Bytes::from(vec![7; 16 << 20]);
