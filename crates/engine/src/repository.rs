@@ -580,18 +580,47 @@ async fn put_once(store: &dyn Store, path: &str, bytes: Vec<u8>) -> Result<Objec
     Ok(store.put(path, bytes.into(), PutIf::Absent).await?)
 }
 
+/// The beginning of what is there, a byte more than is wanted; `None` if there is nothing.
+async fn found(store: &dyn Store, path: &str, wanted: usize) -> Result<Option<Bytes>> {
+    let Some(info) = store.head(path).await? else {
+        return Ok(None);
+    };
+    let end = info.stored_bytes.min(wanted as u64 + 1);
+    Ok(Some(store.read(path, 0..end, info.version.as_ref()).await?))
+}
+
+/// Puts what must not be there yet, unless it is and is the same.
+async fn put_same(store: &dyn Store, path: &str, bytes: Bytes) -> Result<()> {
+    match store.put(path, bytes.clone(), PutIf::Absent).await {
+        Err(StorageError::Exists { .. }) => match found(store, path, bytes.len()).await? {
+            Some(found) if found == bytes => Ok(()),
+            _ => Err(differs(store, path)),
+        },
+        put => Ok(put.map(drop)?),
+    }
+}
+
+fn differs(store: &dyn Store, path: &str) -> Error {
+    Error::conflict(format!(
+        "{path} lies in {} already, and is not what would be stored there",
+        store.location()
+    ))
+    .at(path)
+    .with_hint("if no backup is running that writes it, it is of no snapshot and can be removed")
+}
+
 /// Puts the root of a manifest, and its copy. Gives what is wrong with the copy: the snapshot is complete without it.
 async fn put_manifest(store: &dyn Store, id: &SnapshotId, bytes: Vec<u8>) -> Result<Vec<String>> {
     let (path, copy) = (id.manifest(), id.manifest_copy());
     put_once(store, &path, bytes.clone()).await?;
     store.flush().await?;
-    let copied = match store.put(&copy, bytes.into(), PutIf::Absent).await {
-        Ok(_) => store.flush().await,
-        Err(error) => Err(error),
+    let copied = async {
+        put_same(store, &copy, bytes.into()).await?;
+        Ok::<_, Error>(store.flush().await?)
     };
-    let problem = copied.err().map(|error| {
-        let error = Error::from(error);
-        format!("the copy of the manifest, {copy}, could not be written: {error}")
-    });
+    let problem = copied
+        .await
+        .err()
+        .map(|error| format!("the copy of the manifest, {copy}, could not be written: {error}"));
     Ok(problem.into_iter().collect())
 }

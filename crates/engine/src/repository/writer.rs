@@ -1,40 +1,42 @@
 //! A snapshot being written.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt, future::BoxFuture};
 use rdump_format::{
-    Codec, Digester, Namespace, RunRecord, Segment, SegmentBuilder, SegmentRecord,
+    Codec, Namespace, RunRecord, Segment, SegmentBuilder,
     repository::{
-        BegunRecord, CatalogEntry, DataKeys, DataObject, ENCRYPTED_EXTENSION, EncryptionError,
-        IdRange, NamespaceEnd, NamespaceProgress, PartBuilder, PrivatePlace, PrivateRun,
-        RecordError, SnapshotId, SnapshotManifest, StoredObject,
+        BegunRecord, CatalogEntry, DataKeys, EncryptionError, NamespaceEnd, NamespaceProgress,
+        PrivatePlace, PrivateRun, SnapshotId, SnapshotManifest, StoredObject,
     },
 };
-use rdump_storage::{Listed, Upload};
+use rdump_storage::Listed;
 
 use super::{
     Repository,
     earlier::{Earlier, StoredNamespace},
     encryption::{self, Recipients},
     lease::{LEASE, Lease},
-    not_written,
-    object::{self, Encryption},
-    put_manifest, put_once,
+    not_written, put_manifest, put_once,
 };
 use crate::{
     DumpOptions, Error, ErrorKind, Result, Source,
     dump::{options_as_data, source_record},
     media::{
-        DumpHeader, DumpWriter, Kept, LastStep, NamespaceHeader, NamespaceWriter, PackedSegment,
-        Packing, Written, leftover_notice,
+        DumpHeader, DumpWriter, Kept, LastStep, NamespaceHeader, NamespaceWriter, Packing,
+        leftover_notice,
     },
 };
+
+mod namespace;
+mod shared;
+
+use namespace::{SnapshotNamespace, written};
+use shared::{Shared, Stored};
 
 /// From how many stored bytes on a data object is complete.
 const OBJECT_BYTES: u64 = 256 << 20;
@@ -42,9 +44,6 @@ const OBJECT_BYTES: u64 = 256 << 20;
 const PART_BYTES: usize = 4 << 20;
 /// The most bytes that can be set for that.
 const MAX_PART_BYTES: usize = 16 << 20;
-/// The longest that what is stored waits for its part to be written, at first; and as a part of the time gone by.
-const FIRST_PART: Duration = Duration::from_secs(1);
-const PART_SHARE: u32 = 100;
 /// How long a run that fails or is cancelled tries to write its last part.
 const LAST_PART: Duration = Duration::from_secs(10);
 /// How long the documents of one segment of the catalog are, in bytes.
@@ -73,55 +72,6 @@ struct Begun {
     catalog: StoredObject,
     /// What earlier attempts have stored, by the namespace that the documents are under.
     kept: HashMap<Namespace, NamespaceProgress>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    repository: Repository,
-    id: OnceLock<SnapshotId>,
-    attempt: u32,
-    /// What all is encrypted under, if it is.
-    keys: OnceLock<Arc<DataKeys>>,
-    /// What keeps others from writing the same snapshot.
-    lease: OnceLock<Lease>,
-    part_bytes: usize,
-    /// How often each namespace was begun.
-    takes: Mutex<HashMap<Namespace, u32>>,
-    stored: tokio::sync::Mutex<Stored>,
-}
-
-/// What is stored so far.
-#[derive(Debug)]
-struct Stored {
-    /// What goes into the next part, and since when.
-    part: PartBuilder,
-    since: Instant,
-    begun: Instant,
-    parts: Vec<StoredObject>,
-    /// Stored size of every object, by its path in the snapshot.
-    sizes: HashMap<String, u64>,
-    /// How many data objects were begun.
-    objects: u32,
-    /// The data objects that are of a namespace that was read whole.
-    counted: u64,
-    stored_bytes: u64,
-    /// The namespaces that were read whole.
-    ended: HashSet<Namespace>,
-    /// How far others are read, if that is further than the last part says.
-    progress: HashMap<Namespace, NamespaceProgress>,
-}
-
-impl Stored {
-    /// Takes down that a namespace was read whole, once.
-    fn end(&mut self, end: &NamespaceEnd) -> Result<(), RecordError> {
-        if !self.ended.insert(end.namespace.clone()) {
-            return Err(RecordError::ended_twice(&end.namespace));
-        }
-        self.progress.remove(&end.namespace);
-        self.counted += end.objects;
-        self.stored_bytes += end.stored_bytes;
-        self.part.push_end(end)
-    }
 }
 
 impl SnapshotWriter {
@@ -156,7 +106,6 @@ impl SnapshotWriter {
         tags: BTreeMap<String, String>,
         earlier: Option<Earlier>,
     ) -> Self {
-        let now = Instant::now();
         let id = OnceLock::new();
         let (mut attempt, mut takes) = (1, HashMap::new());
         if let Some(earlier) = &earlier {
@@ -173,18 +122,7 @@ impl SnapshotWriter {
                 lease: OnceLock::new(),
                 part_bytes: PART_BYTES,
                 takes: Mutex::new(takes),
-                stored: tokio::sync::Mutex::new(Stored {
-                    part: PartBuilder::default(),
-                    since: now,
-                    begun: now,
-                    parts: Vec::new(),
-                    sizes: HashMap::new(),
-                    objects: 0,
-                    counted: 0,
-                    stored_bytes: 0,
-                    ended: HashSet::new(),
-                    progress: HashMap::new(),
-                }),
+                stored: tokio::sync::Mutex::new(Stored::new()),
             }),
             tags,
             recipients: None,
@@ -431,94 +369,6 @@ impl SnapshotWriter {
     }
 }
 
-impl Shared {
-    fn id(&self) -> Result<&SnapshotId> {
-        let id = self.id.get();
-        id.ok_or_else(|| Error::internal("the snapshot was not begun"))
-    }
-
-    /// Refuses to go on once somebody else may be writing the snapshot.
-    async fn check_lease(&self) -> Result<()> {
-        match self.lease.get() {
-            Some(lease) => lease.check().await,
-            None => Ok(()),
-        }
-    }
-
-    async fn release_lease(&self) {
-        if let Some(lease) = self.lease.get() {
-            lease.release().await;
-        }
-    }
-
-    /// Stores a segmented object of the snapshot.
-    async fn put(
-        &self,
-        folder: &str,
-        number: usize,
-        segments: Vec<Segment>,
-    ) -> Result<StoredObject> {
-        let (keys, attempt) = (self.keys.get().cloned(), self.attempt);
-        let path = format!("{folder}/{attempt}-{number}.bson.zst{}", self.extension());
-        let keys = keys.map(|keys| match path.starts_with(object::PARTS) {
-            true => Encryption::Details(keys),
-            false => Encryption::All(keys),
-        });
-        object::put(&**self.repository.store(), self.id()?, path, segments, keys).await
-    }
-
-    /// What the names of objects end with.
-    fn extension(&self) -> &'static str {
-        match self.keys.get() {
-            Some(_) => ENCRYPTED_EXTENSION,
-            None => "",
-        }
-    }
-
-    /// Writes the next part, if there is anything for it.
-    async fn put_part(&self, stored: &mut Stored) -> Result<()> {
-        if stored.part.bytes() == 0 {
-            return Ok(());
-        }
-        for (_, progress) in stored.progress.drain() {
-            let pushed = stored.part.push_progress(&progress);
-            pushed.map_err(not_written)?;
-        }
-        let segments = std::mem::take(&mut stored.part).finish().into();
-        let part = self.put("parts", stored.parts.len(), segments).await?;
-        stored.sizes.insert(part.path.clone(), part.stored_bytes());
-        stored.parts.push(part);
-        stored.since = Instant::now();
-        Ok(())
-    }
-
-    /// Takes down that a data object is stored, and how far its namespace is read with it if that is known.
-    async fn list(&self, object: &DataObject, progress: Option<NamespaceProgress>) -> Result<()> {
-        let pushed = self.push(|stored| {
-            stored
-                .sizes
-                .insert(object.path.clone(), object.stored_bytes());
-            if let Some(progress) = progress {
-                let namespace = object.namespace.clone();
-                stored.progress.insert(namespace, progress);
-            }
-            stored.part.push_object(object)
-        });
-        pushed.await
-    }
-
-    /// Takes down what is stored.
-    async fn push(&self, push: impl FnOnce(&mut Stored) -> Result<(), RecordError>) -> Result<()> {
-        let mut stored = self.stored.lock().await;
-        push(&mut stored).map_err(not_written)?;
-        let longest = FIRST_PART.max(stored.begun.elapsed() / PART_SHARE);
-        if stored.part.bytes() >= self.part_bytes || stored.since.elapsed() >= longest {
-            self.put_part(&mut stored).await?;
-        }
-        Ok(())
-    }
-}
-
 impl DumpWriter for SnapshotWriter {
     fn packing(&self) -> Packing {
         Packing::Sealed
@@ -681,142 +531,8 @@ fn catalog(header: &DumpHeader) -> Result<Vec<Segment>> {
     Ok(segments)
 }
 
-/// A namespace being written.
-#[derive(Debug)]
-struct SnapshotNamespace {
-    shared: Arc<Shared>,
-    codec: Codec,
-    object_bytes: u64,
-    writing: Option<(Box<dyn Upload>, DataObject)>,
-    /// Objects that parts list at the end only: those of an oplog, so that it comes after all other data.
-    held_back: Vec<DataObject>,
-    /// What the objects that were ended hold.
-    end: NamespaceEnd,
-    /// What is not in them or the one that is being written; nothing if that is not known.
-    left: Vec<IdRange>,
-}
-
-impl SnapshotNamespace {
-    async fn begin_object(&mut self) -> Result<(Box<dyn Upload>, DataObject)> {
-        let (shared, extension) = (&self.shared, self.codec.extension());
-        let number = {
-            let mut stored = shared.stored.lock().await;
-            stored.objects += 1;
-            stored.objects - 1
-        };
-        let encrypted = shared.extension();
-        let path = format!(
-            "data/{}-{number}.bson{extension}{encrypted}",
-            shared.attempt
-        );
-        let mut object = DataObject::new(path, self.end.namespace.clone());
-        object.take = self.end.take;
-        let path = format!("{}{}", shared.id()?.folder(), object.path);
-        Ok((shared.repository.store().upload(&path).await?, object))
-    }
-
-    /// Ends the object that is being written.
-    async fn end_object(&mut self) -> Result<()> {
-        let Some((upload, object)) = self.writing.take() else {
-            return Ok(());
-        };
-        let (info, wanted) = (upload.finish().await?, object.stored_bytes());
-        if info.stored_bytes != wanted {
-            return Err(Error::data(format!(
-                "{} has {} bytes instead of {wanted}",
-                info.path, info.stored_bytes
-            )));
-        }
-        self.end.add(&object);
-        if self.end.namespace.is_oplog() {
-            self.held_back.push(object);
-            return Ok(());
-        }
-        let progress = (!self.left.is_empty())
-            .then(|| NamespaceProgress::new(self.end.clone(), self.left.clone()));
-        self.shared.list(&object, progress).await
-    }
-}
-
-impl NamespaceWriter for SnapshotNamespace {
-    fn begin_ranges(&mut self, ranges: &[IdRange]) {
-        self.left = ranges.to_vec();
-    }
-
-    fn write(&mut self, segment: PackedSegment) -> BoxFuture<'_, Result<()>> {
-        async move {
-            self.shared.check_lease().await?;
-            let (mut upload, mut object) = match self.writing.take() {
-                Some(writing) => writing,
-                None => self.begin_object().await?,
-            };
-            let (documents, uncompressed_bytes) = (segment.documents, segment.uncompressed_bytes);
-            let bytes = match self.shared.keys.get() {
-                None => segment.bytes,
-                Some(keys) => encrypt(Arc::clone(keys), &object, segment.bytes).await?,
-            };
-            let stored = bytes.clone();
-            let digested = tokio::task::spawn_blocking(move || {
-                let digester = &mut Digester::new();
-                SegmentRecord::of(documents, uncompressed_bytes, &stored, digester)
-            });
-            upload.write(bytes).await?;
-            let record = digested.await;
-            let record = record.map_err(|error| Error::task("digest", error))?;
-            object.segments.push(record);
-            let reached = segment.reached;
-            let range = reached.and_then(|it| Some((self.left.get_mut(it.range)?, it.id)));
-            match range {
-                Some((range, id)) => range.advance(id),
-                None => self.left.clear(),
-            }
-            let stored_bytes = object.stored_bytes();
-            self.writing = Some((upload, object));
-            match stored_bytes >= self.object_bytes {
-                true => self.end_object().await,
-                false => Ok(()),
-            }
-        }
-        .boxed()
-    }
-
-    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
-        let mut this = self;
-        async move {
-            this.end_object().await?;
-            for object in &this.held_back {
-                this.shared.list(object, None).await?;
-            }
-            let end = &this.end;
-            this.shared.push(|stored| stored.end(end)).await?;
-            Ok(written(end))
-        }
-        .boxed()
-    }
-}
-
-/// What is stored of the next segment of an object.
-async fn encrypt(keys: Arc<DataKeys>, object: &DataObject, segment: Bytes) -> Result<Bytes> {
-    let (path, number) = (object.path.clone(), object.segments.len());
-    let encrypted = tokio::task::spawn_blocking(move || {
-        keys.encrypt_segment(&path, number, encryption::nonce(), &segment)
-    });
-    let encrypted = encrypted
-        .await
-        .map_err(|error| Error::task("encrypt", error))?;
-    Ok(encrypted.map_err(not_encrypted)?.into())
-}
-
 fn not_encrypted(error: EncryptionError) -> Error {
     Error::internal("could not encrypt a part of the snapshot").caused_by(error)
-}
-
-fn written(end: &NamespaceEnd) -> Written {
-    Written {
-        documents: end.documents,
-        uncompressed_bytes: end.uncompressed_bytes,
-        stored_bytes: end.stored_bytes,
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

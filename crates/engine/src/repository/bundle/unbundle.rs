@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use rdump_format::repository::{
     BEGUN, BegunRecord, KEYS, REPOSITORY_FILE, RepositoryId, SnapshotId,
 };
-use rdump_storage::{Location, PutIf, StorageError, Store, Upload};
+use rdump_storage::{Location, Store, Upload};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use crate::{
     Error, Observer, Repository, Result,
     context::RunContext,
     media::leftover_notice,
-    repository::{put_manifest, sizes, snapshot::Object},
+    repository::{differs, found, put_manifest, put_same, sizes, snapshot::Object},
 };
 
 /// What became of a bundle that was taken apart into a repository.
@@ -194,35 +194,6 @@ async fn check_free(repository: &Repository, head: &Head) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The beginning of what is there, a byte more than is wanted; `None` if there is nothing.
-async fn found(store: &dyn Store, path: &str, wanted: usize) -> Result<Option<Bytes>> {
-    let Some(info) = store.head(path).await? else {
-        return Ok(None);
-    };
-    let end = info.stored_bytes.min(wanted as u64 + 1);
-    Ok(Some(store.read(path, 0..end, info.version.as_ref()).await?))
-}
-
-/// Puts what must not be there yet, unless it is and is the same.
-async fn put_same(store: &dyn Store, path: &str, bytes: Bytes) -> Result<()> {
-    match store.put(path, bytes.clone(), PutIf::Absent).await {
-        Err(StorageError::Exists { .. }) => match found(store, path, bytes.len()).await? {
-            Some(found) if found == bytes => Ok(()),
-            _ => Err(differs(store, path)),
-        },
-        put => Ok(put.map(drop)?),
-    }
-}
-
-fn differs(store: &dyn Store, path: &str) -> Error {
-    Error::conflict(format!(
-        "{path} lies in {} already, and is not that of the bundle",
-        store.location()
-    ))
-    .at(path)
-    .with_hint("if no backup is running that writes it, it is of no snapshot and can be removed")
 }
 
 /// Data objects on their way from a bundle to a store.
