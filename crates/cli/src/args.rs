@@ -30,8 +30,8 @@ pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use repository::{
-    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RepositoryArgs, ShowArgs, UnbundleArgs,
-    VerifyArgs,
+    BackupArgs, BundleArgs, ExportArgs, ImportArgs, LocalArgs, RepositoryArgs, ShowArgs,
+    UnbundleArgs, VerifyArgs,
 };
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::S3Option;
@@ -63,6 +63,12 @@ const AFTER_HELP_REPOSITORY: &str = "\
 Environment:
   RDUMP_REPO  repository, where --repo is not given
 
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.";
+
+const AFTER_HELP_LIST: &str = "\
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
 
 const AFTER_HELP_REKEY: &str = "\
@@ -72,7 +78,7 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
   RDUMP_PASSPHRASE, RDUMP_IDENTITY, RDUMP_NEW_PASSPHRASE  passphrase and secret keys, where no flag gives any
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
 
 const AFTER_HELP_VERIFY: &str = "\
 Environment:

@@ -14,26 +14,34 @@ struct ErrorLine {
 
 /// Says why it failed: one line with all causes, a hint if there is one, and the same as JSON.
 pub(crate) fn tell(console: &Console, error: &anyhow::Error) {
-    let message = chain(error);
-    let ours = error.downcast_ref::<rdump::Error>();
-    let hint = ours.and_then(|error| error.hint());
-    console.always(format_args!("Failed: {message}"));
-    if let Some(hint) = hint {
+    let line = ErrorLine::of(error);
+    console.always(format_args!("Failed: {}", line.message));
+    if let Some(hint) = &line.hint {
         console.always(format_args!("Hint: {hint}"));
     }
-    let kind = match ours {
-        Some(ours) => kind(ours.kind()),
-        None if error.is::<Stopped>() => "cancelled",
-        None => "invalid",
-    };
-    console.json(
-        "error",
-        ErrorLine {
+    console.json("error", line);
+}
+
+/// The same as the one JSON document on stdout, of a command that would have printed one.
+pub(crate) fn document(console: &Console, error: &anyhow::Error) {
+    console.document(serde_json::json!({ "error": ErrorLine::of(error) }));
+}
+
+impl ErrorLine {
+    fn of(error: &anyhow::Error) -> Self {
+        let ours = error.downcast_ref::<rdump::Error>();
+        let hint = ours.and_then(|error| error.hint());
+        let kind = match ours {
+            Some(ours) => kind(ours.kind()),
+            None if error.is::<Stopped>() => "cancelled",
+            None => "invalid",
+        };
+        Self {
             kind,
-            message,
+            message: chain(error),
             hint: hint.map(str::to_owned),
-        },
-    );
+        }
+    }
 }
 
 /// The messages of an error and its causes, each once.

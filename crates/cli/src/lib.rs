@@ -45,7 +45,7 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use anyhow::anyhow;
 use args::{
-    BackupArgs, DumpArgs, DumpCommand, GenerateArgs, Parsed, RestoreArgs, ToolArgs, VerbosityArgs,
+    BackupArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed, RestoreArgs, ToolArgs,
 };
 use clap::CommandFactory;
 use console::Console;
@@ -146,21 +146,21 @@ fn subcommand(command: &DumpCommand) -> Exit {
         DumpCommand::Backup(args) => backup(args),
         DumpCommand::Bundle(args) => {
             let local = &args.local;
-            on_repository("rdump bundle", &local.verbosity, async |session| {
+            on_repository("rdump bundle", local, async |session| {
                 let request = BundleRequest::new(args, &environment()?)?;
                 Ok(run_bundle::bundle(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::ExportFolder(args) => {
             let local = &args.local;
-            on_repository("rdump export-folder", &local.verbosity, async |session| {
+            on_repository("rdump export-folder", local, async |session| {
                 let request = ExportRequest::new(args, &environment()?)?;
                 Ok(run_transfer::export(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::ImportFolder(args) => {
             let local = &args.local;
-            on_repository("rdump import-folder", &local.verbosity, async |session| {
+            on_repository("rdump import-folder", local, async |session| {
                 let request = ImportRequest::new(args, &environment()?)?;
                 Ok(run_transfer::import(session, request, local.repository.json).await?)
             })
@@ -174,42 +174,42 @@ fn subcommand(command: &DumpCommand) -> Exit {
             }
             repository_args.repo = named.or(args.location.clone());
             let json = repository_args.json;
-            on_repository("rdump init", &args.local.verbosity, async |session| {
+            on_repository("rdump init", &args.local, async |session| {
                 let location = repository(&repository_args, &environment()?)?;
                 Ok(run_repository::init(session, &location, json).await?)
             })
         }
         DumpCommand::List(args) => {
             let local = &args.local;
-            on_repository("rdump list", &local.verbosity, async |session| {
+            on_repository("rdump list", local, async |session| {
                 let location = repository(&local.repository, &environment()?)?;
                 Ok(run_repository::list(session, &location, local.repository.json).await?)
             })
         }
         DumpCommand::Show(args) => {
             let local = &args.local;
-            on_repository("rdump show", &local.verbosity, async |session| {
+            on_repository("rdump show", local, async |session| {
                 let request = ShowRequest::new(args, &environment()?)?;
                 Ok(run_repository::show(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Rekey(args) => {
             let local = &args.local;
-            on_repository("rdump rekey", &local.verbosity, async |session| {
+            on_repository("rdump rekey", local, async |session| {
                 let request = RekeyRequest::new(args, &environment()?)?;
                 Ok(run_rekey::run(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Unbundle(args) => {
             let local = &args.local;
-            on_repository("rdump unbundle", &local.verbosity, async |session| {
+            on_repository("rdump unbundle", local, async |session| {
                 let request = UnbundleRequest::new(args, &environment()?)?;
                 Ok(run_bundle::unbundle(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Verify(args) => {
             let local = &args.local;
-            on_repository("rdump verify", &local.verbosity, async |session| {
+            on_repository("rdump verify", local, async |session| {
                 let what = verified(args, &environment()?)?;
                 let identities = identities(&args.identity, &environment()?)?;
                 let json = local.repository.json;
@@ -222,10 +222,10 @@ fn subcommand(command: &DumpCommand) -> Exit {
 /// Runs a command that needs no server.
 fn on_repository(
     name: &str,
-    verbosity: &VerbosityArgs,
+    local: &LocalArgs,
     work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
 ) -> Exit {
-    let Some(session) = Session::new(verbosity, false, true) else {
+    let Some(session) = Session::new(&local.verbosity, false, true) else {
         return invalid_verbosity(Exit::Usage);
     };
     let mut refused = None;
@@ -242,7 +242,8 @@ fn on_repository(
     if let Some(reason) = refused {
         return usage(name, &reason, Exit::Usage);
     }
-    let exit = exit.unwrap_or_else(|error| failed(&session, &error));
+    let json = local.repository.json;
+    let exit = exit.unwrap_or_else(|error| failed_with_document(&session, &error, json));
     session.console.ended(exit)
 }
 
@@ -273,7 +274,7 @@ fn backup(args: &BackupArgs) -> Exit {
         Refusal::Usage(reason) | Refusal::BadOption(reason) => {
             usage("rdump backup", &reason, Exit::Usage)
         }
-        Refusal::Failed(error) => failed(&session, &error),
+        Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
     });
     session.console.ended(exit)
 }
@@ -306,6 +307,14 @@ fn instead<A: CommandFactory, R>(
 fn failed(session: &Session, error: &anyhow::Error) -> Exit {
     failure::tell(&session.console, error);
     Exit::of(error, session.strict)
+}
+
+/// As [`failed`], of a command that prints one JSON document if that is asked for.
+fn failed_with_document(session: &Session, error: &anyhow::Error, json: bool) -> Exit {
+    if json {
+        failure::document(&session.console, error);
+    }
+    failed(session, error)
 }
 
 fn warn(session: &Session, warnings: &[String]) {

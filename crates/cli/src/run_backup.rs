@@ -63,15 +63,14 @@ pub(crate) async fn run(
         console.always(format_args!("WARNING: {error}"));
         troubled = true;
     }
-    let newest = before.whole.last().map(|snapshot| snapshot.manifest());
-    if request.recipients.is_none() && newest.is_some_and(|newest| newest.is_encrypted()) {
+    let newest = before.whole.last();
+    if request.recipients.is_none() && newest.is_some_and(|it| it.manifest().is_encrypted()) {
         console.always("WARNING: the newest snapshot is encrypted, and this one will not be");
     }
     let mut resumed = None;
     let left = before.unfinished.iter().rev();
     // What is older than the newest snapshot would be filed before it, with what was read then.
-    let newest = before.whole.last().map(|snapshot| snapshot.id());
-    let left = left.filter(|id| newest.is_none_or(|newest| *id > newest));
+    let left = left.filter(|id| newest.is_none_or(|newest| *id > newest.id()));
     // Who takes no lease minds none.
     let is_free = |id: &SnapshotId| request.no_lock || !before.running.contains(id);
     for id in left.filter(|id| request.resume && is_free(id)) {
@@ -92,7 +91,7 @@ pub(crate) async fn run(
             }
             // What goes on with a secret is not written for everybody instead.
             Err(error) if request.recipients.is_none() && is_denied(&error) => {
-                return Err(error.context("say how it is encrypted, or leave --resume out"));
+                return Err(error.context(format!("snapshot {id} is not gone on with")));
             }
             Err(error) if is_passed_over(&error) => {
                 console.always(format_args!("WARNING: {error}: it is not gone on with"));

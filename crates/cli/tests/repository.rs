@@ -280,6 +280,16 @@ async fn a_repository_is_what_it_was_made_to_be() {
         .await
         .expect(1)
         .says("Failed: there is nothing to verify: the repository holds no snapshot");
+    for command in ["list", "show", "verify"] {
+        let ran = run(on(&path("other")), [command, "--json"]).await.expect(1);
+        let message = format!(
+            "{} is no repository: there is no repository.json",
+            path("other")
+        );
+        assert_eq!(json(&ran)["error"]["message"], message);
+    }
+    let ran = backup(&source, &path("other"), &["--json"]).await.expect(1);
+    assert_eq!(json(&ran)["error"]["kind"], "conflict");
     run(rdump(), ["verify", &path("other"), "--sample", "10%"])
         .await
         .expect(1)

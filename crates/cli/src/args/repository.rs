@@ -69,7 +69,7 @@ pub(crate) struct InitArgs {
 #[command(
     disable_help_flag = true,
     override_usage = "rdump list [OPTIONS]",
-    after_help = super::AFTER_HELP_REPOSITORY
+    after_help = super::AFTER_HELP_LIST
 )]
 pub(crate) struct ListArgs {
     #[command(flatten)]
