@@ -44,7 +44,7 @@ async fn data_objects(snapshot: &Snapshot) -> Result<Vec<Object>> {
         }
         return Ok(objects);
     }
-    let stored = snapshot.stored(|_| true).await?;
+    let stored = snapshot.stored(None, |_| true).await?;
     let counting = stored.values().flat_map(|stored| &stored.objects);
     let counting: HashSet<_> = counting.map(|object| object.path.as_str()).collect();
     let mut parts = snapshot.parts();

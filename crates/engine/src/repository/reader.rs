@@ -47,11 +47,12 @@ impl SnapshotReader {
         let keys = snapshot.keys().await?;
         let (mut entries, mut unmatched) = (Vec::new(), select.clone());
         let mut catalog = snapshot.catalog();
-        let mut in_catalog = 0_u64;
+        let (mut in_catalog, mut with_data) = (0_u64, HashSet::new());
         while let Some(entry) = catalog.try_next().await? {
             in_catalog += 1;
             let rest = unmatched.unmatched([&entry.namespace]);
             unmatched.include = rest.into_iter().cloned().collect();
+            with_data.extend(entry.data.clone());
             if is_needed(&entry.namespace, select) {
                 entries.push(entry);
             }
@@ -83,13 +84,11 @@ impl SnapshotReader {
             .filter_map(|entry| entry.data.clone())
             .collect();
         let stored = snapshot
-            .stored(|namespace| wanted.contains(namespace))
+            .stored(Some(&with_data), |namespace| wanted.contains(namespace))
             .await?;
         let entries = entries.into_iter().map(|entry| {
             let stored = entry.data.as_ref().and_then(|data| stored.get(data));
-            if stored.is_none() && entry.data.is_some() {
-                return Err(snapshot.without_end(&entry));
-            }
+            snapshot.check_end(&entry, stored.map(|stored| &stored.end))?;
             Ok(dump_entry(entry, stored))
         });
         let run = &snapshot.manifest().run;

@@ -232,7 +232,7 @@ impl Snapshot {
     /// ends after its first error.
     pub fn catalog(&self) -> BoxStream<'_, Result<CatalogEntry>> {
         let numbers = 0..self.manifest.catalog.segments.len();
-        let mut position = 0_u64;
+        let (mut position, mut names) = (0_u64, HashSet::new());
         let segments = stream::iter(numbers).then(move |number| async move {
             let (id, catalog) = (self.id(), &self.manifest.catalog);
             let keys = self.keys().await?;
@@ -244,7 +244,8 @@ impl Snapshot {
                 for document in rdump_format::documents(&body) {
                     let entry = match document {
                         Ok(document) => CatalogEntry::from_document(document, position)
-                            .map_err(|error| self.unreadable(&self.manifest.catalog.path, error)),
+                            .map_err(|error| self.unreadable(&self.manifest.catalog.path, error))
+                            .and_then(|entry| self.check_entry(&entry, &mut names).map(|()| entry)),
                         Err(error) => Err(self.unreadable(&self.manifest.catalog.path, error)),
                     };
                     entries.push(entry);
@@ -254,6 +255,22 @@ impl Snapshot {
             })
             .try_flatten()
             .boxed()
+    }
+
+    /// Refuses an entry of the catalog that there was before, or whose documents are another's. `names` has those before.
+    fn check_entry(&self, entry: &CatalogEntry, names: &mut HashSet<Namespace>) -> Result<()> {
+        let name = &entry.namespace;
+        let is_own = |data: &Namespace| *data == *name || *data == name.buckets();
+        let problem = if !entry.data.as_ref().is_none_or(is_own) {
+            "has documents that are those of another namespace"
+        } else if !names.insert(name.clone()) {
+            "is there twice"
+        } else {
+            return Ok(());
+        };
+        let path = format!("{}{}", self.id().folder(), self.manifest.catalog.path);
+        let message = format!("the catalog {path} contradicts itself: {name} {problem}");
+        Err(Error::data(message).at(path))
     }
 
     /// What the parts of the manifest say without a key: where each data object is, its size and digests.
@@ -302,9 +319,10 @@ impl Snapshot {
     }
 
     /// What is stored of the namespaces that are `wanted`, by the namespace that the documents are under. Reads the whole
-    /// manifest, which is compared with its totals.
+    /// manifest, which is compared with its totals, and with what has documents by the catalog if that is known.
     pub(crate) async fn stored(
         &self,
+        in_catalog: Option<&HashSet<Namespace>>,
         wanted: impl Fn(&Namespace) -> bool,
     ) -> Result<HashMap<Namespace, StoredNamespace>> {
         let mut objects: HashMap<Namespace, Vec<DataObject>> = HashMap::new();
@@ -327,6 +345,9 @@ impl Snapshot {
                 // The entries of a captured oplog are no documents of the run.
                 if !end.namespace.is_oplog() {
                     documents = documents.saturating_add(end.documents);
+                }
+                if in_catalog.is_some_and(|names| !names.contains(&end.namespace)) {
+                    return Err(self.not_in_catalog(&end.namespace));
                 }
                 let namespace = end.namespace.clone();
                 if ends.insert(namespace.clone(), end).is_some() {
@@ -377,19 +398,20 @@ impl Snapshot {
     ///
     /// Dropping the future has no effect.
     pub async fn namespaces(&self) -> Result<Vec<SnapshotNamespace>> {
-        let mut stored = self.stored(|_| true).await?;
+        let mut stored = self.stored(None, |_| true).await?;
         let mut namespaces = Vec::new();
         let mut catalog = self.catalog();
         while let Some(entry) = catalog.try_next().await? {
             let of_data = entry.data.as_ref();
             let stored = of_data.and_then(|data| stored.remove(data));
             let stored = stored.map(|stored| stored.end);
-            if stored.is_none() && entry.data.is_some() {
-                return Err(self.without_end(&entry));
-            }
+            self.check_end(&entry, stored.as_ref())?;
             namespaces.push(SnapshotNamespace { entry, stored });
         }
-        Ok(namespaces)
+        match stored.into_keys().next() {
+            None => Ok(namespaces),
+            Some(unknown) => Err(self.not_in_catalog(&unknown)),
+        }
     }
 
     /// The documents of one namespace, in the order in which they were read, as the server sent them; those of a time-series
@@ -434,21 +456,29 @@ impl Snapshot {
             let Some(data) = &entry.data else {
                 return Ok(Vec::new());
             };
-            let mut stored = self.stored(|stored| stored == data).await?;
+            let mut stored = self.stored(None, |stored| stored == data).await?;
             let stored = stored.remove(data);
-            return match stored {
-                Some(stored) => Ok(stored.objects),
-                None => Err(self.without_end(&entry)),
-            };
+            self.check_end(&entry, stored.as_ref().map(|stored| &stored.end))?;
+            return Ok(stored.map(|stored| stored.objects).unwrap_or_default());
         }
         Err(Error::invalid(format!("{self} has no namespace {namespace}")).for_namespace(namespace))
     }
 
-    /// What is wrong where nothing is said of the documents of a namespace.
-    pub(super) fn without_end(&self, entry: &CatalogEntry) -> Error {
+    /// Refuses what is said of the documents of a namespace if it is not said of the collection in the catalog.
+    pub(super) fn check_end(&self, entry: &CatalogEntry, end: Option<&NamespaceEnd>) -> Result<()> {
         let namespace = &entry.namespace;
-        self.contradiction(format!("it has no end of {namespace}"))
-            .for_namespace(namespace)
+        let uuid = entry.metadata.as_ref().and_then(|metadata| metadata.uuid);
+        let problem = match (&entry.data, end) {
+            (None, _) => return Ok(()),
+            (Some(_), Some(end)) if end.uuid == uuid => return Ok(()),
+            (Some(_), Some(_)) => format!("the documents of {namespace} are of another collection"),
+            (Some(_), None) => format!("it has no end of {namespace}"),
+        };
+        Err(self.contradiction(problem).for_namespace(namespace))
+    }
+
+    pub(super) fn not_in_catalog(&self, namespace: &Namespace) -> Error {
+        self.contradiction(format!("{namespace} is not in its catalog"))
     }
 
     /// The documents of data objects, one object after the other, each segment checked before anything of it is given; those

@@ -336,7 +336,7 @@ impl Verifying<'_> {
             }
         }
         if is_known && is_open {
-            match snapshot.stored(|_| true).await {
+            match snapshot.stored(None, |_| true).await {
                 Ok(stored) => {
                     compare(snapshot, entries.as_deref(), &stored, report);
                     let wanted = stored.values().flat_map(|stored| &stored.objects);
@@ -655,18 +655,16 @@ fn compare(
 ) {
     let Some(entries) = entries else { return };
     let in_catalog: HashSet<_> = entries.iter().filter_map(|e| e.data.as_ref()).collect();
-    let is_stored = |entry: &&CatalogEntry| match &entry.data {
-        Some(data) => stored.contains_key(data),
-        None => true,
-    };
-    let manifest = snapshot.id().manifest();
-    if let Some(entry) = entries.iter().find(|entry| !is_stored(entry)) {
-        let error = snapshot.without_end(entry);
-        report.damaged(&manifest, DamageKind::Manifest, one_line(&error));
-    }
-    if let Some(namespace) = stored.keys().find(|found| !in_catalog.contains(found)) {
-        let message = format!("{namespace} is not in its catalog");
-        report.damaged(&manifest, DamageKind::Manifest, message);
+    let ends = entries.iter().map(|entry| {
+        let stored = entry.data.as_ref().and_then(|data| stored.get(data));
+        snapshot.check_end(entry, stored.map(|stored| &stored.end))
+    });
+    let mut unknown = stored.keys().filter(|found| !in_catalog.contains(found));
+    let unknown = unknown.next().map(|found| snapshot.not_in_catalog(found));
+    let wrong = ends.filter_map(Result::err).next();
+    for error in wrong.iter().chain(&unknown) {
+        let manifest = snapshot.id().manifest();
+        report.damaged(&manifest, DamageKind::Manifest, one_line(error));
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bson::doc;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use rdump::{
     CancellationToken, Compression, DamageKind, DumpOptions, ErrorKind, Namespace, Repository,
     Snapshot, SnapshotManifest, SnapshotVerifyOptions, Store,
@@ -162,12 +163,10 @@ async fn a_manifest_that_contradicts_what_it_names_is_found() {
     }
 }
 
-/// A catalog of these collections, as an object of its own.
-fn catalog(names: &[&str]) -> (StoredObject, Vec<u8>) {
+/// A catalog of these entries, as an object of its own.
+fn catalog(entries: &[CatalogEntry]) -> (StoredObject, Vec<u8>) {
     let mut segment = Segment::default();
-    for name in names {
-        let mut entry = CatalogEntry::new(Namespace::new("shop", *name));
-        entry.data = Some(entry.namespace.clone());
+    for entry in entries {
         segment.body.extend(entry.to_document().unwrap());
         segment.documents += 1;
     }
@@ -182,33 +181,64 @@ fn catalog(names: &[&str]) -> (StoredObject, Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catalog_of_other_namespaces_than_are_stored_is_found() {
+async fn a_catalog_of_other_namespaces_than_are_stored_is_found_and_nothing_is_restored() {
     let (store, _, snapshot) = made().await;
     let (whole, id) = (objects(&*store).await, snapshot.id());
-    for (names, text) in [
-        (["a", "b"].as_slice(), None),
-        (&["a", "b", "c"], Some("shop.c")),
-        (&["a"], Some("shop.b")),
-    ] {
-        let (object, bytes) = catalog(names);
+    let entries: Vec<_> = snapshot.catalog().try_collect().await.unwrap();
+    type Change = fn(&mut Vec<CatalogEntry>);
+    let changes: [(Change, Option<&str>); 7] = [
+        (|_| {}, None),
+        (
+            |entries| {
+                let mut other = CatalogEntry::new(Namespace::new("shop", "c"));
+                other.data = Some(other.namespace.clone());
+                entries.push(other);
+            },
+            Some("it has no end of shop.c"),
+        ),
+        (
+            |entries| entries.truncate(1),
+            Some(" is not in its catalog"),
+        ),
+        (
+            |entries| entries.push(entries[0].clone()),
+            Some(" is there twice"),
+        ),
+        (
+            |entries| entries[1].data = entries[0].data.clone(),
+            Some("those of another namespace"),
+        ),
+        (
+            |entries| entries[1].metadata.as_mut().unwrap().uuid = Some([7; 16]),
+            Some("of another collection"),
+        ),
+        (
+            |entries| entries[1].data = None,
+            Some(" is not in its catalog"),
+        ),
+    ];
+    for (change, text) in changes {
+        let mut entries = entries.clone();
+        change(&mut entries);
+        let (object, bytes) = catalog(&entries);
         let mut whole = whole.clone();
         whole.insert(format!("{}{}", id.folder(), object.path), bytes.into());
         let mut manifest = snapshot.manifest().clone();
         manifest.catalog = object;
-        manifest.namespaces = names.len() as u64;
+        manifest.namespaces = entries.len() as u64;
         let store = store_of(&with_manifest(&whole, &manifest)).await;
         let repository = Repository::open_in(store).await.unwrap();
         let snapshot = repository.snapshot(id).await.unwrap();
         let report = verify(&repository, &snapshot).await;
         assert_eq!(report.is_whole(), text.is_none(), "{report}");
-        if let Some(text) = text {
-            assert!(report.to_string().contains(text), "{report}");
-            let manifest = id.manifest();
-            assert!(
-                paths(&report.damage).into_iter().eq([manifest.as_str()]),
-                "{report}"
-            );
-        }
+        let (documents, errors) = super::read(&snapshot).await;
+        let namespaces = snapshot.namespaces().await;
+        assert_eq!(namespaces.is_ok(), text.is_none(), "{namespaces:?}");
+        let Some(text) = text else { continue };
+        assert!(report.to_string().contains(text), "{text}: {report}");
+        assert!(documents.is_empty(), "{text}");
+        assert!(errors[0].to_string().contains(text), "{text}: {errors:?}");
+        assert_eq!(errors[0].kind(), ErrorKind::Data);
     }
 }
 

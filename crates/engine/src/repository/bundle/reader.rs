@@ -145,7 +145,7 @@ impl BundleReader {
             .await?
             .contents()
             .clone();
-        let stored = snapshot.stored(|_| true).await?.into_values();
+        let stored = snapshot.stored(None, |_| true).await?.into_values();
         let counting = stored.flat_map(|stored| stored.objects);
         let counting = counting.map(|object| (object.path.clone(), object));
         let mut counting: HashMap<_, _> = counting.collect();
