@@ -28,16 +28,14 @@ pub(crate) async fn export(
         let repository = repository.identities(request.identities.clone());
         let snapshot = repository.find_snapshot(&request.snapshot).await?;
         let reader = SnapshotReader::open(&snapshot, &Selector::default()).await?;
-        let made_by = snapshot.run().await?;
         // What is there stays.
         let writer = FolderWriter::create(&request.folder)?.overwrite(false);
-        Ok::<_, rdump::Error>((snapshot, made_by, reader, writer))
+        Ok::<_, rdump::Error>((snapshot, reader, writer))
     };
     let opened = session.unless_cancelled("reading the snapshot", opened);
-    let (snapshot, made_by, reader, writer) = opened.await?;
+    let (snapshot, reader, writer) = opened.await?;
     let transfer = Transfer::new(Arc::new(reader), Arc::new(writer))
-        .options(DumpOptions::default().compression(request.compression))
-        .made_by(made_by);
+        .options(DumpOptions::default().compression(request.compression));
     let stopped = format!("stopped, {} holds no complete dump", request.folder);
     let report = run(session, transfer, &stopped).await?;
     let console = &session.console;

@@ -150,6 +150,10 @@ impl Verifying<'_> {
             counted(report.objects, "object")
         );
         match report.damage.len() {
+            0 if report.verified_bytes < report.stored_bytes => console.log(format_args!(
+                "nothing is wrong with this sample of snapshot {} ({read})",
+                report.id
+            )),
             0 => console.log(format_args!("snapshot {} is whole ({read})", report.id)),
             places => console.always(format_args!(
                 "snapshot {} is damaged in {} ({read})",

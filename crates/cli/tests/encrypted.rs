@@ -275,6 +275,10 @@ async fn keys_that_are_none_are_refused_before_anything_is_read() {
         }
     }
     let mut on = place.on();
+    on.env("RDUMP_ENCRYPT_TO", "age1nobody");
+    let ran = run(on, ["backup", uri]).await.expect(1);
+    assert!(ran.stderr.contains("RDUMP_ENCRYPT_TO: "), "{}", ran.stderr);
+    let mut on = place.on();
     on.env("RDUMP_ENCRYPT_TO", ALICE[0]);
     let both = ["backup", uri, "--passphrase-file", &alice];
     let ran = run(on, both).await.expect(2);

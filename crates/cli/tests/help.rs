@@ -14,6 +14,7 @@ async fn help_lists_every_option_by_group() {
         "import-folder",
         "init",
         "list",
+        "rekey",
         "show",
         "unbundle",
         "verify",

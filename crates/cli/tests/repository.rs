@@ -271,11 +271,19 @@ async fn a_repository_is_what_it_was_made_to_be() {
             "a repository is a folder or s3://bucket/prefix",
         ),
         (&["verify", "--sample", "0%"], "invalid value '0%'"),
+        (
+            &["verify", "--all", "latest"],
+            "--all and a snapshot contradict each other",
+        ),
         (&["list", "--nope"], "unknown option"),
     ] {
         let ran = run(on(&path("made")), arguments).await.expect(2);
         assert!(ran.stderr.contains(reason), "{reason}: {}", ran.stderr);
     }
+    run(on("gs://bucket/x"), ["backup"])
+        .await
+        .expect(1)
+        .says("Failed: --repo: location \"gs://…\" is not supported");
     run(on(&path("made")), ["verify", "--all"])
         .await
         .expect(1)

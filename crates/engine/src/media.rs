@@ -314,6 +314,8 @@ impl fmt::Debug for Arrival {
 pub struct DumpContents {
     /// The server it was taken from, if the dump says so.
     pub prelude: Option<Prelude>,
+    /// How it was made, if the dump says so.
+    pub run: Option<RunRecord>,
     /// Whether everything can be checked against digests taken at the dump.
     pub verified: bool,
     /// The namespaces, in the order of the medium.

@@ -20,7 +20,8 @@ use crate::{
 /// A copy of a dump to another medium, such as of a mongodump folder to a snapshot.
 ///
 /// Everything is copied: documents as they are, options and indexes, users and roles, and an oplog that was captured. What is
-/// checked by digests in the dump is checked before it is written.
+/// checked by digests in the dump is checked before it is written. The copy tells when and of what the dump was made if the dump
+/// does, and else when it was copied.
 ///
 /// # Examples
 ///
@@ -43,7 +44,6 @@ pub struct Transfer {
     reader: Arc<dyn DumpReader>,
     writer: Arc<dyn DumpWriter>,
     options: DumpOptions,
-    run: Option<RunRecord>,
     cx: RunContext,
 }
 
@@ -55,7 +55,6 @@ impl Transfer {
             reader,
             writer,
             options,
-            run: None,
             cx: RunContext::default(),
         }
     }
@@ -64,13 +63,6 @@ impl Transfer {
     #[must_use]
     pub fn options(mut self, options: DumpOptions) -> Self {
         self.options = options;
-        self
-    }
-
-    /// Sets the run that made the dump, so that the copy says so. Default: not known, and the copy says when it was made.
-    #[must_use]
-    pub fn made_by(mut self, run: RunRecord) -> Self {
-        self.run = Some(run);
         self
     }
 
@@ -131,7 +123,7 @@ impl Transfer {
             self.cx
                 .problem(Problem::new(Some(&entry.namespace), message));
         }
-        let mut run = self.run.clone().unwrap_or_else(|| self.unknown_run());
+        let mut run = contents.run.clone().unwrap_or_else(|| self.unknown_run());
         let header = self.header(&run);
         let begun = self.writer.begin(&header);
         for notice in self.cx.unless_cancelled(begun).await? {
@@ -146,13 +138,12 @@ impl Transfer {
             namespaces: copied?,
             ..DumpReport::default()
         };
-        for namespace in &report.namespaces {
+        // The entries of a captured oplog are no documents of the run.
+        let namespaces = report.namespaces.iter();
+        for namespace in namespaces.filter(|it| !it.namespace.is_oplog()) {
+            report.documents += namespace.documents;
             report.uncompressed_bytes += namespace.uncompressed_bytes;
             report.stored_bytes += namespace.stored_bytes;
-            // The entries of a captured oplog are no documents of the run.
-            if !namespace.namespace.is_oplog() {
-                report.documents += namespace.documents;
-            }
         }
         run.documents = report.documents;
         run.uncompressed_bytes = report.uncompressed_bytes;
@@ -165,7 +156,7 @@ impl Transfer {
         Ok(report)
     }
 
-    /// The run, as far as the dump tells.
+    /// A run of which the dump does not tell.
     fn unknown_run(&self) -> RunRecord {
         let prelude = self.reader.contents().prelude.as_ref();
         let version = prelude.and_then(|prelude| prelude.server_version.clone());
@@ -196,9 +187,10 @@ impl Transfer {
                 server_version: None,
                 tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             }),
-            source: run.source.clone(),
-            started_at: self.cx.now().to_string(),
-            options: run.options.clone(),
+            // A dump of the same deployment must not go on with a copy that was stopped.
+            source: SourceRecord::new(Vec::new(), "unknown", "unknown"),
+            started_at: run.started_at.clone(),
+            options: serde_json::Value::Null,
             db: None,
             single_collection: false,
             parallel_collections: self.options.parallel_collections,

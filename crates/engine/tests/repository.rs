@@ -94,7 +94,11 @@ async fn backup_by(
     assert_eq!(report.problems, []);
     let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
     assert_eq!(snapshot.manifest().run.documents, report.documents);
-    assert_eq!(snapshot.manifest().run.stored_bytes, report.stored_bytes);
+    let of_oplog = report.oplog.map_or(0, |oplog| oplog.stored_bytes);
+    assert_eq!(
+        snapshot.manifest().run.stored_bytes,
+        report.stored_bytes + of_oplog
+    );
     snapshot
 }
 

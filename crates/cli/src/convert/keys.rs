@@ -12,6 +12,8 @@ use crate::args::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 /// How long a file of keys is not, in bytes.
 const ENOUGH_BYTES: usize = 64 << 10;
+const ENCRYPT_TO: &str = "--encrypt-to";
+const ENCRYPT_TO_VARIABLE: &str = "RDUMP_ENCRYPT_TO";
 
 /// What opens snapshots that are encrypted, if anything was given: what the flags say, or else what the environment does.
 pub(crate) fn identities(
@@ -61,8 +63,8 @@ pub(crate) fn recipients(
 ) -> Result<Option<Recipients>, Refusal> {
     let file = passphrase.passphrase_file.as_deref();
     let keys = match (args.encrypt_to.is_empty(), &environment.encrypt_to) {
-        (false, _) => Some("--encrypt-to"),
-        (true, Some(_)) => Some("RDUMP_ENCRYPT_TO"),
+        (false, _) => Some(ENCRYPT_TO),
+        (true, Some(_)) => Some(ENCRYPT_TO_VARIABLE),
         (true, None) => None,
     };
     if let Some(keys) = keys.filter(|_| file.is_some()) {
@@ -70,7 +72,7 @@ pub(crate) fn recipients(
             "a snapshot is encrypted to keys or with a passphrase, not both: give {keys} or --passphrase-file"
         )));
     }
-    if let Some(recipients) = public_keys(&args.encrypt_to)? {
+    if let Some(recipients) = public_keys(&args.encrypt_to, ENCRYPT_TO)? {
         return Ok(Some(recipients));
     }
     if let Some(recipients) = by_passphrase(from_file("--passphrase-file", file)?)? {
@@ -78,7 +80,7 @@ pub(crate) fn recipients(
     }
     let keys = environment.encrypt_to.as_deref();
     match keys {
-        Some(keys) => public_keys(&[keys.to_owned()]),
+        Some(keys) => public_keys(&[keys.to_owned()], ENCRYPT_TO_VARIABLE),
         None => by_passphrase(
             environment
                 .passphrase
@@ -108,7 +110,7 @@ pub(crate) fn new_recipients(
             passphrase.map(named("RDUMP_NEW_PASSPHRASE"))
         }
     };
-    let recipients = match public_keys(keys)? {
+    let recipients = match public_keys(keys, ENCRYPT_TO)? {
         Some(recipients) => Some(recipients),
         None => by_passphrase(passphrase)?,
     };
@@ -125,8 +127,8 @@ fn by_passphrase(passphrase: Option<Named>) -> Result<Option<Recipients>, Refusa
     recipients.transpose().map_err(Refusal::Failed)
 }
 
-/// Public keys, each given itself, or in a file.
-fn public_keys(given: &[String]) -> Result<Option<Recipients>, Refusal> {
+/// Public keys, each given itself, or in a file, by the flag or the variable `name`.
+fn public_keys(given: &[String], name: &'static str) -> Result<Option<Recipients>, Refusal> {
     let mut keys = String::new();
     for given in given {
         let is_key = given.starts_with("age1") || given.starts_with("ssh-");
@@ -135,7 +137,7 @@ fn public_keys(given: &[String]) -> Result<Option<Recipients>, Refusal> {
             keys.push_str(given);
         } else {
             let file = read(Path::new(given));
-            let text = file.with_context(|| format!("--encrypt-to {given}"));
+            let text = file.with_context(|| format!("{name} {given}"));
             keys.push_str(text.map_err(Refusal::Failed)?.reveal());
         }
         keys.push('\n');
@@ -143,7 +145,7 @@ fn public_keys(given: &[String]) -> Result<Option<Recipients>, Refusal> {
     if given.is_empty() {
         return Ok(None);
     }
-    let recipients = Recipients::parse(&keys).context("--encrypt-to");
+    let recipients = Recipients::parse(&keys).context(name);
     recipients.map(Some).map_err(Refusal::Failed)
 }
 

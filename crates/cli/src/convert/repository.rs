@@ -29,6 +29,8 @@ pub(crate) struct BackupRequest {
 impl BackupRequest {
     /// Follows a command line.
     pub(crate) fn new(args: &BackupArgs, environment: &Environment) -> Result<Self, Refusal> {
+        // The dump would call it --out.
+        repository(&args.repository, environment)?;
         let text = text(&args.repository, environment)?;
         let dump = DumpRequest::new(&args.as_dump(&text), environment)?;
         let Output::Folder(location) = &dump.output else {
@@ -246,13 +248,13 @@ pub(crate) fn verified(args: &VerifyArgs, environment: &Environment) -> Result<V
         .deep(args.deep);
     let repository_args = &args.local.repository;
     let what = args.what.as_deref().filter(|what| !what.is_empty());
-    if args.all && what.is_some() && repository_args.repo.is_some() {
+    // Where only the environment names a repository, what looks like no snapshot is a folder.
+    let is_snapshot = |what: &str| what == "latest" || what.parse::<rdump::SnapshotId>().is_ok();
+    if args.all && what.is_some_and(|what| repository_args.repo.is_some() || is_snapshot(what)) {
         return Err(Refusal::Usage(
             "--all and a snapshot contradict each other".to_owned(),
         ));
     }
-    // Where only the environment names a repository, what looks like no snapshot is a folder.
-    let is_snapshot = |what: &str| what == "latest" || what.parse::<rdump::SnapshotId>().is_ok();
     match what {
         Some(what) if repository_args.repo.is_none() && !is_snapshot(what) => {
             let place = place("FOLDER", what, repository_args)?;

@@ -313,6 +313,7 @@ fn contents(prelude: ArchivePrelude) -> DumpContents {
             server_version: prelude.server_version,
             tool_version: prelude.tool_version,
         }),
+        run: None,
         // Every namespace has a checksum, though only at its end.
         verified: true,
         entries: entries.collect(),

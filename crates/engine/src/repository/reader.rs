@@ -91,12 +91,13 @@ impl SnapshotReader {
             snapshot.check_end(&entry, stored.map(|stored| &stored.end))?;
             Ok(dump_entry(entry, stored))
         });
-        let run = &snapshot.manifest().run;
+        let run = snapshot.run().await?;
         let contents = DumpContents {
             prelude: Some(Prelude {
                 server_version: Some(run.source.server_version.clone()),
                 tool_version: run.tool_version.clone(),
             }),
+            run: Some(run),
             verified: true,
             entries: entries.collect::<Result<_>>()?,
             notices: Vec::new(),

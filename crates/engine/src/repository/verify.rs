@@ -147,6 +147,11 @@ impl fmt::Display for SnapshotVerifyReport {
             writeln!(f, "{damage}")?;
         }
         match self.damage.len() {
+            0 if self.verified_bytes < self.stored_bytes => write!(
+                f,
+                "nothing is wrong with {} of {} bytes of snapshot {}",
+                self.verified_bytes, self.stored_bytes, self.id
+            ),
             0 => write!(
                 f,
                 "snapshot {} is whole: {} of {} bytes in {} objects were looked at",

@@ -76,6 +76,8 @@ async fn seven_samples_of_15_percent_cover_everything_whatever_was_verified_befo
                 "{report} {notices:?}"
             );
             assert_eq!(report.stored_bytes, total);
+            let told = report.to_string();
+            assert!(told.starts_with("nothing is wrong with "), "{told}");
             let read = read(&store);
             assert_eq!(bytes(&read), report.verified_bytes);
             assert!(report.verified_bytes * 100 >= total * 15, "{report}");

@@ -14,7 +14,7 @@ use rdump_testkit::{ReplicaSet, dataset};
 use tempfile::TempDir;
 
 use super::{backup, in_memory, objects, read_whole, store_of, verify, writer};
-use crate::authorization;
+use crate::{authorization, oplog::with_oplog};
 
 async fn reader(snapshot: &Snapshot) -> Arc<dyn DumpReader> {
     let reader = SnapshotReader::open(snapshot, &Selector::default()).await;
@@ -67,6 +67,7 @@ async fn every_data_set_goes_to_folders_and_archives_and_back() {
         let read = FolderReader::open(&folder, FolderReaderOptions::default()).await;
         let (repository, back) = snapshot_of(Arc::new(read.unwrap())).await;
         assert_same(&snapshot, &repository, &back).await;
+        assert_made_alike(&snapshot, &back);
 
         let archive = Location::from(place.path().join(format!("{how}.archive")).as_path());
         let writer = ArchiveWriter::create(&archive).unwrap();
@@ -75,6 +76,66 @@ async fn every_data_set_goes_to_folders_and_archives_and_back() {
         let (repository, back) = snapshot_of(Arc::new(read.unwrap())).await;
         assert_same(&snapshot, &repository, &back).await;
     }
+}
+
+/// That a copy tells when, how and of what the snapshot was made.
+fn assert_made_alike(snapshot: &Snapshot, copy: &Snapshot) {
+    let told = |snapshot: &Snapshot| {
+        let mut run = snapshot.manifest().run.clone();
+        run.stored_bytes = 0;
+        run
+    };
+    assert_eq!(told(snapshot), told(copy));
+    let second = |snapshot: &Snapshot| snapshot.id().as_str()[..20].to_owned();
+    assert_eq!(second(snapshot), second(copy));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_for_a_moment_if_all_of_it_is_there() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(50).seed(&source.client()).await;
+    let (_, repository) = in_memory().await;
+    let snapshot = backup(&repository, &source, with_oplog()).await;
+    assert_eq!(snapshot.manifest().run.consistency, "oplog");
+    let place = TempDir::new().unwrap();
+    let folder = Location::from(place.path());
+    let writer = FolderWriter::create(&folder).unwrap();
+    copy(reader(&snapshot).await, Arc::new(writer), Compression::None).await;
+    let back = async |folder: &Location, options: FolderReaderOptions| {
+        let read = FolderReader::open(folder, options).await;
+        snapshot_of(Arc::new(read.unwrap())).await.1
+    };
+    let whole = back(&folder, FolderReaderOptions::default()).await;
+    assert_made_alike(&snapshot, &whole);
+
+    // The oplog is not in the folder of the database.
+    let of_shop = Location::from(place.path().join("shop").as_path());
+    let of_shop = back(&of_shop, FolderReaderOptions::default().db("shop")).await;
+    let run = of_shop.manifest().run.clone();
+    assert_eq!(
+        (run.consistency.as_str(), run.consistent_at),
+        ("none", None)
+    );
+    assert_eq!(run.source, snapshot.manifest().run.source);
+
+    // What another tool put there is as old as nobody knows.
+    std::fs::copy(
+        place.path().join("shop/orders.bson"),
+        place.path().join("shop/others.bson"),
+    )
+    .unwrap();
+    let read = FolderReader::open(&folder, FolderReaderOptions::default()).await;
+    let (_, repository) = in_memory().await;
+    let writer = Arc::new(self::writer(&repository));
+    let transfer = Transfer::new(Arc::new(read.unwrap()), Arc::clone(&writer) as _);
+    let report = transfer.run().await.unwrap();
+    assert!(report.problems[0].to_string().contains("does not list"));
+    let mixed = repository.snapshot(writer.id().unwrap()).await.unwrap();
+    let run = &mixed.manifest().run;
+    assert_eq!(
+        (run.consistency.as_str(), &run.consistent_at),
+        ("none", &None)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

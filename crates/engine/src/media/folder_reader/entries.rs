@@ -7,7 +7,8 @@ use std::{
 
 use bson::RawDocumentBuf;
 use futures::{StreamExt, stream};
-use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace, Selector};
+use jiff::Timestamp;
+use rdump_format::{Codec, CollectionMetadata, FileKind, Namespace, RunRecord, Selector};
 
 use super::{
     DataFile, FolderReaderOptions, names,
@@ -108,6 +109,7 @@ pub(super) async fn build(
     }
     entries.sort_by(|(a, _), (b, _)| a.cmp(b));
     contents.entries = entries.into_iter().map(|(_, entry)| entry).collect();
+    contents.run = run(place, &contents);
     if place.manifest.is_none() {
         survey.notices.push(format!(
             "{} has no manifest: what is restored cannot be verified",
@@ -116,6 +118,31 @@ pub(super) async fn build(
     }
     contents.notices = survey.notices;
     Ok((contents, files))
+}
+
+/// How what is in the folder was made, by the manifest: of several runs from the beginning of the first to the end of the last.
+fn run(place: &Place, contents: &DumpContents) -> Option<RunRecord> {
+    let (first, others) = place.manifest.as_ref()?.runs.split_first()?;
+    let mut run = first.clone();
+    for other in others {
+        run.started_at = run.started_at.min(other.started_at.clone());
+        run.finished_at = run.finished_at.max(other.finished_at.clone());
+        run.problems.extend(other.problems.iter().cloned());
+        run.source.clone_from(&other.source);
+        run.options = serde_json::Value::Null;
+    }
+    let mut entries = contents.entries.iter();
+    let has_oplog = entries.any(|entry| entry.namespace.is_oplog());
+    let mixed = !others.is_empty() || contents.entries.iter().any(|entry| entry.unlisted);
+    if mixed || (run.consistency == "oplog" && !has_oplog) {
+        run.consistency = "none".to_owned();
+        run.consistent_at = None;
+    }
+    // In the form that everything else here has.
+    for moment in [&mut run.started_at, &mut run.finished_at] {
+        *moment = moment.parse::<Timestamp>().ok()?.to_string();
+    }
+    Some(run)
 }
 
 /// Whether what is in a file may be of a namespace that is selected. What belongs to no namespace is.

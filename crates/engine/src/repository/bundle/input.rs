@@ -224,6 +224,7 @@ impl Input {
             "" => format!("{name} is no bundle, or is damaged"),
             path => format!("{name} is damaged, or no bundle, after {path}"),
         })
+        .with_hint("what another tar has packed is no bundle: unpack it, which gives a repository")
         .caused_by(error)
     }
 
