@@ -137,7 +137,7 @@ impl Progress {
                     oplog_file(*codec)
                 ),
                 Verb::Dump(archive, _) => format!("writing captured oplog to {archive}"),
-                Verb::Backup => "backing captured oplog up".to_owned(),
+                Verb::Backup => "backing up captured oplog".to_owned(),
                 Verb::Copy => "copying captured oplog".to_owned(),
                 Verb::Restore => "replaying oplog".to_owned(),
                 Verb::Verify => return None,
@@ -161,7 +161,7 @@ impl Progress {
                     )
                 }
                 Verb::Dump(archive, _) => format!("writing {namespace} to {archive}"),
-                Verb::Backup => format!("backing {namespace} up"),
+                Verb::Backup => format!("backing up {namespace}"),
                 Verb::Copy => format!("copying {namespace}"),
                 Verb::Restore => format!("restoring {namespace}"),
                 Verb::Verify => return None,
@@ -175,7 +175,7 @@ impl Progress {
                 let documents = counted(*documents, "document");
                 match &self.verb {
                     Verb::Dump(..) => format!("done dumping {namespace} ({documents})"),
-                    Verb::Backup => format!("backed {namespace} up ({documents})"),
+                    Verb::Backup => format!("backed up {namespace} ({documents})"),
                     Verb::Copy => format!("copied {namespace} ({documents})"),
                     Verb::Restore => {
                         format!(

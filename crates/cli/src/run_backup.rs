@@ -145,7 +145,7 @@ pub(crate) async fn run(
         return Ok(Exit::Failed);
     };
     console.log(format_args!(
-        "backed {} of {}, {} ({} stored), up to {repository} in {:.1} seconds ({})",
+        "backed up {} of {}, {} ({} stored), to {repository} in {:.1} seconds ({})",
         counted(report.documents, "document"),
         counted(report.namespaces.len() as u64, "namespace"),
         bytes(report.uncompressed_bytes),

@@ -252,6 +252,7 @@ impl Shown {
 
 /// What is said of a snapshot in a list, for machines.
 fn summary(manifest: &SnapshotManifest, run: &RunRecord) -> Value {
+    let source = &run.source;
     json!({
         "id": manifest.id,
         "format": manifest.version,
@@ -260,7 +261,12 @@ fn summary(manifest: &SnapshotManifest, run: &RunRecord) -> Value {
         "duration-seconds": seconds(manifest),
         "earlier-attempts": manifest.earlier_attempts,
         "tool-version": run.tool_version,
-        "source": run.source,
+        "source": {
+            "hosts": source.hosts,
+            "set-name": source.set_name,
+            "server-version": source.server_version,
+            "topology": source.topology,
+        },
         "consistency": run.consistency,
         "consistent-at": run.consistent_at,
         "compression": manifest.codec,

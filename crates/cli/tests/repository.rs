@@ -67,6 +67,7 @@ async fn a_backup_is_listed_shown_verified_and_restored() {
     assert_eq!(listed["snapshots"][0]["id"], *id);
     assert_eq!(listed["snapshots"][1]["id"], second["snapshot"]);
     assert_eq!(listed["snapshots"][0]["tags"]["env"], "test");
+    assert!(listed["snapshots"][0]["source"]["server-version"].is_string());
 
     let ran = run(on(repository), ["show", &id]).await.expect(0);
     assert!(ran.stdout.contains("shop.orders"), "{}", ran.stdout);
