@@ -63,7 +63,7 @@ const AFTER_HELP_REPOSITORY: &str = "\
 Environment:
   RDUMP_REPO  repository, where --repo is not given
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
 
 const AFTER_HELP_LIST: &str = "\
 Environment:

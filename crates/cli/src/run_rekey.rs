@@ -35,16 +35,13 @@ pub(crate) async fn run(
     let (repository, mut ids, damaged, unfinished) = session
         .unless_cancelled("looking at the repository", found)
         .await?;
-    if ids.is_empty() && unfinished.is_empty() {
-        bail!("there is nothing to do: no snapshot of {repository} is encrypted");
-    }
     // What is not finished will be gone on with; not all of that is encrypted.
     ids.extend(unfinished.iter().cloned());
     let is_plain = |id, error: &anyhow::Error| {
         let error = error.downcast_ref::<rdump::Error>();
         unfinished.contains(id) && error.is_some_and(|it| it.kind() == ErrorKind::Invalid)
     };
-    let (mut changed, mut failed) = (Vec::new(), false);
+    let (mut changed, mut failed) = (Vec::new(), Vec::new());
     for id in &ids {
         let rekeyed = repository.rekey(id, &request.recipients);
         let doing = format!("changing the keys of snapshot {id}");
@@ -57,12 +54,15 @@ pub(crate) async fn run(
             // The others can be opened all the same.
             Err(error) if error.is::<rdump::Error>() => {
                 console.always(format_args!("FAILED {id}: {error}"));
-                failed = true;
+                failed.push(json!({ "id": id, "message": error.to_string() }));
             }
             Err(error) => return Err(error),
         }
     }
-    if failed && !changed.is_empty() {
+    if changed.is_empty() && failed.is_empty() && damaged.is_empty() {
+        bail!("there is nothing to do: no snapshot of {repository} is encrypted");
+    }
+    if !failed.is_empty() && !changed.is_empty() {
         console.always(
             "where some snapshots have their new keys already, give those beside the old ones",
         );
@@ -71,14 +71,14 @@ pub(crate) async fn run(
         console.always(format_args!("DAMAGED {error}: its keys are as they were"));
     }
     match json {
-        true => console.document(json!({ "snapshots": changed })),
+        true => console.document(json!({ "snapshots": changed, "failed": failed })),
         false => changed
             .iter()
             .for_each(|id| console.stdout(&format!("{id}\n"))),
     }
     Ok(match damaged.is_empty() {
-        true if failed => Exit::Failed,
-        true => Exit::Done,
+        true if failed.is_empty() => Exit::Done,
+        true => Exit::Failed,
         false => Exit::Damaged,
     })
 }

@@ -189,6 +189,7 @@ impl Shown {
             ("server", run.source.server_version.clone()),
             ("tool", run.tool_version.clone()),
             ("consistency", consistency(manifest)),
+            ("only", part(&run.options)),
             ("documents", run.documents.to_string()),
             (
                 "bytes",
@@ -250,6 +251,16 @@ impl Shown {
     }
 }
 
+/// The options of a dump that say which part of a deployment it is of.
+const OPTIONS_OF_PART: [&str; 6] = [
+    "db",
+    "collection",
+    "query",
+    "select",
+    "exclude-collections",
+    "exclude-collections-with-prefix",
+];
+
 /// What is said of a snapshot in a list, for machines.
 fn summary(manifest: &SnapshotManifest, run: &RunRecord) -> Value {
     let source = &run.source;
@@ -286,6 +297,7 @@ fn table(snapshots: &[Snapshot]) -> String {
         [
             "ID",
             "STARTED",
+            "SOURCE",
             "SECONDS",
             "DOCUMENTS",
             "BYTES",
@@ -303,6 +315,7 @@ fn table(snapshots: &[Snapshot]) -> String {
             manifest.id.to_string(),
             // Of the first attempt: some documents are as old as that.
             to_seconds(manifest.earlier_attempts.first().unwrap_or(&run.started_at)),
+            printable(source(run)),
             format!("{:.0}", seconds(manifest)),
             run.documents.to_string(),
             bytes(run.uncompressed_bytes),
@@ -312,6 +325,28 @@ fn table(snapshots: &[Snapshot]) -> String {
         ]);
     }
     aligned(&rows)
+}
+
+/// What a snapshot is of, in a word: the replica set, or where the server was.
+fn source(run: &RunRecord) -> &str {
+    let source = &run.source;
+    let name = source.set_name.as_ref().or(source.hosts.first());
+    name.map_or("unknown", String::as_str)
+}
+
+/// What of the deployment was asked for, if not all.
+fn part(options: &Value) -> String {
+    let parts = OPTIONS_OF_PART.iter().filter_map(|name| {
+        let value = options.get(name)?;
+        let is_all = match value {
+            Value::Null => true,
+            Value::Array(names) => names.is_empty(),
+            Value::Object(patterns) => patterns.values().all(|it| it == &json!([])),
+            _ => false,
+        };
+        (!is_all).then(|| format!("{name} {value}"))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn consistency(manifest: &SnapshotManifest) -> String {

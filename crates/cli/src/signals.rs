@@ -1,8 +1,8 @@
-//! Ctrl-C and SIGTERM: the first stops the run cleanly, the second ends the process at once. SIGXFSZ is let pass.
+//! Ctrl-C, SIGTERM and SIGHUP: the first stops the run cleanly, the second ends the process at once. SIGXFSZ is let pass.
 
 use std::{future::Future, io, pin::pin};
 
-use nix::libc::SIGXFSZ;
+use nix::libc::{SIGHUP, SIGXFSZ};
 use rdump::CancellationToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,6 +13,8 @@ use crate::{console::Console, exit::Exit};
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// A terminal that went away; `None` if who started the process wants it to go on then, as `nohup` does.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -24,6 +26,10 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: match ignores(SIGHUP) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -56,6 +62,23 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+            () = hang_up(self.hang_up.as_mut()) => "SIGHUP",
         }
     }
+}
+
+async fn hang_up(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the process was started with a signal ignored, as far as the system tells:
+/// [proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html).
+fn ignores(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }

@@ -177,6 +177,12 @@ async fn a_passphrase_comes_from_a_file_or_the_environment() {
         .run(&["rekey", "--all", "--passphrase-file", &passphrase])
         .await;
     ran.expect(2);
+    let nobody = ["rekey", "--all", "--json", "--passphrase-file", &wrong];
+    let nobody = [&nobody[..], &["--encrypt-to", ALICE[0]]].concat();
+    let ran = place.run(&nobody).await;
+    let told = crate::repository::json(&ran.expect(1));
+    assert_eq!(told["snapshots"], serde_json::json!([]));
+    assert_eq!(told["failed"].as_array().unwrap().len(), 2);
     let ran = place
         .run(&[
             "rekey",

@@ -90,6 +90,7 @@ async fn a_signal_stops_a_dump_and_leaves_nothing_that_looks_complete() {
     for (signal, more, code) in [
         (Signal::SIGINT, &[][..], 1),
         (Signal::SIGTERM, &["--strict"], 130),
+        (Signal::SIGHUP, &["--strict"], 130),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let slow = Slow::start(&source, folder.path(), more).await;

@@ -90,7 +90,7 @@ async fn the_policies_of_the_documentation_are_enough() {
         (
             "dumper",
             "elsewhere",
-            "s3:GetObject s3://tested/elsewhere/rdump.manifest.json",
+            "s3:GetObject s3://tested/elsewhere/repository.json",
         ),
     ] {
         let place = server.location(prefix);

@@ -440,6 +440,14 @@ async fn snapshots_become_folders_and_folders_and_archives_snapshots() {
     run(rdump(), ["verify", &exported]).await.expect(0);
     let ran = run(on(&repository), export).await.expect(1);
     ran.says(&format!("Failed: {exported} already holds a dump"));
+    let into_itself = ["export-folder", "latest", &repository];
+    let ran = run(on(&repository), into_itself).await.expect(1);
+    ran.says(&format!("Failed: {repository} is a repository"));
+    run(rdump(), ["--uri", &source.uri(), "--out", &repository])
+        .await
+        .expect(1)
+        .says(&format!("Failed: {repository} is a repository"));
+    run(on(&repository), ["verify", "--all"]).await.expect(0);
     let (uri, to) = (source.uri(), format!("--archive={archive}"));
     run(rdump(), ["--uri", &uri, &to, "--gzip"]).await.expect(0);
 

@@ -15,6 +15,8 @@ pub(crate) struct Capabilities {
     pub(crate) commit_quorum: bool,
     /// It finds a time in the oplog without being told by `oplogReplay` that this is what is looked for. Since 4.4.
     pub(crate) finds_in_oplog: bool,
+    /// It has time-series collections. Since 5.0.
+    pub(crate) time_series: bool,
     /// It has geoHaystack indexes. Until 4.9, which is 5.0 before its release.
     pub(crate) geo_haystack: bool,
     /// It leaves zero timestamps alone in inserts with `bypassEmptyTsReplacement`. Since 8.0, and in 7.0, 6.0 and 5.0
@@ -37,6 +39,7 @@ impl Capabilities {
             hello: since([4, 4, 2]),
             commit_quorum: since([4, 4, 0]),
             finds_in_oplog: since([4, 4, 0]),
+            time_series: since([5, 0, 0]),
             geo_haystack: !since([4, 9, 0]),
             zero_timestamps: match version {
                 [5, 0, patch] => patch >= 29,
@@ -82,6 +85,7 @@ mod tests {
     use super::*;
 
     const OLDEST: Capabilities = Capabilities {
+        time_series: false,
         hello: false,
         commit_quorum: false,
         finds_in_oplog: false,
@@ -98,6 +102,7 @@ mod tests {
         ..OLDEST
     };
     const V5_0: Capabilities = Capabilities {
+        time_series: true,
         geo_haystack: false,
         ..V4_4
     };

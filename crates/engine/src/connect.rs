@@ -120,10 +120,11 @@ impl Deployment {
             .run_command(doc! { "buildInfo": 1 })
             .await
             .map_err(failed)?;
-        Ok(Self {
-            client,
-            server: ServerInfo::from_replies(&hello, &build),
-        })
+        let mut server = ServerInfo::from_replies(&hello, &build);
+        if server.hosts.is_empty() {
+            server.hosts = plan.seeds.names();
+        }
+        Ok(Self { client, server })
     }
 
     pub(crate) fn database(&self, name: &str) -> Database {
@@ -144,7 +145,7 @@ pub struct ServerInfo {
     pub topology: Topology,
     /// The replica set's name.
     pub set_name: Option<String>,
-    /// The members it names, or none for a standalone server.
+    /// The members it names, `name:port`; of what names none, a standalone server or a router, where it was looked for.
     pub hosts: Vec<String>,
     /// The largest document that a client may insert, in bytes.
     pub max_document_bytes: usize,

@@ -75,15 +75,9 @@ async fn restore(
 
 /// Options that restore data sets over themselves.
 fn over_itself() -> RestoreOptions {
-    // As mongorestore does, `--drop` leaves system collections alone.
-    let exclude = vec![Pattern::parse("*.system.js").unwrap()];
     RestoreOptions::default()
         .bypass_document_validation(true)
         .drop(true)
-        .select(Selector {
-            include: Vec::new(),
-            exclude,
-        })
 }
 
 #[tokio::test(flavor = "multi_thread")]

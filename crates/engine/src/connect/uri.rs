@@ -33,6 +33,16 @@ pub(super) enum Seeds {
     Srv(String),
 }
 
+impl Seeds {
+    /// What is known of where the servers are.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Hosts(hosts) => hosts.iter().map(ToString::to_string).collect(),
+            Self::Srv(name) => vec![name.clone()],
+        }
+    }
+}
+
 impl Default for Seeds {
     fn default() -> Self {
         Self::Hosts(Vec::new())

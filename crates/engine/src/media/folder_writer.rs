@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use rdump_format::repository::REPOSITORY_FILE;
 use rdump_format::{
     Codec, Compressor, Crc64, Digest, Digester, FileName, FileRecord, FileRole, FolderManifest,
     MANIFEST_FILE, Namespace, PRELUDE_FILE, RunRecord, Segment, SegmentRecord, UNFINISHED_FILE,
@@ -345,6 +346,13 @@ impl DumpWriter for FolderWriter {
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             check_paths(header)?;
+            if self.store.head(REPOSITORY_FILE).await?.is_some() {
+                let location = self.store.location();
+                return Err(Error::conflict(format!(
+                    "{location} is a repository, and no place for a dump"
+                ))
+                .with_hint("name another folder, or take a snapshot (rdump backup)"));
+            }
             if !self.overwrite {
                 self.refuse_existing().await?;
             }

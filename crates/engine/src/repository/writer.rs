@@ -44,8 +44,8 @@ const OBJECT_BYTES: u64 = 256 << 20;
 const PART_BYTES: usize = 4 << 20;
 /// The most bytes that can be set for that.
 const MAX_PART_BYTES: usize = 16 << 20;
-/// How long a run that fails or is cancelled tries to write its last part.
-const LAST_PART: Duration = Duration::from_secs(10);
+/// How long a run that fails or is cancelled tries to write its last part, and to release its lease.
+const LAST_STEP: Duration = Duration::from_secs(10);
 /// How long the documents of one segment of the catalog are, in bytes.
 const CATALOG_SEGMENT_BYTES: usize = 8 << 20;
 
@@ -497,15 +497,16 @@ impl DumpWriter for SnapshotWriter {
 
     fn give_up(&self) -> BoxFuture<'_, ()> {
         async move {
-            // So that who goes on knows of all that is stored; without it, less is kept.
-            if self.shared.check_lease().await.is_ok() {
-                let put = async {
+            // So that who goes on knows of all that is stored; without it, less is kept. The lease expires by itself too.
+            let put = async {
+                if self.shared.check_lease().await.is_ok() {
                     let mut stored = self.shared.stored.lock().await;
-                    self.shared.put_part(&mut stored).await
-                };
-                let _ = tokio::time::timeout(LAST_PART, put).await;
+                    let _ = self.shared.put_part(&mut stored).await;
+                }
+            };
+            for step in [put.boxed(), self.shared.release_lease().boxed()] {
+                let _ = tokio::time::timeout(LAST_STEP, step).await;
             }
-            self.shared.release_lease().await;
             self.shared.repository.store().settle().await;
         }
         .boxed()

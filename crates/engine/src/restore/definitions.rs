@@ -66,7 +66,12 @@ impl Shared {
     }
 
     async fn drop_collection(&self, namespace: &Namespace) -> Result<()> {
-        let command = rawdoc! { "drop": namespace.collection.as_str() };
+        let command = match namespace.collection.as_str() {
+            planner::SYSTEM_JS => {
+                rawdoc! { "delete": planner::SYSTEM_JS, "deletes": [{ "q": {}, "limit": 0 }] }
+            }
+            name => rawdoc! { "drop": name },
+        };
         match self
             .change(&namespace.db, namespace, "dropping it again", command)
             .await?

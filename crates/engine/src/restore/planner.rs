@@ -2,9 +2,9 @@
 
 use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
-use bson::{RawBsonRef, RawDocumentBuf, doc};
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
-use rdump_format::{CollectionMetadata, Namespace, Selector};
+use rdump_format::{CollectionMetadata, Namespace, RESTORES_DATABASE, Selector};
 use rdump_oplog::{CollectionIndexes, DefaultCollation};
 
 use super::{
@@ -13,7 +13,9 @@ use super::{
     create_command::{self, AutoIndexId, CreateRules},
     index_spec::{self, IndexRules},
     oplog_source::OplogSource,
+    options::OnConflict,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan, Steps},
+    read_back,
     resume::{self, Resume},
     selection::{self, Selected},
 };
@@ -28,6 +30,8 @@ use crate::{
     retry::patiently,
 };
 
+/// The collection of functions of a database.
+pub(super) const SYSTEM_JS: &str = "system.js";
 /// The smallest and largest batch, in bytes: what a command may be long at most, less its own fields.
 const BATCH_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(12 << 20);
 
@@ -75,6 +79,7 @@ pub(super) async fn plan(
     let planning = Planning {
         server: &deployment.server,
         options,
+        is_snapshot: reader.identity().is_some(),
         existing: minded.as_ref().unwrap_or(&existing),
     };
     notices.extend(unmatched);
@@ -85,8 +90,17 @@ pub(super) async fn plan(
         let Some(entry) = contents.entries.get(selected.entry) else {
             continue;
         };
-        let planned = planning.namespace(entry, selected, &mut notices);
-        let mut planned = planned.map_err(|error| error.for_namespace(&entry.namespace))?;
+        let target = selected.target.clone();
+        let mut planned = match planning.namespace(entry, selected, &mut notices) {
+            Err(error)
+                if options.on_conflict == OnConflict::Skip
+                    && error.kind() == ErrorKind::Conflict =>
+            {
+                notices.push(format!("{target} is skipped: {error}"));
+                continue;
+            }
+            planned => planned.map_err(|error| error.for_namespace(&entry.namespace))?,
+        };
         if let Some(resume) = &resume {
             let went_on = resume.go_on(deployment, &mut planned, &existing, options, cx);
             (went_on.await).map_err(|error| error.for_namespace(&planned.namespace))?;
@@ -273,6 +287,8 @@ async fn existing(
 struct Planning<'a> {
     server: &'a ServerInfo,
     options: &'a RestoreOptions,
+    /// Whether a snapshot is restored, and not a dump as mongorestore would.
+    is_snapshot: bool,
     existing: &'a HashMap<Namespace, CollectionEntry>,
 }
 
@@ -291,15 +307,27 @@ impl Planning<'_> {
         let kind = kind(metadata);
         let existing = self.existing.get(&target);
         let is_system = target.collection.starts_with("system.");
-        if options.drop && is_system && existing.is_some() {
+        // No server drops it, and what it has is in the way of what the dump has.
+        let is_emptied = options.drop && target.collection == SYSTEM_JS && existing.is_some();
+        if options.drop && is_system && existing.is_some() && !is_emptied {
             notices.push(format!(
                 "{target} is not dropped: it is a system collection"
             ));
         }
-        let drop = options.drop && existing.is_some() && !is_system;
-        let kept = existing.filter(|_| !drop);
-        if let Some(kept) = kept {
-            check_kept(&target, kept, kind)?;
+        let drop = options.drop && existing.is_some() && (!is_system || is_emptied);
+        let kept = existing.filter(|_| !drop || is_emptied);
+        if target.db == RESTORES_DATABASE {
+            return Err(Error::invalid(format!(
+                "nothing can be restored to {RESTORES_DATABASE}: restores keep there how far they are"
+            )));
+        }
+        if kind == NamespaceKind::TimeSeries && !self.server.capabilities().time_series {
+            let version = &self.server.version;
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the target has no time-series collections: it is MongoDB {version}"),
+            )
+            .with_hint("leave them out (--nsExclude)"));
         }
         if kind == NamespaceKind::View
             && entry
@@ -318,6 +346,9 @@ impl Planning<'_> {
         }
         let uuid = self.uuid(&target, kind, metadata, kept, notices);
         let create_options = self.create_options(&target, metadata)?;
+        if let Some(kept) = kept {
+            self.check_kept(&target, kept, kind, &create_options)?;
+        }
         let indexes = self.indexes(&target, metadata, kept, notices)?;
         let for_replay = options
             .oplog_replay
@@ -360,6 +391,45 @@ impl Planning<'_> {
                 .collect(),
             steps,
         })
+    }
+
+    /// What exists and stays must be able to take what is restored, and where nothing may be there, it must be the same.
+    fn check_kept(
+        &self,
+        target: &Namespace,
+        kept: &CollectionEntry,
+        kind: NamespaceKind,
+        asked: &RawDocument,
+    ) -> Result<()> {
+        let is = match kept.kind {
+            CollectionKind::Collection => NamespaceKind::Collection,
+            CollectionKind::View => NamespaceKind::View,
+            CollectionKind::TimeSeries => NamespaceKind::TimeSeries,
+        };
+        let merges = self.options.on_conflict == OnConflict::Merge;
+        let is_capped = kept
+            .options
+            .get("capped")
+            .ok()
+            .flatten()
+            .is_some_and(is_set);
+        let differences = || read_back::option_differences(asked, &kept.options);
+        let problem = if is != kind {
+            format!("{target} exists and is a {is}, and the dump has a {kind}")
+        } else if merges && kind == NamespaceKind::TimeSeries {
+            format!("{target} exists, and the buckets of two time-series collections do not mix")
+        } else if merges && is_capped && self.is_snapshot {
+            format!("{target} exists and is capped: what is added to it would push out what it has")
+        } else if let Some(difference) = (!merges && !self.options.no_options_restore)
+            .then(differences)
+            .and_then(|differences| differences.into_iter().next())
+        {
+            format!("{target} exists, and is not as it was dumped: {difference}")
+        } else {
+            return Ok(());
+        };
+        Err(Error::conflict(problem)
+            .with_hint("drop it first (--drop), or restore under another name"))
     }
 
     fn uuid(
@@ -491,28 +561,6 @@ fn kind(metadata: Option<&CollectionMetadata>) -> NamespaceKind {
     } else {
         NamespaceKind::Collection
     }
-}
-
-/// What exists and stays must be of the same kind, and able to take what is restored.
-fn check_kept(target: &Namespace, kept: &CollectionEntry, kind: NamespaceKind) -> Result<()> {
-    let is = match kept.kind {
-        CollectionKind::Collection => NamespaceKind::Collection,
-        CollectionKind::View => NamespaceKind::View,
-        CollectionKind::TimeSeries => NamespaceKind::TimeSeries,
-    };
-    if is != kind {
-        return Err(Error::conflict(format!(
-            "{target} exists and is a {is}, and the dump has a {kind}"
-        ))
-        .with_hint("drop it first (--drop), or restore under another name"));
-    }
-    if kind == NamespaceKind::TimeSeries {
-        return Err(Error::conflict(format!(
-            "{target} exists, and the buckets of two time-series collections do not mix"
-        ))
-        .with_hint("drop it first (--drop), or restore under another name"));
-    }
-    Ok(())
 }
 
 fn is_set(value: RawBsonRef<'_>) -> bool {

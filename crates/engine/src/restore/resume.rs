@@ -158,8 +158,11 @@ impl Resume {
         notices: &mut Vec<String>,
     ) -> Result<Vec<Selected>> {
         let Some(resumed) = &self.resumed else {
+            let names: Vec<_> = selected.iter().map(|it| it.target.clone()).collect();
             let settled = conflict::settle(deployment, selected, existing, options, cx, notices);
-            return settled.await.map_err(|error| self.hint(error));
+            let settled = settled.await.map_err(|error| self.hint(error))?;
+            self.check_skipped(names, &settled)?;
+            return Ok(settled);
         };
         let started_at = &resumed.begun.started_at;
         let (planned, left): (Vec<_>, Vec<_>) = selected
@@ -178,6 +181,22 @@ impl Resume {
             ))
             .for_namespace(name)),
         }
+    }
+
+    /// Refuses to leave as it is what another restore has begun and not finished.
+    fn check_skipped(&self, selected: Vec<Namespace>, settled: &[Selected]) -> Result<()> {
+        let left: HashSet<_> = settled.iter().map(|it| &it.target).collect();
+        for name in selected.iter().filter(|name| !left.contains(name)) {
+            let mut unfinished = self.unfinished.iter();
+            if let Some(found) = unfinished.find(|found| found.planned.contains_key(name)) {
+                return Err(Error::conflict(format!(
+                    "{name} cannot be skipped: it is of a restore of {} that was begun at {} and did not finish",
+                    found.begun.dump, found.begun.started_at
+                ))
+                .with_hint("go on with that (--resume), or drop what is there and begin anew (--drop)"));
+            }
+        }
+        Ok(())
     }
 
     /// Names what could be gone on with beside what is there.
@@ -363,6 +382,10 @@ fn from_where(
     };
     let is_repeatable = planned.steps.is_repeatable;
     if !first.create {
+        // What no server drops had to be emptied first.
+        if planned.drop && noted.is_empty() {
+            return From::Start { drop: true };
+        }
         let progress = progress.unwrap_or_default();
         return if planned.create || found.uuid != first.uuid {
             From::Nowhere("it was there when the restore began, and is not any more")

@@ -10,7 +10,7 @@ use rdump::{
     storage::{Listing, MemoryStore},
 };
 use rdump_testkit::{
-    Deployment, FailPoint, ReplicaSet, dataset,
+    Deployment, FailPoint, ReplicaSet, Standalone, dataset,
     wait::{PATIENCE, wait_for},
 };
 
@@ -275,7 +275,7 @@ async fn a_backup_of_which_an_object_is_lost_before_its_end_leaves_no_snapshot()
 }
 
 /// A snapshot of which all is stored but the root of its manifest.
-async fn unfinished(source: &ReplicaSet, options: DumpOptions) -> (Repository, SnapshotId) {
+async fn unfinished(source: &Deployment, options: DumpOptions) -> (Repository, SnapshotId) {
     let (store, repository) = in_memory().await;
     let writer = Arc::new(writer(&repository).part_bytes(1));
     try_backup(&writer, source, options).await.unwrap();
@@ -290,7 +290,7 @@ async fn unfinished(source: &ReplicaSet, options: DumpOptions) -> (Repository, S
 async fn gone_on_with(
     repository: &Repository,
     id: &SnapshotId,
-    source: &ReplicaSet,
+    source: &Deployment,
     options: DumpOptions,
 ) -> Result<(Snapshot, Vec<String>), Error> {
     let writer = SnapshotWriter::resume(repository, id).await?;
@@ -353,6 +353,23 @@ async fn nothing_is_kept_from_before_an_oplog_is_captured() {
         .unwrap();
     assert_eq!(read_whole(&snapshot).await["shop.c"].len(), 301);
     assert!(verify(&repository, &snapshot).await.is_whole());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standalone_is_known_by_where_it_is() {
+    let (source, other) = (Standalone::start().await, Standalone::start().await);
+    for server in [&source, &other] {
+        dataset::orders(20).seed(&server.client()).await;
+    }
+    let (repository, id) = unfinished(&source, DumpOptions::default()).await;
+    let error = gone_on_with(&repository, &id, &other, DumpOptions::default()).await;
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("another deployment"), "{error}");
+    let (snapshot, _) = gone_on_with(&repository, &id, &source, DumpOptions::default())
+        .await
+        .unwrap();
+    let hosts = &snapshot.manifest().run.source.hosts;
+    assert_eq!(hosts, &connect(&source).await.server().hosts);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ impl Watching {
     }
 }
 
-async fn try_restore(
+pub(super) async fn try_restore(
     snapshot: &Snapshot,
     to: &Deployment,
     options: RestoreOptions,
@@ -103,7 +103,7 @@ async fn interrupted(
 }
 
 /// Restores until a collection is filled, and goes no further.
-async fn begun(snapshot: &Snapshot, to: &Deployment, options: RestoreOptions) {
+pub(super) async fn begun(snapshot: &Snapshot, to: &Deployment, options: RestoreOptions) {
     let stop = |event: &Event| matches!(event, Event::NamespaceFinished { .. });
     let watching = Watching::start(snapshot, to.root_uri(), options, stop).await;
     let report = watching.run().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{Binary, doc, spec::BinarySubtype};
 use rdump::{
-    Compression, DumpOptions, Location, OnConflict, Pattern, Repository, Restore, RestoreOptions,
+    Compression, DumpOptions, Location, Pattern, Repository, Restore, RestoreOptions,
     RestoreReport, Selector, Snapshot, SnapshotReader, SnapshotVerifyOptions, Store,
     storage::{MemoryStore, S3Credentials, S3Store},
 };
@@ -42,15 +42,9 @@ pub(super) async fn restore(
 
 /// Options that restore data sets over themselves.
 pub(super) fn over_itself() -> RestoreOptions {
-    // As mongorestore does, `--drop` leaves system collections alone.
-    let exclude = vec![Pattern::parse("*.system.js").unwrap()];
     RestoreOptions::default()
         .bypass_document_validation(true)
         .drop(true)
-        .select(Selector {
-            include: Vec::new(),
-            exclude,
-        })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,26 +206,4 @@ async fn users_come_back_alone() {
     };
     restore(&snapshot, &target, RestoreOptions::default().select(select)).await;
     assert_eq!(authorization::all(&target).await, expected);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_an_empty_collection_that_is_there_does_not_hold_is_a_problem() {
-    let (source, target_server) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    dataset::orders(20).seed(&source.client()).await;
-    let small = doc! { "create": "orders", "capped": true, "size": 4096, "max": 5 };
-    let database = target_server.client().database("shop");
-    database.run_command(small).await.unwrap();
-    let (_, repository) = in_memory().await;
-    let snapshot = backup(&repository, &source, DumpOptions::default()).await;
-    let options = RestoreOptions::default().on_conflict(OnConflict::Fail);
-    let reader = SnapshotReader::open(&snapshot, &options.select).await;
-    let restore = Restore::new(&target(&target_server).await, Arc::new(reader.unwrap()));
-    let restore = restore.options(options);
-    let plan = restore.plan().await.unwrap();
-    let problems = restore.run(plan).await.unwrap().problems;
-    let message = "20 documents were inserted, but the target has 5";
-    assert!(
-        problems.iter().any(|it| it.message == message),
-        "{problems:?}"
-    );
 }

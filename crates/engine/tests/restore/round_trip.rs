@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use rdump::{
-    Compression, ConnectOptions, Dump, DumpOptions, FolderWriter, Location, Pattern,
-    RestoreOptions, Selector, Source,
+    Compression, ConnectOptions, Dump, DumpOptions, FolderWriter, Location, RestoreOptions, Source,
 };
 use rdump_testkit::{
     Deployment, Fingerprint, FingerprintOptions, ReplicaSet, dataset, fingerprint::assert_same,
@@ -47,12 +46,7 @@ async fn every_data_set_comes_back_the_same_also_over_itself() {
         dump(&source, &location, compression).await;
         let mut options = RestoreOptions::default().bypass_document_validation(true);
         if number > 0 {
-            // As mongorestore does, `--drop` leaves system collections alone.
-            let exclude = vec![Pattern::parse("*.system.js").unwrap()];
-            options = options.drop(true).select(Selector {
-                include: Vec::new(),
-                exclude,
-            });
+            options = options.drop(true);
         }
         let report = restore(&location, &target, options).await;
         assert!(report.verified);
