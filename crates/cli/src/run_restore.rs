@@ -131,7 +131,9 @@ async fn open(session: &Session, request: &RestoreRequest) -> anyhow::Result<Ope
             Input::BundleFromStdin => {
                 match BundleReader::detect(name, io::stdin(), select, identities()).await? {
                     Some(bundle) => Opened::bundle(bundle),
-                    None => bail!("{without_collection}, unless it is a bundle"),
+                    None => bail!(
+                        "{without_collection}, unless it is a bundle: what came is none, or nothing came"
+                    ),
                 }
             }
             Input::DocumentsFromStdin(namespace) => {

@@ -18,7 +18,7 @@ use tokio::{
     process::{Child, ChildStderr, Command},
 };
 
-use crate::program::{rdump, rrestore, run};
+use crate::program::{rdump, rdump_with, rrestore, run};
 
 /// A dump that would take minutes, and what it says.
 struct Slow {
@@ -30,7 +30,15 @@ struct Slow {
 impl Slow {
     /// Starts it, and waits until it reads documents.
     async fn start(source: &ReplicaSet, folder: &Path, more: &[&str]) -> Self {
-        let mut command = rdump();
+        Self::start_by(rdump_with("--default-signal=HUP"), source, folder, more).await
+    }
+
+    async fn start_by(
+        mut command: Command,
+        source: &ReplicaSet,
+        folder: &Path,
+        more: &[&str],
+    ) -> Self {
         command.args([
             "--uri",
             &source.uri(),
@@ -118,6 +126,21 @@ async fn a_signal_stops_a_dump_and_leaves_nothing_that_looks_complete() {
         let restored = run(rrestore(), [folder.path()]).await;
         restored.expect(1).says(&expected);
     }
+}
+
+#[tokio::test]
+async fn who_is_told_to_outlive_its_terminal_does() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(50_000).seed(&source.client()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ignoring = rdump_with("--ignore-signal=HUP");
+    let slow = Slow::start_by(ignoring, &source, folder.path(), &["--strict"]).await;
+    slow.send(Signal::SIGHUP);
+    slow.send(Signal::SIGTERM);
+    let (ended, stderr) = slow.end().await;
+    assert_eq!(ended, Some(130), "{stderr}");
+    assert!(stderr.contains("SIGTERM received: stopping"), "{stderr}");
+    assert!(!stderr.contains("SIGHUP"), "{stderr}");
 }
 
 #[tokio::test]

@@ -18,6 +18,13 @@ pub(crate) fn rdump() -> Command {
     command(env!("CARGO_BIN_EXE_rdump"))
 }
 
+/// `rdump`, not started yet, with a signal that `env` sets up: `--ignore-signal=HUP`.
+pub(crate) fn rdump_with(signal: &str) -> Command {
+    let mut command = command("env");
+    command.args([signal, env!("CARGO_BIN_EXE_rdump")]);
+    command
+}
+
 /// `rrestore`, not started yet.
 pub(crate) fn rrestore() -> Command {
     command(env!("CARGO_BIN_EXE_rrestore"))
