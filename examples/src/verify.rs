@@ -16,8 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let repository = Repository::open(&location).await?;
         let snapshot = repository.find_snapshot("latest").await?;
         let options = SnapshotVerifyOptions::default().deep(true);
-        let report = repository.verify(snapshot.id(), &options, observer, cancel);
-        report.await?.damage
+        snapshot.verify(&options, observer, cancel).await?.damage
     } else {
         verify_folder(&location, observer, cancel).await?.damage
     };

@@ -34,7 +34,7 @@ pub(crate) use repository::{
     UnbundleArgs, VerifyArgs,
 };
 pub(crate) use restore::RestoreArgs;
-pub(crate) use s3::S3Option;
+pub(crate) use s3::{S3Option, S3WriteArgs};
 
 const AFTER_HELP_DUMP: &str = "\
 Environment:
@@ -60,6 +60,12 @@ Environment:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
 
 const AFTER_HELP_REPOSITORY: &str = "\
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.";
+
+const AFTER_HELP_TRANSFER: &str = "\
 Environment:
   RDUMP_REPO  repository, where --repo is not given
 

@@ -93,6 +93,12 @@ impl Dump {
         self
     }
 
+    /// Makes it a part of another run.
+    pub(crate) fn context(mut self, cx: RunContext) -> Self {
+        self.cx = cx;
+        self
+    }
+
     /// Finds out what would be dumped. Only reads.
     ///
     /// # Errors

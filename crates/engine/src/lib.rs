@@ -9,9 +9,9 @@
 //! | dump | [`Source::connect`], [`FolderWriter::create`], [`Dump`] | [`DumpReport`] |
 //! | restore | [`Target::connect`], [`FolderReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify | [`verify_folder`] | [`VerifyReport`] |
-//! | back up | [`Repository::open_or_init`], [`SnapshotWriter::new`], [`Dump`] | [`DumpReport`], [`Snapshot`] |
+//! | back up | [`Source::connect`], [`Repository::open_or_init`], [`Backup`] | [`BackupReport`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
-//! | verify a snapshot | [`Repository::verify`] | [`SnapshotVerifyReport`] |
+//! | verify a snapshot | [`Snapshot::verify`], or [`Repository::verify`] of one that cannot be opened | [`SnapshotVerifyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
 //!
@@ -90,6 +90,7 @@
 //! A dump can be written to anything that is a [`DumpWriter`](media::DumpWriter) and restored from anything that is a
 //! [`DumpReader`](media::DumpReader): [`media`] has the two traits.
 
+mod backup;
 mod capabilities;
 mod catalog;
 mod command;
@@ -110,6 +111,7 @@ mod verify;
 
 use std::num::NonZeroUsize;
 
+pub use backup::{Backup, BackupPlan, BackupReport};
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
 pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog};

@@ -31,6 +31,7 @@ mod writer;
 
 pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use encryption::{Identities, Recipients};
+pub(crate) use lease::LEASE;
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};

@@ -128,7 +128,7 @@ pub(crate) struct VerifyArgs {
 #[command(
     disable_help_flag = true,
     override_usage = "rdump export-folder [OPTIONS] ID|latest FOLDER",
-    after_help = super::AFTER_HELP_REPOSITORY
+    after_help = super::AFTER_HELP_TRANSFER
 )]
 pub(crate) struct ExportArgs {
     /// The snapshot
@@ -154,7 +154,7 @@ pub(crate) struct ExportArgs {
 #[command(
     disable_help_flag = true,
     override_usage = "rdump import-folder [OPTIONS] FOLDER|ARCHIVE",
-    after_help = super::AFTER_HELP_REPOSITORY
+    after_help = super::AFTER_HELP_TRANSFER
 )]
 pub(crate) struct ImportArgs {
     /// A folder or an archive of mongodump or rdump
@@ -292,13 +292,12 @@ pub(crate) struct BackupArgs {
 }
 
 impl BackupArgs {
-    /// The dump that is the same but for where it goes: to a folder at the place of the repository.
-    pub(crate) fn as_dump(&self, location: &str) -> DumpArgs {
+    /// The dump that is the same but for where it goes, which a backup has its own words for.
+    pub(crate) fn as_dump(&self) -> DumpArgs {
         let mut dump = DumpArgs {
             tool: self.tool.clone(),
             query: self.query.clone(),
             output: OutputArgs {
-                out: Some(location.to_owned()),
                 dump_db_users_and_roles: self.dump_db_users_and_roles,
                 exclude: self.exclude.clone(),
                 parallel: self.parallel.clone(),
@@ -309,8 +308,6 @@ impl BackupArgs {
             partitions: self.partitions,
             limit_rate: self.limit_rate,
             dry_run: self.dry_run,
-            s3: self.repository.s3.clone(),
-            s3_write: self.s3_write.clone(),
             ..DumpArgs::default()
         };
         dump.own.max_retries = self.max_retries;

@@ -6,12 +6,12 @@ use anyhow::Context;
 use rdump::{Compression, Identities, Location, Recipients, SnapshotVerifyOptions};
 
 use super::{
-    DumpRequest, Environment, Output, Refusal, identities, is_like_uri, medium::STANDARD,
-    new_recipients, recipients,
+    DumpRequest, Environment, Refusal, identities, is_like_uri, medium::STANDARD, new_recipients,
+    recipients,
 };
 use crate::args::{
-    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs, ShowArgs,
-    UnbundleArgs, VerifyArgs,
+    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs, S3WriteArgs,
+    ShowArgs, UnbundleArgs, VerifyArgs,
 };
 
 /// Everything that a backup needs, checked as far as it can be without a server.
@@ -29,16 +29,10 @@ pub(crate) struct BackupRequest {
 impl BackupRequest {
     /// Follows a command line.
     pub(crate) fn new(args: &BackupArgs, environment: &Environment) -> Result<Self, Refusal> {
-        // The dump would call it --out.
-        repository(&args.repository, environment)?;
-        let text = text(&args.repository, environment)?;
-        let dump = DumpRequest::new(&args.as_dump(&text), environment)?;
-        let Output::Folder(location) = &dump.output else {
-            return Err(no_place());
-        };
+        let location = writable(&args.repository, &args.s3_write, environment)?;
         Ok(Self {
-            location: location.clone(),
-            dump,
+            location,
+            dump: DumpRequest::new(&args.as_dump(), environment)?,
             tags: tags(&args.tags)?,
             resume: args.resume,
             no_lock: args.lease.no_lock,
@@ -54,6 +48,20 @@ pub(crate) fn repository(
     environment: &Environment,
 ) -> Result<Location, Refusal> {
     place("--repo", &text(args, environment)?, args)
+}
+
+/// The repository that a command writes to.
+fn writable(
+    args: &RepositoryArgs,
+    s3_write: &S3WriteArgs,
+    environment: &Environment,
+) -> Result<Location, Refusal> {
+    let mut repository = repository(args, environment)?;
+    for (flag, name, value) in s3_write.given() {
+        let set = repository.set(name, &value);
+        set.with_context(|| format!("--{flag}"))?;
+    }
+    Ok(repository)
 }
 
 /// A snapshot to be shown.
@@ -150,13 +158,8 @@ pub(crate) struct ImportRequest {
 impl ImportRequest {
     /// Follows a command line.
     pub(crate) fn new(args: &ImportArgs, environment: &Environment) -> Result<Self, Refusal> {
-        let mut repository = repository(&args.local.repository, environment)?;
-        for (flag, name, value) in args.s3_write.given() {
-            let set = repository.set(name, &value);
-            set.with_context(|| format!("--{flag}"))?;
-        }
         Ok(Self {
-            repository,
+            repository: writable(&args.local.repository, &args.s3_write, environment)?,
             dump: args
                 .dump
                 .parse()
@@ -207,13 +210,10 @@ pub(crate) struct UnbundleRequest {
 impl UnbundleRequest {
     /// Follows a command line.
     pub(crate) fn new(args: &UnbundleArgs, environment: &Environment) -> Result<Self, Refusal> {
-        let mut repository = repository(&args.local.repository, environment)?;
-        for (flag, name, value) in args.s3_write.given() {
-            let set = repository.set(name, &value);
-            set.with_context(|| format!("--{flag}"))?;
-        }
-        let file = file(&args.file)?;
-        Ok(Self { repository, file })
+        Ok(Self {
+            repository: writable(&args.local.repository, &args.s3_write, environment)?,
+            file: file(&args.file)?,
+        })
     }
 }
 
@@ -279,7 +279,9 @@ pub(crate) fn verified(args: &VerifyArgs, environment: &Environment) -> Result<V
 fn text(args: &RepositoryArgs, environment: &Environment) -> Result<String, Refusal> {
     let text = args.repo.clone().or(environment.repository.clone());
     match text {
-        Some(text) if text == STANDARD => Err(no_place()),
+        Some(text) if text == STANDARD => Err(Refusal::Usage(
+            "a repository is a folder or s3://bucket/prefix".to_owned(),
+        )),
         Some(text) if is_like_uri(&text) => Err(Refusal::Usage(
             "--repo is a folder or s3://bucket/prefix, not a connection string".to_owned(),
         )),
@@ -288,10 +290,6 @@ fn text(args: &RepositoryArgs, environment: &Environment) -> Result<String, Refu
             "name the repository by --repo or RDUMP_REPO".to_owned(),
         )),
     }
-}
-
-fn no_place() -> Refusal {
-    Refusal::Usage("a repository is a folder or s3://bucket/prefix".to_owned())
 }
 
 fn place(name: &'static str, text: &str, args: &RepositoryArgs) -> Result<Location, Refusal> {

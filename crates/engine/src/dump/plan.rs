@@ -87,6 +87,27 @@ impl DumpPlan {
         self.all().next().is_none()
     }
 
+    /// Refuses a plan that has nothing of what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a pattern to include fits nothing that is dumped, or what the options
+    /// name does not exist.
+    pub fn check_selection(&self, options: &DumpOptions) -> Result<()> {
+        if let Some(pattern) = options.select.unmatched(self.namespaces()).first() {
+            return Err(Error::invalid(format!(
+                "no namespace fits the pattern {}, or all that do are excluded",
+                pattern.as_str()
+            )));
+        }
+        match self.is_empty() && options.db.is_some() {
+            true => Err(Error::invalid(
+                "there is nothing to back up: what is selected does not exist",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// How many documents there may be.
     pub fn estimated_documents(&self) -> u64 {
         self.namespaces

@@ -15,7 +15,7 @@ use super::{not_written, read_record};
 use crate::{Error, ErrorKind, Result};
 
 /// How long a lease holds without being renewed: an outage of the store that is shorter stops nobody.
-pub(super) const LEASE: Duration = Duration::from_secs(300);
+pub(crate) const LEASE: Duration = Duration::from_secs(300);
 /// How many times it is renewed meanwhile.
 const RENEWALS: u32 = 5;
 

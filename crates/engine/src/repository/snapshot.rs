@@ -18,13 +18,15 @@ use rdump_format::{
 };
 use rdump_storage::Store;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    Repository, SnapshotVerifyOptions, SnapshotVerifyReport,
     encryption::{self, Identities},
     object,
 };
 use crate::{
-    Error, Result,
+    Error, Observer, Result,
     media::{
         Documents,
         segments::{self, Digested, Encrypted},
@@ -212,6 +214,28 @@ impl Snapshot {
             .with_hint("if that is right, leave the key out")),
             false => Ok(()),
         }
+    }
+
+    /// Looks at it again, as [`Repository::verify`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the reading.
+    pub async fn verify(
+        &self,
+        options: &SnapshotVerifyOptions,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<SnapshotVerifyReport> {
+        let repository = Repository::open_in(Arc::clone(&self.store)).await?;
+        let repository = repository.identities(self.lock.identities.clone());
+        repository
+            .verify(self.id(), options, observer, cancel)
+            .await
     }
 
     /// What it is called.

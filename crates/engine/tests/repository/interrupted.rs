@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::doc;
 use rdump::{
-    CancellationToken, Compression, Counters, Dump, DumpOptions, Error, ErrorKind,
+    Backup, CancellationToken, Compression, Counters, Dump, DumpOptions, Error, ErrorKind,
     RecordingObserver, Repository, Snapshot, SnapshotId, SnapshotVerifyOptions, SnapshotWriter,
     Source, Store,
     storage::{Listing, MemoryStore},
@@ -38,6 +38,77 @@ async fn await_documents(counters: &Counters) {
         (counters.documents_read.value() > 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_backup_ends_soon_although_the_store_does_not_answer() {
+    let source = source(500).await;
+    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
+    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>).await;
+    let repository = repository.unwrap();
+    store.hang("/data/");
+    let (counters, cancel) = (Arc::new(Counters::default()), CancellationToken::new());
+    let backup = Backup::new(&connect(&source).await, &repository)
+        .counters(Arc::clone(&counters))
+        .cancel(cancel.clone());
+    let plan = backup.plan().await.unwrap();
+    let stop = async {
+        await_documents(&counters).await;
+        store.hang("");
+        // What is waited for from now on comes at once.
+        tokio::time::pause();
+        cancel.cancel();
+    };
+    let run = tokio::time::timeout(PATIENCE, backup.run(plan));
+    let (ended, ()) = futures::join!(run, stop);
+    let error = ended.expect("it ends").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_goes_on_with_what_fits() {
+    let (source, other) = (source(200).await, Standalone::start().await);
+    let (repository, id) = unfinished(&source, DumpOptions::default()).await;
+    let of_other = Backup::new(&connect(&other).await, &repository).resume(true);
+    let plan = of_other.plan().await.unwrap();
+    assert_eq!(plan.resumed, None);
+    assert!(
+        plan.warnings[0].contains("another deployment"),
+        "{:?}",
+        plan.warnings
+    );
+    assert!(
+        plan.notices[1].contains("is not finished"),
+        "{:?}",
+        plan.notices
+    );
+
+    let tags = [("env".to_owned(), "test".to_owned())].into();
+    let backup = Backup::new(&connect(&source).await, &repository).tags(tags);
+    let backup = backup.resume(true);
+    let plan = backup.plan().await.unwrap();
+    assert!(
+        plan.to_string()
+            .starts_with(&format!("go on with snapshot {id}\n"))
+    );
+    assert!(
+        plan.warnings[0].contains("keeps the tags"),
+        "{:?}",
+        plan.warnings
+    );
+    let done = backup.run(plan).await.unwrap();
+    assert_eq!((&done.snapshot, done.report.documents), (&id, 201));
+    let snapshot = repository.snapshot(&id).await.unwrap();
+    let options = SnapshotVerifyOptions::default().deep(true);
+    let report = snapshot.verify(&options, Arc::new(()), CancellationToken::new());
+    assert!(report.await.unwrap().is_whole());
+
+    // What is older than the newest snapshot is left.
+    let plan = backup.plan().await.unwrap();
+    assert_eq!(plan.resumed, None);
+    let nothing = DumpOptions::default().db("nothing");
+    let error = backup.options(nothing).plan().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
 /// Only that it was begun is known of it.

@@ -27,6 +27,7 @@ pub(super) struct Watched {
     reads: Mutex<Vec<(String, Range<u64>)>>,
     refused: Mutex<Option<String>>,
     cancels: Mutex<Option<(String, CancellationToken)>>,
+    hangs: Mutex<Option<String>>,
     ignores_conditions: AtomicBool,
 }
 
@@ -37,6 +38,7 @@ impl Watched {
             reads: Mutex::default(),
             refused: Mutex::default(),
             cancels: Mutex::default(),
+            hangs: Mutex::default(),
             ignores_conditions: AtomicBool::new(false),
         })
     }
@@ -49,6 +51,16 @@ impl Watched {
     /// Once an object is put whose path has this in it, the run is cancelled before it can hear of that.
     pub(super) fn cancel_at(&self, text: &str, cancel: CancellationToken) {
         *self.cancels.lock().unwrap() = Some((text.to_owned(), cancel));
+    }
+
+    /// From now on who writes an object whose path has this in it never gets an answer.
+    pub(super) fn hang(&self, text: &str) {
+        *self.hangs.lock().unwrap() = Some(text.to_owned());
+    }
+
+    fn hangs(&self, path: &str) -> bool {
+        let hangs = self.hangs.lock().unwrap();
+        hangs.as_ref().is_some_and(|text| path.contains(text))
     }
 
     /// From now on what is put is put whatever is there.
@@ -115,6 +127,7 @@ impl Store for Watched {
             false => condition,
         };
         match self.refused(path) {
+            None if self.hangs(path) => future::pending().boxed(),
             None => async move {
                 let put = self.inner.put(path, bytes, condition).await;
                 let cancels = self.cancels.lock().unwrap().clone();
@@ -132,6 +145,7 @@ impl Store for Watched {
 
     fn upload<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>>> {
         match self.refused(path) {
+            None if self.hangs(path) => future::pending().boxed(),
             None => self.inner.upload(path),
             Some(error) => future::ready(Err(error)).boxed(),
         }
