@@ -1,16 +1,13 @@
 //! Restores of snapshots over what is there already.
 
 use bson::{Document, doc};
-use mongodb::IndexModel;
+use mongodb::{Database, IndexModel};
 use rdump::{DumpOptions, ErrorKind, OnConflict, RestoreOptions, Snapshot};
-use rdump_testkit::ReplicaSet;
+use rdump_testkit::{ReplicaSet, ServerVersion};
 
 use super::{backup, in_memory, resumed};
 
-/// A view, a capped collection, one with a collation, an empty time-series and one of functions.
-async fn snapshot() -> (ReplicaSet, Snapshot) {
-    let source = ReplicaSet::start().await;
-    let database = source.client().database("shop");
+async fn create(database: &Database) {
     for command in [
         doc! { "create": "seen", "viewOn": "c", "pipeline": [] },
         doc! { "create": "last", "capped": true, "size": 1 << 20 },
@@ -19,6 +16,13 @@ async fn snapshot() -> (ReplicaSet, Snapshot) {
     ] {
         database.run_command(command).await.unwrap();
     }
+}
+
+/// A view, a capped collection, one with a collation, an empty time-series and one of functions.
+async fn snapshot() -> (ReplicaSet, Snapshot) {
+    let source = ReplicaSet::start().await;
+    let database = source.client().database("shop");
+    create(&database).await;
     for name in ["last", "words", "system.js"] {
         let documents = (0..20).map(|number| doc! { "_id": number.to_string(), "value": number });
         let collection = database.collection::<Document>(name);
@@ -101,14 +105,7 @@ async fn what_is_there_and_the_same_is_filled() {
     let (source, snapshot) = snapshot().await;
     let target = ReplicaSet::start().await;
     let database = target.client().database("shop");
-    for command in [
-        doc! { "create": "seen", "viewOn": "c", "pipeline": [] },
-        doc! { "create": "last", "capped": true, "size": 1 << 20 },
-        doc! { "create": "words", "collation": { "locale": "fr" } },
-        doc! { "create": "times", "timeseries": { "timeField": "t" } },
-    ] {
-        database.run_command(command).await.unwrap();
-    }
+    create(&database).await;
     let (report, _) = resumed::try_restore(&snapshot, &target, on_conflict(OnConflict::Fail)).await;
     assert_eq!(report.unwrap().problems, []);
     for name in ["last", "words", "system.js"] {
@@ -179,4 +176,40 @@ async fn what_another_restore_has_begun_is_not_skipped() {
     let resume = RestoreOptions::default().resume(true);
     let (report, _) = resumed::try_restore(&snapshot, &target, resume).await;
     assert_eq!(report.unwrap().problems, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_cannot_have_is_refused_before_anything_is_written() {
+    let (_source, snapshot) = snapshot().await;
+    let target = ReplicaSet::builder()
+        .version(ServerVersion::V4_4_2)
+        .start()
+        .await;
+    let names = async || {
+        target
+            .client()
+            .database("shop")
+            .list_collection_names()
+            .await
+    };
+    let drop = RestoreOptions::default().drop(true);
+    let into_ledgers = drop.clone().rename("shop.*", "__rdump_restores.*");
+    for (options, kind, message) in [
+        (
+            drop,
+            ErrorKind::Unsupported,
+            "has no time-series collections",
+        ),
+        (
+            into_ledgers,
+            ErrorKind::Invalid,
+            "nothing can be restored to __rdump_restores",
+        ),
+    ] {
+        let (report, _) = resumed::try_restore(&snapshot, &target, options).await;
+        let error = report.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(error.to_string().contains(message), "{error}");
+        assert!(names().await.unwrap().is_empty());
+    }
 }
