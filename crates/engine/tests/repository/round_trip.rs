@@ -1,6 +1,6 @@
 //! What is restored is what was backed up.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bson::{Binary, doc, spec::BinarySubtype};
 use rdump::{
@@ -47,6 +47,28 @@ pub(super) fn over_itself() -> RestoreOptions {
         .drop(true)
 }
 
+/// Restores every database by itself, to a target that has none of them any more.
+async fn restore_by_selection(snapshot: &Snapshot, to: &ReplicaSet) {
+    let namespaces = snapshot.namespaces().await.unwrap();
+    let of_users = |db: &String| !["admin", "config"].contains(&db.as_str());
+    let databases: BTreeSet<_> = namespaces
+        .into_iter()
+        .map(|namespace| namespace.entry.namespace.db)
+        .filter(of_users)
+        .collect();
+    for db in &databases {
+        to.client().database(db).drop().await.unwrap();
+    }
+    for db in databases {
+        let select = Selector {
+            include: vec![Pattern::parse(&format!("{db}.*")).unwrap()],
+            exclude: Vec::new(),
+        };
+        let options = RestoreOptions::default().bypass_document_validation(true);
+        restore(snapshot, to, options.select(select)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_data_set_comes_back_however_it_is_compressed() {
     let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
@@ -81,6 +103,11 @@ async fn every_data_set_comes_back_however_it_is_compressed() {
         assert!(restored.documents > 0);
         let found = Fingerprint::of(&target.client(), &compared()).await;
         assert_same(&expected, &found);
+        if compression == Compression::ZSTD {
+            restore_by_selection(&snapshot, &target).await;
+            let found = Fingerprint::of(&target.client(), &compared()).await;
+            assert_same(&expected, &found);
+        }
         options = over_itself();
     }
     let repository = Repository::open(&location).await.unwrap();
@@ -115,6 +142,9 @@ async fn every_data_set_comes_back_from_an_object_store() {
         let report = report.unwrap();
         assert!(report.is_whole(), "{report}");
         restore(&latest, &target, to).await;
+        let found = Fingerprint::of(&target.client(), &compared()).await;
+        assert_same(&expected, &found);
+        restore_by_selection(&latest, &target).await;
         let found = Fingerprint::of(&target.client(), &compared()).await;
         assert_same(&expected, &found);
         to = over_itself();
