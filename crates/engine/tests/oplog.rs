@@ -54,10 +54,7 @@ pub(crate) async fn dump_under_load(
     from: &Deployment,
     writer: Arc<dyn DumpWriter>,
     options: DumpOptions,
-) -> (
-    DumpReport,
-    std::collections::BTreeMap<(String, i64), workload::Expected>,
-) {
+) -> (DumpReport, workload::State) {
     let names = (0..6).map(|number| format!("work{}.load{number}", number % 2));
     let options_of_load = WorkloadOptions {
         namespaces: names.collect(),

@@ -9,6 +9,9 @@ use super::address::{Addresses, Credentials};
 pub(super) const IMPATIENT: &str =
     "&connectTimeoutMS=1000&serverSelectionTimeoutMS=1000&heartbeatFrequencyMS=500";
 
+/// Connections of a client to one server.
+const CONNECTIONS: u32 = 200;
+
 /// One client for the deployment and one for each member.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -30,9 +33,13 @@ impl Clients {
 }
 
 /// A client for a connection string; panics when the string is not one.
+///
+/// It has connections enough for every writer of a workload: of the driver's ten, each could wait for a lock that a
+/// transaction holds, whose commit then has none.
 pub async fn connect(uri: &str) -> Client {
-    let options = ClientOptions::parse(uri)
+    let mut options = ClientOptions::parse(uri)
         .await
         .unwrap_or_else(|error| panic!("connection string {uri}: {error}"));
+    options.max_pool_size.get_or_insert(CONNECTIONS);
     Client::with_options(options).unwrap_or_else(|error| panic!("client for {uri}: {error}"))
 }

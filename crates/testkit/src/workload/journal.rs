@@ -1,190 +1,110 @@
 //! What was written, and what must be there because of it.
 
-use std::collections::BTreeMap;
+mod evidence;
+mod resolve;
 
-use bson::{RawDocumentBuf, Timestamp, doc};
-use futures::TryStreamExt as _;
+use std::{collections::BTreeSet, sync::Arc};
+
+use bson::Timestamp;
 use mongodb::Client;
 
-/// Discrepancies that are named.
-const MAX_NAMED: usize = 10;
+use super::{Change, Outcome, State, Write, change::BEFORE_ALL, options::split};
 
-/// One write of a workload.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Write {
-    /// `db.collection`.
-    pub namespace: String,
-    /// `_id` of the document.
-    pub id: i64,
-    /// The document as it is after the write; `None` if the write deletes it.
-    pub after: Option<RawDocumentBuf>,
-    /// What became of the write.
-    pub outcome: Outcome,
-}
-
-/// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It is on a majority of the members; with its time in the oplog, if there is an oplog.
-    Acknowledged(Option<Timestamp>),
-    /// It was not carried out.
-    Rejected,
-    /// Nobody knows.
-    Unknown,
-}
-
-/// What a document must be like.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Expected {
-    /// Just so.
-    Document(RawDocumentBuf),
-    /// Not there.
-    Absent,
-    /// One of these; `None` stands for its absence.
-    OneOf(Vec<Option<RawDocumentBuf>>),
-}
-
-/// Every write of a workload, in the order of each writer.
+/// Every write of a workload, in the order of time.
 #[derive(Clone, Debug)]
 pub struct Journal {
     writes: Vec<Write>,
+    /// Every namespace that there ever was, or may have been.
+    namespaces: BTreeSet<Arc<str>>,
 }
 
 impl Journal {
-    pub(super) fn new(writes: Vec<Write>) -> Self {
-        Self { writes }
+    pub(super) fn new(writes: impl Iterator<Item = Write>) -> Self {
+        let writes: Vec<_> = writes.collect();
+        let mut namespaces = BTreeSet::new();
+        for write in &writes {
+            if !namespaces.contains(&write.namespace) {
+                namespaces.insert(Arc::clone(&write.namespace));
+            }
+            if let Change::Rename { to } = &write.change {
+                namespaces.insert(Arc::clone(to));
+            }
+        }
+        let mut journal = Self { writes, namespaces };
+        journal.sort();
+        journal
     }
 
-    /// The writes; those to one document are in the order in which they were made.
+    /// The writes in the order of time, without an oplog in that of each writer.
     pub fn writes(&self) -> &[Write] {
         &self.writes
+    }
+
+    /// Every namespace that was ever written to, or made.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.iter().map(AsRef::as_ref)
+    }
+
+    /// Time of the first write. Before it there was nothing of the workload.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.times().next()
+    }
+
+    /// Time of the last write.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.times().next_back()
     }
 
     /// Number of writes of which nobody knows whether they were carried out.
     pub fn unknown(&self) -> usize {
         let writes = self.writes.iter();
         writes
-            .filter(|write| write.outcome == Outcome::Unknown)
+            .filter(|write| matches!(write.outcome, Outcome::Unknown { .. }))
             .count()
     }
 
-    /// What every document that was ever written to must be like now, by namespace and `_id`.
-    pub fn expected_state(&self) -> BTreeMap<(String, i64), Expected> {
+    /// What must be there after all writes.
+    pub fn expected_state(&self) -> State {
         self.state_after(|_| true)
     }
 
-    /// What every document must have been like at a time of the oplog.
+    /// What must have been there at a time of the oplog, with the write of that time.
     ///
-    /// Documents with a write of unknown outcome are as uncertain as in [`Journal::expected_state`].
-    pub fn state_at(&self, time: Timestamp) -> BTreeMap<(String, i64), Expected> {
+    /// What has a write of unknown outcome is uncertain from then on.
+    pub fn state_at(&self, time: Timestamp) -> State {
         self.state_after(|written| written <= time)
     }
 
-    /// Panics, naming documents, unless the deployment holds what is expected; `namespace` maps names of the
-    /// workload to those of where it is looked for.
+    /// Panics, naming discrepancies, unless the deployment holds what is expected after all writes; `namespace` maps
+    /// names of the workload to those of where they are looked for.
     pub async fn assert_holds(&self, client: &Client, namespace: impl Fn(&str) -> String) {
-        let expected = self.expected_state();
-        assert_holds(&expected, client, namespace).await;
+        self.expected_state().assert_holds(client, namespace).await;
     }
 
-    fn state_after(&self, counts: impl Fn(Timestamp) -> bool) -> BTreeMap<(String, i64), Expected> {
-        let mut state = BTreeMap::new();
+    fn state_after(&self, is_done: impl Fn(Timestamp) -> bool) -> State {
+        let mut state = State::new(&self.namespaces);
         for write in &self.writes {
-            let key = (write.namespace.clone(), write.id);
-            let after = match &write.after {
-                Some(document) => Expected::Document(document.clone()),
-                None => Expected::Absent,
-            };
-            match write.outcome {
-                Outcome::Acknowledged(time) if time.is_none_or(&counts) => {
-                    state.insert(key, after);
-                }
-                Outcome::Acknowledged(_) | Outcome::Rejected => {
-                    state.entry(key).or_insert(Expected::Absent);
-                }
-                Outcome::Unknown => {
-                    let before = state.remove(&key).unwrap_or(Expected::Absent);
-                    state.insert(
-                        key,
-                        Expected::OneOf(vec![before.document(), after.document()]),
-                    );
-                }
+            if is_done(write.outcome.earliest()) {
+                state.apply(write);
+            } else if let Change::Output { begun, .. } = write.change
+                && is_done(begun)
+            {
+                state.expect_output_in(split(&write.namespace).0);
             }
         }
         state
     }
-}
 
-impl Expected {
-    /// Whether this is a state that is expected.
-    pub fn allows(&self, found: Option<&RawDocumentBuf>) -> bool {
-        match self {
-            Self::Document(document) => found == Some(document),
-            Self::Absent => found.is_none(),
-            Self::OneOf(states) => states.iter().any(|state| state.as_ref() == found),
-        }
+    fn times(&self) -> impl DoubleEndedIterator<Item = Timestamp> {
+        let outcomes = self.writes.iter().map(|write| write.outcome);
+        outcomes.filter_map(|outcome| match outcome {
+            Outcome::Acknowledged(time) => time.filter(|time| *time != BEFORE_ALL),
+            Outcome::Unknown { .. } => None,
+        })
     }
 
-    fn document(self) -> Option<RawDocumentBuf> {
-        match self {
-            Self::Document(document) => Some(document),
-            // A document with an unknown write is never written to again.
-            Self::Absent | Self::OneOf(_) => None,
-        }
+    /// Writes of one time are in the order in which they were noted.
+    fn sort(&mut self) {
+        self.writes.sort_by_key(|write| write.outcome.earliest());
     }
-}
-
-/// Panics, naming documents, unless the deployment holds exactly what is expected.
-pub async fn assert_holds(
-    expected: &BTreeMap<(String, i64), Expected>,
-    client: &Client,
-    namespace: impl Fn(&str) -> String,
-) {
-    let mut by_namespace: BTreeMap<&str, BTreeMap<i64, &Expected>> = BTreeMap::new();
-    for ((name, id), expected) in expected {
-        by_namespace.entry(name).or_default().insert(*id, expected);
-    }
-    let mut wrong = Vec::new();
-    for (name, expected) in by_namespace {
-        let place = namespace(name);
-        let mut found = read(client, &place).await;
-        for (id, expected) in expected {
-            let found = found.remove(&id);
-            if !expected.allows(found.as_ref()) {
-                wrong.push(format!(
-                    "{place} _id {id}: found {found:?}, expected {expected:?}"
-                ));
-            }
-        }
-        wrong.extend(
-            found
-                .keys()
-                .map(|id| format!("{place} _id {id}: was never written")),
-        );
-    }
-    let named = &wrong[..wrong.len().min(MAX_NAMED)];
-    assert!(
-        wrong.is_empty(),
-        "{} documents are wrong:\n{}",
-        wrong.len(),
-        named.join("\n")
-    );
-}
-
-async fn read(client: &Client, namespace: &str) -> BTreeMap<i64, RawDocumentBuf> {
-    let (db, collection) = namespace.split_once('.').expect("a namespace has a dot");
-    let collection = client.database(db).collection::<RawDocumentBuf>(collection);
-    let documents: mongodb::error::Result<Vec<RawDocumentBuf>> =
-        async { collection.find(doc! {}).await?.try_collect().await }.await;
-    let documents = documents.unwrap_or_else(|error| panic!("reading {namespace}: {error}"));
-    let keyed = documents.into_iter().map(|document| {
-        let id = document
-            .get_i64("_id")
-            .unwrap_or_else(|error| panic!("in {namespace}: {error}"));
-        (id, document)
-    });
-    keyed.collect()
 }
