@@ -17,6 +17,10 @@ pub(crate) struct Capabilities {
     pub(crate) finds_in_oplog: bool,
     /// It has time-series collections. Since 5.0.
     pub(crate) time_series: bool,
+    /// It reads what was there at one moment, outside of transactions. Since 5.0.
+    pub(crate) snapshot_reads: bool,
+    /// It does so with capped collections too. Since 8.0.
+    pub(crate) snapshot_reads_of_capped: bool,
     /// It has geoHaystack indexes. Until 4.9, which is 5.0 before its release.
     pub(crate) geo_haystack: bool,
     /// It leaves zero timestamps alone in inserts with `bypassEmptyTsReplacement`. Since 8.0, and in 7.0, 6.0 and 5.0
@@ -40,6 +44,8 @@ impl Capabilities {
             commit_quorum: since([4, 4, 0]),
             finds_in_oplog: since([4, 4, 0]),
             time_series: since([5, 0, 0]),
+            snapshot_reads: since([5, 0, 0]),
+            snapshot_reads_of_capped: since([8, 0, 0]),
             geo_haystack: !since([4, 9, 0]),
             zero_timestamps: match version {
                 [5, 0, patch] => patch >= 29,
@@ -86,6 +92,8 @@ mod tests {
 
     const OLDEST: Capabilities = Capabilities {
         time_series: false,
+        snapshot_reads: false,
+        snapshot_reads_of_capped: false,
         hello: false,
         commit_quorum: false,
         finds_in_oplog: false,
@@ -103,11 +111,13 @@ mod tests {
     };
     const V5_0: Capabilities = Capabilities {
         time_series: true,
+        snapshot_reads: true,
         geo_haystack: false,
         ..V4_4
     };
     const V8_0: Capabilities = Capabilities {
         zero_timestamps: true,
+        snapshot_reads_of_capped: true,
         ..V5_0
     };
     const V8_1: Capabilities = Capabilities {

@@ -54,10 +54,13 @@ pub(crate) mod code {
     pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
     pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
     pub(crate) const NAMESPACE_EXISTS: i32 = 48;
+    pub(crate) const MAX_TIME_EXPIRED: i32 = 50;
     pub(crate) const COMMAND_NOT_FOUND: i32 = 59;
     pub(crate) const CANNOT_CREATE_INDEX: i32 = 67;
     pub(crate) const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
     pub(crate) const QUERY_PLAN_KILLED: i32 = 175;
+    pub(crate) const SNAPSHOT_TOO_OLD: i32 = 239;
+    pub(crate) const SNAPSHOT_UNAVAILABLE: i32 = 246;
     pub(crate) const INDEX_BUILD_ABORTED: i32 = 276;
     pub(crate) const MIXED_SCHEMA_BUCKET: i32 = 408;
     pub(crate) const COMMAND_NOT_SUPPORTED_ON_VIEW: i32 = 166;

@@ -13,15 +13,20 @@ use crate::{
 };
 
 mod authorization;
+mod consistency;
 mod cursor;
 mod limiter;
+mod moment;
 mod namespace;
 mod oplog;
 mod options;
 pub(crate) mod pack;
 mod partition;
 mod plan;
+mod scope;
+mod steady_catalog;
 
+pub use consistency::Consistency;
 pub use options::DumpOptions;
 pub use plan::DumpPlan;
 
@@ -111,7 +116,12 @@ impl Dump {
     /// Dropping the future has no effect.
     pub async fn plan(&self) -> Result<DumpPlan> {
         self.cx
-            .unless_cancelled(plan::plan(&self.source, &self.options, &self.cx))
+            .unless_cancelled(plan::plan(
+                &self.source,
+                &self.options,
+                self.writer.earlier(),
+                &self.cx,
+            ))
             .await
     }
 
@@ -154,6 +164,7 @@ impl Dump {
             self.cx.unless_cancelled(begun).await?;
             // Cancels by itself, since it has tasks to wait for.
             (report.namespaces, report.oplog) = namespace::dump_all(self, plan).await?;
+            (report.consistency, report.consistent_at) = plan.reached(report.oplog.as_ref());
             report.documents = report
                 .namespaces
                 .iter()
@@ -195,6 +206,8 @@ impl Dump {
             parallel_collections: self.options.parallel_collections,
             codec: self.options.compression.codec(),
             namespaces: plan.all().map(|planned| planned.header.clone()).collect(),
+            reading: plan.reading(),
+            keeps: plan.keeps,
         };
         for notice in self.writer.begin(&header).await? {
             self.cx.notice(None, notice);
@@ -206,10 +219,8 @@ impl Dump {
         let (source, finished_at) = (source_record(&self.source), self.cx.now().to_string());
         let mut run = RunRecord::new(source, env!("CARGO_PKG_VERSION"), started_at, finished_at);
         run.options = options_as_data(&self.options)?;
-        if let Some(oplog) = &report.oplog {
-            run.consistency = "oplog".to_owned();
-            run.consistent_at = Some(oplog.end.to_string());
-        }
+        run.consistency = report.consistency.to_string();
+        run.consistent_at = report.consistent_at.map(|at| at.to_string());
         run.documents = report.documents;
         run.uncompressed_bytes = report.uncompressed_bytes;
         run.problems = self.cx.problems().iter().map(Problem::to_string).collect();
@@ -226,6 +237,10 @@ pub struct DumpReport {
     pub namespaces: Vec<DumpedNamespace>,
     /// The oplog, if it was captured.
     pub oplog: Option<DumpedOplog>,
+    /// How consistent it is; never [`Consistency::Auto`].
+    pub consistency: Consistency,
+    /// The moment that everything is of; with [`Consistency::Oplog`] once the oplog is replayed.
+    pub consistent_at: Option<OpTime>,
     /// Documents, over all namespaces.
     pub documents: u64,
     /// Their bytes before compression.

@@ -114,7 +114,9 @@ use std::num::NonZeroUsize;
 pub use backup::{Backup, BackupPlan, BackupReport};
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
-pub use dump::{Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog};
+pub use dump::{
+    Consistency, Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use media::{
     ArchiveReader, ArchiveWriter, Discard, DocumentStreamReader, DocumentStreamWriter,

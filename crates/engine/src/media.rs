@@ -14,7 +14,7 @@ use rdump_format::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Error, Problem, Result};
+use crate::{Error, OpTime, Problem, Result};
 
 mod archive_reader;
 mod archive_writer;
@@ -68,6 +68,11 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
         &'a self,
         header: &'a NamespaceHeader,
     ) -> BoxFuture<'a, Result<Box<dyn NamespaceWriter>>>;
+
+    /// How what earlier attempts have stored was read, if there were any.
+    fn earlier(&self) -> Option<Reading> {
+        None
+    }
 
     /// What is stored of a namespace already, so that it is not read again.
     fn kept(&self, _header: &NamespaceHeader) -> Option<Kept> {
@@ -174,6 +179,20 @@ pub struct DumpHeader {
     pub codec: Codec,
     /// The namespaces, those without data included.
     pub namespaces: Vec<NamespaceHeader>,
+    /// How what is read comes to be of one moment.
+    pub reading: Reading,
+    /// Whether what is [kept](DumpWriter::kept) of earlier attempts counts, as [`Reading`] says.
+    pub keeps: bool,
+}
+
+/// How what an attempt reads comes to be of one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The moment from which on the oplog is captured.
+    pub captured_from: Option<OpTime>,
+    /// The moment that everything is read at, or nothing.
+    pub read_at: Option<OpTime>,
 }
 
 /// One namespace of a dump.

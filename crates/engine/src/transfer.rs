@@ -13,7 +13,8 @@ use crate::{
     context::RunContext,
     dump::pack::Packers,
     media::{
-        Access, Documents, DumpEntry, DumpHeader, DumpReader, DumpWriter, NamespaceHeader, Written,
+        Access, Documents, DumpEntry, DumpHeader, DumpReader, DumpWriter, NamespaceHeader, Reading,
+        Written,
     },
 };
 
@@ -183,6 +184,8 @@ impl Transfer {
             }
         });
         DumpHeader {
+            reading: Reading::default(),
+            keeps: false,
             prelude: prelude.unwrap_or_else(|| rdump_format::Prelude {
                 server_version: None,
                 tool_version: env!("CARGO_PKG_VERSION").to_owned(),

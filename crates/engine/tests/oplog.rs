@@ -5,8 +5,8 @@ use std::{io::Cursor, path::Path, sync::Arc};
 use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use rdump::{
-    ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Counters, Dump, DumpOptions,
-    DumpReport, Error, ErrorKind, FolderWriter, Location, ReadMode, ReadPreference,
+    ArchiveReader, ArchiveWriter, Compression, ConnectOptions, Consistency, Counters, Dump,
+    DumpOptions, DumpReport, Error, ErrorKind, FolderWriter, Location, ReadMode, ReadPreference,
     RecordingObserver, Restore, RestoreOptions, RestoreReport, Source, media::DumpWriter,
     verify_folder,
 };
@@ -29,7 +29,7 @@ mod replay;
 mod start;
 
 pub(crate) fn with_oplog() -> DumpOptions {
-    DumpOptions::default().oplog(true)
+    DumpOptions::default().consistency(Consistency::Oplog)
 }
 
 pub(crate) fn replaying() -> RestoreOptions {
@@ -539,7 +539,7 @@ async fn a_dump_from_a_secondary_comes_back_as_it_was_at_one_moment() {
 }
 
 #[tokio::test]
-async fn what_has_no_oplog_or_is_only_a_part_cannot_be_dumped_with_one() {
+async fn what_has_no_oplog_or_that_has_other_documents_cannot_be_dumped_with_one() {
     let standalone = Standalone::start().await;
     let set = ReplicaSet::start().await;
     for (deployment, options, kind, words) in [
@@ -551,9 +551,12 @@ async fn what_has_no_oplog_or_is_only_a_part_cannot_be_dumped_with_one() {
         ),
         (
             &*set,
-            with_oplog().db("shop"),
+            with_oplog()
+                .db("shop")
+                .collection("orders")
+                .query("{\"a\": 1}"),
             ErrorKind::Invalid,
-            "with everything",
+            "neither the documents",
         ),
     ] {
         let connect = ConnectOptions::default().uri(deployment.root_uri());

@@ -20,6 +20,7 @@ mod basics;
 mod bundle;
 mod bytes_changed;
 mod conflicts;
+mod consistency;
 mod damage;
 mod encrypted;
 mod fixture;

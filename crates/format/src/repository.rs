@@ -139,6 +139,12 @@ pub struct BegunRecord {
     /// The options of the run if the snapshot is encrypted: a [`PrivateRun`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<String>,
+    /// The moment from which on the oplog brings to one moment what this attempt stored, `seconds:ordinal`. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured_from: Option<String>,
+    /// The moment that everything is read at, with the consistency `snapshot`: `seconds:ordinal`. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<String>,
 }
 
 impl BegunRecord {
@@ -162,6 +168,8 @@ impl BegunRecord {
             options: serde_json::Value::Null,
             tags: BTreeMap::new(),
             private: None,
+            captured_from: None,
+            read_at: None,
         }
     }
 

@@ -14,7 +14,7 @@ use rdump_format::{
 const FOLDERS: [(&str, FormatVersion); 1] = [("folder-1.0", FormatVersion::new(1, 0))];
 
 /// The repositories and bundles in `testdata/`, which are read by `fixture.rs` of the engine's tests: of each version one.
-const REPOSITORIES: [&str; 2] = ["repository-1.0", "bundle-1.0.tar"];
+const REPOSITORIES: [&str; 3] = ["repository-1.0", "bundle-1.0.tar", "repository-1.1"];
 
 /// The folder in `testdata/` of what the reference tools wrote, whose files are listed in `reference.rs`.
 const REFERENCE: &str = "reference";

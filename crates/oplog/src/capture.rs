@@ -78,6 +78,41 @@ fn check(entry: &Entry<'_>, depth: usize) -> Result<(), CaptureError> {
     }
 }
 
+/// Whether an entry changes what exists and how it is defined: collections, their options and indexes, and views. A command that is not
+/// known does.
+///
+/// # Errors
+///
+/// [`CaptureError::Entry`] for what is no oplog entry, [`CaptureError::TooDeep`] for one that is nested too deep.
+pub fn changes_catalog(entry: &[u8]) -> Result<bool, CaptureError> {
+    is_definition(&Entry::parse(entry)?, 0)
+}
+
+fn is_definition(entry: &Entry<'_>, depth: usize) -> Result<bool, CaptureError> {
+    match entry.operation() {
+        "c" => {}
+        "i" | "u" | "d" => {
+            let collection = entry.namespace().split_once('.');
+            return Ok(collection.is_some_and(|(_, collection)| collection == "system.views"));
+        }
+        _ => return Ok(false),
+    }
+    let command = entry.command()?;
+    match command.name {
+        "commitTransaction" | "abortTransaction" => Ok(false),
+        "applyOps" if depth >= MAX_DEPTH => Err(CaptureError::TooDeep { at: entry.at() }),
+        "applyOps" => {
+            for inner in entry.inner(command)? {
+                if is_definition(&inner?, depth.saturating_add(1))? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        _ => Ok(true),
+    }
+}
+
 fn is_resharding(collection: Value<'_>) -> bool {
     let Value::String(collection) = collection else {
         return false;

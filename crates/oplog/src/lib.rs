@@ -10,6 +10,7 @@
 //! | `entry` | the fields of an entry, whichever server wrote it |
 //! | `capture` | what must not happen while a dump goes on |
 //! | `filter` | what is not replayed |
+//! | `remap` | what is left of entries for some collections, perhaps under other names |
 //! | `transaction` | what counts only once it is committed |
 //! | `index_catalog` | indexes, which are built when everything else is done |
 //! | `replay` | what each entry means for the target |
@@ -61,15 +62,17 @@ mod filter;
 mod index_catalog;
 mod lane;
 mod optime;
+mod remap;
 mod replay;
 mod transaction;
 
 pub use batch::{Batch, BatchOptions, Batcher, Dispatch};
-pub use capture::{CaptureError, RESHARDING_COLLECTIONS, check_captured};
+pub use capture::{CaptureError, RESHARDING_COLLECTIONS, changes_catalog, check_captured};
 pub use entry::{Entry, EntryError};
 pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};
 pub use optime::{OpTime, OpTimeError, OpTimeLimit};
+pub use remap::{RemapError, Remapped, remap};
 pub use replay::{
     Disposition, Notice, Operation, Rename, Replay, ReplayError, ReplayOptions, ReplayTarget,
     Replayed, Step,

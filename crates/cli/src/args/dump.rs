@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Arg, Args, Parser, Subcommand};
-use rdump::Compression;
+use rdump::{Compression, Consistency};
 
 use super::{
     connection::path,
@@ -52,6 +52,10 @@ pub(crate) struct DumpArgs {
     /// Compress by none, gzip[:1-9] or zstd[:1-19]; mongorestore reads no zstd
     #[arg(long, value_name = "HOW")]
     pub(crate) compress: Option<Compression>,
+
+    /// At which moment everything is read: snapshot (one moment), oplog (as --oplog, of a part too) or none, the default
+    #[arg(long, value_name = "HOW", value_parser = reached)]
+    pub(crate) consistency: Option<Consistency>,
 
     /// Ranges of _id that a large collection is read in at once; 1 by default
     #[arg(long, value_name = "N")]
@@ -190,5 +194,16 @@ fn for_a_backup(option: Arg) -> Arg {
             "Print the report on stdout as one JSON document, not the id of the snapshot alone",
         ),
         _ => option,
+    }
+}
+
+/// A consistency that a folder or an archive can have: who restores it has to know which.
+fn reached(text: &str) -> Result<Consistency, String> {
+    match text.parse()? {
+        Consistency::Auto => Err(
+            "snapshots in a repository have it (rdump backup); snapshot, oplog and none are possible here"
+                .to_owned(),
+        ),
+        consistency => Ok(consistency),
     }
 }

@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use rdump::{Compression, Sample};
+use rdump::{Compression, Consistency, Sample};
 
 use super::{
     dump::{DumpArgs, OutputArgs, QueryArgs},
@@ -251,6 +251,10 @@ pub(crate) struct BackupArgs {
     #[arg(long)]
     pub(crate) resume: bool,
 
+    /// At which moment everything is read: auto (the default), snapshot, oplog or none
+    #[arg(long, value_name = "HOW")]
+    pub(crate) consistency: Option<Consistency>,
+
     /// Compress by none, gzip[:1-9] or zstd[:1-19]; zstd by default
     #[arg(long, value_name = "HOW")]
     pub(crate) compress: Option<Compression>,
@@ -305,6 +309,7 @@ impl BackupArgs {
             },
             patterns: self.patterns.clone(),
             compress: Some(self.compress.unwrap_or(Compression::ZSTD)),
+            consistency: Some(self.consistency.unwrap_or(Consistency::Auto)),
             partitions: self.partitions,
             limit_rate: self.limit_rate,
             dry_run: self.dry_run,

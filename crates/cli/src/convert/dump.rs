@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
-use rdump::{Compression, ConnectOptions, DumpOptions, Selector};
+use rdump::{Compression, ConnectOptions, Consistency, DumpOptions, Selector};
 
 use super::{
     Environment, Refusal,
@@ -61,7 +61,7 @@ impl DumpRequest {
         options.select = select(&args.patterns)?;
         options.views_as_collections = args.output.views_as_collections;
         options.users_and_roles = args.output.dump_db_users_and_roles;
-        options.oplog = args.output.oplog;
+        options.consistency = consistency(args)?;
         options.query = query(args)?;
         options.read_preference = read_preference;
         options.compression = compression(args)?;
@@ -201,6 +201,16 @@ fn select(args: &PatternArgs) -> Result<Selector, Refusal> {
         include: patterns("nsInclude", &args.ns_include)?,
         exclude: patterns("nsExclude", &args.ns_exclude)?,
     })
+}
+
+fn consistency(args: &DumpArgs) -> Result<Consistency, Refusal> {
+    match (args.output.oplog, args.consistency) {
+        (true, None | Some(Consistency::Oplog)) => Ok(Consistency::Oplog),
+        (true, Some(other)) => Err(Refusal::bad_option(format_args!(
+            "--oplog and --consistency {other} contradict each other"
+        ))),
+        (false, given) => Ok(given.unwrap_or_default()),
+    }
 }
 
 fn compression(args: &DumpArgs) -> Result<Compression, Refusal> {

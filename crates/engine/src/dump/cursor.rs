@@ -14,9 +14,14 @@ use mongodb::{
     Database, error::Error as DriverError, options::SelectionCriteria, raw_batch_cursor::RawBatch,
 };
 use rdump_format::{Namespace, repository::IdRange};
+use rdump_oplog::OpTime;
 use tokio::sync::mpsc;
 
-use super::{pack::Run, partition};
+use super::{
+    moment::{self, Moment},
+    pack::Run,
+    partition,
+};
 use crate::{
     Error, Result,
     command::{self, code},
@@ -55,26 +60,44 @@ pub(super) struct Query {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadFields {
     pub(super) read_concern: Option<RawDocumentBuf>,
+    /// The moment to read at, as long as it is not lost.
+    pub(super) moment: Option<Arc<Moment>>,
     /// Whether the server has to be told that buckets are meant, and not measurements.
     pub(super) raw_data: bool,
 }
 
 impl ReadFields {
-    pub(super) fn append_to(&self, command: &mut RawDocumentBuf) {
-        if let Some(read_concern) = &self.read_concern {
-            command.append(cstr!("readConcern"), read_concern.clone());
+    /// Gives the moment that is read at, if the command reads at one.
+    pub(super) fn append_to(&self, command: &mut RawDocumentBuf) -> Option<OpTime> {
+        let at = self.moment.as_ref().and_then(|moment| moment.current());
+        let read_concern = match at {
+            Some(at) => Some(moment::read_concern(at)),
+            None => self.read_concern.clone(),
+        };
+        if let Some(read_concern) = read_concern {
+            command.append(cstr!("readConcern"), read_concern);
         }
         if self.raw_data {
             command.append(cstr!("rawData"), true);
         }
+        at
     }
 }
 
-/// Documents as they came, the first of which may be known already.
+/// Documents of a reply.
 #[derive(Debug)]
 pub(super) struct Batch {
     raw: RawBatch,
-    skip: usize,
+    taken: Taken,
+}
+
+/// What is taken of a reply.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// All but so many at its beginning.
+    After(usize),
+    /// These instead; and none of the replies that come after it, if it is the last.
+    Instead { documents: Vec<u8>, is_last: bool },
 }
 
 /// Why reading stopped before the end.
@@ -82,6 +105,8 @@ pub(super) struct Batch {
 pub(super) enum ReadError {
     /// The network, the server or the cursor went away: reading may go on or start over.
     Interrupted(DriverError),
+    /// The moment that everything was read at is lost: reading may go on or start over, at another time.
+    Later(Error),
     /// Reading again would not help.
     Fatal(Error),
 }
@@ -104,10 +129,35 @@ pub(super) fn batch_documents(documents: u64, bytes: u64, batch_bytes: u64) -> u
 
 impl Run for Batch {
     fn documents(&self) -> impl Iterator<Item = Result<&[u8]>> {
+        let (skip, instead) = match &self.taken {
+            Taken::After(skip) => (Some(*skip), None),
+            Taken::Instead { documents, .. } => (None, Some(documents.as_slice())),
+        };
+        let instead = instead.map(rdump_format::documents);
+        let instead = instead.into_iter().flatten();
+        let instead = instead.map(|document| document.map_err(malformed));
+        skip.map(|skip| self.received(skip))
+            .into_iter()
+            .flatten()
+            .chain(instead)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.raw.as_raw_document().as_bytes().len() as u64
+    }
+}
+
+fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::data("the server's reply to find or getMore is malformed").caused_by(error)
+}
+
+impl Batch {
+    /// The documents as they came, without the first ones.
+    fn received(&self, skip: usize) -> impl Iterator<Item = Result<&[u8]>> {
         let documents = self
             .raw
             .doc_slices()
-            .map(|array| array.into_iter().skip(self.skip));
+            .map(|array| array.into_iter().skip(skip));
         let (documents, error) = match documents {
             Ok(documents) => (Some(documents), None),
             Err(error) => (None, Some(Err(malformed(error)))),
@@ -125,14 +175,6 @@ impl Run for Batch {
             });
         error.into_iter().chain(documents)
     }
-
-    fn bytes(&self) -> u64 {
-        self.raw.as_raw_document().as_bytes().len() as u64
-    }
-}
-
-fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::data("the server's reply to find or getMore is malformed").caused_by(error)
 }
 
 impl Query {
@@ -147,7 +189,7 @@ impl Query {
             // Keeps servers that limit how much a query may scan from refusing, and index scans away.
             None => find.append(cstr!("hint"), rawdoc! { "$natural": 1 }),
         }
-        self.read(find, batches, |_| Ok(0)).await
+        self.read(find, batches, |_| Ok(Taken::After(0))).await
     }
 
     /// Reads a range of `_id` in order; after an interruption it goes on where it was.
@@ -184,12 +226,13 @@ impl Query {
                     }
                     retries.progressed();
                 }
-                Ok(skip)
+                Ok(Taken::After(skip))
             });
             match read.await {
                 Ok(()) if last_part => return Ok(()),
                 Ok(()) => last_part = true,
                 Err(ReadError::Fatal(error)) => return Err(error),
+                Err(ReadError::Later(_)) => {}
                 Err(ReadError::Interrupted(error)) => {
                     let error = command::error(error);
                     let what = "reading on after the last document";
@@ -215,37 +258,74 @@ impl Query {
         rawdoc! { "find": self.collection.as_str(), "filter": filter }
     }
 
-    /// Sends what a command gives. `seen` looks at each batch first, and says how many documents of it are known.
+    /// Sends what a command gives. `seen` looks at each batch first, and says what is taken of it.
     pub(super) async fn read(
         &self,
         mut find: RawDocumentBuf,
         batches: &mpsc::Sender<Batch>,
-        mut seen: impl FnMut(&RawBatch) -> Result<usize>,
+        mut seen: impl FnMut(&RawBatch) -> Result<Taken>,
     ) -> Result<(), ReadError> {
         // getMore takes its batch size from the options, find from the command.
         find.append(cstr!("batchSize"), i64::from(self.batch_documents));
-        self.fields.append_to(&mut find);
+        let at = self.fields.append_to(&mut find);
         let cursor = self.database.run_raw_cursor_command(find);
         let cursor = cursor
             .selection_criteria(self.from.clone())
             .batch_size(self.batch_documents);
         let mut cursor = match cursor.batch().await {
-            Err(error) if self.tells_of_drop(&error) => return Ok(()),
-            cursor => cursor.map_err(ReadError::of)?,
+            Err(error) => return self.failed(error, at),
+            Ok(cursor) => cursor,
         };
         while let Some(raw) = cursor.next().await {
             let raw = match raw {
-                Err(error) if self.tells_of_drop(&error) => return Ok(()),
-                raw => raw.map_err(ReadError::of)?,
+                Err(error) => return self.failed(error, at),
+                Ok(raw) => raw,
             };
-            let skip = seen(&raw).map_err(ReadError::Fatal)?;
-            if batches.send(Batch { raw, skip }).await.is_err() {
+            if let Some(at) = at
+                && !moment::is_of(raw.as_raw_document(), at)
+            {
+                return Err(self.lose(moment::not_of(at)));
+            }
+            let taken = seen(&raw).map_err(ReadError::Fatal)?;
+            let is_last = matches!(&taken, Taken::Instead { is_last: true, .. });
+            if batches.send(Batch { raw, taken }).await.is_err() {
                 return Err(ReadError::Fatal(Error::internal(
                     "the packer stopped before the reader",
                 )));
             }
+            if is_last {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// What it means that a command failed.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the driver's own error is as large, and there is one of it for a cursor"
+    )]
+    fn failed(&self, error: DriverError, at: Option<OpTime>) -> Result<(), ReadError> {
+        let code = command::server_code(&error);
+        if let Some((at, code)) = at.zip(code)
+            && let Some(lost) = moment::forgotten(code, at)
+        {
+            return Err(self.lose(lost.caused_by(command::error(error).to_string())));
+        }
+        match self.tells_of_drop(&error) {
+            true => Ok(()),
+            false => Err(ReadError::of(error)),
+        }
+    }
+
+    /// Gives up the moment that everything is read at.
+    fn lose(&self, error: Error) -> ReadError {
+        let lost = self.fields.moment.as_ref();
+        let lost = lost.map_or(Ok(()), |moment| moment.lose(error.clone()));
+        match lost {
+            Ok(()) => ReadError::Later(error),
+            Err(error) => ReadError::Fatal(error),
+        }
     }
 
     /// Whether the server says that the collection was dropped, and that is no error but is noted.
@@ -281,13 +361,14 @@ mod tests {
     fn a_read_says_that_buckets_are_meant_only_where_it_has_to() {
         let command = |fields: ReadFields| {
             let mut command = rawdoc! { "find": "c" };
-            fields.append_to(&mut command);
+            assert_eq!(fields.append_to(&mut command), None);
             command
         };
         assert_eq!(command(ReadFields::default()), rawdoc! { "find": "c" });
         let fields = ReadFields {
             read_concern: Some(rawdoc! { "level": "majority" }),
             raw_data: true,
+            moment: None,
         };
         let expected =
             rawdoc! { "find": "c", "readConcern": { "level": "majority" }, "rawData": true };

@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     Dump, DumpOptions, DumpPlan, DumpedNamespace, DumpedOplog,
     cursor::{Query, ReadError, ReadFields, batch_bytes, batch_documents},
+    moment::Moment,
     oplog::{self, PlannedOplog, Tail},
     pack::{Job, Packers},
     partition,
@@ -51,6 +52,9 @@ struct Shared {
     options: DumpOptions,
     from: SelectionCriteria,
     read_concern: Option<RawDocumentBuf>,
+    moment: Option<Arc<Moment>>,
+    /// Whether the oplog is captured meanwhile.
+    captures: bool,
     not_before: Option<OpTime>,
     batch_bytes: u64,
     packers: Arc<Packers>,
@@ -80,6 +84,8 @@ pub(super) async fn dump_all(
         writer: Arc::clone(&dump.writer),
         from: plan.from.clone(),
         read_concern,
+        moment: plan.moment.clone(),
+        captures: plan.oplog.is_some(),
         not_before: plan.not_before(),
         batch_bytes: batch_bytes(round_trip(&dump.source.0, &plan.from).await),
         packers: Arc::new(Packers::new(dump.writer.packing(), &options, segments)),
@@ -163,6 +169,10 @@ fn read_concern(deployment: &Deployment, plan: &DumpPlan) -> Result<Option<RawDo
         None => RawDocumentBuf::new(),
     };
     if let Some(start) = plan.not_before().filter(|_| can_wait) {
+        if concern.is_none() {
+            // What a new primary may take back must not be dumped: its oplog does not say so.
+            fields.append(cstr!("level"), "majority");
+        }
         fields.append(cstr!("afterClusterTime"), Timestamp::from(start));
     }
     Ok((!fields.is_empty()).then_some(fields))
@@ -215,22 +225,16 @@ impl Shared {
             });
             let mut query = self.query(planned);
             let dropped = Arc::new(AtomicBool::new(false));
-            query.dropped = self.options.oplog.then(|| Arc::clone(&dropped));
+            query.dropped = self.captures.then(|| Arc::clone(&dropped));
             let written = self.copy_until_whole(planned, &query, part).await?;
             let dropped = dropped.load(Ordering::Acquire);
-            match self.check_identity(planned).await {
-                // The oplog has that, and what came after it.
-                Err(error) if self.options.oplog && error.kind() == ErrorKind::Conflict => {
-                    let message = format!("{error}, as the oplog says that is captured");
-                    self.cx.notice(Some(namespace), message);
-                }
-                Ok(()) if dropped => {
-                    return Err(Error::conflict(
-                        "reading it was ended by the server, although it is still there",
-                    )
-                    .with_hint("start the dump again"));
-                }
-                checked => checked?,
+            let is_of_moment = self
+                .moment
+                .as_ref()
+                .is_some_and(|it| it.current().is_some());
+            // What became since then of what was read as it was at one moment does not matter.
+            if !is_of_moment {
+                self.settle_identity(planned, dropped).await?;
             }
             dumped.documents = written.documents;
             dumped.uncompressed_bytes = written.uncompressed_bytes;
@@ -269,10 +273,10 @@ impl Shared {
             let kept = kept.map_or(0, |kept| kept.written.documents);
             let mut progress = Written::default();
             let readings = match ranges.as_slice() {
-                [] => vec![Reading::Natural(query.clone())],
+                [] => vec![Order::Natural(query.clone())],
                 ranges => {
                     let ranges = ranges.iter().cloned().enumerate();
-                    let reading = |(number, range)| Reading::Range(query.clone(), number, range);
+                    let reading = |(number, range)| Order::Range(query.clone(), number, range);
                     ranges.map(reading).collect()
                 }
             };
@@ -284,6 +288,8 @@ impl Shared {
                 Ok(written) => return Ok(written),
                 Err(ReadError::Fatal(error)) => return Err(error),
                 Err(ReadError::Interrupted(error)) => command::error(error),
+                // Once: there is no other moment to lose.
+                Err(ReadError::Later(error)) => error,
             };
             if progress.documents > 0 && !self.writer.takes_back() {
                 return Err(error.with_hint(
@@ -326,21 +332,23 @@ impl Shared {
         });
         let mut query = self.query(planned);
         // The oplog itself needs no waiting for: an entry that is not there yet comes.
-        query.fields.read_concern = None;
+        query.fields.read_concern = Some(oplog::read_concern(&self.deployment)?);
+        query.fields.moment = None;
         let (end, until) = watch::channel(None);
-        let tail = Tail::new(
+        let mut tail = Tail::new(
             self.cx.clone(),
             query,
-            oplog.start,
+            oplog,
             until,
             self.deployment.server.capabilities().finds_in_oplog,
             Retries::new(self.options.max_retries),
         );
+        let ended = tail.unless_needed(self.moment.clone());
         let mut progress = Written::default();
         let writer = self.writer.namespace(&planned.header).await?;
         let copied = self.copy(
             planned,
-            vec![Reading::Oplog(tail)],
+            vec![Order::Oplog(Box::new(tail))],
             writer,
             0,
             &mut progress,
@@ -348,6 +356,7 @@ impl Shared {
         let copied = copied.map_err(|error| match error {
             ReadError::Fatal(error) => error,
             ReadError::Interrupted(error) => command::error(error),
+            ReadError::Later(error) => error,
         });
         let find_end = async {
             // Who dropped the sender wants nothing any more, and will drop this too.
@@ -366,7 +375,7 @@ impl Shared {
         });
         Ok(DumpedOplog {
             start: oplog.start,
-            end,
+            end: ended.get().copied().unwrap_or(end),
             entries: written.documents,
             uncompressed_bytes: written.uncompressed_bytes,
             stored_bytes: written.stored_bytes,
@@ -386,6 +395,7 @@ impl Shared {
             ),
             fields: ReadFields {
                 read_concern: self.read_concern.clone(),
+                moment: self.moment.clone(),
                 raw_data: planned.raw_data,
             },
             dropped: None,
@@ -416,7 +426,7 @@ impl Shared {
     async fn copy(
         &self,
         planned: &PlannedNamespace,
-        readings: Vec<Reading>,
+        readings: Vec<Order>,
         writer: Box<dyn NamespaceWriter>,
         kept: u64,
         progress: &mut Written,
@@ -459,6 +469,23 @@ impl Shared {
         }
     }
 
+    /// Makes sure that what was read is what had the name, or that the oplog says what became of it.
+    async fn settle_identity(&self, planned: &PlannedNamespace, dropped: bool) -> Result<()> {
+        match self.check_identity(planned).await {
+            // The oplog has that, and what came after it.
+            Err(error) if self.captures && error.kind() == ErrorKind::Conflict => {
+                let message = format!("{error}, as the oplog says that is captured");
+                self.cx.notice(Some(&planned.header.namespace), message);
+                Ok(())
+            }
+            Ok(()) if dropped => Err(Error::conflict(
+                "reading it was ended by the server, although it is still there",
+            )
+            .with_hint("start the dump again")),
+            checked => checked,
+        }
+    }
+
     /// Makes sure that what was read under a name is what had the name when the dump was planned.
     async fn check_identity(&self, planned: &PlannedNamespace) -> Result<()> {
         let Some((identified, planned_uuid)) = &planned.identity else {
@@ -493,18 +520,18 @@ impl Shared {
 }
 
 /// What is read, and in which order.
-enum Reading {
+enum Order {
     Natural(Query),
     /// With its number.
     Range(Query, usize, IdRange),
-    Oplog(Tail),
+    Oplog(Box<Tail>),
 }
 
 /// Reads documents and packs what comes.
 struct Reader {
     cx: RunContext,
     namespace: rdump_format::Namespace,
-    reading: Reading,
+    reading: Order,
     retries: Retries,
 }
 
@@ -516,8 +543,8 @@ impl Reader {
     ) -> Result<u64, ReadError> {
         let (batches, batch) = mpsc::channel(1);
         let range = match &self.reading {
-            Reading::Range(_, number, _) => Some(*number),
-            Reading::Natural(_) | Reading::Oplog(_) => None,
+            Order::Range(_, number, _) => Some(*number),
+            Order::Natural(_) | Order::Oplog(_) => None,
         };
         let pack = async {
             packers
@@ -529,9 +556,9 @@ impl Reader {
             // Dropped at the end, which tells the packer that there is no more.
             let batches = batches;
             match self.reading {
-                Reading::Natural(query) => query.read_natural(&batches).await,
-                Reading::Oplog(tail) => tail.run(&batches).await.map_err(ReadError::Fatal),
-                Reading::Range(query, _, range) => {
+                Order::Natural(query) => query.read_natural(&batches).await,
+                Order::Oplog(tail) => tail.run(&batches).await.map_err(ReadError::Fatal),
+                Order::Range(query, _, range) => {
                     let read = query.read_range(
                         &self.cx,
                         &self.namespace,

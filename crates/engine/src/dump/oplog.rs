@@ -3,23 +3,32 @@
 //! It is read from before the first document to after the last, so that a restore which replays it brings all
 //! collections to one moment. Reading goes on all the time: the server may forget what was captured.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
-use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
+use bson::{Document, RawDocument, RawDocumentBuf, Regex, Timestamp, cstr, doc, rawdoc};
+use futures::StreamExt;
 use mongodb::{
     options::{ReadPreference, SelectionCriteria},
     raw_batch_cursor::RawBatch,
 };
-use rdump_format::{Codec, Namespace};
-use rdump_oplog::{Entry, OpTime, check_captured};
+use rdump_format::Namespace;
+use rdump_oplog::{
+    CaptureError, Entry, OpTime, RemapError, Remapped, changes_catalog, check_captured, remap,
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    cursor::{Batch, Query, ReadError},
+    DumpOptions,
+    cursor::{Batch, Query, ReadError, Taken},
+    moment::Moment,
     plan::PlannedNamespace,
+    scope::Scope,
 };
 use crate::{
-    Error, ErrorKind, Result, Topology,
+    Error, ErrorKind, Result,
     catalog::Statistics,
     command,
     connect::Deployment,
@@ -39,46 +48,36 @@ pub(super) struct PlannedOplog {
     pub(super) planned: PlannedNamespace,
     /// Where it starts: what was written before is in the catalog and in the documents that will be read.
     pub(super) start: OpTime,
+    /// What is dumped, if that is not everything.
+    pub(super) scope: Option<Scope>,
 }
 
-/// Finds out where capturing has to start; before the catalog is read, since what is created later must be in it.
+/// Finds out where capturing has to start, if `newest` is the newest entry that could be read before the catalog was: what is created later must be in it.
 pub(super) async fn plan(
     deployment: &Deployment,
-    codec: Codec,
-    max_retries: u32,
+    options: &DumpOptions,
+    newest: OpTime,
     cx: &RunContext,
 ) -> Result<PlannedOplog> {
-    if deployment.server.topology != Topology::ReplicaSet {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "there is no oplog to dump (--oplog): this is a {}",
-                deployment.server.topology
-            ),
-        )
-        .with_hint(
-            "members of a replica set have one; on a sharded cluster, dump each shard by itself",
-        ));
-    }
     // A transaction that begins after the first look began after what that look found.
-    let newest = moments(deployment, max_retries, cx).await?.readable;
     let open = patiently(
         cx,
-        max_retries,
+        options.max_retries,
         None,
         "looking for open transactions",
         || oldest_open_transaction(deployment, newest),
     )
     .await?;
-    let namespace = Namespace::oplog();
+    let (namespace, scope) = (Namespace::oplog(), Scope::of(options));
     Ok(PlannedOplog {
         start: open.into_iter().chain([newest]).min().unwrap_or(newest),
+        scope: (!scope.is_everything()).then_some(scope),
         planned: PlannedNamespace {
             header: NamespaceHeader {
                 data_namespace: Some(namespace.clone()),
                 namespace,
                 metadata: None,
-                codec,
+                codec: options.compression.codec(),
             },
             read_from: Namespace::new("local", "oplog.rs"),
             filter: None,
@@ -121,7 +120,7 @@ pub(super) async fn moments(
     .await?;
     Moments::of(&reply).ok_or_else(|| {
         Error::data("the oplog (local.oplog.rs) is empty, which that of a replica set never is")
-            .with_hint("Amazon DocumentDB has no oplog: dump without --oplog")
+            .with_hint("Amazon DocumentDB has no oplog: dump without it (--consistency none)")
     })
 }
 
@@ -135,6 +134,92 @@ impl Moments {
             readable,
             seen: readable.max(seen.into()),
         })
+    }
+}
+
+/// The first change after `after` and until `until` of what exists or how it is defined, in what is dumped.
+pub(super) async fn first_catalog_change(
+    deployment: &Deployment,
+    scope: &Scope,
+    (after, until): (OpTime, OpTime),
+) -> Result<Option<OpTime>> {
+    let views = Regex {
+        pattern: cstr!(r"\.system\.views$").to_owned(),
+        options: cstr!("").to_owned(),
+    };
+    let filter = rawdoc! {
+        "ts": { "$gt": Timestamp::from(after), "$lte": Timestamp::from(until) },
+        "$or": [{ "op": "c" }, { "ns": views }],
+    };
+    let changes = |entry: &RawDocument| changes_scope(entry.as_bytes(), scope);
+    first_entry(deployment, filter, until, changes).await
+}
+
+/// Whether the oplog has everything from a moment on, and nothing that cannot be replayed.
+pub(super) async fn reaches_back(
+    deployment: &Deployment,
+    scope: &Scope,
+    start: OpTime,
+) -> Result<bool> {
+    let at_start = rawdoc! { "ts": Timestamp::from(start) };
+    let found = first_entry(deployment, at_start, start, |_| Ok(true)).await?;
+    if found.is_none() {
+        return Ok(false);
+    }
+    let filter = rawdoc! {
+        "ts": { "$gte": Timestamp::from(start) },
+        "$or": [{ "op": "c" }, { "ns": "admin.system.version" }],
+    };
+    let scope = (!scope.is_everything()).then_some(scope);
+    let is_in_the_way = |entry: &RawDocument| {
+        let mut kept = Vec::new();
+        Ok(take(entry.as_bytes(), scope, &mut kept).is_err())
+    };
+    let in_the_way = first_entry(deployment, filter, start, is_in_the_way).await?;
+    Ok(in_the_way.is_none())
+}
+
+/// When the first entry was written that a filter lets through and is wanted, if there is one; once the server has all of until `seen`.
+async fn first_entry(
+    deployment: &Deployment,
+    filter: RawDocumentBuf,
+    seen: OpTime,
+    is_wanted: impl Fn(&RawDocument) -> Result<bool>,
+) -> Result<Option<OpTime>> {
+    let mut find = rawdoc! {
+        "find": "oplog.rs",
+        "filter": filter,
+        "readConcern": { "level": "local", "afterClusterTime": Timestamp::from(seen) },
+    };
+    if !deployment.server.capabilities().finds_in_oplog {
+        find.append(cstr!("oplogReplay"), true);
+    }
+    let local = deployment.database("local");
+    let found = local.run_raw_cursor_command(find);
+    let found = found.selection_criteria(newest_member());
+    let mut batches = found.batch().await.map_err(command::error)?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(command::error)?;
+        for entry in batch.doc_slices().map_err(malformed)? {
+            let entry = entry.map_err(malformed)?;
+            let entry = entry.as_document();
+            let entry = entry.ok_or_else(|| malformed("what is no document"))?;
+            if is_wanted(entry)? {
+                return Ok(Some(Seen::of(entry)?.at));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn changes_scope(entry: &[u8], scope: &Scope) -> Result<bool> {
+    let changes = |entry: &[u8]| changes_catalog(entry).map_err(malformed);
+    match remap(entry, &|namespace| scope.in_oplog(namespace)) {
+        Ok(Remapped::Nothing) => Ok(false),
+        Ok(Remapped::Same) => changes(entry),
+        Ok(Remapped::Changed(changed)) => changes(changed.as_bytes()),
+        Err(RemapError::RenamedIn { .. }) => Ok(true),
+        Err(error) => Err(malformed(error)),
     }
 }
 
@@ -165,6 +250,14 @@ fn first(reply: &Document) -> Option<&Document> {
     cursor.get_array("firstBatch").ok()?.first()?.as_document()
 }
 
+/// The read concern of the oplog itself: unless it is said otherwise, only what no new primary takes back.
+pub(super) fn read_concern(deployment: &Deployment) -> Result<RawDocumentBuf> {
+    match deployment.client.read_concern() {
+        None => Ok(rawdoc! { "level": "majority" }),
+        Some(concern) => bson::serialize_to_raw_document_buf(concern).map_err(Error::from_bson),
+    }
+}
+
 /// Reads the oplog from its start on, until it is told where to end.
 #[derive(Debug)]
 pub(super) struct Tail {
@@ -175,6 +268,12 @@ pub(super) struct Tail {
     /// Whether the server need not be told that it need not look at what is older.
     finds_in_oplog: bool,
     retries: Retries,
+    /// What is dumped, if that is not everything.
+    scope: Option<Scope>,
+    /// What everything else is read at: as long as it is, nothing has to be captured.
+    moment: Option<Arc<Moment>>,
+    /// Where it ended, if that is before its time.
+    ended: Arc<OnceLock<OpTime>>,
 }
 
 /// The entry that was read last; before the first one, where that is to be.
@@ -189,13 +288,13 @@ impl Tail {
     pub(super) fn new(
         cx: RunContext,
         query: Query,
-        start: OpTime,
+        oplog: &PlannedOplog,
         end: watch::Receiver<Option<OpTime>>,
         finds_in_oplog: bool,
         retries: Retries,
     ) -> Self {
         let last = Seen {
-            at: start,
+            at: oplog.start,
             term: None,
         };
         Self {
@@ -205,7 +304,16 @@ impl Tail {
             end,
             finds_in_oplog,
             retries,
+            scope: oplog.scope.clone(),
+            moment: None,
+            ended: Arc::default(),
         }
+    }
+
+    /// Has it end with what cannot be replayed, as long as everything else is read at this moment; gives where it ended then.
+    pub(super) fn unless_needed(&mut self, moment: Option<Arc<Moment>>) -> Arc<OnceLock<OpTime>> {
+        self.moment = moment;
+        Arc::clone(&self.ended)
     }
 
     /// Sends every entry from the start to the end, once it is known.
@@ -219,9 +327,18 @@ impl Tail {
             let mut last = before;
             let find = find(before.at, end, self.finds_in_oplog);
             let mut first = true;
-            let follow = |batch: &RawBatch| follow(batch, &mut first, &mut last);
+            let follow = |batch: &RawBatch| {
+                let (taken, fault) = follow(batch, &mut first, &mut last, self.scope.as_ref())?;
+                match fault {
+                    None => Ok(taken),
+                    Some(fault) => self.end_early(fault, last.at).map(|()| taken),
+                }
+            };
             let read = self.query.read(find, batches, follow).await;
             self.last = last;
+            if read.is_ok() && self.ended.get().is_some() {
+                return Ok(());
+            }
             if last != before {
                 self.retries.progressed();
             }
@@ -229,7 +346,8 @@ impl Tail {
             let is_too_long = standstill.is_too_long(has_moved, end_is_known, Instant::now());
             match read {
                 Ok(()) => {}
-                Err(ReadError::Fatal(error)) => return Err(error),
+                // It is not read at that moment.
+                Err(ReadError::Fatal(error) | ReadError::Later(error)) => return Err(error),
                 Err(ReadError::Interrupted(error)) => {
                     let (error, what) = (command::error(error), "reading on in the oplog");
                     let oplog = Namespace::oplog();
@@ -257,6 +375,22 @@ impl Tail {
             // Who dropped the sender wants nothing any more, and will drop this too.
             let _ = tokio::time::timeout(PAUSE, self.end.changed()).await;
         }
+    }
+}
+
+impl Tail {
+    /// Ends it after the entry of `at`, because of what came then; an error if it is needed.
+    ///
+    /// What ends before the moment that everything else is of would be worse than nothing: it could not be brought to that.
+    fn end_early(&self, fault: Error, at: OpTime) -> Result<()> {
+        let moment = self.moment.as_ref();
+        let moment = moment.filter(|moment| moment.current().is_some_and(|of| of <= at));
+        match moment {
+            Some(moment) => moment.lose_oplog(fault)?,
+            None => return Err(fault),
+        }
+        self.ended.get_or_init(|| at);
+        Ok(())
     }
 }
 
@@ -295,32 +429,104 @@ fn find(start: OpTime, end: Option<OpTime>, finds_in_oplog: bool) -> RawDocument
     find
 }
 
-/// Takes note of a batch that came after `last`; returns how many entries of it are known.
+/// Takes note of a batch that came after `last`; says what is taken of it, and what the entry after that is that must not be.
 ///
 /// The first entry of a look has to be the last one of the look before.
-fn follow(batch: &RawBatch, first: &mut bool, last: &mut Seen) -> Result<usize> {
+fn follow(
+    batch: &RawBatch,
+    first: &mut bool,
+    last: &mut Seen,
+    scope: Option<&Scope>,
+) -> Result<(Taken, Option<Error>)> {
     let entries = batch.doc_slices().map_err(malformed)?;
-    let mut skip = 0;
+    let (mut skip, mut kept, mut fault) = (0, Vec::new(), None);
     for entry in entries {
         let entry = entry.map_err(malformed)?;
         let entry = entry
             .as_document()
             .ok_or_else(|| malformed("what is no document"))?;
         let seen = Seen::of(entry)?;
-        if std::mem::take(first) {
-            skip = check_continuity(*last, seen)?;
-            if skip == 1 {
-                continue;
+        let taken = match std::mem::take(first) {
+            true => check_continuity(*last, seen),
+            false => Ok(0),
+        };
+        let taken = taken.and_then(|known| match known {
+            1 => {
+                skip = 1;
+                Ok(())
             }
+            _ => take(entry.as_bytes(), scope, &mut kept),
+        });
+        if let Err(error) = taken {
+            fault = Some(error);
+            break;
         }
-        check_captured(entry.as_bytes()).map_err(|error| {
-            Error::conflict("what was dumped cannot be brought to one moment by its oplog")
-                .caused_by(error)
-                .with_hint("dump again once that is over")
-        })?;
         *last = seen;
     }
-    Ok(skip)
+    let taken = match (scope, &fault) {
+        (None, None) => Taken::After(skip),
+        (None, Some(_)) => Taken::Instead {
+            documents: before(batch, skip, *last)?,
+            is_last: true,
+        },
+        (Some(_), fault) => Taken::Instead {
+            documents: kept,
+            is_last: fault.is_some(),
+        },
+    };
+    Ok((taken, fault))
+}
+
+/// The entries of a batch up to one, without the first ones.
+fn before(batch: &RawBatch, skip: usize, last: Seen) -> Result<Vec<u8>> {
+    let mut taken = Vec::new();
+    let entries = batch.doc_slices().map_err(malformed)?;
+    for entry in entries.into_iter().skip(skip) {
+        let entry = entry.map_err(malformed)?;
+        let entry = entry
+            .as_document()
+            .ok_or_else(|| malformed("what is no document"))?;
+        if Seen::of(entry)?.at > last.at {
+            break;
+        }
+        taken.extend_from_slice(entry.as_bytes());
+    }
+    Ok(taken)
+}
+
+/// Appends what there is of an entry about what is dumped, if that is not everything, unless it must not be.
+fn take(entry: &[u8], scope: Option<&Scope>, kept: &mut Vec<u8>) -> Result<()> {
+    let checked = check_captured(entry);
+    let Some(scope) = scope else {
+        return checked.map_err(not_brought);
+    };
+    let changed;
+    let entry = match remap(entry, &|namespace| scope.in_oplog(namespace)) {
+        Ok(Remapped::Nothing) => None,
+        Ok(Remapped::Same) => Some(entry),
+        Ok(Remapped::Changed(entry)) => {
+            changed = entry;
+            Some(changed.as_bytes())
+        }
+        Err(error) => return Err(not_brought(error)),
+    };
+    match (checked, entry) {
+        (Ok(()), _) => {}
+        // That of another collection is none of ours.
+        (Err(CaptureError::Rename { .. } | CaptureError::Import { .. }), Some(entry)) => {
+            check_captured(entry).map_err(not_brought)?;
+        }
+        (Err(CaptureError::Rename { .. } | CaptureError::Import { .. }), None) => {}
+        (Err(error), _) => return Err(not_brought(error)),
+    }
+    kept.extend_from_slice(entry.unwrap_or_default());
+    Ok(())
+}
+
+fn not_brought(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::conflict("what was dumped cannot be brought to one moment by its oplog")
+        .caused_by(error)
+        .with_hint("dump again once that is over")
 }
 
 /// Whether the entry that comes first is known already (1) or new (0), if it is the right one.

@@ -3,6 +3,7 @@ use std::num::NonZeroUsize;
 use rdump_format::{Compression, Selector};
 use serde::{Deserialize, Serialize};
 
+use super::Consistency;
 use crate::ReadPreference;
 
 /// How a dump selects, reads and packs documents. Plain data: services go to [`Dump`](crate::Dump).
@@ -22,9 +23,8 @@ pub struct DumpOptions {
     /// Dump the users and roles of [`db`](Self::db) too; needs it, without a collection. Default: false, which leaves
     /// them out unless the whole deployment or `admin` is dumped.
     pub users_and_roles: bool,
-    /// Capture the oplog from before the first document is read to after the last, so that a restore which replays it
-    /// brings everything to one moment; needs a replica set, and everything to be dumped. Default: false.
-    pub oplog: bool,
+    /// At which moment what is read is to be. Default: each collection at a time of its own.
+    pub consistency: Consistency,
     /// Namespaces to dump, by pattern, among those that the options above leave. Default: all.
     pub select: Selector,
     /// Dump only views, each as if it were a collection; what [`collection`](Self::collection) names is dumped in any
@@ -64,7 +64,7 @@ impl Default for DumpOptions {
             exclude_collections: Vec::new(),
             exclude_collections_with_prefix: Vec::new(),
             users_and_roles: false,
-            oplog: false,
+            consistency: Consistency::None,
             select: Selector::default(),
             views_as_collections: false,
             query: None,
@@ -115,10 +115,10 @@ impl DumpOptions {
         self
     }
 
-    /// Sets whether the oplog is captured meanwhile.
+    /// Sets at which moment what is read is to be.
     #[must_use]
-    pub fn oplog(mut self, yes: bool) -> Self {
-        self.oplog = yes;
+    pub fn consistency(mut self, consistency: Consistency) -> Self {
+        self.consistency = consistency;
         self
     }
 

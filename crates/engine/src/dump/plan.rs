@@ -1,27 +1,31 @@
 //! What would be dumped.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use bson::{RawDocument, RawDocumentBuf, doc, raw::CString};
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::SelectionCriteria;
 use rdump_format::{
-    Authorization, BUCKETS_PREFIX, CONFIG_COLLECTIONS, CollectionMetadata,
-    INTERNAL_DATABASE_PREFIX, Namespace, RESTORES_DATABASE, Selector, ext_json,
+    Authorization, BUCKETS_PREFIX, CollectionMetadata, INTERNAL_DATABASE_PREFIX, Namespace,
+    RESTORES_DATABASE, ext_json,
 };
 use rdump_oplog::{OpTime, RESHARDING_COLLECTIONS};
 use serde::Serialize;
 
 use super::{
-    DumpOptions, authorization,
+    Consistency, DumpOptions, DumpedOplog, authorization,
+    consistency::Aim,
+    moment::{Moment, Otherwise},
     oplog::{self, PlannedOplog},
+    scope::Scope,
+    steady_catalog::{self, Steady},
 };
 use crate::{
-    Error, Result, Source,
+    Error, ErrorKind, Result, Source,
     capabilities::Capabilities,
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
     context::RunContext,
-    media::NamespaceHeader,
+    media::{NamespaceHeader, Reading},
     retry::patiently,
 };
 
@@ -35,6 +39,10 @@ pub struct DumpPlan {
     /// Users and roles, then those with data by falling size, then those without.
     pub(super) namespaces: Vec<PlannedNamespace>,
     pub(super) oplog: Option<PlannedOplog>,
+    /// What everything is read at, if at one moment.
+    pub(super) moment: Option<Arc<Moment>>,
+    /// Whether what earlier attempts have stored fits to that.
+    pub(super) keeps: bool,
     pub(super) from: SelectionCriteria,
 }
 
@@ -56,6 +64,12 @@ pub(super) struct PlannedNamespace {
 }
 
 impl PlannedNamespace {
+    /// Whether its documents have an order, and the oldest go away.
+    pub(super) fn is_capped(&self) -> bool {
+        let metadata = self.header.metadata.as_ref();
+        metadata.is_some_and(|it| it.options.get_bool("capped").unwrap_or(false))
+    }
+
     /// What it has of users and roles, if anything: these come before all else, one after the other, since who reads a
     /// stream has to know them first.
     pub(super) fn authorization(&self) -> Option<Authorization> {
@@ -80,6 +94,25 @@ impl DumpPlan {
     /// The moment that no read of the dump may be from before: that at which the captured oplog starts.
     pub(super) fn not_before(&self) -> Option<OpTime> {
         self.oplog.as_ref().map(|oplog| oplog.start)
+    }
+
+    /// How consistent what was dumped is, and of which moment, if this was captured of the oplog.
+    pub(super) fn reached(&self, oplog: Option<&DumpedOplog>) -> (Consistency, Option<OpTime>) {
+        let moment = self.moment.as_ref().and_then(|moment| moment.current());
+        match (moment, oplog) {
+            (Some(at), _) => (Consistency::Snapshot, Some(at)),
+            (None, Some(oplog)) => (Consistency::Oplog, Some(oplog.end)),
+            (None, None) => (Consistency::None, None),
+        }
+    }
+
+    /// How what is read comes to be of one moment. A moment that may be lost on the way is none.
+    pub(super) fn reading(&self) -> Reading {
+        let moment = self.moment.as_ref().filter(|moment| moment.is_kept());
+        Reading {
+            captured_from: self.oplog.as_ref().map(|oplog| oplog.start),
+            read_at: moment.and_then(|moment| moment.current()),
+        }
     }
 
     /// Whether there is nothing to dump.
@@ -138,6 +171,9 @@ impl fmt::Display for DumpPlan {
                 None => writeln!(f, "dump {namespace}: the definition only")?,
             }
         }
+        if let Some(at) = self.moment.as_ref().and_then(|moment| moment.current()) {
+            writeln!(f, "read everything as of {at}")?;
+        }
         if let Some(oplog) = &self.oplog {
             writeln!(f, "dump the oplog from {} on", oplog.start)?;
         }
@@ -168,6 +204,7 @@ impl Serialize for DumpPlan {
 pub(super) async fn plan(
     source: &Source,
     options: &DumpOptions,
+    earlier: Option<Reading>,
     cx: &RunContext,
 ) -> Result<DumpPlan> {
     check_options(options)?;
@@ -188,41 +225,16 @@ pub(super) async fn plan(
                 SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary)
             }),
     };
-    let oplog = match options.oplog {
-        true => {
-            let codec = options.compression.codec();
-            Some(oplog::plan(&source.0, codec, options.max_retries, cx).await?)
-        }
-        false => None,
-    };
-    let catalog = Catalog {
-        deployment: &source.0,
+    let aim = Aim::of(options, source, cx)?;
+    let planning = Planning {
+        source,
+        options,
         from: &from,
-        not_before: oplog.as_ref().map(|oplog| oplog.start),
+        aim,
+        cx,
     };
-    let mut found = Vec::new();
-    for db in databases(&catalog, options, cx).await? {
-        let mut wanted = doc! {};
-        if let Some(collection) = &options.collection {
-            // A time-series collection's buckets are listed beside it.
-            wanted.insert(
-                "name",
-                doc! { "$in": [collection, format!("{BUCKETS_PREFIX}{collection}")] },
-            );
-        }
-        let entries = patiently(cx, options.max_retries, None, "listing collections", || {
-            catalog.collections(&db, wanted.clone())
-        })
-        .await?;
-        if options.oplog {
-            check_not_resharding(&db, &entries)?;
-        }
-        found.extend(choose(&db, entries, options));
-    }
-    let planned = stream::iter(found)
-        .map(|found| describe(&catalog, found, options, cx))
-        .buffered(CATALOG_COMMANDS);
-    let mut namespaces: Vec<PlannedNamespace> = planned.try_collect().await?;
+    let plan = Box::pin(planning.plan(earlier)).await?;
+    let mut namespaces = plan.namespaces;
     if let Some(filter) = filter {
         for planned in &mut namespaces {
             let metadata = planned.header.metadata.as_ref();
@@ -237,23 +249,207 @@ pub(super) async fn plan(
             });
         }
     }
-    if options.users_and_roles
-        && let Some(db) = &options.db
-    {
-        let (codec, retries) = (options.compression.codec(), options.max_retries);
-        namespaces.extend(authorization::plan(&catalog, db, codec, retries, cx).await?);
-    }
     namespaces.sort_by_key(|planned| {
         let data = planned.header.data_namespace.is_some();
         let bytes = std::cmp::Reverse(planned.statistics.bytes);
         let authorization = planned.authorization();
         (authorization.is_none(), authorization, !data, bytes)
     });
-    Ok(DumpPlan {
-        namespaces,
-        oplog,
-        from,
-    })
+    Ok(DumpPlan { namespaces, ..plan })
+}
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub(super) struct Planning<'a> {
+    pub(super) source: &'a Source,
+    pub(super) options: &'a DumpOptions,
+    pub(super) from: &'a SelectionCriteria,
+    pub(super) aim: Aim,
+    pub(super) cx: &'a RunContext,
+}
+
+impl Planning<'_> {
+    async fn plan(self, earlier: Option<Reading>) -> Result<DumpPlan> {
+        if let Some(earlier) = earlier {
+            if let Some(plan) = self.go_on(earlier).await? {
+                return Ok(plan);
+            }
+            let message = "what earlier attempts have stored cannot be brought to one moment with what is read now: all is read again";
+            self.cx.notice(None, message);
+        }
+        match self.aim.moment {
+            true => self.at_one_moment().await,
+            false => self.over_time(None).await,
+        }
+    }
+
+    /// Plans so that what was read before is of the same moment; `None` if that cannot be.
+    async fn go_on(self, earlier: Reading) -> Result<Option<DumpPlan>> {
+        let aim = self.aim;
+        let plan = match (aim.moment, aim.oplog, earlier) {
+            (false, false, _) => self.over_time(None).await?,
+            (
+                _,
+                true,
+                Reading {
+                    captured_from: Some(start),
+                    ..
+                },
+            ) => {
+                let scope = Scope::of(self.options);
+                let (deployment, max_retries) = (&self.source.0, self.options.max_retries);
+                let what = "looking for what was captured before";
+                let has_all = patiently(self.cx, max_retries, None, what, || {
+                    oplog::reaches_back(deployment, &scope, start)
+                });
+                match has_all.await? {
+                    true => self.over_time(Some(start)).await?,
+                    false => return Ok(None),
+                }
+            }
+            (
+                true,
+                false,
+                Reading {
+                    read_at: Some(at), ..
+                },
+            ) if !aim.is_lenient => match steady_catalog::find_at(self, at).await? {
+                Some(namespaces) => DumpPlan {
+                    namespaces,
+                    oplog: None,
+                    moment: Some(Arc::new(Moment::new(self.cx.clone(), at, Otherwise::Fail))),
+                    keeps: true,
+                    from: self.from.clone(),
+                },
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        Ok(Some(DumpPlan {
+            keeps: true,
+            ..plan
+        }))
+    }
+
+    /// Plans to read each collection at a time of its own, while the oplog is captured if that is what is aimed at: from `start` on, or from now on.
+    async fn over_time(self, start: Option<OpTime>) -> Result<DumpPlan> {
+        let (deployment, cx) = (&self.source.0, self.cx);
+        let oplog = match self.aim.oplog {
+            true => {
+                let newest = oplog::moments(deployment, self.options.max_retries, cx).await;
+                match newest {
+                    Ok(newest) => {
+                        let newest = newest.readable;
+                        let planned = oplog::plan(deployment, self.options, newest, cx).await?;
+                        Some(PlannedOplog {
+                            start: start.unwrap_or(planned.start),
+                            ..planned
+                        })
+                    }
+                    // It calls itself a replica set, and has no oplog.
+                    Err(error) if self.aim.is_lenient && error.kind() == ErrorKind::Data => {
+                        let message = format!(
+                            "each collection is read at a time of its own (consistency: none): {error}"
+                        );
+                        cx.notice(None, message);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            false => None,
+        };
+        let catalog = Catalog {
+            deployment,
+            from: self.from,
+            not_before: oplog.as_ref().map(|oplog| oplog.start),
+        };
+        Ok(DumpPlan {
+            namespaces: read_catalog(&catalog, self.options, oplog.is_some(), cx).await?,
+            moment: None,
+            oplog,
+            keeps: false,
+            from: self.from.clone(),
+        })
+    }
+
+    /// Plans to read everything at a moment at which what exists, and how it is defined, is as it was found.
+    async fn at_one_moment(self) -> Result<DumpPlan> {
+        let (aim, cx) = (self.aim, self.cx);
+        let found = match steady_catalog::find(self).await {
+            Err(error) if aim.is_lenient && aim.oplog && error.kind() == ErrorKind::Conflict => {
+                let message = format!(
+                    "not everything can be read at one moment, and the oplog is taken: {error}"
+                );
+                cx.notice(None, message);
+                return self.over_time(None).await;
+            }
+            found => found?,
+        };
+        let Steady {
+            namespaces,
+            at,
+            oplog,
+        } = found;
+        let otherwise = match (&oplog, aim.is_lenient) {
+            (_, false) => Otherwise::Fail,
+            (Some(_), true) => Otherwise::Oplog,
+            (None, true) => Otherwise::Nothing,
+        };
+        let moment = Moment::new(cx.clone(), at, otherwise);
+        match steady_catalog::check(self, &namespaces, at).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Conflict) => {
+                moment.lose(error)?;
+            }
+            checked => checked?,
+        }
+        Ok(DumpPlan {
+            namespaces,
+            oplog,
+            moment: Some(Arc::new(moment)),
+            keeps: false,
+            from: self.from.clone(),
+        })
+    }
+}
+
+/// Everything that is to be dumped, as the catalog has it.
+pub(super) async fn read_catalog(
+    catalog: &Catalog<'_>,
+    options: &DumpOptions,
+    is_captured: bool,
+    cx: &RunContext,
+) -> Result<Vec<PlannedNamespace>> {
+    let mut found = Vec::new();
+    for db in databases(catalog, options, cx).await? {
+        let mut wanted = doc! {};
+        if let Some(collection) = &options.collection {
+            // A time-series collection's buckets are listed beside it.
+            wanted.insert(
+                "name",
+                doc! { "$in": [collection, format!("{BUCKETS_PREFIX}{collection}")] },
+            );
+        }
+        let entries = patiently(cx, options.max_retries, None, "listing collections", || {
+            catalog.collections(&db, wanted.clone())
+        })
+        .await?;
+        if is_captured {
+            check_not_resharding(&db, &entries)?;
+        }
+        found.extend(choose(&db, entries, options));
+    }
+    let planned = stream::iter(found)
+        .map(|found| describe(catalog, found, options, cx))
+        .buffered(CATALOG_COMMANDS);
+    let mut namespaces: Vec<PlannedNamespace> = planned.try_collect().await?;
+    if options.users_and_roles
+        && let Some(db) = &options.db
+    {
+        let (codec, retries) = (options.compression.codec(), options.max_retries);
+        namespaces.extend(authorization::plan(catalog, db, codec, retries, cx).await?);
+    }
+    Ok(namespaces)
 }
 
 fn check_options(options: &DumpOptions) -> Result<()> {
@@ -285,10 +481,12 @@ fn check_options(options: &DumpOptions) -> Result<()> {
         }
         _ => {}
     }
-    let is_whole = options.db.is_none() && options.select == Selector::default();
-    if options.oplog && (!is_whole || options.views_as_collections) {
+    if options.consistency == Consistency::Oplog
+        && (options.query.is_some() || options.views_as_collections)
+    {
         return refuse(
-            "the oplog is dumped with everything (--oplog): it is no use with a part of the collections",
+            "the oplog has neither the documents that a query leaves out nor those of views (--oplog, --consistency oplog): \
+             it cannot bring them to one moment",
         );
     }
     if let Some(db) = &options.db {
@@ -382,26 +580,13 @@ fn choose(db: &str, entries: Vec<CollectionEntry>, options: &DumpOptions) -> Vec
     let (mut buckets, logical): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|entry| time_series.contains(&entry.name));
-    let excluded = |name: &str| {
-        options
-            .exclude_collections
-            .iter()
-            .any(|excluded| excluded == name)
-            || options
-                .exclude_collections_with_prefix
-                .iter()
-                .any(|prefix| name.starts_with(prefix.as_str()))
-    };
+    let scope = Scope::of(options);
     let chosen = logical.into_iter().filter(|entry| {
-        let named = match &options.collection {
-            Some(collection) => *collection == entry.name,
-            None => !is_internal(db, &entry.name, options.db.is_some()) && !excluded(&entry.name),
-        };
         // As mongodump has it: what is asked for by name is dumped, whatever it is.
         let kind = !options.views_as_collections
             || options.collection.is_some()
             || entry.kind == CollectionKind::View;
-        named && kind && options.select.selects(&Namespace::new(db, &entry.name))
+        kind && scope.has(&Namespace::new(db, &entry.name))
     });
     let found = chosen.map(|entry| {
         let namespace = Namespace::new(db, &entry.name);
@@ -420,17 +605,6 @@ fn choose(db: &str, entries: Vec<CollectionEntry>, options: &DumpOptions) -> Vec
         }
     });
     found.collect()
-}
-
-/// Whether a collection is the server's own and not for dumping.
-fn is_internal(db: &str, name: &str, asked_for_db: bool) -> bool {
-    match db {
-        "admin" => {
-            name == "system.keys" || name == "system.views" || name.starts_with(BUCKETS_PREFIX)
-        }
-        "config" => !asked_for_db && !CONFIG_COLLECTIONS.contains(&name),
-        _ => name.starts_with("system.") && name != "system.js",
-    }
 }
 
 /// Reads what the server says of one collection.
@@ -688,7 +862,7 @@ mod tests {
             rawdoc! { "$or": [{ "m": 1 }] },
         ] {
             let error = of(filter.clone()).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{filter:?}");
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{filter:?}");
         }
     }
 }

@@ -18,7 +18,11 @@ use rdump_storage::Store;
 use serde_json::Value;
 
 use super::{Repository, encryption, read_record, sizes};
-use crate::{Error, Result, media::NamespaceHeader, same_options::different};
+use crate::{
+    Error, OpTime, Result,
+    media::{NamespaceHeader, Reading},
+    same_options::different,
+};
 
 /// The longest part that is read whole, in bytes, before and after it is decompressed.
 const MOST_BYTES: u64 = 1 << 30;
@@ -144,6 +148,22 @@ impl Earlier {
             stored: stored.collect(),
             takes,
         })
+    }
+
+    /// How all of it was read: from the earliest moment on that an oplog was captured from, or at the one moment that all attempts have in common.
+    pub(super) fn reading(&self) -> Reading {
+        let moments = |of: fn(&BegunRecord) -> &Option<String>| {
+            let moments = self.attempts.iter();
+            let moments = moments.map(|begun| of(begun).as_ref()?.parse::<OpTime>().ok());
+            moments.collect::<Option<Vec<_>>>().unwrap_or_default()
+        };
+        let captured = moments(|begun| &begun.captured_from);
+        let read_at = moments(|begun| &begun.read_at);
+        let first = read_at.first().copied();
+        Reading {
+            captured_from: captured.into_iter().min(),
+            read_at: first.filter(|first| read_at.iter().all(|at| at == first)),
+        }
     }
 
     pub(super) fn is_encrypted(&self) -> bool {

@@ -45,9 +45,11 @@ impl SnapshotReader {
     pub async fn open(snapshot: &Snapshot, select: &Selector) -> Result<Self> {
         snapshot.check_encrypted()?;
         let keys = snapshot.keys().await?;
+        let run = snapshot.run().await?;
+        let needs_oplog = run.consistency == "oplog";
         let (mut entries, mut unmatched) = (Vec::new(), select.clone());
         let mut catalog = snapshot.catalog();
-        let (mut in_catalog, mut with_data) = (0_u64, HashSet::new());
+        let (mut in_catalog, mut with_data, mut oplog) = (0_u64, HashSet::new(), None);
         while let Some(entry) = catalog.try_next().await? {
             in_catalog += 1;
             let rest = unmatched.unmatched([&entry.namespace]);
@@ -55,6 +57,8 @@ impl SnapshotReader {
             with_data.extend(entry.data.clone());
             if is_needed(&entry.namespace, select) {
                 entries.push(entry);
+            } else if needs_oplog && entry.namespace.is_oplog() {
+                oplog = Some(entry);
             }
         }
         drop(catalog);
@@ -79,6 +83,8 @@ impl SnapshotReader {
                 snapshot.id()
             )));
         }
+        // Without it nothing of the snapshot is of one moment.
+        entries.extend(oplog);
         let wanted: HashSet<Namespace> = entries
             .iter()
             .filter_map(|entry| entry.data.clone())
@@ -91,7 +97,6 @@ impl SnapshotReader {
             snapshot.check_end(&entry, stored.map(|stored| &stored.end))?;
             Ok(dump_entry(entry, stored))
         });
-        let run = snapshot.run().await?;
         let contents = DumpContents {
             prelude: Some(Prelude {
                 server_version: Some(run.source.server_version.clone()),

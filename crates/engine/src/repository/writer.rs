@@ -27,7 +27,7 @@ use crate::{
     DumpOptions, Error, ErrorKind, Result, Source,
     dump::{options_as_data, source_record},
     media::{
-        DumpHeader, DumpWriter, Kept, LastStep, NamespaceHeader, NamespaceWriter, Packing,
+        DumpHeader, DumpWriter, Kept, LastStep, NamespaceHeader, NamespaceWriter, Packing, Reading,
         leftover_notice,
     },
 };
@@ -84,7 +84,8 @@ impl SnapshotWriter {
     ///
     /// What is stored of a namespace, and proven, is kept if the collection is still the same one: where all of it is stored,
     /// or it was read [in partitions](DumpOptions::partitions), which are read on after the last document that is stored. Other
-    /// namespaces are read again from their beginning, and so are all where an oplog is captured. The dump must be of the same
+    /// namespaces are read again from their beginning, and so are all that could not be brought to one moment with what is read now: an oplog must
+    /// reach back to before the first attempt, or the server still know the one moment that everything was read at. The dump must be of the same
     /// deployment with the same options, but for how fast it reads, or fails when it begins.
     ///
     /// # Errors
@@ -243,6 +244,12 @@ impl SnapshotWriter {
         );
         begun.attempt = shared.attempt;
         begun.tags = self.tags.clone();
+        let Reading {
+            captured_from,
+            read_at,
+        } = header.reading;
+        begun.captured_from = captured_from.map(|at| at.to_string());
+        begun.read_at = read_at.map(|at| at.to_string());
         match shared.keys.get() {
             None => begun.options = header.options.clone(),
             Some(keys) => {
@@ -264,13 +271,11 @@ impl SnapshotWriter {
         stored: &mut Stored,
     ) -> Result<(HashMap<Namespace, NamespaceProgress>, Option<String>)> {
         let mut kept = HashMap::new();
-        let Some(earlier) = &self.earlier else {
+        let Some(earlier) = self.earlier.as_ref().filter(|_| header.keeps) else {
             return Ok((kept, None));
         };
         let (mut documents, mut bytes) = (0, 0);
-        // What was read before an oplog is captured cannot be brought to the moment that it is for.
-        let has_oplog = header.namespaces.iter().any(|it| it.namespace.is_oplog());
-        for namespace in header.namespaces.iter().filter(|_| !has_oplog) {
+        for namespace in &header.namespaces {
             let Some(of_namespace) = earlier.stored(namespace) else {
                 continue;
             };
@@ -433,6 +438,10 @@ impl DumpWriter for SnapshotWriter {
             Ok(self.writer(header, end))
         }
         .boxed()
+    }
+
+    fn earlier(&self) -> Option<Reading> {
+        self.earlier.as_ref().map(Earlier::reading)
     }
 
     fn kept(&self, header: &NamespaceHeader) -> Option<Kept> {

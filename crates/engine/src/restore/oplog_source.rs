@@ -1,8 +1,12 @@
 //! Which oplog is replayed.
 
+use std::collections::HashSet;
+
 use futures::stream::BoxStream;
-use rdump_format::Namespace;
+use rdump_format::{Namespace, Remap};
 use rdump_storage::Location;
+
+use super::selection;
 
 use crate::{
     Error, RestoreOptions, Result,
@@ -14,6 +18,48 @@ const IN_LOCAL: [&str; 2] = ["oplog.rs", "oplog.$main"];
 
 /// The oplog to replay.
 #[derive(Debug)]
+pub(super) struct PlannedOplog {
+    pub(super) source: OplogSource,
+    /// What of it is replayed, and under which names, if that is not all of it as it is.
+    pub(super) names: Option<OplogNames>,
+}
+
+/// Which namespaces are restored, under which names; also of those that only the oplog has.
+#[derive(Debug)]
+pub(super) struct OplogNames {
+    options: RestoreOptions,
+    remap: Remap,
+    /// What is left alone at the target, by its name in the dump.
+    skipped: HashSet<Namespace>,
+}
+
+impl OplogNames {
+    /// `None` if all is restored as it is.
+    pub(super) fn new(
+        options: &RestoreOptions,
+        skipped: HashSet<Namespace>,
+    ) -> Result<Option<Self>> {
+        if !options.is_part() && skipped.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            remap: selection::remap(options)?,
+            options: options.clone(),
+            skipped,
+        }))
+    }
+
+    /// The name that a namespace of the dump gets at the target, if it is restored.
+    pub(super) fn target(&self, namespace: &Namespace) -> Option<Namespace> {
+        let is_wanted =
+            selection::is_asked_for(namespace, &self.options) && !self.skipped.contains(namespace);
+        // Names that cannot be are refused as those of the dump are, when the plan is made.
+        is_wanted.then(|| self.remap.apply(namespace).ok())?
+    }
+}
+
+/// Where the oplog to replay is.
+#[derive(Debug)]
 pub(super) enum OplogSource {
     /// An entry of the dump.
     Entry(usize),
@@ -24,10 +70,21 @@ pub(super) enum OplogSource {
 impl OplogSource {
     /// The oplog that was captured with the dump, or the one file named beside it; if there is neither, that of a member
     /// that was dumped with its database `local`.
+    ///
+    /// A snapshot that is of one moment only with its oplog is restored with it, even if nobody asks for that.
     pub(super) async fn choose(
         contents: &DumpContents,
         options: &RestoreOptions,
+        is_snapshot: bool,
     ) -> Result<Option<Self>> {
+        let run = contents.run.as_ref().filter(|_| is_snapshot);
+        let needs_oplog = run.is_some_and(|run| run.consistency == "oplog");
+        if needs_oplog && options.oplog_file.is_none() {
+            let captured = position(contents, &Namespace::oplog()).ok_or_else(|| {
+                Error::data("the oplog that brings the snapshot to one moment is not in it")
+            })?;
+            return Ok(Some(Self::Entry(captured)));
+        }
         if !options.oplog_replay {
             return match &options.oplog_file {
                 Some(_) => Err(Error::invalid(

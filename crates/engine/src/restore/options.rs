@@ -149,6 +149,11 @@ pub enum OnConflict {
 }
 
 impl RestoreOptions {
+    /// Whether only a part of a dump is restored, or under other names.
+    pub(crate) fn is_part(&self) -> bool {
+        self.db.is_some() || self.select != Selector::default() || !self.rename_from.is_empty()
+    }
+
     /// Sets what is done where a collection has documents already.
     #[must_use]
     pub fn on_conflict(mut self, how: OnConflict) -> Self {

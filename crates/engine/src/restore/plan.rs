@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{
     authorization::PlannedAuthorization,
     ledger::{PlannedLedger, Progress},
-    oplog_source::OplogSource,
+    oplog_source::PlannedOplog,
 };
 use crate::Problem;
 
@@ -35,7 +35,7 @@ pub struct RestorePlan {
     pub(super) authorization: Option<Arc<PlannedAuthorization>>,
     /// The oplog to replay.
     #[serde(skip)]
-    pub(super) oplog: Option<OplogSource>,
+    pub(super) oplog: Option<PlannedOplog>,
     /// What is noted of the run, if another one could go on with it.
     #[serde(skip)]
     pub(super) ledger: Option<PlannedLedger>,

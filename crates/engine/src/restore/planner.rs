@@ -1,10 +1,14 @@
 //! Making a plan: everything that can be found out before the first write.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
-use rdump_format::{CollectionMetadata, Namespace, RESTORES_DATABASE, Selector};
+use rdump_format::{CollectionMetadata, Namespace, RESTORES_DATABASE};
 use rdump_oplog::{CollectionIndexes, DefaultCollation};
 
 use super::{
@@ -12,7 +16,7 @@ use super::{
     conflict,
     create_command::{self, AutoIndexId, CreateRules},
     index_spec::{self, IndexRules},
-    oplog_source::OplogSource,
+    oplog_source::{OplogNames, OplogSource, PlannedOplog},
     options::OnConflict,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan, Steps},
     read_back,
@@ -44,7 +48,11 @@ pub(super) async fn plan(
     let contents = reader.contents();
     check_options(options, &deployment.server)?;
     check_writable(deployment, cx, options).await?;
-    let oplog = OplogSource::choose(contents, options).await?;
+    let is_snapshot = reader.identity().is_some();
+    let oplog = OplogSource::choose(contents, options, is_snapshot).await?;
+    if oplog.is_some() {
+        check_replayable(&deployment.server)?;
+    }
     let replayed = oplog.as_ref().and_then(OplogSource::entry);
     let (selected, skipped) = selection::select(&contents.entries, options, replayed)?;
     check_config(&selected, options, &deployment.server)?;
@@ -64,6 +72,8 @@ pub(super) async fn plan(
         return Err(damage.clone());
     }
     let existing = existing(deployment, &selected, options, cx).await?;
+    let source = |entry: usize| contents.entries.get(entry).map(|it| it.namespace.clone());
+    let mut left_out: HashSet<_> = selected.iter().filter_map(|it| source(it.entry)).collect();
     let mut notices = contents.notices.clone();
     let resume = Resume::plan(reader.identity(), deployment, options, cx, &mut notices).await?;
     let selected = match &resume {
@@ -79,7 +89,8 @@ pub(super) async fn plan(
     let planning = Planning {
         server: &deployment.server,
         options,
-        is_snapshot: reader.identity().is_some(),
+        is_snapshot,
+        is_replayed: oplog.is_some(),
         existing: minded.as_ref().unwrap_or(&existing),
     };
     notices.extend(unmatched);
@@ -105,8 +116,16 @@ pub(super) async fn plan(
             let went_on = resume.go_on(deployment, &mut planned, &existing, options, cx);
             (went_on.await).map_err(|error| error.for_namespace(&planned.namespace))?;
         }
+        left_out.remove(&entry.namespace);
         namespaces.push(planned);
     }
+    let oplog = match oplog {
+        Some(source) => Some(PlannedOplog {
+            names: OplogNames::new(options, left_out)?,
+            source,
+        }),
+        None => None,
+    };
     let authorization = PlannedAuthorization::plan(contents, options)?;
     let skipped = PlannedAuthorization::skipped(authorization.as_ref(), contents, options);
     notices.extend(skipped);
@@ -151,18 +170,9 @@ fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
             "a router of a sharded cluster cannot keep UUIDs (--preserveUUID)",
         ));
     }
-    let is_part = options.db.is_some()
-        || options.select != Selector::default()
-        || !options.rename_from.is_empty();
-    if options.oplog_replay && is_part {
+    if options.oplog_replay && options.is_part() {
         return Err(Error::invalid(
             "an oplog is replayed over everything, under its own name (--oplogReplay)",
-        ));
-    }
-    if options.oplog_replay && server.topology == Topology::Sharded {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "a router of a sharded cluster cannot replay an oplog (--oplogReplay)",
         ));
     }
     if options.collection.is_some() && options.db.is_none() {
@@ -179,6 +189,16 @@ fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn check_replayable(server: &ServerInfo) -> Result<()> {
+    match server.topology {
+        Topology::Sharded => Err(Error::new(
+            ErrorKind::Unsupported,
+            "a router of a sharded cluster cannot replay an oplog, without which this dump is of no moment (--oplogReplay)",
+        )),
+        Topology::ReplicaSet | Topology::Standalone => Ok(()),
+    }
 }
 
 /// What to know if the dump is of another release of the server.
@@ -289,6 +309,8 @@ struct Planning<'a> {
     options: &'a RestoreOptions,
     /// Whether a snapshot is restored, and not a dump as mongorestore would.
     is_snapshot: bool,
+    /// Whether an oplog is replayed over it.
+    is_replayed: bool,
     existing: &'a HashMap<Namespace, CollectionEntry>,
 }
 
@@ -350,8 +372,8 @@ impl Planning<'_> {
             self.check_kept(&target, kept, kind, &create_options)?;
         }
         let indexes = self.indexes(&target, metadata, kept, notices)?;
-        let for_replay = options
-            .oplog_replay
+        let for_replay = self
+            .is_replayed
             .then(|| for_replay(metadata, kept, options));
         let buckets = entry.data.as_ref().is_some_and(|data| data.buckets);
         let effective = kept.map_or(&create_options, |kept| &kept.options);
@@ -610,11 +632,12 @@ mod tests {
     #[test]
     fn what_a_router_cannot_do_is_refused() {
         let uuids = RestoreOptions::default().drop(true).preserve_uuid(true);
-        for options in [uuids, RestoreOptions::default().oplog_replay(true)] {
-            let error = check_options(&options, &server(Topology::Sharded)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
-            check_options(&options, &server(Topology::ReplicaSet)).unwrap();
-        }
+        let error = check_options(&uuids, &server(Topology::Sharded)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        check_options(&uuids, &server(Topology::ReplicaSet)).unwrap();
+        let error = check_replayable(&server(Topology::Sharded)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        check_replayable(&server(Topology::ReplicaSet)).unwrap();
     }
 
     #[test]

@@ -13,7 +13,7 @@ use mongodb::error::Error as DriverError;
 use rdump_format::Namespace;
 use rdump_oplog::{
     Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Disposition, Entry, IndexCatalog,
-    OpTime, Replay, ReplayError, ReplayOptions, ReplayTarget, Replayed, Step,
+    OpTime, Remapped, Replay, ReplayError, ReplayOptions, ReplayTarget, Replayed, Step, remap,
 };
 use serde::Serialize;
 use tokio::{
@@ -21,7 +21,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{insert_reply, run::Shared, undecided::Undecided};
+use super::{insert_reply, oplog_source::OplogNames, run::Shared, undecided::Undecided};
 use crate::{
     Error, ErrorKind, Event, Result,
     command::{self, code},
@@ -46,6 +46,7 @@ pub struct ReplayedOplog {
 pub(super) async fn replay(
     shared: &Arc<Shared>,
     mut documents: BoxStream<'_, Result<Documents>>,
+    names: Option<&OplogNames>,
     catalog: IndexCatalog,
     of_target: OfTarget,
 ) -> Result<(ReplayedOplog, Vec<(Namespace, CollectionIndexes)>)> {
@@ -67,6 +68,7 @@ pub(super) async fn replay(
         BatchOptions::default().bypass_document_validation(options.bypass_document_validation);
     let mut replaying = Replaying {
         shared,
+        names,
         replay,
         undecided: Undecided::new(),
         steps: Vec::new(),
@@ -104,6 +106,7 @@ pub(super) async fn replay(
 /// An oplog on its way to the target.
 struct Replaying<'a> {
     shared: &'a Arc<Shared>,
+    names: Option<&'a OplogNames>,
     replay: Replay,
     undecided: Undecided,
     /// What has to be done about the entry at hand.
@@ -136,8 +139,21 @@ impl Replaying<'_> {
         Ok(())
     }
 
-    /// Takes one entry.
+    /// Takes one entry, as far as it is about what is restored.
     async fn take(&mut self, entry: &[u8]) -> Result<()> {
+        let remapped = match self.names {
+            Some(names) => remap(entry, &|namespace| names.target(namespace)),
+            None => Ok(Remapped::Same),
+        };
+        match remapped {
+            Ok(Remapped::Same) => self.take_remapped(entry).await,
+            Ok(Remapped::Changed(entry)) => self.take_remapped(entry.as_bytes()).await,
+            Ok(Remapped::Nothing) => Ok(()),
+            Err(error) => Err(unsound().caused_by(error)),
+        }
+    }
+
+    async fn take_remapped(&mut self, entry: &[u8]) -> Result<()> {
         let pushed = self.replay.push(entry, &mut self.steps);
         match self.advance(pushed).await? {
             Disposition::Done => {}

@@ -17,7 +17,7 @@ use super::{
     conflict,
     ledger::{Ledger, Stage},
     loader::{self, Incoming},
-    oplog_source::OplogSource,
+    oplog_source::PlannedOplog,
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
     read_back,
     replay::{OfTarget, ReplayedOplog, replay},
@@ -276,7 +276,7 @@ impl Shared {
 /// What is restored beside namespaces.
 struct Planned {
     authorization: Option<Arc<PlannedAuthorization>>,
-    oplog: Option<OplogSource>,
+    oplog: Option<PlannedOplog>,
 }
 
 /// What became of the namespaces that arrived, and the entries of the oplog that came after them.
@@ -352,14 +352,15 @@ pub(super) async fn restore_all(
     }
 
     let mut oplog = None;
-    if let Some(source) = &plan.oplog {
+    if let Some(PlannedOplog { source, names }) = &plan.oplog {
         shared.begin_stage(Stage::Oplog).await?;
         let (documents, rest) = match arriving {
             Some((documents, rest)) => (documents, Some(rest)),
             None => (source.documents(&*shared.reader)?, None),
         };
         let (catalog, of_target) = shared.catalog(&namespaces).await?;
-        let (done, collections) = replay(shared, documents, catalog, of_target).await?;
+        let (done, collections) =
+            replay(shared, documents, names.as_ref(), catalog, of_target).await?;
         oplog = Some(done);
         if let Some(mut rest) = rest {
             // Behind the oplog is only what tells whether it is sound.
@@ -496,7 +497,8 @@ async fn load_arriving(
     tasks: &mut JoinSet<Result<RestoredNamespace>>,
 ) -> Result<Loaded> {
     let authorization = plan.authorization.as_ref();
-    let replayed = plan.oplog.as_ref().and_then(OplogSource::entry);
+    let oplog = plan.oplog.as_ref();
+    let replayed = oplog.and_then(|oplog| oplog.source.entry());
     let merged = authorization
         .into_iter()
         .flat_map(|planned| planned.namespaces());

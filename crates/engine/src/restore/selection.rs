@@ -23,10 +23,7 @@ pub(super) fn select(
     options: &RestoreOptions,
     replayed: Option<usize>,
 ) -> Result<(Vec<Selected>, Vec<String>)> {
-    let remap = Remap::parse(&options.rename_from, &options.rename_to).map_err(|error| {
-        Error::invalid("the patterns to rename by (--nsFrom, --nsTo) cannot be used")
-            .caused_by(error)
-    })?;
+    let remap = remap(options)?;
     let mut selected = Vec::new();
     let mut notices = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
@@ -61,6 +58,14 @@ pub(super) fn select(
     }
     check_conflicts(entries, &selected)?;
     Ok((selected, notices))
+}
+
+/// The patterns to rename by.
+pub(super) fn remap(options: &RestoreOptions) -> Result<Remap> {
+    Remap::parse(&options.rename_from, &options.rename_to).map_err(|error| {
+        Error::invalid("the patterns to rename by (--nsFrom, --nsTo) cannot be used")
+            .caused_by(error)
+    })
 }
 
 /// The first pattern to rename by that fits nothing that is restored.

@@ -210,7 +210,7 @@ fn of_newer_version(bytes: &[u8], name: &str) -> Vec<u8> {
     let text = str::from_utf8(bytes).unwrap();
     let (_, value) = text.split_once(&format!(",\"{name}\":")).unwrap();
     let value = value.strip_suffix("}\n").unwrap();
-    let value = value.replacen("\"version\":\"1.0\"", "\"version\":\"9.0\"", 1);
+    let value = value.replacen("\"version\":\"1.1\"", "\"version\":\"9.0\"", 1);
     let value = value.replacen("\"read_by\":\"0.1.0\"", "\"read_by\":\"7.8.9\"", 1);
     let digest = Digest::of(value.as_bytes());
     format!("{{\"sha256\":\"{digest}\",\"{name}\":{value}}}\n").into_bytes()

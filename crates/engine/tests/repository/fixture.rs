@@ -10,7 +10,7 @@ use rdump::{
     BundleReader, Codec, Identities, Location, Repository, Selector, Snapshot,
     SnapshotVerifyOptions, Store, media::DumpReader, storage::MemoryStore,
 };
-use rdump_format::Digest;
+use rdump_format::{Digest, repository::BegunRecord};
 
 use super::{Documents, bundle, read_whole, store_of, try_verify};
 
@@ -76,6 +76,29 @@ async fn repositories_of_version_1_0_are_read() {
         (Codec::Gzip, true)
     );
     check(&repository, &encrypted).await;
+}
+
+#[tokio::test]
+async fn repositories_of_version_1_1_are_read() {
+    let store = copy_of("repository-1.1").await;
+    let repository = Repository::open_in(Arc::clone(&store)).await.unwrap();
+    let snapshot = repository.find_snapshot("latest").await.unwrap();
+    let deep = SnapshotVerifyOptions::default().deep(true);
+    let (report, _) = try_verify(&repository, &snapshot, &deep).await;
+    assert!(report.unwrap().is_whole());
+    let run = &snapshot.manifest().run;
+    let moment = Some("1795414249:154");
+    assert_eq!(
+        (run.consistency.as_str(), run.consistent_at.as_deref()),
+        ("oplog", moment)
+    );
+    let mut documents = read_whole(&snapshot).await;
+    assert_eq!(documents.remove(".oplog").unwrap().len(), 1);
+    assert_eq!(digest(&documents), DOCUMENTS);
+    let begun = super::objects(&*store).await;
+    let begun = begun.iter().find(|(path, _)| path.starts_with("begun/"));
+    let begun = BegunRecord::from_bytes(begun.unwrap().1).unwrap();
+    assert_eq!(begun.captured_from.as_deref(), moment);
 }
 
 #[tokio::test]

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use bson::doc;
 use rdump::{
-    Backup, CancellationToken, Compression, Counters, Dump, DumpOptions, Error, ErrorKind,
-    RecordingObserver, Repository, Snapshot, SnapshotId, SnapshotVerifyOptions, SnapshotWriter,
-    Source, Store,
+    Backup, CancellationToken, Compression, Consistency, Counters, Dump, DumpOptions, Error,
+    ErrorKind, RecordingObserver, Repository, RestoreOptions, Snapshot, SnapshotId,
+    SnapshotVerifyOptions, SnapshotWriter, Source, Store,
     storage::{Listing, MemoryStore},
 };
 use rdump_testkit::{
-    Deployment, FailPoint, ReplicaSet, Standalone, dataset,
+    Deployment, FailPoint, Fingerprint, FingerprintOptions, ReplicaSet, Standalone, dataset,
+    fingerprint::assert_same,
     wait::{PATIENCE, wait_for},
 };
 
 use super::{
-    backup, in_memory, objects, read_whole, store_of, try_backup, try_verify, verify,
-    watched::Watched, writer,
+    backup, in_memory, objects, read_whole, round_trip::restore, store_of, try_backup, try_verify,
+    verify, watched::Watched, writer,
 };
 
 use crate::authorization;
@@ -412,18 +413,101 @@ async fn what_is_stored_whole_is_kept_and_what_may_be_something_else_is_read_aga
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
 }
 
+const KEPT: &str = "are stored already";
+const ALL_AGAIN: &str = "all is read again";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_kept_from_before_an_oplog_is_captured() {
-    let source = source(300).await;
-    let options = DumpOptions::default().oplog(true);
-    let (repository, id) = unfinished(&source, options.clone()).await;
+async fn what_was_stored_before_is_brought_to_one_moment_by_an_oplog_that_reaches_back() {
+    let (source, target) = (source(300).await, ReplicaSet::start().await);
     let collection = source.client().database("shop").collection("c");
+    for (id, consistency) in [Consistency::Oplog, Consistency::Auto]
+        .into_iter()
+        .enumerate()
+    {
+        let options = DumpOptions::default().consistency(consistency);
+        let (repository, snapshot) = unfinished(&source, options.clone()).await;
+        let id = i64::try_from(id).unwrap();
+        collection.insert_one(doc! { "_id": -id }).await.unwrap();
+        collection.delete_one(doc! { "_id": id }).await.unwrap();
+        let (snapshot, notices) = gone_on_with(&repository, &snapshot, &source, options)
+            .await
+            .unwrap();
+        assert!(
+            notices.iter().any(|notice| notice.contains(KEPT)),
+            "{notices:?}"
+        );
+        assert_eq!(snapshot.manifest().run.consistency, "oplog");
+        assert_eq!(snapshot.manifest().earlier_attempts.len(), 1);
+        assert!(verify(&repository, &snapshot).await.is_whole());
+        restore(&snapshot, &target, RestoreOptions::default().drop(true)).await;
+        let fingerprint = FingerprintOptions::new();
+        let [there, here] = [&target, &source].map(|it| it.client());
+        let there = Fingerprint::of(&there, &fingerprint).await;
+        assert_same(&Fingerprint::of(&here, &fingerprint).await, &there);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_brought_to_one_moment_is_read_again() {
+    let source = source(300).await;
+    let shop = source.client().database("shop");
+    let collection = shop.collection("c");
+    // The second attempt has an oplog, and the first had none.
+    let first = DumpOptions::default();
+    let auto = DumpOptions::default().consistency(Consistency::Auto);
+    let (repository, id) = unfinished(&source, first).await;
+    let error = gone_on_with(&repository, &id, &source, auto.clone()).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Conflict);
+    // An oplog with a rename cannot be replayed.
+    let (repository, id) = unfinished(&source, auto.clone()).await;
+    for (from, to) in [("shop.c", "shop.d"), ("shop.d", "shop.c")] {
+        let rename = doc! { "renameCollection": from, "to": to };
+        source
+            .client()
+            .database("admin")
+            .run_command(rename)
+            .await
+            .unwrap();
+    }
     collection.insert_one(doc! { "_id": -1 }).await.unwrap();
-    let (snapshot, _) = gone_on_with(&repository, &id, &source, options)
-        .await
-        .unwrap();
+    let (snapshot, notices) = gone_on_with(&repository, &id, &source, auto).await.unwrap();
+    assert!(
+        notices.iter().any(|notice| notice.contains(ALL_AGAIN)),
+        "{notices:?}"
+    );
+    assert_eq!(snapshot.manifest().run.consistency, "snapshot");
     assert_eq!(read_whole(&snapshot).await["shop.c"].len(), 301);
     assert!(verify(&repository, &snapshot).await.is_whole());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_moment_is_gone_on_with_while_the_server_knows_it_and_nothing_else_was_defined() {
+    let source = source(300).await;
+    let shop = source.client().database("shop");
+    let collection = shop.collection("c");
+    let options = DumpOptions::default().consistency(Consistency::Snapshot);
+    let (repository, id) = unfinished(&source, options.clone()).await;
+    collection.insert_one(doc! { "_id": -1 }).await.unwrap();
+    let gone_on = gone_on_with(&repository, &id, &source, options.clone());
+    let (snapshot, notices) = gone_on.await.unwrap();
+    assert!(
+        notices.iter().any(|notice| notice.contains(KEPT)),
+        "{notices:?}"
+    );
+    assert_eq!(snapshot.manifest().run.consistency, "snapshot");
+    assert_eq!(read_whole(&snapshot).await["shop.c"].len(), 300);
+
+    let (repository, id) = unfinished(&source, options.clone()).await;
+    shop.create_collection("late").await.unwrap();
+    collection.insert_one(doc! { "_id": -2 }).await.unwrap();
+    let (snapshot, notices) = gone_on_with(&repository, &id, &source, options)
+        .await
+        .unwrap();
+    assert!(
+        notices.iter().any(|notice| notice.contains(ALL_AGAIN)),
+        "{notices:?}"
+    );
+    assert_eq!(read_whole(&snapshot).await["shop.c"].len(), 302);
 }
 
 #[tokio::test(flavor = "multi_thread")]

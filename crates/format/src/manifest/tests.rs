@@ -166,7 +166,7 @@ fn an_empty_compressed_file_is_one_empty_segment() {
 #[test]
 fn a_version_that_cannot_be_read_in_full_is_refused_before_anything_else() {
     let read = |value: &str| FolderManifest::from_bytes(&Frame::Manifest.wrap(value)).unwrap_err();
-    for version in ["1.1", "2.0", "65535.65535"] {
+    for version in ["1.2", "2.0", "65535.65535"] {
         let error = read(&format!(r#"{{"later":[],"version":"{version}"}}"#));
         assert!(
             matches!(

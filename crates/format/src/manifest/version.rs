@@ -21,8 +21,8 @@ pub struct FormatVersion {
 }
 
 impl FormatVersion {
-    /// The version that this build writes. 1.0 was the first.
-    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+    /// The version that this build writes. 1.1 added [`BegunRecord::captured_from`](crate::repository::BegunRecord::captured_from); 1.0 was the first.
+    pub const CURRENT: Self = Self { major: 1, minor: 1 };
 
     /// The version `major.minor`.
     #[must_use]

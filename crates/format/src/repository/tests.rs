@@ -142,7 +142,7 @@ fn a_newer_version_says_which_release_reads_it_before_anything_else_is_looked_at
     let error = SnapshotManifest::from_bytes(&Frame::Manifest.wrap(newer)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "manifest cannot be used: it is of format version 1.7, and this release reads up to 1.0: rdump 3.2.0 and newer releases read it"
+        "manifest cannot be used: it is of format version 1.7, and this release reads up to 1.1: rdump 3.2.0 and newer releases read it"
     );
     let error = RepositoryRecord::from_bytes(&Frame::Repository.wrap(newer)).unwrap_err();
     assert!(matches!(error.fault, RecordFault::TooNew { .. }));

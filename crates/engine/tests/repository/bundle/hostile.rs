@@ -242,7 +242,7 @@ async fn records_that_are_sound_and_contradict_each_other_are_refused() {
         ("catalog", "catalog/1-0.bson", "catalog/1-1.bson"),
         ("escape", "catalog/1-0.bson", "../../../x.bson"),
         ("id", snapshot.id().as_str(), "20200101T000000Z-00000000"),
-        ("version", "\"version\":\"1.0\"", "\"version\":\"9.0\""),
+        ("version", "\"version\":\"1.1\"", "\"version\":\"9.0\""),
     ];
     for (what, from, to) in changes {
         let mut entries = whole.clone();

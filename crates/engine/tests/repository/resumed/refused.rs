@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bson::doc;
 use rdump::{
-    DumpOptions, ErrorKind, Event, OnConflict, Pattern, RestoreOptions, Selector, Snapshot,
+    Consistency, DumpOptions, ErrorKind, Event, OnConflict, Pattern, RestoreOptions, Selector,
+    Snapshot,
 };
 use rdump_testkit::{ReplicaSet, dataset};
 
@@ -181,7 +182,7 @@ async fn a_replay_that_had_begun_is_not_gone_on_with() {
     dataset::orders(200).seed(&source.client()).await;
     let (_, repository) = in_memory().await;
     let writer = Arc::new(writer(&repository));
-    let oplog = DumpOptions::default().oplog(true);
+    let oplog = DumpOptions::default().consistency(Consistency::Oplog);
     try_backup(&writer, &source, oplog).await.unwrap();
     let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
     let options = || RestoreOptions::default().oplog_replay(true);
