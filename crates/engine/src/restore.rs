@@ -276,6 +276,16 @@ impl RestoredNamespace {
             dropped: planned.drop,
         }
     }
+
+    /// What an earlier run has restored wholly.
+    fn before(planned: &PlannedNamespace) -> Self {
+        let progress = planned.steps.progress.as_ref();
+        Self {
+            documents: progress.map_or(0, |progress| progress.documents),
+            failed_documents: progress.map_or(0, |progress| progress.failed),
+            ..Self::of(planned)
+        }
+    }
 }
 
 impl fmt::Display for RestoreReport {

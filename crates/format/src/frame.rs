@@ -22,6 +22,9 @@ pub(crate) enum Frame {
     Verification,
     Keys,
     Lease,
+    Slice,
+    SliceEnd,
+    Gap,
 }
 
 /// Why bytes are not a value in its frame.
@@ -45,6 +48,9 @@ impl Frame {
             Self::Verification => "\",\"verification\":",
             Self::Keys => "\",\"keys\":",
             Self::Lease => "\",\"lease\":",
+            Self::Slice => "\",\"slice\":",
+            Self::SliceEnd => "\",\"end\":",
+            Self::Gap => "\",\"gap\":",
         }
     }
 

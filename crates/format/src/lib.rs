@@ -60,6 +60,7 @@ pub mod framing;
 pub mod manifest;
 pub mod metadata;
 pub mod namespace;
+pub mod optime;
 pub mod prelude;
 pub mod remap;
 pub mod repository;
@@ -93,6 +94,7 @@ pub use namespace::{
     BUCKETS_PREFIX, CONFIG_COLLECTIONS, INTERNAL_DATABASE_PREFIX, NameError, Namespace,
     RESTORES_DATABASE, check_collection_argument, check_collection_name, check_database_name,
 };
+pub use optime::{OpTime, OpTimeError, OpTimeLimit};
 pub use prelude::{PRELUDE_FILE, Prelude, PreludeError};
 pub use remap::Remap;
 pub use segment::{MAX_SEGMENT_BYTES, Segment, SegmentBuilder, SegmentError, SegmentRecord};

@@ -9,6 +9,8 @@
 //! snapshots/<id>/parts/<attempt>-<n>.bson.zst  what is in which data object, and its digests
 //! manifests/<id>.json                          what the snapshot is made of; without it there is none
 //! copies/<id>.json                             the same bytes
+//! timeline/<start>-<end>-<timeline>.bson.zst   what was written to the source in a span of time
+//! timeline/<start>-<end>-<timeline>.gap.json   that this is not known, and why
 //! verified/<id>-<n>.json                       what was looked at again, and found
 //! leases/<id>.json                             who writes a snapshot now
 //! ```
@@ -23,8 +25,10 @@ mod keys;
 mod lease;
 mod manifest;
 mod part;
+mod slice;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod verification;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -42,6 +46,10 @@ pub use manifest::{SnapshotManifest, StoredObject};
 pub use part::{
     DataObject, NamespaceEnd, NamespaceProgress, Part, PartBuilder, PartIndex, StoredSegments,
 };
+pub use slice::{
+    EntryMark, GapReason, GapRecord, OplogSlice, Previous, SliceFooter, SliceHeader, SliceSource,
+};
+pub use timeline::{NoWay, SpanKind, SpanName, Stretch, TIMELINE, Timeline, TimelineId};
 pub use verification::{VERIFIED, VerificationRecord};
 
 use crate::frame::Frame;

@@ -6,7 +6,6 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `optime` | a moment of a replica set, and the one to stop before |
 //! | `entry` | the fields of an entry, whichever server wrote it |
 //! | `capture` | what must not happen while a dump goes on |
 //! | `filter` | what is not replayed |
@@ -61,7 +60,6 @@ mod entry;
 mod filter;
 mod index_catalog;
 mod lane;
-mod optime;
 mod remap;
 mod replay;
 mod transaction;
@@ -71,7 +69,7 @@ pub use capture::{CaptureError, RESHARDING_COLLECTIONS, changes_catalog, check_c
 pub use entry::{Entry, EntryError};
 pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};
-pub use optime::{OpTime, OpTimeError, OpTimeLimit};
+pub use rdump_format::{OpTime, OpTimeError, OpTimeLimit};
 pub use remap::{RemapError, Remapped, remap};
 pub use replay::{
     Disposition, Notice, Operation, Rename, Replay, ReplayError, ReplayOptions, ReplayTarget,

@@ -133,7 +133,7 @@ impl DumpPlan {
                 pattern.as_str()
             )));
         }
-        match self.is_empty() && options.db.is_some() {
+        match self.namespaces.is_empty() && options.db.is_some() {
             true => Err(Error::invalid(
                 "there is nothing to back up: what is selected does not exist",
             )),

@@ -15,7 +15,7 @@ use mongodb::{
     Database,
     options::{ReadPreference, SelectionCriteria},
 };
-use rdump_format::{Digest, Namespace, RESTORES_DATABASE};
+use rdump_format::{Digest, Namespace, OpTime, RESTORES_DATABASE};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{insert_reply::WriteReply, plan::PlannedNamespace, run::Shared};
@@ -108,6 +108,18 @@ impl Ledger {
 
     fn namespace(&self) -> Namespace {
         namespace(self.id)
+    }
+
+    /// Whether it is time to write down again what is done.
+    pub(super) async fn is_due(&self) -> bool {
+        self.written.lock().await.elapsed() >= PAUSE
+    }
+
+    /// Writes down that everything until a moment is replayed.
+    pub(super) async fn replayed(&self, until: OpTime) -> Result<()> {
+        self.insert(&LedgerDocument::replayed(until)).await?;
+        *self.written.lock().await = Instant::now();
+        Ok(())
     }
 }
 

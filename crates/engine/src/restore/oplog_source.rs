@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures::stream::BoxStream;
-use rdump_format::{Namespace, Remap};
+use rdump_format::{Namespace, OpTime, Remap};
 use rdump_storage::Location;
 
 use super::selection;
@@ -22,6 +22,8 @@ pub(super) struct PlannedOplog {
     pub(super) source: OplogSource,
     /// What of it is replayed, and under which names, if that is not all of it as it is.
     pub(super) names: Option<OplogNames>,
+    /// The moment until which an earlier run has replayed it, which had restored everything else.
+    pub(super) replayed: Option<OpTime>,
 }
 
 /// Which namespaces are restored, under which names; also of those that only the oplog has.

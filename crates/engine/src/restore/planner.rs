@@ -122,6 +122,7 @@ pub(super) async fn plan(
     let oplog = match oplog {
         Some(source) => Some(PlannedOplog {
             names: OplogNames::new(options, left_out)?,
+            replayed: resume.as_ref().and_then(Resume::replayed),
             source,
         }),
         None => None,

@@ -21,13 +21,26 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{insert_reply, oplog_source::OplogNames, run::Shared, undecided::Undecided};
+use super::{
+    insert_reply,
+    oplog_source::{OplogNames, PlannedOplog},
+    run::Shared,
+    undecided::Undecided,
+};
 use crate::{
     Error, ErrorKind, Event, Result,
     command::{self, code},
     media::Documents,
     retry::Retries,
 };
+use capped::Waits;
+
+mod capped;
+
+/// The most entries that are taken without noting that they are applied.
+const MOST_TAKEN: u64 = 50_000;
+
+pub(super) use capped::Capped;
 
 /// What a restore replayed of an oplog.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,10 +58,11 @@ pub struct ReplayedOplog {
 /// Applies every operation of the oplog that is in `documents`; returns what was done, and the indexes to build.
 pub(super) async fn replay(
     shared: &Arc<Shared>,
+    planned: &PlannedOplog,
     mut documents: BoxStream<'_, Result<Documents>>,
-    names: Option<&OplogNames>,
     catalog: IndexCatalog,
     of_target: OfTarget,
+    capped: Capped,
 ) -> Result<(ReplayedOplog, Vec<(Namespace, CollectionIndexes)>)> {
     let options = &shared.options;
     let oplog = Namespace::oplog();
@@ -68,16 +82,20 @@ pub(super) async fn replay(
         BatchOptions::default().bypass_document_validation(options.bypass_document_validation);
     let mut replaying = Replaying {
         shared,
-        names,
+        names: planned.names.as_ref(),
         replay,
         undecided: Undecided::new(),
+        capped,
+        done: planned.replayed.unwrap_or_default(),
+        taken: 0,
+        at: OpTime::default(),
         steps: Vec::new(),
         batcher: Batcher::new(batches),
         lanes: Lanes::start(shared, batches.lanes.get(), of_target),
     };
     let taken = replaying.take_all(&mut documents).await;
     // What comes before a fault is done all the same, as far as the oplog says what that is.
-    let settled = replaying.settle().await;
+    let settled = replaying.finish().await;
     taken.and(settled)?;
     let Replaying { replay, lanes, .. } = replaying;
     let limit_reached = replay.limit_reached();
@@ -109,6 +127,13 @@ struct Replaying<'a> {
     names: Option<&'a OplogNames>,
     replay: Replay,
     undecided: Undecided,
+    capped: Capped,
+    /// The moment until which everything was applied by an earlier run.
+    done: OpTime,
+    /// How many entries were taken after that.
+    taken: u64,
+    /// When the entry at hand was written.
+    at: OpTime,
     /// What has to be done about the entry at hand.
     steps: Vec<Step>,
     batcher: Batcher,
@@ -150,10 +175,35 @@ impl Replaying<'_> {
             Ok(Remapped::Changed(entry)) => self.take_remapped(entry.as_bytes()).await,
             Ok(Remapped::Nothing) => Ok(()),
             Err(error) => Err(unsound().caused_by(error)),
-        }
+        }?;
+        self.note_if_due().await
     }
 
+    /// Takes one entry, unless it is about a capped collection that may have it already.
     async fn take_remapped(&mut self, entry: &[u8]) -> Result<()> {
+        let parsed = Entry::parse(entry).map_err(|error| unsound().caused_by(error))?;
+        self.at = parsed.at();
+        if self.at > self.done {
+            match self.capped.take(&parsed)? {
+                Waits::No => {}
+                Waits::Yes => return Ok(()),
+                Waits::Released(namespace) => self.release(&namespace).await?,
+                Waits::Known(namespace) => return self.release(&namespace).await,
+            }
+        }
+        self.take_now(entry).await
+    }
+
+    /// Takes what waited of a capped collection.
+    async fn release(&mut self, namespace: &str) -> Result<()> {
+        for kept in self.capped.release(namespace) {
+            let entry = self.capped.read(&kept)?;
+            self.take_now(&entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_now(&mut self, entry: &[u8]) -> Result<()> {
         let pushed = self.replay.push(entry, &mut self.steps);
         match self.advance(pushed).await? {
             Disposition::Done => {}
@@ -175,8 +225,24 @@ impl Replaying<'_> {
     /// Does what has to be done, then says what became of taking the entry.
     async fn advance<T>(&mut self, pushed: std::result::Result<T, ReplayError>) -> Result<T> {
         let mut dispatches = Vec::new();
-        for step in self.steps.drain(..) {
+        let mut steps = std::mem::take(&mut self.steps);
+        for step in steps.drain(..) {
             match step {
+                Step::Apply(_) if self.at <= self.done => {}
+                // It must not be done twice, when there is another collection under the old name.
+                Step::Apply(operation) if operation.is_rename() => {
+                    self.lanes.send(&mut dispatches).await?;
+                    self.settle().await?;
+                    self.note(OpTime {
+                        ordinal: self.at.ordinal.saturating_sub(1),
+                        ..self.at
+                    })
+                    .await?;
+                    self.batcher.push(operation, &mut dispatches);
+                    self.lanes.send(&mut dispatches).await?;
+                    self.settle().await?;
+                    self.note(self.at).await?;
+                }
                 Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
                 Step::Notice(notice) => {
                     let oplog = Namespace::oplog();
@@ -185,8 +251,51 @@ impl Replaying<'_> {
                 _ => return Err(Error::internal("a step of the replay is not known")),
             }
         }
+        self.steps = steps;
         self.lanes.send(&mut dispatches).await?;
         pushed.map_err(|error| unsound().caused_by(error))
+    }
+
+    /// From time to time, has everything applied and notes that.
+    async fn note_if_due(&mut self) -> Result<()> {
+        let Some(ledger) = &self.shared.ledger else {
+            return Ok(());
+        };
+        if self.at <= self.done {
+            return Ok(());
+        }
+        self.taken += 1;
+        if self.done > OpTime::default() && self.taken == MOST_TAKEN {
+            // What was applied and not noted is behind.
+            self.release_all().await?;
+        }
+        if self.taken.is_multiple_of(MOST_TAKEN) || ledger.is_due().await {
+            self.settle().await?;
+            self.note(self.at).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that everything until then is applied, unless something waits.
+    async fn note(&self, until: OpTime) -> Result<()> {
+        match &self.shared.ledger {
+            Some(ledger) if self.capped.is_empty() => ledger.replayed(until).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn release_all(&mut self) -> Result<()> {
+        for namespace in self.capped.namespaces() {
+            self.release(&namespace).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what still waits, and has everything applied.
+    async fn finish(&mut self) -> Result<()> {
+        self.release_all().await?;
+        self.settle().await?;
+        self.note(self.at).await
     }
 
     /// Sends what is left, and waits until everything is applied.

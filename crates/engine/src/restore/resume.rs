@@ -6,7 +6,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use bson::{RawDocument, Uuid, oid::ObjectId};
-use rdump_format::Namespace;
+use rdump_format::{Namespace, OpTime};
 
 use super::{
     conflict, index_spec,
@@ -121,14 +121,7 @@ impl Resume {
             .iter()
             .find(|found| found.begun.version == VERSION && self.different_option(found).is_none());
         if let Some(found) = same {
-            return match found.stages.contains(&Stage::Oplog) {
-                true => Err(Error::conflict(format!(
-                    "the restore that was begun at {} had begun to replay the oplog, and cannot be gone on with from there",
-                    found.begun.started_at
-                ))
-                .with_hint(AGAIN)),
-                false => Ok(found.id),
-            };
+            return Ok(found.id);
         }
         let option = self.different_option(newest).unwrap_or_default();
         Err(Error::conflict(format!(
@@ -213,6 +206,13 @@ impl Resume {
         }
     }
 
+    /// The moment until which the run that is gone on with has replayed the oplog, if it had begun to: everything else was restored by then.
+    pub(super) fn replayed(&self) -> Option<OpTime> {
+        let resumed = self.resumed.as_ref()?;
+        let has_begun = resumed.stages.contains(&Stage::Oplog);
+        has_begun.then(|| resumed.replayed.unwrap_or_default())
+    }
+
     /// What the target has and a plan has to mind: not what the run that is gone on with has made.
     pub(super) fn minded(&self, existing: &Existing) -> Existing {
         let is_made = |name: &Namespace| {
@@ -246,6 +246,18 @@ impl Resume {
         };
         let noted = resumed.done.get(&planned.namespace);
         let noted = noted.map(Vec::as_slice).unwrap_or_default();
+        if self.replayed().is_some() {
+            // What became of it since then is for the oplog to say.
+            let done = |of: fn(&Done) -> u64| noted.iter().map(of).sum();
+            planned.drop = false;
+            let progress = Progress {
+                documents: done(|done| done.documents),
+                failed: done(|done| done.failed),
+                ..Progress::default()
+            };
+            begin_with(planned, progress, resumed);
+            return Ok(());
+        }
         match from_where(planned, first, found, noted, options) {
             From::Start { drop } => planned.drop = drop,
             From::Progress(progress) => begin_with(planned, progress, resumed),

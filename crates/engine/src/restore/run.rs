@@ -296,8 +296,9 @@ pub(super) async fn restore_all(
 ) -> Result<(Vec<RestoredNamespace>, Option<ReplayedOplog>)> {
     let namespaces: Vec<Arc<PlannedNamespace>> =
         plan.namespaces.into_iter().map(Arc::new).collect();
+    let replayed = plan.oplog.as_ref().and_then(|oplog| oplog.replayed);
     let plan = Planned {
-        authorization: plan.authorization,
+        authorization: plan.authorization.filter(|_| replayed.is_none()),
         oplog: plan.oplog,
     };
     // One at once is one after the other, whatever their size.
@@ -305,9 +306,9 @@ pub(super) async fn restore_all(
         1 => (1, 1),
         at_once => (at_once.saturating_mul(SMALL_FOR_LARGE), SMALL_FOR_LARGE),
     };
-    let (views, others) = namespaces
-        .iter()
-        .partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
+    let left = namespaces.iter().filter(|_| replayed.is_none());
+    let (views, others) =
+        left.partition::<Vec<_>, _>(|planned| planned.kind == NamespaceKind::View);
     let mut arriving = None;
     let mut restored = match shared.reader.access() {
         Access::Random(random) => {
@@ -352,15 +353,27 @@ pub(super) async fn restore_all(
     }
 
     let mut oplog = None;
-    if let Some(PlannedOplog { source, names }) = &plan.oplog {
-        shared.begin_stage(Stage::Oplog).await?;
+    if let Some(planned) = &plan.oplog {
+        match replayed {
+            None => shared.begin_stage(Stage::Oplog).await?,
+            Some(_) => {
+                let before = namespaces.iter().map(|planned| {
+                    let before = RestoredNamespace::before(planned);
+                    (before.namespace.clone(), before)
+                });
+                restored.extend(before);
+            }
+        }
         let (documents, rest) = match arriving {
             Some((documents, rest)) => (documents, Some(rest)),
-            None => (source.documents(&*shared.reader)?, None),
+            None => (planned.source.documents(&*shared.reader)?, None),
         };
         let (catalog, of_target) = shared.catalog(&namespaces).await?;
-        let (done, collections) =
-            replay(shared, documents, names.as_ref(), catalog, of_target).await?;
+        let capped = shared.capped(&namespaces, replayed.is_some()).await?;
+        let replay = Box::pin(replay(
+            shared, planned, documents, catalog, of_target, capped,
+        ));
+        let (done, collections) = replay.await?;
         oplog = Some(done);
         if let Some(mut rest) = rest {
             // Behind the oplog is only what tells whether it is sound.

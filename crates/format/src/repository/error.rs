@@ -29,6 +29,9 @@ impl RecordError {
             Frame::Verification => "record of a verification",
             Frame::Keys => "record of the keys",
             Frame::Lease => "lease",
+            Frame::Slice => "slice of the oplog",
+            Frame::SliceEnd => "end of a slice of the oplog",
+            Frame::Gap => "record of a gap",
         };
         Self { what, fault }
     }

@@ -167,3 +167,12 @@ pub struct IdError {
     text: String,
     expected: &'static str,
 }
+
+impl IdError {
+    pub(super) fn new(text: &str, expected: &'static str) -> Self {
+        Self {
+            text: text.to_owned(),
+            expected,
+        }
+    }
+}

@@ -93,6 +93,21 @@ impl Operation {
         self
     }
 
+    /// Whether it gives a collection another name.
+    #[must_use]
+    pub fn is_rename(&self) -> bool {
+        let is_command = matches!(self.lane, Lane::Alone);
+        let command = || {
+            self.document
+                .get_document("o")
+                .ok()?
+                .into_iter()
+                .next()?
+                .ok()
+        };
+        is_command && command().is_some_and(|(name, _)| name.as_str() == "renameCollection")
+    }
+
     /// What is sent.
     #[must_use]
     pub fn document(&self) -> &RawDocument {

@@ -5,12 +5,13 @@
 //! { _id, planned, begun: { version, dump, started_at, tool_version, options, namespaces } }       the last of these
 //! { _id, done: [ { ns, uuid, first, segments, documents, failed }, … ] }    from time to time
 //! { _id, stage: "oplog" | "indexes" }                                       once it begins
+//! { _id, replayed: "seconds:ordinal" }                                      from time to time: everything until then is replayed
 //! ```
 
 use std::{collections::HashMap, ops::Range};
 
 use bson::{Uuid, oid::ObjectId};
-use rdump_format::Namespace;
+use rdump_format::{Namespace, OpTime};
 use serde::{Deserialize, Serialize};
 
 /// The version that this build writes, and the only one that it reads.
@@ -32,6 +33,8 @@ pub(in crate::restore) struct LedgerDocument {
     done: Vec<Done>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stage: Option<Stage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replayed: Option<OpTime>,
 }
 
 /// What is restored, and how.
@@ -115,6 +118,15 @@ impl LedgerDocument {
     }
 }
 
+impl LedgerDocument {
+    pub(super) fn replayed(until: OpTime) -> Self {
+        Self {
+            replayed: Some(until),
+            ..Self::default()
+        }
+    }
+}
+
 impl Done {
     fn range(&self) -> Range<u64> {
         self.first..self.first.saturating_add(self.segments)
@@ -187,12 +199,15 @@ pub(in crate::restore) struct Unfinished {
     pub(in crate::restore) planned: HashMap<Namespace, First>,
     pub(in crate::restore) done: HashMap<Namespace, Vec<Done>>,
     pub(in crate::restore) stages: Vec<Stage>,
+    /// The moment until which everything is replayed.
+    pub(in crate::restore) replayed: Option<OpTime>,
 }
 
 impl Unfinished {
     /// What the documents of a ledger say; `None` if its run had changed nothing yet.
     pub(super) fn of(id: ObjectId, documents: Vec<LedgerDocument>) -> Option<Self> {
         let (mut begun, mut planned, mut stages) = (None, HashMap::new(), Vec::new());
+        let mut replayed = None;
         let mut done: HashMap<Namespace, Vec<Done>> = HashMap::new();
         for document in documents {
             begun = begun.or(document.begun);
@@ -201,6 +216,7 @@ impl Unfinished {
                 done.entry(noted.ns.clone()).or_default().push(noted);
             }
             stages.extend(document.stage);
+            replayed = replayed.max(document.replayed);
         }
         let begun = begun.filter(|begun: &Begun| {
             begun.version != VERSION || begun.namespaces == planned.len() as u64
@@ -211,6 +227,7 @@ impl Unfinished {
             planned,
             done,
             stages,
+            replayed,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Restores that are interrupted again and again.
 
+use std::sync::Arc;
+
 use bson::{Document, doc};
-use rdump::{DumpOptions, ErrorKind, OnConflict, RestoreOptions};
+use rdump::{Consistency, DumpOptions, ErrorKind, Event, OnConflict, RestoreOptions};
 use rdump_testkit::{
     Deployment, FailPoint, Fingerprint, FingerprintOptions, ReplicaSet, Standalone, dataset,
     fingerprint::assert_same,
@@ -149,4 +151,33 @@ async fn an_index_build_that_was_left_under_way_is_waited_for() {
     let expected = Fingerprint::of(&source.client(), &compared).await;
     let found = Fingerprint::of(&target.client(), &compared).await;
     assert_same(&expected, &found);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_is_gone_on_with() {
+    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(200).seed(&source.client()).await;
+    let (_, repository) = in_memory().await;
+    let writer = Arc::new(writer(&repository));
+    let oplog = DumpOptions::default().consistency(Consistency::Oplog);
+    try_backup(&writer, &source, oplog).await.unwrap();
+    let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
+    let options = || RestoreOptions::default().oplog_replay(true);
+    begun(&snapshot, &target, options()).await;
+    let is_oplog = |event: &Event| match event {
+        Event::NamespaceStarted { namespace, .. } => namespace.is_oplog(),
+        _ => false,
+    };
+    let (uri, resume) = (target.root_uri(), options().resume(true));
+    let watching = Watching::start(&snapshot, uri, resume.clone(), is_oplog).await;
+    let error = watching.run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+    let (report, _) = try_restore(&snapshot, &target, resume).await;
+    let report = report.unwrap();
+    assert_eq!(report.problems, []);
+    assert!(report.oplog.is_some() && report.documents >= 200);
+    assert_eq!(ledgers(&target).await.len(), 0);
+    let options = FingerprintOptions::new();
+    let there = Fingerprint::of(&target.client(), &options).await;
+    assert_same(&Fingerprint::of(&source.client(), &options).await, &there);
 }

@@ -176,32 +176,3 @@ async fn the_role_restore_writes_a_ledger_and_to_go_on_with_it_needs_to_read() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replay_that_had_begun_is_not_gone_on_with() {
-    let (source, target) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    dataset::orders(200).seed(&source.client()).await;
-    let (_, repository) = in_memory().await;
-    let writer = Arc::new(writer(&repository));
-    let oplog = DumpOptions::default().consistency(Consistency::Oplog);
-    try_backup(&writer, &source, oplog).await.unwrap();
-    let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
-    let options = || RestoreOptions::default().oplog_replay(true);
-    begun(&snapshot, &target, options()).await;
-    let is_oplog = |event: &Event| match event {
-        Event::NamespaceStarted { namespace, .. } => namespace.is_oplog(),
-        _ => false,
-    };
-    let (uri, resume) = (target.root_uri(), options().resume(true));
-    let watching = Watching::start(&snapshot, uri, resume.clone(), is_oplog).await;
-    let error = watching.run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
-    let message = "had begun to replay the oplog";
-    refused(&snapshot, &target, resume, ErrorKind::Conflict, message).await;
-    let (report, _) = try_restore(&snapshot, &target, options().drop(true)).await;
-    let report = report.unwrap();
-    assert_eq!(
-        (report.oplog.is_some(), report.problems),
-        (true, Vec::new())
-    );
-    assert_eq!(ledgers(&target).await.len(), 0);
-}

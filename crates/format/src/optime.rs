@@ -1,3 +1,5 @@
+//! A moment in the history of a replica set, and the one to stop before.
+
 use std::{fmt, str::FromStr};
 
 use bson::Timestamp;
@@ -95,12 +97,12 @@ impl From<OpTime> for String {
 /// # Examples
 ///
 /// ```
-/// use rdump_oplog::{OpTime, OpTimeLimit};
+/// use rdump_format::{OpTime, OpTimeLimit};
 ///
 /// let limit: OpTimeLimit = "7:2".parse()?;
 /// assert!(limit.allows(OpTime { seconds: 7, ordinal: 1 }));
 /// assert!(!limit.allows(OpTime { seconds: 7, ordinal: 2 }));
-/// # Ok::<(), rdump_oplog::OpTimeError>(())
+/// # Ok::<(), rdump_format::OpTimeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
