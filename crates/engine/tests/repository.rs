@@ -27,6 +27,7 @@ mod fixture;
 mod interrupted;
 mod lease;
 mod many;
+mod model;
 mod oplog;
 mod partitions;
 mod resumed;

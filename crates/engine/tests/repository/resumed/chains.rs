@@ -9,7 +9,10 @@ use rdump_testkit::{
     fingerprint::assert_same,
 };
 
-use super::{super::backup, begun, documents, in_memory, interrupted, ledgers, try_restore};
+use super::{
+    super::{backup, try_backup, writer},
+    Watching, begun, documents, in_memory, interrupted, ledgers, try_restore,
+};
 use crate::authorization;
 
 /// Goes on until the restore is done, each time a few events further; returns how often it was interrupted.

@@ -1,18 +1,12 @@
 //! Restores that cannot be gone on with, and those of others.
 
-use std::sync::Arc;
-
 use bson::doc;
 use rdump::{
-    Consistency, DumpOptions, ErrorKind, Event, OnConflict, Pattern, RestoreOptions, Selector,
-    Snapshot,
+    DumpOptions, ErrorKind, Event, OnConflict, Pattern, RestoreOptions, Selector, Snapshot,
 };
 use rdump_testkit::{ReplicaSet, dataset};
 
-use super::{
-    super::{backup, try_backup, writer},
-    Watching, begun, in_memory, ledgers, try_restore,
-};
+use super::{super::backup, Watching, begun, in_memory, ledgers, try_restore};
 use crate::{made::Made, restore};
 
 async fn snapshot() -> (ReplicaSet, Snapshot) {
@@ -175,4 +169,3 @@ async fn the_role_restore_writes_a_ledger_and_to_go_on_with_it_needs_to_read() {
         "{notices}"
     );
 }
-
