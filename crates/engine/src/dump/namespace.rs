@@ -343,7 +343,7 @@ impl Shared {
             self.deployment.server.capabilities().finds_in_oplog,
             Retries::new(self.options.max_retries),
         );
-        let ended = tail.unless_needed(self.moment.clone());
+        let last = tail.unless_needed(self.moment.clone());
         let mut progress = Written::default();
         let writer = self.writer.namespace(&planned.header).await?;
         let copied = self.copy(
@@ -375,7 +375,7 @@ impl Shared {
         });
         Ok(DumpedOplog {
             start: oplog.start,
-            end: ended.get().copied().unwrap_or(end),
+            end: last.get().copied().unwrap_or(end),
             entries: written.documents,
             uncompressed_bytes: written.uncompressed_bytes,
             stored_bytes: written.stored_bytes,

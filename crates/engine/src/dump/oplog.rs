@@ -272,7 +272,7 @@ pub(super) struct Tail {
     scope: Option<Scope>,
     /// What everything else is read at: as long as it is, nothing has to be captured.
     moment: Option<Arc<Moment>>,
-    /// Where it ended, if that is before its time.
+    /// Its last moment, once it has ended.
     ended: Arc<OnceLock<OpTime>>,
 }
 
@@ -310,7 +310,7 @@ impl Tail {
         }
     }
 
-    /// Has it end with what cannot be replayed, as long as everything else is read at this moment; gives where it ended then.
+    /// Has it end with what cannot be replayed, as long as everything else is read at this moment; gives its last moment, once it has ended.
     pub(super) fn unless_needed(&mut self, moment: Option<Arc<Moment>>) -> Arc<OnceLock<OpTime>> {
         self.moment = moment;
         Arc::clone(&self.ended)
@@ -358,6 +358,8 @@ impl Tail {
                 }
             }
             if end.is_some_and(|end| last.term.is_some() && last.at >= end) {
+                // It may have been read on while it was found out where it has to end.
+                self.ended.get_or_init(|| last.at);
                 return Ok(());
             }
             if let Some(end) = end
