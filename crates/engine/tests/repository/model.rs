@@ -21,8 +21,8 @@ struct Mode {
     /// What the server forgets after so many seconds.
     window_seconds: u32,
     load: fn(u64) -> WorkloadOptions,
-    /// What the snapshot says of itself.
-    reached: &'static str,
+    /// What the snapshot may say of itself.
+    reached: &'static [&'static str],
 }
 
 /// Servers before 8.0 do not read capped collections at one moment, and before 7.0 not what was dropped since.
@@ -48,21 +48,21 @@ const MODES: [Mode; 4] = [
         consistency: Consistency::Snapshot,
         window_seconds: 300,
         load: without_capped_and_definitions,
-        reached: "snapshot",
+        reached: &["snapshot"],
     },
     Mode {
         name: "oplog",
         consistency: Consistency::Oplog,
         window_seconds: 300,
         load: without_renames,
-        reached: "oplog",
+        reached: &["oplog"],
     },
     Mode {
         name: "auto with capped collections",
         consistency: Consistency::Auto,
         window_seconds: 300,
         load: without_renames,
-        reached: "oplog",
+        reached: &["oplog"],
     },
     Mode {
         name: "auto that loses its moment",
@@ -72,10 +72,15 @@ const MODES: [Mode; 4] = [
             capped: 0,
             ..without_renames(seed)
         },
-        reached: "oplog",
+        // When a server forgets is for it to say.
+        reached: &["oplog", "snapshot"],
     },
 ];
 
+#[expect(
+    clippy::print_stdout,
+    reason = "how far a long proof is, and what failed"
+)]
 async fn check(mode: &Mode, seed: u64) {
     println!("{}, seed {seed}", mode.name);
     let window = format!(
@@ -114,7 +119,7 @@ async fn check(mode: &Mode, seed: u64) {
     assert_eq!(report.report.problems, []);
     let snapshot = repository.snapshot(&report.snapshot).await.unwrap();
     let run = &snapshot.manifest().run;
-    assert_eq!(run.consistency, mode.reached);
+    assert!(mode.reached.contains(&run.consistency.as_str()), "{run:?}");
     let at: OpTime = run.consistent_at.as_ref().unwrap().parse().unwrap();
     restore(&snapshot, &to, RestoreOptions::default()).await;
     let state = journal.state_at(Timestamp::from(at));

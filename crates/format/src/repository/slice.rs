@@ -10,6 +10,11 @@
 //! that is not encrypted gives the entries. See `docs/format.md`, *Timeline*.
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is a failed test"
+)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -270,7 +275,9 @@ impl<'a> OplogSlice<'a> {
                 .split_at_checked(length)
                 .ok_or_else(|| contradiction("it is cut short", about()))?;
             let checked = segment.check_stored(stored, &mut Digester::new());
-            checked.map_err(|_| contradiction("it was changed", about()))?;
+            checked.map_err(|fault| {
+                contradiction("it was changed", format!("{}: {fault}", about()))
+            })?;
             entries = entries.saturating_add(segment.documents);
             bytes = bytes.saturating_add(segment.uncompressed_bytes);
             rest = after;

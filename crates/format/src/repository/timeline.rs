@@ -1,6 +1,11 @@
 //! Which spans of time are captured, as the names of objects say it.
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is a failed test"
+)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -30,7 +30,9 @@ fn stretches(of: &Timeline) -> Vec<(u32, u32)> {
         .collect()
 }
 
-fn way(of: &Timeline, from: u32, to: u32) -> Result<Vec<(u32, u32)>, (u32, Option<u32>)> {
+type Way = Result<Vec<(u32, u32)>, (u32, Option<u32>)>;
+
+fn way(of: &Timeline, from: u32, to: u32) -> Way {
     match of.way(ONE, at(from), at(to)) {
         Ok(way) => Ok(way
             .iter()
