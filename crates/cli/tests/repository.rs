@@ -62,11 +62,11 @@ async fn a_backup_is_listed_shown_verified_and_restored() {
     let ran = run(on(repository), ["list"]).await.expect(0);
     let lines: Vec<_> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{}", ran.stdout);
-    let at = json(&run(on(repository), ["show", &id, "--json"]).await.expect(0));
-    let at = at["consistent-at"].as_str().unwrap().to_owned();
     assert!(lines[1].starts_with(&id) && lines[1].ends_with("by=cron,env=test"));
-    assert!(lines[1].contains(&at), "{}", lines[1]);
     let listed = json(&run(on(repository), ["list", "--json"]).await.expect(0));
+    assert_eq!(listed["snapshots"][0]["consistency"], "snapshot");
+    let at = listed["snapshots"][0]["consistent-at"].as_str().unwrap();
+    assert!(lines[1].contains(at), "{}", lines[1]);
     assert_eq!(listed["snapshots"][0]["id"], *id);
     assert_eq!(listed["snapshots"][1]["id"], second["snapshot"]);
     assert_eq!(listed["snapshots"][0]["tags"]["env"], "test");
