@@ -196,7 +196,7 @@ fn a_version_that_cannot_be_read_in_full_is_refused_before_anything_else() {
         version.parse::<FormatVersion>().unwrap_err();
     }
     let mut manifest = sample();
-    manifest.version = FormatVersion::new(1, 1);
+    manifest.version = FormatVersion::new(1, 2);
     manifest.to_bytes().unwrap_err();
 }
 

@@ -117,7 +117,7 @@ fn what_contradicts_itself_is_not_written() {
         "its segments are not what it counts: 1 entries",
         "its segments are not what it counts: 0 entries",
         "its last entry is of another moment: 8:1 and 9:1",
-        "reads up to 1.1",
+        "format version 9.0",
     ];
     for (error, words) in errors.iter().zip(words) {
         assert!(error.contains(words), "{error}");
