@@ -11,7 +11,10 @@ use rdump_format::{
 };
 
 /// The folders in `testdata/`, and the version that wrote each.
-const FOLDERS: [(&str, FormatVersion); 1] = [("folder-1.0", FormatVersion::new(1, 0))];
+const FOLDERS: [(&str, FormatVersion); 2] = [
+    ("folder-1.0", FormatVersion::new(1, 0)),
+    ("folder-1.1", FormatVersion::new(1, 1)),
+];
 
 /// The repositories and bundles in `testdata/`, which are read by `fixture.rs` of the engine's tests: of each version one.
 const REPOSITORIES: [&str; 3] = ["repository-1.0", "bundle-1.0.tar", "repository-1.1"];
@@ -89,10 +92,10 @@ fn folders_of_every_version_are_read() {
 
 #[test]
 fn what_this_version_writes_is_what_it_wrote() {
-    let bytes = fs::read(testdata().join("folder-1.0").join(MANIFEST_FILE)).unwrap();
+    let bytes = fs::read(testdata().join("folder-1.1").join(MANIFEST_FILE)).unwrap();
     assert_eq!(
         FormatVersion::CURRENT,
-        FormatVersion::new(1, 0),
+        FormatVersion::new(1, 1),
         "a new version needs a new folder in testdata"
     );
     assert_eq!(
