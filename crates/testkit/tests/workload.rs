@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bson::Timestamp;
+use bson::{Timestamp, doc};
 use rdump_testkit::{
-    ReplicaSet, Workload, WorkloadOptions,
+    ReplicaSet, Standalone, Workload, WorkloadOptions,
     workload::{Change, Journal, Kind, Namespace, Outcome},
 };
 
@@ -88,25 +88,33 @@ async fn the_state_at_any_moment_is_what_the_server_had_then() {
     journal.assert_in_oplog(&client).await;
     let defined = last_definitions(&journal);
     let times = times(&journal);
-    let mut compared = BTreeMap::new();
-    // Every moment from the first to the last that a prime step leads to; each transaction has a chance.
-    for time in times.iter().step_by(times.len() / 23) {
+    let is_large = |time: &&Timestamp| {
+        let time = Outcome::Acknowledged(Some(**time));
+        let of_then = journal
+            .writes()
+            .iter()
+            .filter(|write| write.outcome == time);
+        of_then.count() == 20
+    };
+    let large = times.iter().find(is_large);
+    let large = large.expect("a transaction of more than 16 MiB");
+    let mut compared: BTreeMap<_, usize> = BTreeMap::new();
+    let before_large = times.iter().take_while(|time| *time < large).last();
+    let some = times.iter().step_by(times.len() / 23);
+    for time in some.chain(before_large).chain([large]) {
         let is_defined = |name: &str| defined.get(name).is_none_or(|defined| defined <= time);
-        let is_capped = |name: &str| name.contains(".capped");
-        let state = journal.state_at(*time);
-        let state = state.selected(|name| is_defined(name) && !is_capped(name));
-        state.assert_read_at(&client, *time).await;
-        for (name, namespace) in state.namespaces() {
-            if let Namespace::Present(collection) = namespace {
-                *compared.entry(name.to_string()).or_insert(0) += collection.documents.len();
-            }
+        let state = journal.state_at(*time).selected(is_defined);
+        for name in state.assert_read_at(&client, *time).await {
+            let documents = state.collection(name).unwrap().documents.len();
+            let (_, collection) = name.split_once('.').unwrap();
+            let sort = collection.split(|c: char| c.is_ascii_digit()).next();
+            *compared.entry(sort.unwrap().to_owned()).or_default() += documents;
         }
     }
-    for name in ["work0.load0", "work1.load1", ".series", ".unique"] {
-        let mut all = compared.iter();
-        let documents = all.find(|(found, _)| found.contains(name));
+    for (name, least) in [("load", 100), ("series", 100), ("unique", 100), ("made", 1)] {
+        let documents = compared.get(name);
         assert!(
-            documents.is_some_and(|(_, documents)| *documents > 100),
+            documents.is_some_and(|documents| *documents >= least),
             "{name}: {compared:?}"
         );
     }
@@ -152,7 +160,7 @@ fn times(journal: &Journal) -> Vec<Timestamp> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_write_is_unknown_after_the_oplog_was_asked() {
     let replica_set = ReplicaSet::builder().members(3).start().await;
-    let workload = Workload::start(&replica_set.client(), WorkloadOptions::default());
+    let workload = Workload::start(&replica_set.client(), WorkloadOptions::everything(11));
     workload.await_more(500).await;
     replica_set.step_down().await;
     workload.await_more(300).await;
@@ -175,4 +183,65 @@ async fn no_write_is_unknown_after_the_oplog_was_asked() {
     state.assert_holds(&client, str::to_owned).await;
     let mut namespaces = state.namespaces().values();
     assert!(namespaces.all(|namespace| *namespace != Namespace::Uncertain));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_as_it_should_be_is_named() {
+    let replica_set = ReplicaSet::start().await;
+    let options = WorkloadOptions {
+        namespaces: vec!["one.a".into(), "two.b".into()],
+        ..WorkloadOptions::default()
+    };
+    let journal = written(&replica_set, options, 300).await;
+    let (client, state) = (replica_set.client(), journal.expected_state());
+    let one = client.database("one");
+    for change in [
+        doc! { "insert": "a", "documents": [{ "_id": -1_i64 }] },
+        doc! { "createIndexes": "a", "indexes": [{ "key": { "x": 1 }, "name": "x_1" }] },
+        doc! { "collMod": "a", "validator": { "x": { "$exists": false } } },
+        doc! { "create": "c" },
+    ] {
+        one.run_command(change).await.unwrap();
+    }
+    let b = state.collection("two.b").unwrap();
+    let id = *b.documents.keys().next().unwrap();
+    let two = client.database("two").collection::<bson::Document>("b");
+    two.delete_one(doc! { "_id": id }).await.unwrap();
+
+    let found = state.discrepancies(&client, str::to_owned).await;
+    let starts = [
+        "one.a has the options",
+        "one.a has the indexes",
+        "one.a _id -1: is there",
+        &format!("two.b _id {id}: found None, expected"),
+        "one.c was never made",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found}");
+    }
+
+    // Elsewhere there is nothing of it; and one can look at a part alone.
+    let elsewhere = |name: &str| format!("other_{name}");
+    let found = state.discrepancies(&client, elsewhere).await;
+    assert_eq!(
+        found,
+        ["other_one.a is not there", "other_two.b is not there"]
+    );
+    two.drop().await.unwrap();
+    let part = state.selected(|name| name == "two.b");
+    let found = part.discrepancies(&client, str::to_owned).await;
+    assert_eq!(found, ["two.b is not there"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_oplog_there_is_the_state_at_the_end() {
+    let standalone = Standalone::start().await;
+    let workload = Workload::start(&standalone.client(), WorkloadOptions::default());
+    workload.await_more(300).await;
+    let journal = workload.stop().await;
+    assert_eq!((journal.oldest(), journal.unknown()), (None, 0));
+    journal
+        .assert_holds(&standalone.client(), str::to_owned)
+        .await;
 }

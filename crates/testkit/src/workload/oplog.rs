@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use mongodb::{Client, Collection, error::Result};
 
 use super::{Change, options::split};
-pub(super) use evidence::is_made_by;
+use evidence::{builds, is_made_by};
 
 /// The time of the first entry after a time that makes a change, if there is one.
 pub(super) async fn find(
@@ -97,6 +97,11 @@ impl<'a> Entry<'a> {
         let operations = self.operations();
         let mut operations = operations.into_iter();
         operations.any(|operation| is_made_by(namespace, change, operation))
+    }
+
+    /// Whether it begins (`true`) or gives up (`false`) the build of an index that a change makes.
+    pub(super) fn builds(self, namespace: &str, change: &Change) -> Option<bool> {
+        builds(namespace, change, Operation::of(self.entry)?)
     }
 
     fn operations(self) -> Vec<Operation<'a>> {

@@ -21,10 +21,12 @@ pub struct WorkloadOptions {
     /// When a write counts as done. Default: [`Acknowledgement::Majority`].
     pub acknowledgement: Acknowledgement,
     /// Whether one document in 400 is large: 100 KB to 1 MB. Default: no.
+    ///
+    /// There are no new ones after 256 MiB of them are in the journal.
     pub large_documents: bool,
     /// Tasks that write several documents in one transaction. Default: 0.
     pub transactions: u32,
-    /// Whether one transaction in 25, three at most of each task, has more than 16 MiB. Default: no.
+    /// Whether three transactions of each task, among its first hundred, have more than 16 MiB. Default: no.
     ///
     /// Each takes 18 MB of the oplog and of the journal.
     pub large_transactions: bool,

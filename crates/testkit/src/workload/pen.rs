@@ -1,12 +1,13 @@
 //! What every writer writes with: sends commands, tells what became of them, and notes it.
 
+mod fate;
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use bson::{Document, RawDocumentBuf, Timestamp, raw::cstr};
-use mongodb::error::{Error, ErrorKind};
+use bson::{RawDocumentBuf, Timestamp, raw::cstr};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -18,10 +19,12 @@ use super::{
     shared::{RETRY, Ready, Shared},
 };
 
+pub(super) use fate::Fate;
+
 /// Ids of one writer.
 const IDS_PER_WRITER: i64 = 1_000_000_000;
-/// Errors of commands that a server refuses before it does anything: NotWritablePrimary, NotPrimaryNoSecondaryOk.
-const REFUSALS: [i32; 2] = [10107, 13435];
+/// Bytes of large documents in one journal, about: when there are more, those that exist are only deleted.
+const MAX_LARGE_BYTES: u64 = 256 << 20;
 /// How long an entry of an acknowledged write is looked for, until all before it is written too.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -32,19 +35,10 @@ pub(super) struct Pen {
     pub(super) rng: ChaCha8Rng,
     /// The time of the last answer.
     pub(super) clock: Timestamp,
+    /// How the times of most writes are found.
+    timing: Timing,
     next_id: i64,
     writes: Vec<Write>,
-}
-
-/// What became of a command.
-#[derive(Clone, Debug)]
-pub(super) enum Fate {
-    /// It is done; the reply.
-    Done(Document),
-    /// It was not carried out.
-    Refused,
-    /// Nobody knows: nothing that it touches may be touched again.
-    Lost,
 }
 
 /// How the time of a write is found.
@@ -65,6 +59,7 @@ impl Pen {
             number,
             rng,
             clock: BEFORE_ALL,
+            timing: Timing::Reply,
             next_id: i64::from(number) * IDS_PER_WRITER,
             writes: Vec::new(),
         }
@@ -74,6 +69,11 @@ impl Pen {
     pub(super) async fn ready(&mut self) -> Option<Ready> {
         let ready = self.shared.ready().await?;
         self.clock = ready.time;
+        self.timing = if ready.replies_with_time() {
+            Timing::Reply
+        } else {
+            Timing::Oplog
+        };
         Some(ready)
     }
 
@@ -146,10 +146,7 @@ impl Pen {
         let concern = self.shared.options.acknowledgement.write_concern();
         command.append(cstr!("writeConcern"), concern);
         let database = self.shared.client.database(db);
-        let fate = match database.run_raw_command(command).await {
-            Ok(reply) => fate_of(reply),
-            Err(error) => fate_of_error(&error),
-        };
+        let fate = Fate::of(database.run_raw_command(command).await);
         let mut time = None;
         match &fate {
             Fate::Done(reply) => time = reply.get_timestamp("operationTime").ok(),
@@ -160,12 +157,12 @@ impl Pen {
             Fate::Lost => {}
         }
         self.clock = time.unwrap_or(self.clock);
+        let is_in_oplog = timing == Timing::Oplog || self.timing == Timing::Oplog;
+        let is_looked_for = is_in_oplog && time.is_some();
         let mut is_known = true;
         for change in changes {
             let outcome = match &fate {
-                Fate::Done(_) if timing == Timing::Oplog && time.is_some() => {
-                    self.look(namespace, &change, after).await
-                }
+                Fate::Done(_) if is_looked_for => self.look(namespace, &change, after).await,
                 Fate::Done(_) => Outcome::Acknowledged(time),
                 Fate::Refused | Fate::Lost => Outcome::Unknown { after },
             };
@@ -217,26 +214,15 @@ impl Pen {
         Outcome::Unknown { after }
     }
 
+    /// Whether the journal has room for another state of a large document.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let before = self.shared.large_bytes.fetch_add(bytes, Ordering::Relaxed);
+        before + bytes <= MAX_LARGE_BYTES
+    }
+
     /// Whether no acknowledged write can be undone, so that each must find what it expects.
     pub(super) fn is_durable(&self) -> bool {
         self.shared.options.acknowledgement == Acknowledgement::Majority
-    }
-}
-
-fn fate_of(reply: Document) -> Fate {
-    if reply.contains_key("writeErrors") || reply.contains_key("writeConcernError") {
-        Fate::Lost
-    } else {
-        Fate::Done(reply)
-    }
-}
-
-pub(super) fn fate_of_error(error: &Error) -> Fate {
-    match error.kind.as_ref() {
-        ErrorKind::Command(error) if REFUSALS.contains(&error.code) => Fate::Refused,
-        ErrorKind::ServerSelection { .. } | ErrorKind::ConnectionPoolCleared { .. } => {
-            Fate::Refused
-        }
-        _ => Fate::Lost,
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) options: WorkloadOptions,
     pub(super) stop: AtomicBool,
     pub(super) acknowledged: AtomicU64,
+    /// Bytes of large documents that the journal has.
+    pub(super) large_bytes: AtomicU64,
     /// The namespaces that the options name.
     pub(super) namespaces: Vec<Arc<str>>,
     ready: OnceCell<Option<Ready>>,
@@ -46,6 +48,15 @@ pub(super) struct Ready {
     pub(super) time: Timestamp,
 }
 
+impl Ready {
+    /// Whether the reply to a write that makes one entry of the oplog has the time of that.
+    ///
+    /// In the first moments of a set that is 4.2 it may be that of another entry.
+    pub(super) fn replies_with_time(self) -> bool {
+        self.version >= (4, 4)
+    }
+}
+
 impl Shared {
     pub(super) fn new(client: Client, options: WorkloadOptions) -> Self {
         let namespaces = options.namespaces.iter();
@@ -55,6 +66,7 @@ impl Shared {
             options,
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
+            large_bytes: AtomicU64::new(0),
             ready: OnceCell::new(),
             prepared: Mutex::default(),
         }
@@ -122,20 +134,21 @@ impl Shared {
         command.append(cstr!("writeConcern"), concern);
         let change = Change::Create(Box::default());
         let database = self.client.database(db);
-        let time = match database.run_raw_command(command).await {
-            Ok(reply) if reply.contains_key("writeConcernError") => {
-                return Err(std::io::Error::other("it is not on a majority").into());
-            }
-            Ok(reply) => reply.get_timestamp("operationTime").ok(),
-            // By us, if an attempt had an effect but no answer.
-            Err(error) if is_namespace_exists(&error) => {
-                let created = match after {
-                    BEFORE_ALL => None,
-                    after => find(&self.client, namespace, &change, after).await?,
-                };
+        let is_new = match database.run_raw_command(command).await {
+            Ok(_) => true,
+            // Perhaps by us, if an attempt had an effect but no answer.
+            Err(error) if is_namespace_exists(&error) => false,
+            Err(error) => return Err(error),
+        };
+        let time = match after {
+            BEFORE_ALL => None,
+            after => {
+                let created = find(&self.client, namespace, &change, after).await?;
+                if is_new && created.is_none() {
+                    return Err(std::io::Error::other("its entry cannot be seen yet").into());
+                }
                 Some(created.unwrap_or(BEFORE_ALL))
             }
-            Err(error) => return Err(error),
         };
         Ok(Write {
             namespace: Arc::clone(namespace),

@@ -13,6 +13,7 @@ use std::{
 use bson::{Document, RawDocumentBuf};
 
 pub use compare::assert_holds;
+pub(super) use compare::shown;
 
 /// Every namespace of a workload at one moment.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,22 +20,19 @@ use super::{
 };
 use effects::Effects;
 
-/// Transactions with more than 16 MiB, of one writer.
-const MAX_LARGE: u32 = 3;
-/// One transaction in so many is large, if any is.
-const LARGE_ONE_IN: usize = 25;
+/// The transactions of one writer that have more than 16 MiB.
+const LARGE_ONES: [u32; 3] = [10, 40, 70];
 /// Documents of a large one, and the bytes of text in each.
 const LARGE: (usize, usize) = (20, 900_000);
 
 /// Writes until the workload is stopped.
 pub(super) async fn run(mut pen: Pen) -> Vec<Write> {
     let mut desk = Desk::default();
-    let mut large = 0;
+    let mut numbers = 0_u32..;
     if pen.ready().await.is_some() {
         while !pen.shared.is_stopped() {
-            let may_be_large = pen.shared.options.large_transactions && large < MAX_LARGE;
-            let is_large = may_be_large && pen.pick(LARGE_ONE_IN) == 0;
-            large += u32::from(is_large);
+            let number = numbers.next().expect("it has no end");
+            let is_large = pen.shared.options.large_transactions && LARGE_ONES.contains(&number);
             transaction(&mut pen, &mut desk, is_large).await;
             documents::write(&mut pen, &mut desk).await;
             pen.pause().await;

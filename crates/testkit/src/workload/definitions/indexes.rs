@@ -6,10 +6,12 @@ use bson::{Document, doc};
 use rand::RngExt as _;
 
 use super::{Definer, Owned};
-use crate::workload::{Change, document::raw, options::split, pen::Fate};
+use crate::workload::{Change, change::BEFORE_ALL, document::raw, options::split, pen::Fate};
 
 /// The first version that has hidden indexes.
 const HIDDEN_SINCE: (u32, u32) = (4, 4);
+/// The first version whose members vote on the end of an index build.
+const QUORUM_SINCE: (u32, u32) = (4, 4);
 
 impl Definer {
     /// Creates one index or two.
@@ -30,7 +32,12 @@ impl Definer {
         }
         let (db, collection) = split(&owned.namespace);
         let specifications: Vec<_> = indexes.iter().map(|(_, index)| index.clone()).collect();
-        let command = raw(&doc! { "createIndexes": collection, "indexes": specifications });
+        let mut command = doc! { "createIndexes": collection, "indexes": specifications };
+        if self.ready.version >= QUORUM_SINCE && self.ready.time != BEFORE_ALL {
+            // By default every member that votes must be ready, and one that was killed never is.
+            command.insert("commitQuorum", "majority");
+        }
+        let command = raw(&command);
         let changes = indexes.iter().map(|(name, index)| Change::Index {
             name: Arc::clone(name),
             specification: Some(index.clone().into()),

@@ -14,6 +14,8 @@ use crate::workload::{
 
 /// Deleted documents that may come back under the same `_id`.
 const MAX_GONE: usize = 50;
+/// A document of so many bytes is large.
+const LARGE_FROM_BYTES: usize = 100_000;
 /// One document in so many is large, if any is.
 const LARGE_ONE_IN: usize = 400;
 
@@ -53,7 +55,9 @@ impl Desk {
         }
         let chosen = pen.pick(self.alive.len());
         let chosen = self.alive.swap_remove(chosen);
-        if dice < 85 {
+        let bytes = chosen.image.as_bytes().len();
+        let is_kept = bytes < LARGE_FROM_BYTES || pen.has_room(bytes);
+        if dice < 85 && is_kept {
             chosen.edit(pen)
         } else {
             chosen.delete()
@@ -91,8 +95,10 @@ impl Desk {
 
     fn insert(&mut self, pen: &mut Pen) -> Step {
         if pen.shared.options.large_documents && pen.pick(LARGE_ONE_IN) == 0 {
-            let text_bytes = pen.rng.random_range(100_000..1_000_000);
-            return self.insert_large(pen, text_bytes);
+            let text_bytes = pen.rng.random_range(LARGE_FROM_BYTES..1_000_000);
+            if pen.has_room(text_bytes) {
+                return self.insert_large(pen, text_bytes);
+            }
         }
         let again = if pen.chance(10) {
             self.gone.pop()

@@ -11,6 +11,7 @@ use crate::workload::{
     Outcome,
     change::BEFORE_ALL,
     oplog::{self, Entry},
+    state::shown,
 };
 
 impl Journal {
@@ -27,11 +28,13 @@ impl Journal {
                 continue;
             }
             let entry = entries.get(&time);
-            let entry = entry.unwrap_or_else(|| panic!("no entry has the time of {write:?}"));
+            let entry =
+                entry.unwrap_or_else(|| panic!("no entry has the time of {}", shown(write)));
             let last = Entry::of(entry);
             assert!(
                 !last.is_partial(),
-                "more of the transaction comes after {write:?}: {entry:?}"
+                "more of the transaction comes after {}",
+                shown(write)
             );
             // Another entry of the same transaction may have it.
             let makes = |entry: Entry<'_>| entry.makes(&write.namespace, &write.change);
@@ -42,7 +45,8 @@ impl Journal {
                         entry.transaction().as_ref() == Some(&transaction) && makes(entry)
                     })
                 });
-            assert!(is_made, "{write:?} is not what {entry:?} does");
+            let (write, entry) = (shown(write), shown(entry));
+            assert!(is_made, "{write} is not what {entry} does");
         }
     }
 }

@@ -20,6 +20,8 @@ struct Sought {
     after: Timestamp,
     /// The transaction that makes it, whose last entry is still to come.
     transaction: Option<(RawDocumentBuf, i64)>,
+    /// Whether it is an index that is being built.
+    is_building: bool,
     found: Option<Timestamp>,
 }
 
@@ -35,7 +37,7 @@ impl Journal {
         };
         wait_for("the oplog of a primary", PATIENCE, async || {
             for sought in &mut sought {
-                (sought.transaction, sought.found) = (None, None);
+                (sought.transaction, sought.is_building, sought.found) = (None, false, None);
             }
             let searched = search(client, first, &self.writes, &mut sought).await;
             searched.ok()
@@ -59,6 +61,7 @@ impl Journal {
                 place,
                 after,
                 transaction: None,
+                is_building: false,
                 found: None,
             }),
             Outcome::Acknowledged(_) => None,
@@ -103,6 +106,10 @@ async fn search(
             sought.look_at(entry, &writes[sought.place]);
         }
     }
+    // Another primary goes on with it.
+    if sought.iter().any(|sought| sought.is_building) {
+        return Err(std::io::Error::other("an index is being built").into());
+    }
     Ok(())
 }
 
@@ -115,7 +122,11 @@ impl Sought {
         if is_it && entry.is_partial() {
             self.transaction = entry.transaction();
         } else if is_it {
-            self.found = Some(entry.time());
+            (self.found, self.is_building) = (Some(entry.time()), false);
+        } else if entry.time() > self.after
+            && let Some(is_building) = entry.builds(&write.namespace, &write.change)
+        {
+            self.is_building = is_building;
         }
     }
 }

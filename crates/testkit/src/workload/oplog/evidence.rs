@@ -9,11 +9,7 @@ use super::Operation;
 use crate::workload::{Change, options::split};
 
 /// Whether an operation makes a change of a namespace.
-pub(in crate::workload) fn is_made_by(
-    namespace: &str,
-    change: &Change,
-    operation: Operation<'_>,
-) -> bool {
+pub(super) fn is_made_by(namespace: &str, change: &Change, operation: Operation<'_>) -> bool {
     let (db, collection) = split(namespace);
     let in_db = operation.namespace.strip_prefix(db);
     let Some(place) = in_db.and_then(|place| place.strip_prefix('.')) else {
@@ -57,6 +53,28 @@ pub(in crate::workload) fn is_made_by(
                 || (command("commitIndexBuild") && is_built(name, object))
                 || (command("collMod") && modified.is_ok_and(|index| says(index, "name", name)))
         }
+    }
+}
+
+/// Whether an operation begins (`true`) or gives up (`false`) the build of an index that a change makes.
+pub(super) fn builds(namespace: &str, change: &Change, operation: Operation<'_>) -> Option<bool> {
+    let Change::Index {
+        name,
+        specification: Some(_),
+    } = change
+    else {
+        return None;
+    };
+    let (db, collection) = split(namespace);
+    let is_here = operation.namespace.strip_prefix(db) == Some(".$cmd");
+    if !is_here || !is_built(name, operation.object) {
+        return None;
+    }
+    let command = |name: &str| says(operation.object, name, collection);
+    if command("startIndexBuild") {
+        Some(true)
+    } else {
+        command("abortIndexBuild").then_some(false)
     }
 }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bson::{RawDocumentBuf, Timestamp};
-use mongodb::{Client, error::Result};
+use mongodb::{
+    Client,
+    error::{Error, ErrorKind, Result},
+};
 
 use super::{
     Collection, Expected, Kind, Namespace, State,
@@ -17,6 +20,8 @@ use crate::workload::options::split;
 
 /// Discrepancies that are named.
 const MAX_NAMED: usize = 10;
+/// The error of reads as of a time that the server cannot go back to.
+const SNAPSHOT_UNAVAILABLE: i32 = 246;
 /// Characters of a document that are shown.
 const SHOWN_CHARACTERS: usize = 400;
 
@@ -34,22 +39,29 @@ impl State {
         fail_with(&self.discrepancies(client, namespace).await);
     }
 
-    /// Panics, naming discrepancies, unless the source itself gives these documents for a read at a moment.
+    /// Panics, naming discrepancies, unless the source itself gives these documents for a read at a moment; says of
+    /// which namespaces it does.
     ///
     /// The server must keep its history for that long, and must be 5.0 or newer. It gives no such read of a capped
-    /// collection, of one that was created or renamed after that moment, and of one with an index from after it.
-    pub async fn assert_read_at(&self, client: &Client, time: Timestamp) {
-        let mut wrong = Vec::new();
-        for (name, namespace) in &self.namespaces {
-            if let Namespace::Present(collection) = namespace {
-                let found = read::documents(client, split(name), collection.kind(), Some(time));
-                let found = found.await.unwrap_or_else(|error| {
-                    panic!("reading {name} as of {time}: {error}");
-                });
-                collection.compare_documents(name, found, &mut wrong);
+    /// collection, and of one that was created, renamed or got an index about that moment or after it. What was
+    /// dropped or renamed since must not be asked for: to the server it was always empty.
+    pub async fn assert_read_at(&self, client: &Client, time: Timestamp) -> Vec<&str> {
+        let (mut wrong, mut compared) = (Vec::new(), Vec::new());
+        for name in self.namespaces.keys() {
+            let Some(collection) = self.collection(name) else {
+                continue;
+            };
+            match read::documents(client, split(name), collection.kind(), Some(time)).await {
+                Ok(found) => {
+                    collection.compare_documents(name, found, &mut wrong);
+                    compared.push(&**name);
+                }
+                Err(error) if is_unavailable(&error) => {}
+                Err(error) => panic!("reading {name} as of {time}: {error}"),
             }
         }
         fail_with(&wrong);
+        compared
     }
 
     /// What is not as expected, one line each.
@@ -198,7 +210,12 @@ impl Expected {
     }
 }
 
-fn shown(value: &impl Debug) -> String {
+fn is_unavailable(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(error) if error.code == SNAPSHOT_UNAVAILABLE)
+}
+
+/// A value as text, cut short.
+pub(in crate::workload) fn shown(value: &impl Debug) -> String {
     let text = format!("{value:?}");
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
