@@ -30,8 +30,8 @@ pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use repository::{
-    BackupArgs, BundleArgs, ExportArgs, ImportArgs, LocalArgs, RepositoryArgs, ShowArgs,
-    UnbundleArgs, VerifyArgs,
+    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, LocalArgs, RepositoryArgs,
+    ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
 };
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::{S3Option, S3WriteArgs};
@@ -58,6 +58,23 @@ Environment:
   RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE, RDUMP_IDENTITY  public keys, passphrase, secret keys, where no flag gives any
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
+
+const AFTER_HELP_CAPTURE: &str = "\
+SIGTERM and SIGINT end it with 0, once what was read is stored; killed, it goes on where it was. The last moment that is stored is
+printed on stdout at the end. The user needs the built-in role backup.
+
+Environment:
+  RDUMP_URI   connection string, where neither --uri, --host nor --port is given
+  RDUMP_REPO  repository, where --repo is not given
+  RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE  public keys, passphrase, where no flag gives any
+
+Exit codes: 0 stopped or caught up, 1 failed, 2 wrong usage, 3 there is a gap: take a snapshot.";
+
+const AFTER_HELP_STATUS: &str = "\
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag, 130 stopped by a signal.";
 
 const AFTER_HELP_REPOSITORY: &str = "\
 Environment:

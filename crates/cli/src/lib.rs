@@ -31,27 +31,32 @@ mod prompt;
 mod reference;
 mod run_backup;
 mod run_bundle;
+mod run_capture;
 mod run_dump;
 mod run_rekey;
 mod run_repository;
 mod run_restore;
+mod run_status;
 mod run_transfer;
 mod run_verify;
 mod session;
 mod signals;
+mod time;
 mod units;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
 use anyhow::anyhow;
 use args::{
-    BackupArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed, RestoreArgs, ToolArgs,
+    BackupArgs, CaptureArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed, RestoreArgs,
+    ToolArgs,
 };
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, BundleRequest, DumpRequest, Environment, ExportRequest, ImportRequest, Refusal,
-    RekeyRequest, RestoreRequest, ShowRequest, UnbundleRequest, identities, repository, verified,
+    BackupRequest, BundleRequest, CaptureRequest, DumpRequest, Environment, ExportRequest,
+    ImportRequest, Refusal, RekeyRequest, RestoreRequest, ShowRequest, StatusRequest,
+    UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -144,6 +149,14 @@ fn restore(args: &RestoreArgs) -> Exit {
 fn subcommand(command: &DumpCommand) -> Exit {
     match command {
         DumpCommand::Backup(args) => backup(args),
+        DumpCommand::Capture(args) => capture(args),
+        DumpCommand::Status(args) => {
+            let local = &args.local;
+            on_repository("rdump status", local, async |session| {
+                let request = StatusRequest::new(args, &environment()?)?;
+                Ok(run_status::run(session, request, local.repository.json).await?)
+            })
+        }
         DumpCommand::Bundle(args) => {
             let local = &args.local;
             on_repository("rdump bundle", local, async |session| {
@@ -275,6 +288,37 @@ fn backup(args: &BackupArgs) -> Exit {
             usage("rdump backup", &reason, Exit::Usage)
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
+    });
+    session.console.ended(exit)
+}
+
+fn capture(args: &CaptureArgs) -> Exit {
+    let Some(session) = Session::new(&args.tool.verbosity, args.repository.json, true) else {
+        return invalid_verbosity(Exit::Usage);
+    };
+    if args.tool.general.help {
+        let mut command = DumpArgs::command();
+        let help = command.find_subcommand_mut("capture");
+        let help = help.map(|capture| capture.render_help().to_string());
+        session.console.stdout(&help.unwrap_or_default());
+        return session.console.ended(Exit::Done);
+    }
+    if let Some(text) = args.tool.general.to_print::<DumpArgs>() {
+        session.console.stdout(&text);
+        return session.console.ended(Exit::Done);
+    }
+    let work = || {
+        let mut request = CaptureRequest::new(args, &environment()?)?;
+        warn(&session, &request.warnings);
+        session.ask_for_passwords(&mut request.connect, Stdin::Free)?;
+        let work = run_capture::run(&session, request);
+        Ok(session.block_on(Some(&args.tool.general), work)?)
+    };
+    let exit = work().unwrap_or_else(|refusal| match refusal {
+        Refusal::Usage(reason) | Refusal::BadOption(reason) => {
+            usage("rdump capture", &reason, Exit::Usage)
+        }
+        Refusal::Failed(error) => failed(&session, &error),
     });
     session.console.ended(exit)
 }

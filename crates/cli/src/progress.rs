@@ -231,6 +231,31 @@ impl Progress {
     }
 }
 
+/// The log line for an event of a capture, if it has one, and whether it is a detail.
+pub(crate) fn capture_line(event: &Event) -> Option<(String, bool)> {
+    Some(match event {
+        Event::SliceStored {
+            end,
+            entries,
+            stored_bytes,
+            lag_seconds,
+            ..
+        } => {
+            let line = format!(
+                "captured until {} ({}, {} stored, {lag_seconds} s behind)",
+                crate::time::text(*end),
+                counted(*entries, "entry"),
+                bytes(*stored_bytes)
+            );
+            (line, true)
+        }
+        Event::Gap { message, .. } => (format!("GAP: {message}"), false),
+        Event::Retrying { what, reason, .. } => (format!("{what}, after: {reason}"), false),
+        Event::Notice { message, .. } => (message.clone(), false),
+        _ => return None,
+    })
+}
+
 fn prefix(namespace: Option<&Namespace>) -> String {
     match namespace {
         Some(namespace) if namespace.is_oplog() => "oplog: ".to_owned(),

@@ -17,13 +17,18 @@ use crate::{
     exit::Exit,
     progress::{Progress, Verb},
     session::{Session, Stopped, connected},
+    time::text,
 };
 
 /// Restores. An error means that no document was inserted.
 pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
     // The dump first: whether it can be read at all is known without the server.
-    let Opened { reader, snapshot } = open(session, &request).await?;
+    let Opened {
+        reader,
+        snapshot,
+        told,
+    } = open(session, &request).await?;
     if request.options.resume && reader.identity().is_none() {
         bail!("--resume goes with a snapshot of a repository");
     }
@@ -35,6 +40,9 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
             request.input,
             snapshot.manifest().run.started_at
         ));
+        if let Some(told) = told {
+            console.log(told);
+        }
         check_named(&request, &*reader)?;
     }
     let target = session
@@ -93,6 +101,8 @@ struct Opened {
     reader: Arc<dyn DumpReader>,
     /// Which snapshot it is, if it is one.
     snapshot: Option<Snapshot>,
+    /// What else a person should know.
+    told: Option<String>,
 }
 
 impl Opened {
@@ -101,13 +111,18 @@ impl Opened {
         Self {
             reader,
             snapshot: None,
+            told: None,
         }
     }
 
     fn bundle(reader: BundleReader) -> Self {
         let snapshot = Some(reader.snapshot().clone());
         let reader = Arc::new(reader);
-        Self { reader, snapshot }
+        Self {
+            reader,
+            snapshot,
+            told: None,
+        }
     }
 }
 
@@ -115,8 +130,13 @@ impl Opened {
 async fn open(session: &Session, request: &RestoreRequest) -> anyhow::Result<Opened> {
     let name = request.input.to_string();
     let select = &request.reader.select;
-    if request.snapshot.is_some() && !matches!(request.input, Input::Folder(_)) {
-        bail!("--snapshot goes with a repository");
+    if !matches!(request.input, Input::Folder(_)) {
+        if request.snapshot.is_some() {
+            bail!("--snapshot goes with a repository");
+        }
+        if request.point.is_some() {
+            bail!("--to-time, --to-optime and --to go with a repository");
+        }
     }
     let identities = || request.identities.clone();
     let without_collection = "cannot restore from stdin without a specified collection";
@@ -148,6 +168,29 @@ async fn open(session: &Session, request: &RestoreRequest) -> anyhow::Result<Ope
 /// Opens what is at a place: a snapshot of a repository, a bundle, or a folder or file of documents.
 async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Result<Opened> {
     let select = &request.reader.select;
+    if let Some(point) = request.point {
+        let repository = Repository::open(location).await?;
+        let repository = repository.identities(request.identities.clone());
+        let snapshot = match &request.snapshot {
+            Some(named) => Some(repository.find_id(named).await?),
+            None => None,
+        };
+        let found = repository.point_in_time(point, snapshot.as_ref()).await?;
+        let told = format!(
+            "going to {}, from snapshot {} of {} by {} slices",
+            text(found.at()),
+            found.snapshot().id(),
+            text(found.base()),
+            found.slices()
+        );
+        let snapshot = Some(found.snapshot().clone());
+        let reader = Arc::new(found.reader(&request.options).await?);
+        return Ok(Opened {
+            reader,
+            snapshot,
+            told: Some(told),
+        });
+    }
     if request.snapshot.is_some() || Repository::is_at(location).await? {
         let repository = Repository::open(location).await?;
         let repository = repository.identities(request.identities.clone());
@@ -155,7 +198,11 @@ async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Res
         let snapshot = repository.find_snapshot(named).await?;
         let reader = Arc::new(SnapshotReader::open(&snapshot, select).await?);
         let snapshot = Some(snapshot);
-        return Ok(Opened { reader, snapshot });
+        return Ok(Opened {
+            reader,
+            snapshot,
+            told: None,
+        });
     }
     if let Some(bundle) = BundleReader::open(location, select, request.identities.clone()).await? {
         return Ok(Opened::bundle(bundle));

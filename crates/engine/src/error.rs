@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Something else is where this would go, or changed meanwhile. Pick another target or start again.
     Conflict,
+    /// What was written in between is not captured. Take a new snapshot; the message gives both ends of the gap.
+    OplogGap,
     /// Stored bytes are missing, damaged, or of an unsupported version. Run `verify`.
     Data,
     /// The run stopped as asked.

@@ -92,6 +92,7 @@
 
 mod backup;
 mod capabilities;
+mod capture;
 mod catalog;
 mod command;
 mod concerns;
@@ -112,6 +113,7 @@ mod verify;
 use std::num::NonZeroUsize;
 
 pub use backup::{Backup, BackupPlan, BackupReport};
+pub use capture::{Capture, CaptureOptions, CaptureReport};
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
 pub use dump::{
@@ -124,9 +126,9 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, Identities, Recipients, Repository, Sample, Snapshot,
-    SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter,
-    Snapshots, UnbundleReport,
+    BundleReader, BundleReport, Identities, PointInTime, Recipients, Repository, RestorePoint,
+    Sample, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions,
+    SnapshotVerifyReport, SnapshotWriter, Snapshots, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
@@ -135,7 +137,10 @@ pub use restore::{
 pub use transfer::Transfer;
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
-pub use rdump_format::repository::{IdRange, RepositoryId, SnapshotId, SnapshotManifest};
+pub use rdump_format::repository::{
+    IdRange, RepositoryId, SnapshotId, SnapshotManifest, SpanKind, SpanName, Stretch, Timeline,
+    TimelineId,
+};
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
 pub use rdump_format::{RunRecord, SourceRecord};
 pub use rdump_oplog::{OpTime, OpTimeLimit};

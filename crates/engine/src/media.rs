@@ -14,7 +14,7 @@ use rdump_format::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Error, OpTime, Problem, Result};
+use crate::{Error, OpTime, PointInTime, Problem, Result};
 
 mod archive_reader;
 mod archive_writer;
@@ -264,6 +264,11 @@ pub trait DumpReader: fmt::Debug + Send + Sync {
     /// What it can be known by for ever: whatever has the same identity has the same documents in the same
     /// [segments](RandomAccess::segments). Default: `None`, it has no such segments, and no restore of it can be gone on with.
     fn identity(&self) -> Option<String> {
+        None
+    }
+
+    /// What is replayed over it: that leads to a later moment. Default: nothing.
+    fn until(&self) -> Option<&PointInTime> {
         None
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use rdump_format::Namespace;
+use rdump_format::{Namespace, OpTime};
 use serde::Serialize;
 
 /// Receives the events of a run. Default: ignore them (`()`).
@@ -84,6 +84,30 @@ pub enum Event {
         reason: String,
         /// The attempt that comes now; the first retry is 2.
         attempt: u32,
+    },
+    /// A slice of the oplog is stored.
+    #[non_exhaustive]
+    SliceStored {
+        /// The moment that it comes after.
+        start: OpTime,
+        /// Its last moment.
+        end: OpTime,
+        /// How many entries it has.
+        entries: u64,
+        /// How long it is as it is stored, in bytes.
+        stored_bytes: u64,
+        /// From its last moment, by the clock of the deployment, until now by that of this machine, in seconds.
+        lag_seconds: u64,
+    },
+    /// What was written in a span of time is not captured, and will not be.
+    #[non_exhaustive]
+    Gap {
+        /// The moment that it comes after.
+        start: OpTime,
+        /// The moment from which on something is known again.
+        end: OpTime,
+        /// Why, and what to do.
+        message: String,
     },
     /// Something a person should know that is no failure.
     #[non_exhaustive]
@@ -177,6 +201,8 @@ pub struct Counters {
     pub namespaces_finished: Counter,
     /// Commands that were tried again.
     pub retries: Counter,
+    /// Slices of the oplog that were stored.
+    pub slices_written: Counter,
 }
 
 /// One number that only grows, except when a collection is started over.

@@ -24,16 +24,20 @@ mod earlier;
 mod encryption;
 mod lease;
 mod object;
+mod point_in_time;
 mod reader;
 mod snapshot;
+mod timeline;
 mod verify;
 mod writer;
 
 pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use encryption::{Identities, Recipients};
 pub(crate) use lease::LEASE;
+pub use point_in_time::{PointInTime, RestorePoint};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
+pub(crate) use timeline::{CaptureLease, make_keys, pack_slice, parse_slice};
 pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};
 pub use writer::SnapshotWriter;
 
@@ -270,8 +274,10 @@ impl Repository {
         let parse = |path: &str| BegunRecord::parse_path(path).map(|(id, _)| id);
         let begun = self.ids(BEGUN, parse).await?;
         let mut snapshots = Snapshots::default();
-        let read = stream::iter(manifests.union(&copies)).map(|id| async move {
-            let snapshot = self.snapshot(id).await;
+        // Owned, or the future could not be sent to another thread.
+        let ids: Vec<SnapshotId> = manifests.union(&copies).cloned().collect();
+        let read = stream::iter(ids).map(|id| async move {
+            let snapshot = self.snapshot(&id).await;
             (id, snapshot)
         });
         let mut read = read.buffered(PARALLEL_READS);
@@ -280,7 +286,7 @@ impl Repository {
                 Ok(snapshot) => snapshots.whole.push(snapshot),
                 Err(error) => match error.kind() {
                     ErrorKind::Data | ErrorKind::Unsupported => {
-                        snapshots.damaged.push((id.clone(), error));
+                        snapshots.damaged.push((id, error));
                     }
                     _ => return Err(error),
                 },

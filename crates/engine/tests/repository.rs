@@ -19,6 +19,7 @@ use rdump_testkit::Deployment;
 mod basics;
 mod bundle;
 mod bytes_changed;
+mod capture;
 mod conflicts;
 mod consistency;
 mod damage;

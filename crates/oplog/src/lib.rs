@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `entry` | the fields of an entry, whichever server wrote it |
 //! | `capture` | what must not happen while a dump goes on |
+//! | `slice` | what is stored of a span of time |
 //! | `filter` | what is not replayed |
 //! | `remap` | what is left of entries for some collections, perhaps under other names |
 //! | `transaction` | what counts only once it is committed |
@@ -62,6 +63,7 @@ mod index_catalog;
 mod lane;
 mod remap;
 mod replay;
+mod slice;
 mod transaction;
 
 pub use batch::{Batch, BatchOptions, Batcher, Dispatch};
@@ -70,9 +72,10 @@ pub use entry::{Entry, EntryError};
 pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};
 pub use rdump_format::{OpTime, OpTimeError, OpTimeLimit};
-pub use remap::{RemapError, Remapped, remap};
+pub use remap::{RemapError, Remapped, RenamedCollection, remap, renames};
 pub use replay::{
     Disposition, Notice, Operation, Rename, Replay, ReplayError, ReplayOptions, ReplayTarget,
     Replayed, Step,
 };
-pub use transaction::{TransactionKey, UnfinishedTransaction};
+pub use slice::{GatheredSlice, OpenTransactions, SliceBuilder, SliceError, entry_mark};
+pub use transaction::{TransactionKey, UnfinishedTransaction, is_of_transaction};

@@ -53,6 +53,15 @@ pub(crate) fn part<'a>(entry: &Entry<'a>) -> Result<Option<(TransactionId<'a>, P
     Ok(Some((TransactionId { session, number }, part)))
 }
 
+/// Whether an entry is of a transaction: operations of it, or what became of it.
+///
+/// # Errors
+///
+/// [`EntryError`] if it is no entry.
+pub fn is_of_transaction(entry: &[u8]) -> Result<bool, EntryError> {
+    Ok(part(&Entry::parse(entry)?)?.is_some())
+}
+
 fn has(entry: &Entry<'_>, command: &Command<'_>, mark: &str) -> Result<bool, EntryError> {
     let mark = entry.field(command.object, mark)?;
     Ok(mark.is_some_and(|mark| !matches!(mark.value, Value::Bool(false))))
@@ -63,6 +72,12 @@ fn has(entry: &Entry<'_>, command: &Command<'_>, mark: &str) -> Result<bool, Ent
 pub(crate) struct TransactionId<'a> {
     session: &'a [u8],
     pub(crate) number: i64,
+}
+
+impl TransactionId<'_> {
+    pub(crate) fn to_owned_key(self) -> (Vec<u8>, i64) {
+        (self.session.to_vec(), self.number)
+    }
 }
 
 /// Names a transaction of which entries have to be kept.

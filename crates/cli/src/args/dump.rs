@@ -11,8 +11,8 @@ use super::{
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
     repository::{
-        BackupArgs, BundleArgs, ExportArgs, ImportArgs, InitArgs, ListArgs, ShowArgs, UnbundleArgs,
-        VerifyArgs,
+        BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, InitArgs, ListArgs, ShowArgs,
+        StatusArgs, UnbundleArgs, VerifyArgs,
     },
     s3::{S3Args, S3WriteArgs},
 };
@@ -151,6 +151,9 @@ pub(crate) enum DumpCommand {
     /// Take a snapshot of a deployment into a repository
     #[command(mut_args(for_a_backup))]
     Backup(Box<BackupArgs>),
+    /// Store all that is written to a deployment, until it is stopped
+    #[command(mut_args(for_a_capture))]
+    Capture(Box<CaptureArgs>),
     /// Write a snapshot as one tar stream
     Bundle(BundleArgs),
     /// Write a snapshot as a folder of mongodump
@@ -165,6 +168,8 @@ pub(crate) enum DumpCommand {
     Rekey(RekeyArgs),
     /// Show one snapshot with its namespaces
     Show(ShowArgs),
+    /// Tell what can be restored, and how far the capture is
+    Status(StatusArgs),
     /// Take such a stream into a repository
     Unbundle(Box<UnbundleArgs>),
     /// Re-read a dump folder or a snapshot and check every byte against its manifest
@@ -173,8 +178,9 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 10] = [
+    pub(crate) const NAMES: [&str; 12] = [
         "backup",
+        "capture",
         "bundle",
         "export-folder",
         "import-folder",
@@ -182,6 +188,7 @@ impl DumpCommand {
         "list",
         "rekey",
         "show",
+        "status",
         "unbundle",
         "verify",
     ];
@@ -193,6 +200,14 @@ fn for_a_backup(option: Arg) -> Arg {
         "json" => option.help(
             "Print the report on stdout as one JSON document, not the id of the snapshot alone",
         ),
+        _ => option,
+    }
+}
+
+/// What options of a dump mean for a capture.
+fn for_a_capture(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "json" => option.help("Print events and the report on stdout as JSON lines"),
         _ => option,
     }
 }

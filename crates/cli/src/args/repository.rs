@@ -1,4 +1,4 @@
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use rdump::{Compression, Consistency, Sample};
@@ -12,6 +12,7 @@ use super::{
     rate::rate,
     s3::{S3Args, S3WriteArgs},
 };
+use crate::time::duration;
 
 /// A repository, and how much is said.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -318,6 +319,81 @@ impl BackupArgs {
         dump.own.max_retries = self.max_retries;
         dump
     }
+}
+
+/// Store all that is written to a replica set, as slices of its oplog in a repository, until it is stopped.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    disable_version_flag = true,
+    override_usage = "rdump capture [OPTIONS] [CONNECTION-STRING]",
+    after_help = super::AFTER_HELP_CAPTURE
+)]
+pub(crate) struct CaptureArgs {
+    #[command(flatten)]
+    pub(crate) tool: ToolArgs,
+    #[command(flatten)]
+    pub(crate) patterns: PatternArgs,
+
+    #[command(flatten, next_help_heading = "Capture options")]
+    pub(crate) repository: RepositoryArgs,
+
+    /// Most bytes of a slice before compression; 16MiB by default
+    #[arg(long = "slice-bytes", value_name = "BYTES", value_parser = rate)]
+    pub(crate) slice_bytes: Option<u64>,
+
+    /// How long what is written waits at most before it is stored; 10s by default
+    #[arg(long = "slice-age", value_name = "DURATION", value_parser = duration)]
+    pub(crate) slice_age: Option<Duration>,
+
+    /// End when all that was written when it began is stored
+    #[arg(long = "until-caught-up")]
+    pub(crate) until_caught_up: bool,
+
+    /// Members to read: a mode such as secondaryPreferred, or {mode: ..., tagSets: [...], maxStalenessSeconds: ...}
+    #[arg(long = "readPreference", value_name = "MODE|JSON")]
+    pub(crate) read_preference: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) recipients: RecipientArgs,
+
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+
+    #[command(flatten)]
+    pub(crate) lease: LeaseArgs,
+
+    #[command(flatten)]
+    pub(crate) s3_write: S3WriteArgs,
+}
+
+impl CaptureArgs {
+    /// The dump of the same deployment, for what both take.
+    pub(crate) fn as_dump(&self) -> DumpArgs {
+        let mut dump = DumpArgs {
+            tool: self.tool.clone(),
+            patterns: self.patterns.clone(),
+            ..DumpArgs::default()
+        };
+        dump.query.read_preference.clone_from(&self.read_preference);
+        dump
+    }
+}
+
+/// Tell what of a repository can be restored, and how far the capture is.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump status [OPTIONS]",
+    after_help = super::AFTER_HELP_STATUS
+)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+
+    /// End with 3 if what is captured is further behind than this, or nothing is
+    #[arg(long = "max-lag", value_name = "DURATION", value_parser = duration)]
+    pub(crate) max_lag: Option<Duration>,
 }
 
 /// A share such as `10%`, or a number of bytes.

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use rdump::{Compression, Identities, Location, Recipients, SnapshotVerifyOptions};
+use rdump::{
+    CaptureOptions, Compression, ConnectOptions, Identities, Location, Recipients,
+    SnapshotVerifyOptions,
+};
 
 use super::{
     DumpRequest, Environment, Refusal, identities, is_like_uri, medium::STANDARD, new_recipients,
     recipients,
 };
 use crate::args::{
-    BackupArgs, BundleArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs, S3WriteArgs,
-    ShowArgs, UnbundleArgs, VerifyArgs,
+    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs,
+    S3WriteArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
 };
 
 /// Everything that a backup needs, checked as far as it can be without a server.
@@ -38,6 +41,64 @@ impl BackupRequest {
             no_lock: args.lease.no_lock,
             recipients: recipients(&args.recipients, &args.identity.passphrase, environment)?,
             identities: identities(&args.identity, environment)?,
+        })
+    }
+}
+
+/// What is captured, and where it goes.
+#[derive(Debug)]
+pub(crate) struct CaptureRequest {
+    pub(crate) connect: ConnectOptions,
+    pub(crate) location: Location,
+    pub(crate) options: CaptureOptions,
+    pub(crate) recipients: Option<Recipients>,
+    pub(crate) no_lock: bool,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl CaptureRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &CaptureArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let location = writable(&args.repository, &args.s3_write, environment)?;
+        let dump = DumpRequest::new(&args.as_dump(), environment)?;
+        if let Some(db) = &dump.options.db {
+            return Err(Refusal::Usage(format!(
+                "all databases are captured, or what --ns-include says: --ns-include '{db}.*'"
+            )));
+        }
+        let mut options = CaptureOptions::default();
+        options.slice_bytes = args.slice_bytes.unwrap_or(options.slice_bytes);
+        options.slice_age = args.slice_age.unwrap_or(options.slice_age);
+        options.select = dump.options.select;
+        options.until_caught_up = args.until_caught_up;
+        options.read_preference = dump.options.read_preference;
+        Ok(Self {
+            connect: dump.connect,
+            location,
+            options,
+            recipients: recipients(&args.recipients, &args.passphrase, environment)?,
+            no_lock: args.lease.no_lock,
+            warnings: dump.warnings,
+        })
+    }
+}
+
+/// A repository whose state is told.
+#[derive(Debug)]
+pub(crate) struct StatusRequest {
+    pub(crate) repository: Location,
+    pub(crate) max_lag_seconds: Option<i64>,
+}
+
+impl StatusRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &StatusArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let most = args
+            .max_lag
+            .map(|most| i64::try_from(most.as_secs()).unwrap_or(i64::MAX));
+        Ok(Self {
+            repository: repository(&args.local.repository, environment)?,
+            max_lag_seconds: most,
         })
     }
 }

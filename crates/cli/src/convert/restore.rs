@@ -2,7 +2,7 @@
 
 use rdump::{
     ConnectOptions, FolderReaderOptions, Identities, Namespace, OnConflict, OpTimeLimit, Pattern,
-    RestoreOptions, Selector,
+    RestoreOptions, RestorePoint, Selector,
 };
 
 use super::{
@@ -26,6 +26,8 @@ pub(crate) struct RestoreRequest {
     pub(crate) stdin: Stdin,
     /// The snapshot, if the dump is a repository.
     pub(crate) snapshot: Option<String>,
+    /// The moment to go to, if not that of the snapshot.
+    pub(crate) point: Option<RestorePoint>,
     /// What opens it.
     pub(crate) identities: Option<Identities>,
     /// What is done where there are documents, if that was said.
@@ -138,11 +140,27 @@ impl RestoreRequest {
             input,
             stdin,
             snapshot: filled(args.snapshot.as_ref()).map(str::to_owned),
+            point: point(args)?,
             identities: identities(&args.identity, environment)?,
             on_conflict: args.on_conflict,
             dry_run: target.dry_run,
             warnings,
         })
+    }
+}
+
+fn point(args: &RestoreArgs) -> Result<Option<RestorePoint>, Refusal> {
+    let points = [
+        args.to_time.map(RestorePoint::EndOf),
+        args.to_optime.map(RestorePoint::At),
+        args.to.as_ref().map(|_| RestorePoint::Latest),
+    ];
+    let mut points = points.into_iter().flatten();
+    match (points.next(), points.next()) {
+        (point, None) => Ok(point),
+        (_, Some(_)) => Err(Refusal::Usage(
+            "a restore goes to one moment: --to-time, --to-optime or --to".to_owned(),
+        )),
     }
 }
 

@@ -12,7 +12,7 @@ use rdump_format::{
     repository::{CatalogEntry, DataKeys},
 };
 
-use super::{Snapshot, snapshot::StoredNamespace};
+use super::{PointInTime, Snapshot, snapshot::StoredNamespace};
 use crate::{
     Error, Result,
     media::{
@@ -28,6 +28,8 @@ pub struct SnapshotReader {
     contents: DumpContents,
     /// By the namespace that the documents are under, which is what a [`DumpData`] calls its place.
     stored: HashMap<String, StoredNamespace>,
+    /// What it is brought to after that.
+    until: Option<PointInTime>,
 }
 
 impl SnapshotReader {
@@ -115,7 +117,14 @@ impl SnapshotReader {
             keys,
             contents,
             stored: stored.collect(),
+            until: None,
         })
+    }
+
+    /// Has a restore of it go to a later moment.
+    pub(super) fn until(mut self, until: PointInTime) -> Self {
+        self.until = Some(until);
+        self
     }
 }
 
@@ -152,7 +161,14 @@ impl DumpReader for SnapshotReader {
     fn identity(&self) -> Option<String> {
         let manifest = self.snapshot.manifest();
         let (id, repository) = (&manifest.id, &manifest.repository);
-        Some(format!("snapshot {id} of repository {repository}"))
+        let until = self.until.as_ref();
+        let until = until.map(|until| format!(" until {}", until.at()));
+        let until = until.unwrap_or_default();
+        Some(format!("snapshot {id} of repository {repository}{until}"))
+    }
+
+    fn until(&self) -> Option<&PointInTime> {
+        self.until.as_ref()
     }
 }
 

@@ -65,7 +65,7 @@ impl Shared {
         }
     }
 
-    async fn drop_collection(&self, namespace: &Namespace) -> Result<()> {
+    pub(super) async fn drop_collection(&self, namespace: &Namespace) -> Result<()> {
         let command = match namespace.collection.as_str() {
             planner::SYSTEM_JS => {
                 rawdoc! { "delete": planner::SYSTEM_JS, "deletes": [{ "q": {}, "limit": 0 }] }

@@ -1,9 +1,12 @@
 //! Which oplog is replayed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use futures::stream::BoxStream;
-use rdump_format::{Namespace, OpTime, Remap};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use rdump_format::{Namespace, OpTime, OpTimeLimit, Remap};
 use rdump_storage::Location;
 
 use super::selection;
@@ -24,6 +27,12 @@ pub(super) struct PlannedOplog {
     pub(super) names: Option<OplogNames>,
     /// The moment until which an earlier run has replayed it, which had restored everything else.
     pub(super) replayed: Option<OpTime>,
+    /// The moment that the dump is of without it, if it is of one.
+    pub(super) since: OpTime,
+    /// Where it ends.
+    pub(super) limit: OpTimeLimit,
+    /// Whether everything that a transaction needs has to be there.
+    pub(super) is_whole: bool,
 }
 
 /// Which namespaces are restored, under which names; also of those that only the oplog has.
@@ -33,6 +42,8 @@ pub(super) struct OplogNames {
     remap: Remap,
     /// What is left alone at the target, by its name in the dump.
     skipped: HashSet<Namespace>,
+    /// What is needed for a while, since what is restored gets its name later.
+    renamed: HashMap<Namespace, Namespace>,
 }
 
 impl OplogNames {
@@ -40,6 +51,7 @@ impl OplogNames {
     pub(super) fn new(
         options: &RestoreOptions,
         skipped: HashSet<Namespace>,
+        renamed: HashMap<Namespace, Namespace>,
     ) -> Result<Option<Self>> {
         if !options.is_part() && skipped.is_empty() {
             return Ok(None);
@@ -48,11 +60,20 @@ impl OplogNames {
             remap: selection::remap(options)?,
             options: options.clone(),
             skipped,
+            renamed,
         }))
+    }
+
+    /// What is dropped in the end, if it is there still.
+    pub(super) fn meanwhile(&self) -> impl Iterator<Item = &Namespace> {
+        self.renamed.values()
     }
 
     /// The name that a namespace of the dump gets at the target, if it is restored.
     pub(super) fn target(&self, namespace: &Namespace) -> Option<Namespace> {
+        if let Some(meanwhile) = self.renamed.get(namespace) {
+            return Some(meanwhile.clone());
+        }
         let is_wanted =
             selection::is_asked_for(namespace, &self.options) && !self.skipped.contains(namespace);
         // Names that cannot be are refused as those of the dump are, when the plan is made.
@@ -67,6 +88,8 @@ pub(super) enum OplogSource {
     Entry(usize),
     /// A file beside it.
     File(LooseFile),
+    /// That of the dump, if it has one, and what was captured after it.
+    Timeline(Option<usize>),
 }
 
 impl OplogSource {
@@ -75,10 +98,19 @@ impl OplogSource {
     ///
     /// A snapshot that is of one moment only with its oplog is restored with it, even if nobody asks for that.
     pub(super) async fn choose(
-        contents: &DumpContents,
+        reader: &dyn DumpReader,
         options: &RestoreOptions,
-        is_snapshot: bool,
     ) -> Result<Option<Self>> {
+        let (contents, is_snapshot) = (reader.contents(), reader.identity().is_some());
+        if let Some(until) = reader.until() {
+            if options.oplog_replay || options.oplog_file.is_some() {
+                return Err(Error::invalid(
+                    "an oplog is replayed by itself where a restore goes to a moment: --oplogReplay and --oplogFile contradict that",
+                ));
+            }
+            let captured = position(contents, &Namespace::oplog());
+            return Ok(Some(Self::Timeline(captured.filter(|_| until.has_oplog()))));
+        }
         let run = contents.run.as_ref().filter(|_| is_snapshot);
         let needs_oplog = run.is_some_and(|run| run.consistency == "oplog");
         if needs_oplog && options.oplog_file.is_none() {
@@ -124,6 +156,7 @@ impl OplogSource {
     pub(super) fn entry(&self) -> Option<usize> {
         match self {
             Self::Entry(entry) => Some(*entry),
+            Self::Timeline(entry) => *entry,
             Self::File(_) => None,
         }
     }
@@ -135,12 +168,20 @@ impl OplogSource {
     ) -> Result<BoxStream<'a, Result<Documents>>> {
         match (self, reader.access()) {
             (Self::File(file), _) => Ok(file.documents()),
+            (Self::Timeline(captured), Access::Random(random)) => {
+                let until = reader.until();
+                let until = until.ok_or_else(|| Error::internal("no moment to go to"))?;
+                let captured = captured.and_then(|entry| reader.contents().entries.get(entry));
+                let captured = captured.map(|entry| random.documents(entry));
+                let captured = captured.unwrap_or_else(|| stream::empty().boxed());
+                Ok(captured.chain(until.documents()).boxed())
+            }
             (Self::Entry(entry), Access::Random(random)) => {
                 let entry = reader.contents().entries.get(*entry);
                 let entry = entry.ok_or_else(|| Error::internal("an oplog that is no entry"))?;
                 Ok(random.documents(entry))
             }
-            (Self::Entry(_), Access::Sequential(_)) => Err(Error::data(
+            (Self::Entry(_) | Self::Timeline(_), Access::Sequential(_)) => Err(Error::data(
                 "the oplog of the archive is listed, and did not come",
             )),
         }

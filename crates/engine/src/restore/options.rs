@@ -149,6 +149,11 @@ pub enum OnConflict {
 }
 
 impl RestoreOptions {
+    /// Whether a namespace of the dump is to be restored.
+    pub(crate) fn selects(&self, namespace: &rdump_format::Namespace) -> bool {
+        super::selection::is_asked_for(namespace, self)
+    }
+
     /// Whether only a part of a dump is restored, or under other names.
     pub(crate) fn is_part(&self) -> bool {
         self.db.is_some() || self.select != Selector::default() || !self.rename_from.is_empty()

@@ -24,7 +24,8 @@ use super::{
     selection::{self, Selected},
 };
 use crate::{
-    Error, ErrorKind, RestoreOptions, Result, ServerInfo, Topology,
+    Error, ErrorKind, OpTime, OpTimeLimit, PointInTime, RestoreOptions, Result, ServerInfo,
+    Topology,
     capabilities::compare_releases,
     catalog::{Catalog, CollectionEntry, CollectionKind},
     command,
@@ -49,12 +50,21 @@ pub(super) async fn plan(
     check_options(options, &deployment.server)?;
     check_writable(deployment, cx, options).await?;
     let is_snapshot = reader.identity().is_some();
-    let oplog = OplogSource::choose(contents, options, is_snapshot).await?;
+    let oplog = OplogSource::choose(reader, options).await?;
     if oplog.is_some() {
         check_replayable(&deployment.server)?;
     }
     let replayed = oplog.as_ref().and_then(OplogSource::entry);
-    let (selected, skipped) = selection::select(&contents.entries, options, replayed)?;
+    let (mut selected, skipped) = selection::select(&contents.entries, options, replayed)?;
+    let renamed: HashMap<Namespace, Namespace> = match reader.until() {
+        Some(until) => until.renamed.iter().cloned().collect(),
+        None => HashMap::new(),
+    };
+    let for_a_while = contents.entries.iter().enumerate();
+    selected.extend(for_a_while.filter_map(|(entry, found)| {
+        let target = renamed.get(&found.namespace)?.clone();
+        Some(Selected { entry, target })
+    }));
     check_config(&selected, options, &deployment.server)?;
     let unmatched = selection::unmatched_rename(&contents.entries, &selected, options);
     let unmatched = unmatched.map(|pattern| {
@@ -119,10 +129,17 @@ pub(super) async fn plan(
         left_out.remove(&entry.namespace);
         namespaces.push(planned);
     }
+    let until = reader.until();
     let oplog = match oplog {
         Some(source) => Some(PlannedOplog {
-            names: OplogNames::new(options, left_out)?,
+            names: OplogNames::new(options, left_out, renamed)?,
             replayed: resume.as_ref().and_then(Resume::replayed),
+            since: until
+                .filter(|it| !it.has_oplog())
+                .map(PointInTime::base)
+                .unwrap_or_default(),
+            limit: until.map_or(options.oplog_limit, |until| after(until.at())),
+            is_whole: until.is_some(),
             source,
         }),
         None => None,
@@ -190,6 +207,18 @@ fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// What a replay ends before that has everything of a moment.
+fn after(at: OpTime) -> OpTimeLimit {
+    let next = match at.ordinal.checked_add(1) {
+        Some(ordinal) => OpTime { ordinal, ..at },
+        None => OpTime {
+            seconds: at.seconds.saturating_add(1),
+            ordinal: 0,
+        },
+    };
+    next.into()
 }
 
 fn check_replayable(server: &ServerInfo) -> Result<()> {

@@ -13,7 +13,8 @@ use mongodb::error::Error as DriverError;
 use rdump_format::Namespace;
 use rdump_oplog::{
     Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Disposition, Entry, IndexCatalog,
-    OpTime, Remapped, Replay, ReplayError, ReplayOptions, ReplayTarget, Replayed, Step, remap,
+    Notice, OpTime, OpTimeLimit, Remapped, Replay, ReplayError, ReplayOptions, ReplayTarget,
+    Replayed, Step, remap,
 };
 use serde::Serialize;
 use tokio::{
@@ -74,7 +75,7 @@ pub(super) async fn replay(
     let replay = Replay::new(
         ReplayTarget::new(shared.deployment.server.version_numbers),
         ReplayOptions::default()
-            .limit(options.oplog_limit)
+            .limit(planned.limit)
             .preserve_uuid(options.preserve_uuid),
         catalog,
     );
@@ -86,7 +87,10 @@ pub(super) async fn replay(
         replay,
         undecided: Undecided::new(),
         capped,
-        done: planned.replayed.unwrap_or_default(),
+        done: planned.replayed.unwrap_or_default().max(planned.since),
+        is_resumed: planned.replayed.is_some(),
+        is_whole: planned.is_whole,
+        limit: planned.limit,
         taken: 0,
         at: OpTime::default(),
         steps: Vec::new(),
@@ -128,8 +132,11 @@ struct Replaying<'a> {
     replay: Replay,
     undecided: Undecided,
     capped: Capped,
-    /// The moment until which everything was applied by an earlier run.
+    /// The moment until which everything is there already.
     done: OpTime,
+    is_resumed: bool,
+    is_whole: bool,
+    limit: OpTimeLimit,
     /// How many entries were taken after that.
     taken: u64,
     /// When the entry at hand was written.
@@ -166,9 +173,13 @@ impl Replaying<'_> {
 
     /// Takes one entry, as far as it is about what is restored.
     async fn take(&mut self, entry: &[u8]) -> Result<()> {
+        let parsed = Entry::parse(entry).map_err(|error| unsound().caused_by(error))?;
         let remapped = match self.names {
-            Some(names) => remap(entry, &|namespace| names.target(namespace)),
-            None => Ok(Remapped::Same),
+            // What comes after the end has no bearing on names.
+            Some(names) if self.limit.allows(parsed.at()) => {
+                remap(entry, &|namespace| names.target(namespace))
+            }
+            _ => Ok(Remapped::Same),
         };
         match remapped {
             Ok(Remapped::Same) => self.take_remapped(entry).await,
@@ -244,6 +255,10 @@ impl Replaying<'_> {
                     self.note(self.at).await?;
                 }
                 Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
+                Step::Notice(notice @ Notice::TransactionStartMissing { .. }) if self.is_whole => {
+                    let hint = "take a newer snapshot as the base (--snapshot), or another moment";
+                    return Err(unsound().caused_by(notice.to_string()).with_hint(hint));
+                }
                 Step::Notice(notice) => {
                     let oplog = Namespace::oplog();
                     self.shared.cx.notice(Some(&oplog), notice.to_string());
@@ -265,7 +280,7 @@ impl Replaying<'_> {
             return Ok(());
         }
         self.taken += 1;
-        if self.done > OpTime::default() && self.taken == MOST_TAKEN {
+        if self.is_resumed && self.taken == MOST_TAKEN {
             // What was applied and not noted is behind.
             self.release_all().await?;
         }

@@ -7,7 +7,7 @@ use std::{
 
 use bson::{Document, RawDocumentBuf};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use rdump_format::Namespace;
+use rdump_format::{Namespace, OpTime};
 use rdump_oplog::{CollectionIndexes, IndexCatalog};
 use tokio::task::JoinSet;
 
@@ -17,7 +17,7 @@ use super::{
     conflict,
     ledger::{Ledger, Stage},
     loader::{self, Incoming},
-    oplog_source::PlannedOplog,
+    oplog_source::{OplogNames, PlannedOplog},
     plan::{NamespaceKind, PlannedNamespace, RestorePlan},
     read_back,
     replay::{OfTarget, ReplayedOplog, replay},
@@ -369,7 +369,10 @@ pub(super) async fn restore_all(
             None => (planned.source.documents(&*shared.reader)?, None),
         };
         let (catalog, of_target) = shared.catalog(&namespaces).await?;
-        let capped = shared.capped(&namespaces, replayed.is_some()).await?;
+        // A dump that is of one moment has nothing of what comes after it.
+        let is_exact = planned.since > OpTime::default();
+        let overlapping = namespaces.iter().filter(|_| !is_exact);
+        let capped = shared.capped(overlapping, replayed.is_some()).await?;
         let replay = Box::pin(replay(
             shared, planned, documents, catalog, of_target, capped,
         ));
@@ -381,7 +384,15 @@ pub(super) async fn restore_all(
                 drop(arrival?);
             }
         }
-        finish_replayed(shared, &namespaces, collections, places).await?;
+        let names = planned.names.iter();
+        let meanwhile: Vec<&Namespace> = names.flat_map(OplogNames::meanwhile).collect();
+        let collections = collections
+            .into_iter()
+            .filter(|(namespace, _)| !meanwhile.contains(&namespace));
+        finish_replayed(shared, &namespaces, collections.collect(), places).await?;
+        for namespace in &meanwhile {
+            shared.drop_collection(namespace).await?;
+        }
     } else {
         shared.begin_stage(Stage::Indexes).await?;
         finish_all(shared, &namespaces, places).await?;

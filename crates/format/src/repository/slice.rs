@@ -62,8 +62,7 @@ pub struct EntryMark {
 impl EntryMark {
     /// The mark of an entry.
     #[must_use]
-    pub fn new(at: OpTime, term: Option<i64>, entry: &[u8]) -> Self {
-        let sha256 = Digest::of(entry);
+    pub fn new(at: OpTime, term: Option<i64>, sha256: Digest) -> Self {
         Self { at, term, sha256 }
     }
 }
@@ -177,6 +176,9 @@ pub struct SliceFooter {
     pub namespaces: Option<BTreeMap<String, u64>>,
     /// The segments.
     pub segments: Vec<SegmentRecord>,
+    /// Of an encrypted slice: a code that only who has its key can make, over [`OplogSlice::to_authenticate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<String>,
 }
 
 impl SliceFooter {
@@ -193,6 +195,7 @@ impl SliceFooter {
             open_since: None,
             namespaces: None,
             segments: Vec::new(),
+            authentication: None,
         }
     }
 }
@@ -290,6 +293,27 @@ impl<'a> OplogSlice<'a> {
                 format!("{entries} entries of {bytes} bytes"),
             )),
         }
+    }
+
+    /// What the code of an encrypted slice is over: all that both records say but the code itself.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] when the slice cannot be written.
+    pub fn to_authenticate(
+        header: &SliceHeader,
+        footer: &SliceFooter,
+    ) -> Result<Vec<u8>, RecordError> {
+        let footer = SliceFooter {
+            authentication: None,
+            ..footer.clone()
+        };
+        let header = to_bytes(Frame::Slice, header.version, header)?;
+        Ok([
+            header,
+            to_bytes(Frame::SliceEnd, FormatVersion::CURRENT, &footer)?,
+        ]
+        .concat())
     }
 
     /// The segments as they are stored, each with what is known of it.

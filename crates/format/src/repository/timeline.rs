@@ -193,6 +193,14 @@ pub struct NoWay {
     pub next: Option<OpTime>,
 }
 
+impl NoWay {
+    /// Nothing leads beyond a moment, and slices begin again at another one.
+    #[must_use]
+    pub fn new(reached: OpTime, next: Option<OpTime>) -> Self {
+        Self { reached, next }
+    }
+}
+
 impl FromIterator<SpanName> for Timeline {
     fn from_iter<I: IntoIterator<Item = SpanName>>(spans: I) -> Self {
         let mut timeline = Self::default();
@@ -231,10 +239,19 @@ impl Timeline {
         })
     }
 
-    /// The slice that reaches farthest.
+    /// Of each history the slice that reaches farthest, the farthest first.
     #[must_use]
-    pub fn newest(&self) -> Option<SpanName> {
-        self.slices().max_by_key(|slice| (slice.end, slice.start))
+    pub fn ends(&self) -> Vec<SpanName> {
+        let mut ends: BTreeMap<TimelineId, SpanName> = BTreeMap::new();
+        for slice in self.slices() {
+            let end = ends.entry(slice.timeline).or_insert(slice);
+            if (slice.end, slice.start) > (end.end, end.start) {
+                *end = slice;
+            }
+        }
+        let mut ends: Vec<SpanName> = ends.into_values().collect();
+        ends.sort_by_key(|slice| std::cmp::Reverse((slice.end, slice.start)));
+        ends
     }
 
     /// The stretches without a gap, the oldest first.

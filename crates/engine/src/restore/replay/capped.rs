@@ -160,10 +160,10 @@ impl Shared {
     /// The capped collections that are restored, and others too if an earlier run has replayed a part of the oplog already.
     pub(in crate::restore) async fn capped(
         &self,
-        namespaces: &[std::sync::Arc<PlannedNamespace>],
+        namespaces: impl Iterator<Item = &std::sync::Arc<PlannedNamespace>>,
         is_resumed: bool,
     ) -> Result<Capped> {
-        let planned = namespaces.iter().filter(|planned| planned.steps.capped);
+        let planned = namespaces.filter(|planned| planned.steps.capped);
         let mut found: Vec<Namespace> = planned.map(|planned| planned.namespace.clone()).collect();
         let from = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         let catalog = Catalog {

@@ -27,7 +27,7 @@ fn written(entries: i32, segment_bytes: usize) -> Vec<u8> {
     );
     header.previous = Some(Previous::new("timeline/x", b"x"));
     let mut footer = SliceFooter::new(at(9), "2026-01-02T03:04:05Z");
-    footer.last = Some(EntryMark::new(at(9), Some(2), b"entry"));
+    footer.last = Some(EntryMark::new(at(9), Some(2), Digest::of(b"entry")));
     let mut builder = SegmentBuilder::new(segment_bytes);
     let mut segments = Vec::new();
     for number in 0..entries {

@@ -99,7 +99,7 @@ fn histories_do_not_mix() {
     assert_eq!(stretches(&both), [(1, 2), (2, 3), (3, 4)]);
     assert_eq!(way(&both, 1, 4), Err((2, Some(3))));
     assert_eq!(both.histories_of(at(2)), [OTHER]);
-    assert_eq!(both.newest(), Some(slice(3, 4)));
+    assert_eq!(both.ends(), [slice(3, 4), other]);
     let gap = SpanName::new(at(2), at(3), ONE, SpanKind::Gap);
     let with_gap: Timeline = [slice(1, 2), gap, slice(3, 4)].into_iter().collect();
     assert_eq!(way(&with_gap, 1, 4), Err((2, Some(3))));

@@ -1,0 +1,93 @@
+//! `rdump status`: what can be restored now, and how far the capture is.
+
+use jiff::Timestamp;
+use rdump::{OpTime, Repository};
+use serde_json::{Value, json};
+
+use crate::{convert::StatusRequest, exit::Exit, session::Session, time::text};
+
+/// Tells the state of a repository.
+pub(crate) async fn run(
+    session: &Session,
+    request: StatusRequest,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let console = &session.console;
+    let read = async {
+        let repository = Repository::open(&request.repository).await?;
+        let (snapshots, timeline) = (repository.snapshots().await?, repository.timeline().await?);
+        Ok::<_, rdump::Error>((repository.capturing().await?, snapshots, timeline))
+    };
+    let (capturing, snapshots, timeline) = session
+        .unless_cancelled("looking at the repository", read)
+        .await?;
+    let now = Timestamp::now().as_second();
+    let age = |at: OpTime| now.saturating_sub(i64::from(at.seconds)).max(0);
+    let stretches = timeline.stretches();
+    let captured = stretches.iter().map(|stretch| stretch.end).max();
+    let lag = captured.map(age);
+    let newest = snapshots.whole.last();
+    if json {
+        let snapshot = newest.map(|snapshot| {
+            let run = &snapshot.manifest().run;
+            json!({ "id": snapshot.id(), "started-at": run.started_at, "consistent-at": run.consistent_at })
+        });
+        let spans: Vec<Value> = stretches
+            .iter()
+            .map(|stretch| json!({ "after": stretch.start, "until": stretch.end, "timeline": stretch.timeline }))
+            .collect();
+        let gaps: Vec<Value> = timeline
+            .gaps()
+            .map(|gap| json!({ "after": gap.start, "until": gap.end }))
+            .collect();
+        console.document(json!({
+            "newest-snapshot": snapshot,
+            "snapshots": snapshots.whole.len(),
+            "damaged-snapshots": snapshots.damaged.len(),
+            "capturing": capturing,
+            "captured-until": captured,
+            "lag-seconds": lag,
+            "spans": spans,
+            "gaps": gaps,
+        }));
+    } else {
+        let mut page = String::new();
+        let newest = newest.map(|snapshot| {
+            let run = &snapshot.manifest().run;
+            format!("{} of {}", snapshot.id(), run.started_at)
+        });
+        let none = || "none".to_owned();
+        for (name, value) in [
+            ("newest snapshot", newest.unwrap_or_else(none)),
+            ("capturing", capturing.unwrap_or_else(none)),
+            ("captured until", captured.map_or_else(none, text)),
+            ("lag", lag.map_or_else(none, |lag| format!("{lag} s"))),
+        ] {
+            page.push_str(&format!("{name:<18}{value}\n"));
+        }
+        for stretch in &stretches {
+            page.push_str(&format!(
+                "{:<18}{} to {}\n",
+                "captured",
+                text(stretch.start),
+                text(stretch.end)
+            ));
+        }
+        for gap in timeline.gaps() {
+            page.push_str(&format!(
+                "{:<18}{} to {}\n",
+                "gap",
+                text(gap.start),
+                text(gap.end)
+            ));
+        }
+        console.stdout(&page);
+    }
+    let is_old = |most: Option<i64>, age: Option<i64>| {
+        most.is_some_and(|most| age.is_none_or(|age| age > most))
+    };
+    Ok(match is_old(request.max_lag_seconds, lag) {
+        true => Exit::Problems,
+        false => Exit::Done,
+    })
+}

@@ -1,0 +1,470 @@
+//! Going back to a moment: a snapshot, and the slices that lead from it to there.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use futures::{StreamExt, stream, stream::BoxStream};
+use rdump_format::{
+    Digest, Namespace, Pattern, Selector,
+    repository::{DataKeys, NoWay, SnapshotId, SpanKind, SpanName, Timeline},
+};
+use rdump_oplog::{OpTime, RenamedCollection, is_of_transaction, renames};
+use tokio::sync::Mutex;
+
+use super::{
+    Repository, Snapshot, SnapshotReader,
+    timeline::{open_keys, parse_slice, unpack_slice},
+};
+use crate::{Error, ErrorKind, RestoreOptions, Result, media::Documents};
+
+/// The moment that a restore goes to; what was written then is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestorePoint {
+    /// The last one that can be reached.
+    Latest,
+    /// A moment of the oplog.
+    At(OpTime),
+    /// The end of a second, counted from 1970.
+    EndOf(u32),
+}
+
+/// A snapshot, and what leads from it to a moment.
+#[derive(Clone, Debug)]
+pub struct PointInTime {
+    repository: Repository,
+    snapshot: Snapshot,
+    /// The moment that the snapshot is of.
+    base: OpTime,
+    /// Whether the snapshot is of that moment only with its own oplog.
+    has_oplog: bool,
+    at: OpTime,
+    /// Those that lead from the snapshot to the moment.
+    way: Vec<SpanName>,
+    /// Those of before, for transactions that were open at the moment of the snapshot.
+    before: Vec<SpanName>,
+    keys: Arc<Mutex<HashMap<SnapshotId, Arc<DataKeys>>>>,
+    /// Collections that get a name of what is restored later on, and the name that they have meanwhile.
+    pub(crate) renamed: Vec<(Namespace, Namespace)>,
+}
+
+impl Repository {
+    /// Finds the way to a moment: from the newest snapshot before it that leads there, or from this one.
+    ///
+    /// Names of objects are looked at, and not yet what is in them: [`PointInTime::reader`] does that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OplogGap`] if no snapshot leads there; it names the nearest moments that can be reached.
+    /// [`ErrorKind::Invalid`] if the moment is before the first snapshot, or this snapshot is no base; and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn point_in_time(
+        &self,
+        to: RestorePoint,
+        snapshot: Option<&SnapshotId>,
+    ) -> Result<PointInTime> {
+        let timeline = self.timeline().await?;
+        let mut bases = Vec::new();
+        let snapshots = match snapshot {
+            Some(id) => vec![self.snapshot(id).await?],
+            None => self.snapshots().await?.whole,
+        };
+        let mut unfit = None;
+        for snapshot in snapshots {
+            match Base::of(snapshot).await? {
+                Ok(base) => bases.push(base),
+                Err(why) => unfit = Some(why),
+            }
+        }
+        bases.sort_by_key(|base| base.at);
+        if let (true, Some(why)) = (bases.is_empty(), unfit) {
+            return Err(Error::invalid(format!(
+                "there is nothing to go to a moment from: {why}"
+            )));
+        }
+        let wanted = match to {
+            RestorePoint::At(at) => Some(at),
+            RestorePoint::EndOf(seconds) => Some(OpTime {
+                seconds,
+                ordinal: u32::MAX,
+            }),
+            RestorePoint::Latest => None,
+        };
+        let Some(oldest) = bases.first().map(|base| base.at) else {
+            return Err(Error::invalid("the repository holds no snapshot"));
+        };
+        let usable = |base: &&Base| wanted.is_none_or(|wanted| base.at <= wanted);
+        let mut nearest = None;
+        for base in bases.iter().rev().filter(usable) {
+            match base.way(&timeline, wanted)? {
+                Ok((at, way)) => return self.found(base, at, way, &timeline),
+                Err(no_way) => nearest = nearest.max(Some((no_way.reached, no_way.next))),
+            }
+        }
+        let Some((reached, next)) = nearest else {
+            return Err(Error::invalid(format!(
+                "the moment that is asked for is before the first snapshot{}: that is of {oldest}",
+                wanted.map(|at| format!(" ({at})")).unwrap_or_default()
+            )));
+        };
+        let at = wanted.map(|at| at.to_string()).unwrap_or_default();
+        let gap = timeline.gaps().find(|gap| gap.start == reached);
+        let why = match gap {
+            Some(gap) => format!("there is a gap from {} to {}", gap.start, gap.end),
+            None => format!("what is captured leads to {reached} only"),
+        };
+        let later = bases
+            .iter()
+            .find(|base| wanted.is_some_and(|at| base.at > at));
+        let hint = match (later, next) {
+            (Some(later), _) => format!(
+                "the nearest moments that can be reached are {reached} before it and {} after it",
+                later.at
+            ),
+            (None, _) => format!("the last moment that can be reached is {reached}"),
+        };
+        Err(Error::new(
+            ErrorKind::OplogGap,
+            format!("{at} cannot be reached: {why}"),
+        )
+        .with_hint(hint))
+    }
+
+    fn found(
+        &self,
+        base: &Base,
+        at: OpTime,
+        way: Vec<SpanName>,
+        timeline: &Timeline,
+    ) -> Result<PointInTime> {
+        let mut before = Vec::new();
+        if let Some(first) = way.first() {
+            // As far back as slices go without a gap; how far is needed is known when they are read.
+            let mut start = first.start;
+            let of_timeline: Vec<_> = timeline
+                .slices()
+                .filter(|slice| slice.timeline == first.timeline)
+                .collect();
+            for slice in of_timeline.iter().rev() {
+                if slice.end == start {
+                    before.push(*slice);
+                    start = slice.start;
+                }
+            }
+        }
+        Ok(PointInTime {
+            repository: self.clone(),
+            snapshot: base.snapshot.clone(),
+            base: base.at,
+            has_oplog: base.has_oplog,
+            at,
+            way,
+            before,
+            keys: Arc::default(),
+            renamed: Vec::new(),
+        })
+    }
+}
+
+/// A snapshot that is of one moment.
+#[derive(Debug)]
+struct Base {
+    snapshot: Snapshot,
+    at: OpTime,
+    has_oplog: bool,
+}
+
+impl Base {
+    async fn of(snapshot: Snapshot) -> Result<std::result::Result<Self, String>> {
+        let id = snapshot.id().clone();
+        let run = snapshot.run().await?;
+        let at = run.consistent_at.as_deref().map(str::parse::<OpTime>);
+        Ok(match at {
+            None => Err(format!("snapshot {id} is of no single moment")),
+            Some(Err(_)) => Err(format!("snapshot {id} says a moment that is none")),
+            Some(Ok(at)) => Ok(Self {
+                snapshot,
+                at,
+                has_oplog: run.consistency == "oplog",
+            }),
+        })
+    }
+
+    /// The slices that lead to a moment, or as far as they go.
+    fn way(
+        &self,
+        timeline: &Timeline,
+        to: Option<OpTime>,
+    ) -> Result<std::result::Result<(OpTime, Vec<SpanName>), NoWay>> {
+        if let Some(to) = to.filter(|to| *to == self.at) {
+            return Ok(Ok((to, Vec::new())));
+        }
+        let histories = timeline.histories_of(self.at);
+        let [history] = histories.as_slice() else {
+            return match (histories.as_slice(), to) {
+                ([], None) => Ok(Ok((self.at, Vec::new()))),
+                ([], Some(_)) => {
+                    let mut later = timeline.slices().map(|slice| slice.start);
+                    Ok(Err(NoWay::new(
+                        self.at,
+                        later.find(|start| *start > self.at),
+                    )))
+                }
+                (several, _) => Err(Error::conflict(format!(
+                    "the moment {} of snapshot {} is in {} histories of the deployment",
+                    self.at,
+                    self.snapshot.id(),
+                    several.len()
+                ))
+                .with_hint("choose another snapshot (--snapshot)")),
+            };
+        };
+        let farthest = OpTime {
+            seconds: u32::MAX,
+            ordinal: u32::MAX,
+        };
+        Ok(
+            match timeline.way(*history, self.at, to.unwrap_or(farthest)) {
+                Ok(way) => Ok((to.unwrap_or(farthest), way)),
+                Err(no_way) if to.is_none() => {
+                    let way = timeline.way(*history, self.at, no_way.reached)?;
+                    Ok((no_way.reached, way))
+                }
+                Err(no_way) => Err(no_way),
+            },
+        )
+    }
+}
+
+impl From<NoWay> for Error {
+    fn from(no_way: NoWay) -> Self {
+        Self::new(
+            ErrorKind::OplogGap,
+            format!("what is captured leads to {} only", no_way.reached),
+        )
+    }
+}
+
+impl PointInTime {
+    /// The snapshot that it starts from.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The moment that the snapshot is of.
+    pub fn base(&self) -> OpTime {
+        self.base
+    }
+
+    /// The moment that it leads to: what was written then is in it.
+    pub fn at(&self) -> OpTime {
+        self.at
+    }
+
+    /// How many slices lead there.
+    pub fn slices(&self) -> usize {
+        self.way.len()
+    }
+
+    /// Reads every slice, and finds out what is renamed on the way.
+    async fn check(&mut self, is_selected: &(dyn Fn(&Namespace) -> bool + Sync)) -> Result<()> {
+        let mut renamed = Vec::new();
+        let mut last: Option<(SpanName, Digest)> = None;
+        let set_name = self.snapshot.manifest().run.source.set_name.clone();
+        for span in self.way.clone() {
+            let bytes = self.repository.read_span(&span).await?;
+            let slice = parse_slice(&span, &bytes)?;
+            let header = &slice.header;
+            let fail =
+                |what: String| Err(Error::data(format!("{} {what}", span.path())).at(span.path()));
+            if header.repository != self.repository.record().id {
+                return fail("is of another repository".to_owned());
+            }
+            if header.source.set_name != set_name {
+                return fail("is of another deployment".to_owned());
+            }
+            if let Some((before, digest)) = &last {
+                let follows = header.previous.as_ref().map(|previous| previous.sha256);
+                if follows != Some(*digest) {
+                    return fail(format!("does not follow {}", before.path()));
+                }
+            }
+            last = Some((span, Digest::of(&bytes)));
+            if header.select != Selector::default() {
+                self.check_selected(&header.select, is_selected)?;
+            }
+            let is_encrypted = span.kind == SpanKind::EncryptedSlice;
+            if slice.footer.definitions || is_encrypted {
+                let entries = self.entries(&span, bytes.to_vec()).await?;
+                for entry in rdump_format::documents(&entries) {
+                    let entry =
+                        entry.map_err(|error| Error::internal("an entry").caused_by(error))?;
+                    renames(entry, &mut renamed).map_err(|error| {
+                        Error::data(format!("{} has a malformed entry", span.path()))
+                            .at(span.path())
+                            .caused_by(error)
+                    })?;
+                }
+            }
+        }
+        let (base, at) = (self.base, self.at);
+        renamed.retain(|it: &RenamedCollection| it.at > base && it.at <= at);
+        self.renamed = renamed_in(&renamed, is_selected);
+        self.needed_before().await
+    }
+
+    /// Refuses to restore what was not captured.
+    fn check_selected(
+        &self,
+        captured: &Selector,
+        is_selected: &(dyn Fn(&Namespace) -> bool + Sync),
+    ) -> Result<()> {
+        let probe = Namespace::new("rdump", "everything");
+        let asks_for_all = is_selected(&probe) && !captured.selects(&probe);
+        match asks_for_all {
+            true => Err(Error::invalid(
+                "only a part of the namespaces was captured, and all are to be restored",
+            )
+            .with_hint("select those that were captured (--nsInclude)")),
+            false => Ok(()),
+        }
+    }
+
+    /// Keeps of the slices of before those with parts of transactions that were open at the moment of the snapshot.
+    async fn needed_before(&mut self) -> Result<()> {
+        let mut needed = Vec::new();
+        // A captured oplog has them itself.
+        let mut before = std::mem::take(&mut self.before)
+            .into_iter()
+            .filter(|_| !self.has_oplog);
+        if let Some(last) = before.next() {
+            let bytes = self.repository.read_span(&last).await?;
+            let open_since = parse_slice(&last, &bytes)?.footer.open_since;
+            if let Some(since) = open_since {
+                let all = std::iter::once(last).chain(before);
+                needed.extend(all.take_while(|slice| slice.end >= since));
+            }
+        }
+        needed.reverse();
+        self.before = needed;
+        Ok(())
+    }
+
+    async fn entries(&self, span: &SpanName, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let keys = match span.kind {
+            SpanKind::EncryptedSlice => {
+                let capture = parse_slice(span, &bytes)?.header.capture;
+                let mut known = self.keys.lock().await;
+                Some(match known.get(&capture) {
+                    Some(keys) => Arc::clone(keys),
+                    None => {
+                        let keys = Arc::new(open_keys(&self.repository, &capture).await?);
+                        known.insert(capture, Arc::clone(&keys));
+                        keys
+                    }
+                })
+            }
+            _ => None,
+        };
+        let span = *span;
+        let read =
+            tokio::task::spawn_blocking(move || unpack_slice(&span, &bytes, keys.as_deref()));
+        read.await
+            .map_err(|error| Error::task("unpack a slice", error))?
+    }
+
+    /// The entries after the snapshot, and before it those of transactions, slice by slice.
+    pub(crate) fn documents(&self) -> BoxStream<'_, Result<Documents>> {
+        let spans = self.before.iter().chain(&self.way);
+        let read = stream::iter(spans).map(move |span| async move {
+            let bytes = self.repository.read_span(span).await?;
+            let entries = self.entries(span, bytes.to_vec()).await?;
+            let base = self.base;
+            let kept = tokio::task::spawn_blocking(move || after(entries, base));
+            kept.await
+                .map_err(|error| Error::task("read a slice", error))?
+                .map_err(|error| error.at(span.path()))
+        });
+        // The next one is read while this one is replayed.
+        read.buffered(2).boxed()
+    }
+
+    /// Opens it for a restore with these options, after every slice was read: that each is whole, follows the one before it, and has
+    /// what is to be restored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Data`] for a slice that is missing, damaged, or follows another one; [`ErrorKind::Invalid`] if not all of what is selected was
+    /// captured, [`ErrorKind::Denied`] if no key opens a slice, and as [`SnapshotReader::open`] and the place have them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn reader(mut self, options: &RestoreOptions) -> Result<SnapshotReader> {
+        self.check(&|namespace| options.selects(namespace)).await?;
+        let mut select = options.select.clone();
+        if !select.include.is_empty() {
+            let namespaces = self.snapshot.namespaces().await?;
+            let is_there = |name: &&Namespace| {
+                let mut namespaces = namespaces.iter();
+                namespaces.any(|namespace| namespace.entry.namespace == **name)
+            };
+            let more = self.renamed.iter().map(|(from, _)| from).filter(is_there);
+            let more = more.map(|name| Pattern::literal(&name.to_string()));
+            select.include.extend(more);
+        }
+        let reader = SnapshotReader::open(&self.snapshot, &select).await?;
+        Ok(reader.until(self))
+    }
+
+    /// Whether it starts from what the snapshot's own oplog leads to.
+    pub(crate) fn has_oplog(&self) -> bool {
+        self.has_oplog
+    }
+}
+
+/// What is wanted of the entries of a slice: all after the snapshot, and of before what belongs to transactions.
+fn after(entries: Vec<u8>, base: OpTime) -> Result<Documents> {
+    let malformed =
+        |error: &dyn fmt::Display| Error::data(format!("a slice has a malformed entry: {error}"));
+    let (mut kept, mut documents, mut place) = (Vec::new(), 0, 0);
+    for entry in rdump_format::documents(&entries) {
+        let entry = entry.map_err(|error| malformed(&error))?;
+        let parsed = rdump_oplog::Entry::parse(entry).map_err(|error| malformed(&error))?;
+        if parsed.at() > base {
+            break;
+        }
+        if is_of_transaction(entry).map_err(|error| malformed(&error))? {
+            kept.extend_from_slice(entry);
+            documents += 1;
+        }
+        place += entry.len();
+    }
+    let rest = entries.get(place..).unwrap_or_default();
+    documents += rdump_format::documents(rest).count() as u64;
+    if kept.is_empty() && place == 0 {
+        return Ok(Documents::new(entries, documents));
+    }
+    kept.extend_from_slice(rest);
+    Ok(Documents::new(kept, documents))
+}
+
+/// Collections that are not selected, and get a name that is: later ones first, since these may get it from others.
+fn renamed_in(
+    renames: &[RenamedCollection],
+    is_selected: &(dyn Fn(&Namespace) -> bool + Sync),
+) -> Vec<(Namespace, Namespace)> {
+    let mut found: Vec<(Namespace, Namespace)> = Vec::new();
+    for rename in renames.iter().rev() {
+        let is_wanted =
+            |name: &Namespace| is_selected(name) || found.iter().any(|(known, _)| known == name);
+        if is_wanted(&rename.to) && !is_wanted(&rename.from) {
+            let meanwhile = format!("rdump.renamed.{}", found.len());
+            let meanwhile = Namespace::new(&rename.to.db, meanwhile);
+            found.push((rename.from.clone(), meanwhile));
+        }
+    }
+    found
+}

@@ -1,0 +1,237 @@
+//! Slices of the oplog, and gaps between them, as they are stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use rdump_format::{
+    Codec, Segment, SegmentRecord,
+    repository::{
+        DataKeys, GapRecord, OplogSlice, Previous, SliceFooter, SliceHeader, SnapshotId, SpanName,
+        TIMELINE, Timeline,
+    },
+};
+use rdump_storage::StorageError;
+
+use super::{
+    Repository,
+    encryption::{self, Recipients},
+    lease::Lease,
+    not_written, put_same,
+};
+use crate::{Error, Result};
+
+/// The lease of whoever captures: one for a repository.
+const CAPTURE: &str = "capture";
+/// The longest slice that is read, in bytes: one of an entry after another of the longest ones.
+const MAX_SLICE_BYTES: u64 = 1 << 30;
+
+impl Repository {
+    /// What is captured, by the names of slices and gaps.
+    ///
+    /// # Errors
+    ///
+    /// As the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn timeline(&self) -> Result<Timeline> {
+        let mut listed = self.store().list(TIMELINE);
+        let mut spans = Vec::new();
+        while let Some(listed) = listed.try_next().await? {
+            spans.extend(SpanName::parse_path(listed.path()));
+        }
+        Ok(spans.into_iter().collect())
+    }
+
+    /// Who captures now, if somebody does; for people.
+    ///
+    /// # Errors
+    ///
+    /// As the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn capturing(&self) -> Result<Option<String>> {
+        let holder = super::lease::holder(&**self.store(), CAPTURE).await?;
+        Ok(holder.map(|record| format!("{} since {}", record.host, record.taken_at)))
+    }
+
+    pub(crate) async fn take_capture_lease(
+        &self,
+        lasts: std::time::Duration,
+    ) -> Result<CaptureLease> {
+        let lease = Lease::take(self.store(), CAPTURE, lasts).await?;
+        Ok(CaptureLease(lease))
+    }
+
+    /// The bytes of a slice or a gap.
+    pub(crate) async fn read_span(&self, span: &SpanName) -> Result<Bytes> {
+        let path = span.path();
+        let info = self.store().head(&path).await?;
+        let info = info.ok_or_else(|| Error::data(format!("{path} is missing")).at(&path))?;
+        if info.stored_bytes > MAX_SLICE_BYTES {
+            let message = format!("{path} has {} bytes, which no slice has", info.stored_bytes);
+            return Err(Error::data(message).at(&path));
+        }
+        let read = self
+            .store()
+            .read(&path, 0..info.stored_bytes, info.version.as_ref());
+        match read.await {
+            Err(StorageError::NotFound { .. }) => {
+                Err(Error::data(format!("{path} is missing")).at(&path))
+            }
+            read => Ok(read?),
+        }
+    }
+
+    /// Stores a gap that nobody has stored yet, or says what it is.
+    pub(crate) async fn put_gap(&self, gap: &GapRecord) -> Result<Previous> {
+        let bytes = gap.to_bytes().map_err(not_written)?;
+        let path = gap.name().path();
+        let previous = Previous::new(&path, &bytes);
+        put_same(&**self.store(), &path, bytes.into()).await?;
+        Ok(previous)
+    }
+
+    /// Stores a slice, durably.
+    pub(crate) async fn put_slice(&self, path: &str, bytes: Bytes) -> Result<()> {
+        put_same(&**self.store(), path, bytes).await?;
+        Ok(self.store().flush().await?)
+    }
+}
+
+/// The lease of whoever captures.
+#[derive(Debug)]
+pub(crate) struct CaptureLease(Lease);
+
+impl CaptureLease {
+    pub(crate) async fn check(&self) -> Result<()> {
+        self.0.check().await
+    }
+
+    pub(crate) async fn release(&self) {
+        self.0.release().await;
+    }
+}
+
+/// A slice that was read.
+pub(crate) fn parse_slice<'a>(span: &SpanName, bytes: &'a [u8]) -> Result<OplogSlice<'a>> {
+    let path = span.path();
+    let slice = OplogSlice::read(bytes).map_err(|error| {
+        Error::data(format!("{path} is damaged"))
+            .at(&path)
+            .caused_by(error)
+    })?;
+    match slice.name() == *span {
+        true => Ok(slice),
+        false => Err(Error::data(format!(
+            "{path} is another slice, that of {}",
+            slice.name().path()
+        ))
+        .at(&path)),
+    }
+}
+
+/// Where the segments of a slice are encrypted for: the number of the key, and the moment that it comes after.
+fn place(header: &SliceHeader) -> String {
+    format!("timeline/1-{}", header.start)
+}
+
+/// The keys of a run of the capture, made and stored.
+pub(crate) async fn make_keys(
+    repository: &Repository,
+    capture: &SnapshotId,
+    recipients: &Recipients,
+) -> Result<Arc<DataKeys>> {
+    let mut keys = DataKeys::new(capture.clone());
+    keys.add(1, encryption::data_key());
+    let keys = Arc::new(keys);
+    let store = &**repository.store();
+    encryption::put_keys(store, recipients, Arc::clone(&keys), 1).await?;
+    Ok(keys)
+}
+
+/// The keys that open slices of a run of the capture.
+pub(crate) async fn open_keys(repository: &Repository, capture: &SnapshotId) -> Result<DataKeys> {
+    let record = encryption::key_record(&**repository.store(), capture).await?;
+    match &repository.identities {
+        Some(identities) => encryption::unwrap_keys(record, identities).await,
+        None => Err(encryption::locked(&record)),
+    }
+}
+
+/// The bytes of a slice with these segments. Blocks.
+pub(crate) fn pack_slice(
+    mut header: SliceHeader,
+    mut footer: SliceFooter,
+    segments: &[Segment],
+    keys: Option<&DataKeys>,
+) -> Result<Vec<u8>> {
+    let failed = |error: rdump_format::CodecError| {
+        Error::internal("could not compress a slice").caused_by(error)
+    };
+    let locked = |error| Error::internal("could not encrypt a slice").caused_by(error);
+    let compression = rdump_format::Compression::ZSTD;
+    let mut compressor = rdump_format::Compressor::new(compression).map_err(failed)?;
+    let mut stored = Vec::new();
+    for (number, segment) in segments.iter().enumerate() {
+        let mut sealed = segment.seal(&mut compressor, Vec::new()).map_err(failed)?;
+        if let Some(keys) = keys {
+            let nonce = encryption::nonce();
+            let encrypted = keys.encrypt_segment(&place(&header), number, nonce, &sealed);
+            sealed = encrypted.map_err(locked)?;
+        }
+        let bytes = segment.body.len() as u64;
+        let mut digester = rdump_format::Digester::new();
+        let record = SegmentRecord::of(segment.documents, bytes, &sealed, &mut digester);
+        footer.segments.push(record);
+        stored.extend_from_slice(&sealed);
+    }
+    header.stored_bytes = stored.len() as u64;
+    header.encrypted = keys.is_some();
+    if let Some(keys) = keys {
+        // It would tell names.
+        footer.namespaces = None;
+        let text = OplogSlice::to_authenticate(&header, &footer).map_err(not_written)?;
+        let code = keys.authenticate(1, encryption::nonce(), &text);
+        footer.authentication = Some(code.map_err(locked)?);
+    }
+    OplogSlice::write(&header, &footer, &stored).map_err(not_written)
+}
+
+/// The entries of a slice. Blocks.
+pub(crate) fn unpack_slice(
+    span: &SpanName,
+    bytes: &[u8],
+    keys: Option<&DataKeys>,
+) -> Result<Vec<u8>> {
+    let slice = parse_slice(span, bytes)?;
+    let path = span.path();
+    let damaged = |error: &dyn std::fmt::Display| {
+        Error::data(format!("{path} cannot be read: {error}")).at(&path)
+    };
+    if let Some(keys) = keys {
+        let text = OplogSlice::to_authenticate(&slice.header, &slice.footer);
+        let text = text.map_err(|error| damaged(&error))?;
+        let code = slice.footer.authentication.as_deref().unwrap_or_default();
+        keys.check(1, &text, code)
+            .map_err(|error| damaged(&error))?;
+    }
+    let mut entries = Vec::new();
+    for (number, (record, stored)) in slice.segments().enumerate() {
+        let decrypted = keys.map(|keys| {
+            let place = place(&slice.header);
+            keys.decrypt_segment(&place, number, stored)
+        });
+        let plain = match &decrypted {
+            None => stored,
+            Some(decrypted) => decrypted.as_ref().map_err(|error| damaged(error))?,
+        };
+        let decoded = record.decode(Codec::Zstd, plain, &mut entries);
+        decoded.map_err(|error| damaged(&error))?;
+    }
+    Ok(entries)
+}

@@ -1,0 +1,402 @@
+//! Capturing the oplog, and going back to any moment of it.
+
+use std::{sync::Arc, time::Duration};
+
+use bson::{Timestamp, doc};
+use rdump::{
+    Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Consistency,
+    DumpOptions, Error, ErrorKind, Event, OpTime, RecordingObserver, Repository, Restore,
+    RestoreOptions, RestorePoint, RestoreReport, Source,
+};
+use rdump_testkit::{
+    Deployment, ReplicaSet, Workload, WorkloadOptions, dataset,
+    wait::{PATIENCE, wait_for},
+    workload::Outcome,
+};
+use tokio::task::JoinSet;
+
+use super::in_memory;
+use crate::restore::target;
+
+async fn source(from: &Deployment) -> Source {
+    let options = ConnectOptions::default().uri(from.root_uri());
+    Source::connect(&options).await.unwrap()
+}
+
+fn quick() -> CaptureOptions {
+    CaptureOptions::default().slice_age(Duration::from_millis(200))
+}
+
+/// A capture that runs until it is stopped.
+struct Running {
+    task: JoinSet<Result<CaptureReport, Error>>,
+    cancel: CancellationToken,
+    observer: Arc<RecordingObserver>,
+}
+
+impl Running {
+    async fn start(from: &Deployment, repository: &Repository, options: CaptureOptions) -> Self {
+        let (cancel, observer) = (
+            CancellationToken::new(),
+            Arc::new(RecordingObserver::default()),
+        );
+        let capture = Capture::new(&source(from).await, repository)
+            .options(options)
+            .observer(Arc::clone(&observer) as _)
+            .cancel(cancel.clone());
+        let mut task = JoinSet::new();
+        task.spawn(async move { capture.run().await });
+        Self {
+            task,
+            cancel,
+            observer,
+        }
+    }
+
+    async fn stop(mut self) -> CaptureReport {
+        self.cancel.cancel();
+        let report = self.task.join_next().await.unwrap().unwrap();
+        report.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// As a process that is killed.
+    async fn kill(mut self) {
+        self.task.shutdown().await;
+    }
+
+    fn slices(&self) -> usize {
+        let is_slice = |event: &Event| matches!(event, Event::SliceStored { .. });
+        self.observer
+            .events()
+            .iter()
+            .filter(|event| is_slice(event))
+            .count()
+    }
+
+    async fn await_captured(&self, at: OpTime) {
+        let is_captured = |event: &Event| match event {
+            Event::SliceStored { end, .. } => *end >= at,
+            _ => false,
+        };
+        let captured = async || self.observer.events().iter().any(is_captured).then_some(());
+        wait_for("what was written to be captured", PATIENCE, captured).await;
+    }
+
+    async fn await_slices(&self, slices: usize) {
+        let wanted = self.slices() + slices;
+        wait_for("slices", PATIENCE, async || {
+            (self.slices() >= wanted).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn backup(from: &Deployment, repository: &Repository, options: DumpOptions) -> OpTime {
+    let backup = Backup::new(&source(from).await, repository).options(options);
+    for _ in 0..20 {
+        let done = async { backup.run(Box::pin(backup.plan()).await?).await };
+        match Box::pin(done).await {
+            Ok(report) => return report.report.consistent_at.unwrap(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}"),
+        }
+    }
+    panic!("it never succeeds");
+}
+
+fn auto() -> DumpOptions {
+    DumpOptions::default().consistency(Consistency::Auto)
+}
+
+async fn try_restore(
+    repository: &Repository,
+    to: &Deployment,
+    point: RestorePoint,
+    options: RestoreOptions,
+) -> Result<RestoreReport, Error> {
+    let point = repository.point_in_time(point, None).await?;
+    let reader = Box::pin(point.reader(&options)).await?;
+    let restore = Restore::new(&target(to).await, Arc::new(reader)).options(options);
+    let plan = Box::pin(restore.plan()).await?;
+    Box::pin(restore.run(plan)).await
+}
+
+async fn restore(
+    repository: &Repository,
+    to: &Deployment,
+    point: RestorePoint,
+    options: RestoreOptions,
+) -> RestoreReport {
+    let report = Box::pin(try_restore(repository, to, point, options)).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(report.problems, []);
+    report
+}
+
+async fn empty(deployment: &Deployment) {
+    for name in deployment.client().list_database_names().await.unwrap() {
+        if !["admin", "config", "local"].contains(&name.as_str()) {
+            deployment.client().database(&name).drop().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_moment_that_is_captured_can_be_restored() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    dataset::orders(100).seed(&from.client()).await;
+    let (_, repository) = in_memory().await;
+    let load = Workload::start(&from.client(), WorkloadOptions::everything(7));
+    load.await_more(200).await;
+    let running = Running::start(&from, &repository, quick()).await;
+    running.await_slices(1).await;
+    let base = backup(&from, &repository, auto()).await;
+    load.await_more(400).await;
+    running.kill().await;
+    load.await_more(100).await;
+    let running = Running::start(&from, &repository, quick()).await;
+    load.await_more(400).await;
+    running.await_slices(2).await;
+    let journal = load.stop().await;
+    let report = running.stop().await;
+    assert_eq!((report.gaps, report.interruptions), (0, 0));
+    let stretches = repository.timeline().await.unwrap().stretches();
+    let [stretch] = stretches.as_slice() else {
+        panic!("{stretches:?}");
+    };
+    assert!(stretch.start <= base);
+
+    let times = journal
+        .writes()
+        .iter()
+        .filter_map(|write| match write.outcome {
+            Outcome::Acknowledged(Some(at)) if OpTime::from(at) > base => Some(at),
+            _ => None,
+        });
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    for number in 1..=6 {
+        let at = times[times.len() * number / 7];
+        let point = RestorePoint::At(at.into());
+        restore(&repository, &to, point, RestoreOptions::default()).await;
+        let state = journal.state_at(at);
+        state.assert_holds(&to.client(), str::to_owned).await;
+        empty(&to).await;
+    }
+    restore(
+        &repository,
+        &to,
+        RestorePoint::Latest,
+        RestoreOptions::default(),
+    )
+    .await;
+    let end = Timestamp::from(stretch.end);
+    journal
+        .state_at(end)
+        .assert_holds(&to.client(), str::to_owned)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_collection_is_restored_as_it_was_beside_the_living_one_and_takes_its_renames_along() {
+    let from = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    let shop = from.client().database("shop");
+    let orders = shop.collection::<bson::Document>("orders");
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    shop.collection("staging")
+        .insert_one(doc! { "_id": "staged" })
+        .await
+        .unwrap();
+    shop.collection("other")
+        .insert_one(doc! { "_id": "other" })
+        .await
+        .unwrap();
+    let running = Running::start(&from, &repository, quick()).await;
+    backup(&from, &repository, auto()).await;
+    let insert = async |id: i32| {
+        let reply = shop.run_command(doc! { "insert": "orders", "documents": [{ "_id": id }] });
+        OpTime::from(reply.await.unwrap().get_timestamp("operationTime").unwrap())
+    };
+    let first = insert(2).await;
+    let rename =
+        doc! { "renameCollection": "shop.staging", "to": "shop.orders", "dropTarget": true };
+    from.client()
+        .database("admin")
+        .run_command(rename)
+        .await
+        .unwrap();
+    let second = insert(3).await;
+    shop.collection("staging")
+        .insert_one(doc! { "_id": "again" })
+        .await
+        .unwrap();
+    orders.drop().await.unwrap();
+    let reply = shop
+        .run_command(doc! { "insert": "other", "documents": [{ "_id": 2 }] })
+        .await;
+    let last = reply.unwrap().get_timestamp("operationTime").unwrap();
+    running.await_captured(last.into()).await;
+    running.stop().await;
+
+    let copied = async |point| {
+        let options = RestoreOptions::default()
+            .select(rdump::Selector {
+                include: vec![rdump::Pattern::parse("shop.orders").unwrap()],
+                exclude: Vec::new(),
+            })
+            .rename("shop.orders", "shop.copy");
+        restore(&repository, &from, point, options).await;
+        let copy = shop.collection::<bson::Document>("copy");
+        let mut found = copy.distinct("_id", doc! {}).await.unwrap();
+        found.sort_by_key(ToString::to_string);
+        copy.drop().await.unwrap();
+        let mut names = shop.list_collection_names().await.unwrap();
+        names.sort();
+        assert_eq!(names, ["other", "staging"]);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(copied(RestorePoint::At(first)).await, ["1", "2"]);
+    assert_eq!(copied(RestorePoint::At(second)).await, ["\"staged\"", "3"]);
+    assert_eq!(copied(RestorePoint::Latest).await, [] as [&str; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
+    let from = ReplicaSet::builder().oplog_mebibytes(1).start().await;
+    let to = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    let running = Running::start(&from, &repository, quick()).await;
+    let log = from.client().database("shop").collection("log");
+    log.insert_one(doc! { "_id": 0 }).await.unwrap();
+    running.await_slices(1).await;
+    let first = backup(&from, &repository, auto()).await;
+    running.stop().await;
+    let before = repository.timeline().await.unwrap().stretches();
+
+    // Much more than the oplog holds.
+    let text = "x".repeat(1 << 20);
+    let local = from
+        .client()
+        .database("local")
+        .collection::<bson::Document>("oplog.rs");
+    let oldest = async || {
+        let oldest = local
+            .find_one(doc! {})
+            .sort(doc! { "$natural": 1 })
+            .await
+            .unwrap();
+        OpTime::from(oldest.unwrap().get_timestamp("ts").unwrap())
+    };
+    for number in 1.. {
+        log.insert_one(doc! { "_id": number, "text": &text })
+            .await
+            .unwrap();
+        if oldest().await > before[0].end {
+            break;
+        }
+    }
+    let running = Running::start(&from, &repository, quick()).await;
+    log.insert_one(doc! { "_id": -1 }).await.unwrap();
+    running.await_slices(1).await;
+    let gaps = running
+        .observer
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event, Event::Gap { .. }));
+    assert_eq!(gaps.count(), 1);
+    let second = backup(&from, &repository, auto()).await;
+    log.insert_one(doc! { "_id": -2 }).await.unwrap();
+    running.await_slices(1).await;
+    running.stop().await;
+
+    let timeline = repository.timeline().await.unwrap();
+    let [gap] = timeline.gaps().collect::<Vec<_>>()[..] else {
+        panic!("one gap");
+    };
+    assert_eq!(gap.start, before[0].end);
+    let inside = OpTime {
+        ordinal: gap.start.ordinal + 1,
+        ..gap.start
+    };
+    let options = RestoreOptions::default();
+    let error = try_restore(&repository, &to, RestorePoint::At(inside), options.clone()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains(&gap.start.to_string()) && hint.contains(&second.to_string()),
+        "{hint}"
+    );
+    let early = OpTime {
+        seconds: first.seconds - 1,
+        ordinal: 1,
+    };
+    let error = try_restore(&repository, &to, RestorePoint::At(early), options.clone()).await;
+    let error = error.unwrap_err();
+    assert!(
+        error.to_string().contains("before the first snapshot"),
+        "{error}"
+    );
+    let end = timeline.stretches().last().unwrap().end;
+    let late = OpTime {
+        seconds: end.seconds + 60,
+        ordinal: 1,
+    };
+    let error = try_restore(&repository, &to, RestorePoint::At(late), options.clone()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    assert!(
+        error.hint().unwrap().contains(&end.to_string()),
+        "{error:?}"
+    );
+    assert!(
+        to.client()
+            .database("shop")
+            .list_collection_names()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // On each side of it every moment is there.
+    restore(
+        &repository,
+        &to,
+        RestorePoint::At(gap.start),
+        options.clone(),
+    )
+    .await;
+    let log = to
+        .client()
+        .database("shop")
+        .collection::<bson::Document>("log");
+    assert_eq!(log.count_documents(doc! {}).await.unwrap(), 1);
+    empty(&to).await;
+    restore(&repository, &to, RestorePoint::Latest, options).await;
+    assert!(log.find_one(doc! { "_id": -2 }).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_captures_one_captures_and_another_deployment_is_refused() {
+    let from = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    let running = Running::start(&from, &repository, quick()).await;
+    from.client()
+        .database("shop")
+        .create_collection("a")
+        .await
+        .unwrap();
+    running.await_slices(1).await;
+    let capture = Capture::new(&source(&from).await, &repository).options(quick());
+    let error = capture.run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    running.stop().await;
+    let once = quick().until_caught_up(true);
+    let report = Capture::new(&source(&from).await, &repository).options(once.clone());
+    let report = report.run().await.unwrap();
+    assert_eq!(report.gaps, 0);
+    let other = ReplicaSet::start().await;
+    let capture = Capture::new(&source(&other).await, &repository).options(once);
+    let error = capture.run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    assert!(error.to_string().contains("another deployment"), "{error}");
+}
