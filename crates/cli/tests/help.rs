@@ -10,12 +10,14 @@ async fn help_lists_every_option_by_group() {
     for command in [
         "backup",
         "bundle",
+        "capture",
         "export-folder",
         "import-folder",
         "init",
         "list",
         "rekey",
         "show",
+        "status",
         "unbundle",
         "verify",
     ] {

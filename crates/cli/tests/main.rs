@@ -3,6 +3,7 @@
 mod archive;
 mod broken_pipe;
 mod bundle;
+mod capture;
 mod command_line;
 mod encrypted;
 mod failures;

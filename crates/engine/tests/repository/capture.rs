@@ -6,7 +6,7 @@ use bson::{Timestamp, doc};
 use rdump::{
     Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Consistency,
     DumpOptions, Error, ErrorKind, Event, OpTime, RecordingObserver, Repository, Restore,
-    RestoreOptions, RestorePoint, RestoreReport, Source,
+    RestoreOptions, RestorePoint, RestoreReport, Source, storage::MemoryStore,
 };
 use rdump_testkit::{
     Deployment, ReplicaSet, Workload, WorkloadOptions, dataset,
@@ -15,7 +15,7 @@ use rdump_testkit::{
 };
 use tokio::task::JoinSet;
 
-use super::in_memory;
+use super::{Objects, encrypted::somebody, in_memory, objects, store_of};
 use crate::restore::target;
 
 async fn source(from: &Deployment) -> Source {
@@ -260,6 +260,13 @@ async fn one_collection_is_restored_as_it_was_beside_the_living_one_and_takes_it
     assert_eq!(copied(RestorePoint::Latest).await, [] as [&str; 0]);
 }
 
+/// Inserts a document; gives when.
+async fn insert(to: &Deployment, id: i32) -> OpTime {
+    let shop = to.client().database("shop");
+    let reply = shop.run_command(doc! { "insert": "log", "documents": [{ "_id": id }] });
+    OpTime::from(reply.await.unwrap().get_timestamp("operationTime").unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
     let from = ReplicaSet::builder().oplog_mebibytes(1).start().await;
@@ -267,8 +274,7 @@ async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
     let (_, repository) = in_memory().await;
     let running = Running::start(&from, &repository, quick()).await;
     let log = from.client().database("shop").collection("log");
-    log.insert_one(doc! { "_id": 0 }).await.unwrap();
-    running.await_slices(1).await;
+    running.await_captured(insert(&from, 0).await).await;
     let first = backup(&from, &repository, auto()).await;
     running.stop().await;
     let before = repository.timeline().await.unwrap().stretches();
@@ -296,8 +302,10 @@ async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
         }
     }
     let running = Running::start(&from, &repository, quick()).await;
-    log.insert_one(doc! { "_id": -1 }).await.unwrap();
-    running.await_slices(1).await;
+    let is_gap = |event: &Event| matches!(event, Event::Gap { .. });
+    let found = async || running.observer.events().iter().any(is_gap).then_some(());
+    wait_for("the gap to be found", PATIENCE, found).await;
+    running.await_captured(insert(&from, -1).await).await;
     let gaps = running
         .observer
         .events()
@@ -305,8 +313,7 @@ async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
         .filter(|event| matches!(event, Event::Gap { .. }));
     assert_eq!(gaps.count(), 1);
     let second = backup(&from, &repository, auto()).await;
-    log.insert_one(doc! { "_id": -2 }).await.unwrap();
-    running.await_slices(1).await;
+    running.await_captured(insert(&from, -2).await).await;
     running.stop().await;
 
     let timeline = repository.timeline().await.unwrap();
@@ -399,4 +406,151 @@ async fn of_two_captures_one_captures_and_another_deployment_is_refused() {
     let error = capture.run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
     assert!(error.to_string().contains("another deployment"), "{error}");
+}
+
+/// A repository with a snapshot, and slices after it; and where they lead.
+async fn captured(from: &ReplicaSet, slices: usize) -> (Arc<MemoryStore>, Repository, OpTime) {
+    let (store, repository) = in_memory().await;
+    let log = from.client().database("shop").collection("log");
+    log.insert_one(doc! { "_id": 0 }).await.unwrap();
+    let once = || async {
+        let capture = Capture::new(&source(from).await, &repository);
+        let capture = capture.options(quick().until_caught_up(true));
+        capture.run().await.unwrap()
+    };
+    once().await;
+    backup(from, &repository, auto()).await;
+    for number in 1..=slices {
+        let number = i32::try_from(number).unwrap();
+        log.insert_one(doc! { "_id": number }).await.unwrap();
+        once().await;
+    }
+    let end = repository.timeline().await.unwrap().stretches()[0].end;
+    (store, repository, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_that_is_missing_damaged_or_strange_is_named_before_the_target_is_touched() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (store, repository, end) = captured(&from, 3).await;
+    let base = repository
+        .point_in_time(RestorePoint::Latest, None)
+        .await
+        .unwrap()
+        .base();
+    let good = objects(&*store).await;
+    let slices: Vec<String> = good
+        .keys()
+        .filter(|path| path.starts_with("timeline/"))
+        .cloned()
+        .collect();
+    let after = |path: &&String| repository_span(path).end > base;
+    let on_the_way: Vec<&String> = slices.iter().filter(after).collect();
+    assert!(on_the_way.len() >= 3);
+    let try_with = async |objects: &Objects| {
+        let repository = Repository::open_in(store_of(objects).await).await.unwrap();
+        let options = RestoreOptions::default();
+        try_restore(&repository, &to, RestorePoint::At(end), options)
+            .await
+            .unwrap_err()
+    };
+    for path in &on_the_way {
+        let mut objects = good.clone();
+        let bytes = objects.remove(*path).unwrap();
+        let error = try_with(&objects).await;
+        assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+        for place in [10, bytes.len() / 2, bytes.len() - 10] {
+            let mut changed = bytes.to_vec();
+            changed[place] ^= 1;
+            objects.insert((*path).clone(), changed.into());
+            let error = try_with(&objects).await;
+            assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
+            assert_eq!(error.location(), Some(path.as_str()));
+        }
+        objects.insert((*path).clone(), bytes.slice(..bytes.len() - 1));
+        assert_eq!(try_with(&objects).await.kind(), ErrorKind::Data);
+    }
+    // One of another repository, in the place of one of ours.
+    let (other, _, _) = captured(&ReplicaSet::start().await, 1).await;
+    let other = objects(&*other).await;
+    let strange = other
+        .iter()
+        .find(|(path, _)| path.starts_with("timeline/"))
+        .unwrap()
+        .1;
+    let mut objects = good.clone();
+    objects.insert(on_the_way[1].clone(), strange.clone());
+    assert_eq!(try_with(&objects).await.kind(), ErrorKind::Data);
+    let names = to
+        .client()
+        .database("shop")
+        .list_collection_names()
+        .await
+        .unwrap();
+    assert!(names.is_empty(), "{names:?}");
+    restore(
+        &repository,
+        &to,
+        RestorePoint::At(end),
+        RestoreOptions::default(),
+    )
+    .await;
+    let log = to
+        .client()
+        .database("shop")
+        .collection::<bson::Document>("log");
+    assert_eq!(log.count_documents(doc! {}).await.unwrap(), 4);
+}
+
+fn repository_span(path: &str) -> rdump::SpanName {
+    rdump::SpanName::parse_path(path).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_slices_are_restored_by_who_has_the_key() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (store, repository) = in_memory().await;
+    let (recipients, identities) = somebody();
+    let log = from.client().database("shop").collection("log");
+    log.insert_one(doc! { "_id": 0 }).await.unwrap();
+    let once = || async {
+        let capture = Capture::new(&source(&from).await, &repository)
+            .recipients(Some(recipients.clone()))
+            .options(quick().until_caught_up(true));
+        capture.run().await.unwrap()
+    };
+    once().await;
+    let backup = Backup::new(&source(&from).await, &repository)
+        .options(auto())
+        .recipients(Some(recipients.clone()));
+    let plan = Box::pin(backup.plan()).await.unwrap();
+    backup.run(plan).await.unwrap();
+    let text = "what nobody else may know";
+    log.insert_one(doc! { "_id": 1, "text": text })
+        .await
+        .unwrap();
+    once().await;
+    let found = objects(&*store).await;
+    for (path, bytes) in &found {
+        let is_plain = bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes());
+        assert!(!is_plain, "{path}");
+        assert!(
+            !path.starts_with("timeline/") || path.ends_with(".enc"),
+            "{path}"
+        );
+    }
+    let options = RestoreOptions::default;
+    let error = try_restore(&repository, &to, RestorePoint::Latest, options())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+    let repository = repository.identities(Some(identities));
+    restore(&repository, &to, RestorePoint::Latest, options()).await;
+    let log = to
+        .client()
+        .database("shop")
+        .collection::<bson::Document>("log");
+    assert_eq!(log.count_documents(doc! {}).await.unwrap(), 2);
 }
