@@ -98,3 +98,21 @@ async fn the_examples_back_up_read_one_collection_and_verify() {
     assert!(text.contains(read), "{text}");
     run(env!("CARGO_BIN_EXE_verify"), &[repository]);
 }
+
+#[tokio::test]
+async fn the_examples_capture_and_restore_to_a_moment() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(500).seed(&source.client()).await;
+    let folder = TempDir::new().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    let capture = [&source.uri(), repository, "2"];
+    let text = run(env!("CARGO_BIN_EXE_embed_capture"), &capture);
+    let until = text.split("captured until ").nth(1).unwrap();
+    let until = until.split(": ").next().unwrap().to_owned();
+    source.client().database("shop").drop().await.unwrap();
+    run(env!("CARGO_BIN_EXE_embed_capture"), &capture);
+    let uri = source.uri();
+    let arguments = [&uri, repository, "shop.orders", "beside.copy", &until];
+    let text = run(env!("CARGO_BIN_EXE_point_in_time"), &arguments);
+    assert!(text.contains("is now beside.copy: 500 documents"), "{text}");
+}

@@ -30,8 +30,8 @@ pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use repository::{
-    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, LocalArgs, RepositoryArgs,
-    ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
+    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, LocalArgs, OplogExportArgs,
+    RepositoryArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
 };
 pub(crate) use restore::RestoreArgs;
 pub(crate) use s3::{S3Option, S3WriteArgs};

@@ -24,8 +24,8 @@ pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
 pub(crate) use repository::{
-    BackupRequest, BundleRequest, CaptureRequest, ExportRequest, ImportRequest, RekeyRequest,
-    ShowRequest, StatusRequest, UnbundleRequest, Verified, repository, verified,
+    BackupRequest, BundleRequest, CaptureRequest, ExportRequest, ImportRequest, OplogExportRequest,
+    RekeyRequest, ShowRequest, StatusRequest, UnbundleRequest, Verified, repository, verified,
 };
 pub(crate) use restore::RestoreRequest;
 

@@ -33,6 +33,7 @@ mod run_backup;
 mod run_bundle;
 mod run_capture;
 mod run_dump;
+mod run_oplog_export;
 mod run_rekey;
 mod run_repository;
 mod run_restore;
@@ -55,8 +56,8 @@ use clap::CommandFactory;
 use console::Console;
 use convert::{
     BackupRequest, BundleRequest, CaptureRequest, DumpRequest, Environment, ExportRequest,
-    ImportRequest, Refusal, RekeyRequest, RestoreRequest, ShowRequest, StatusRequest,
-    UnbundleRequest, identities, repository, verified,
+    ImportRequest, OplogExportRequest, Refusal, RekeyRequest, RestoreRequest, ShowRequest,
+    StatusRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -197,6 +198,13 @@ fn subcommand(command: &DumpCommand) -> Exit {
             on_repository("rdump list", local, async |session| {
                 let location = repository(&local.repository, &environment()?)?;
                 Ok(run_repository::list(session, &location, local.repository.json).await?)
+            })
+        }
+        DumpCommand::OplogExport(args) => {
+            let local = &args.local;
+            on_repository("rdump oplog-export", local, async |session| {
+                let request = OplogExportRequest::new(args, &environment()?)?;
+                Ok(run_oplog_export::run(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Show(args) => {

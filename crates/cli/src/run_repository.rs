@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use rdump::{
     ErrorKind, Location, Repository, RunRecord, Snapshot, SnapshotManifest, SnapshotNamespace,
+    Stretch,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use crate::{
     convert::ShowRequest,
     exit::Exit,
     session::Session,
+    time::text,
     units::{bytes, counted},
 };
 
@@ -43,9 +45,10 @@ pub(crate) async fn list(
     let console = &session.console;
     let listed = async {
         let repository = Repository::open(location).await?;
-        Ok::<_, rdump::Error>((repository.snapshots().await?, repository))
+        let (snapshots, timeline) = (repository.snapshots().await?, repository.timeline().await?);
+        Ok::<_, rdump::Error>((snapshots, timeline.stretches(), repository))
     };
-    let (snapshots, repository) = session
+    let (snapshots, stretches, repository) = session
         .unless_cancelled("listing snapshots", listed)
         .await?;
     if json {
@@ -58,9 +61,14 @@ pub(crate) async fn list(
             "damaged": damaged.collect::<Vec<_>>(),
             "unfinished": snapshots.unfinished,
             "running": snapshots.running,
+            "spans": stretches.iter().map(span).collect::<Vec<_>>(),
         }));
     } else {
         console.stdout(&table(&snapshots.whole));
+        for stretch in &stretches {
+            let (start, end) = (text(stretch.start), text(stretch.end));
+            console.stdout(&format!("captured after {start} until {end}\n"));
+        }
     }
     for (id, error) in &snapshots.damaged {
         let what = match error.kind() {
@@ -260,6 +268,11 @@ const OPTIONS_OF_PART: [&str; 6] = [
     "exclude-collections",
     "exclude-collections-with-prefix",
 ];
+
+/// What is said of what is captured without a gap, for machines.
+pub(crate) fn span(stretch: &Stretch) -> Value {
+    json!({ "after": stretch.start, "until": stretch.end, "timeline": stretch.timeline })
+}
 
 /// What is said of a snapshot in a list, for machines.
 fn summary(manifest: &SnapshotManifest, run: &RunRecord) -> Value {

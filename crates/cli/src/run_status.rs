@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use rdump::{OpTime, Repository};
 use serde_json::{Value, json};
 
-use crate::{convert::StatusRequest, exit::Exit, session::Session, time::text};
+use crate::{
+    convert::StatusRequest, exit::Exit, run_repository::span, session::Session, time::text,
+};
 
 /// Tells the state of a repository.
 pub(crate) async fn run(
@@ -32,10 +34,7 @@ pub(crate) async fn run(
             let run = &snapshot.manifest().run;
             json!({ "id": snapshot.id(), "started-at": run.started_at, "consistent-at": run.consistent_at })
         });
-        let spans: Vec<Value> = stretches
-            .iter()
-            .map(|stretch| json!({ "after": stretch.start, "until": stretch.end, "timeline": stretch.timeline }))
-            .collect();
+        let spans: Vec<Value> = stretches.iter().map(span).collect();
         let gaps: Vec<Value> = timeline
             .gaps()
             .map(|gap| json!({ "after": gap.start, "until": gap.end }))

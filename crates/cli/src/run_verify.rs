@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use rdump::{
     Counters, ErrorKind, Identities, Location, Repository, SnapshotId, SnapshotVerifyOptions,
-    SnapshotVerifyReport, VerifyReport, verify_folder,
+    SnapshotVerifyReport, TimelineVerifyReport, VerifyReport, verify_folder,
 };
 use serde_json::json;
 
@@ -120,19 +120,50 @@ impl Verifying<'_> {
         for id in &listed.unfinished {
             console.log(format_args!("{id} was begun and is not finished"));
         }
+        let timeline = match snapshot {
+            None => Some(self.timeline(repository).await?),
+            Some(_) => None,
+        };
         if self.json {
             console.document(json!({
                 "repository": repository.record().id,
+                "timeline": timeline,
                 "snapshots": reports,
                 "not-verified": not_verified,
                 "unfinished": listed.unfinished,
             }));
         }
-        Ok(match reports.iter().all(SnapshotVerifyReport::is_whole) {
-            true if not_verified.is_empty() => Exit::Done,
-            true => Exit::Failed,
-            false => Exit::Damaged,
-        })
+        let is_whole = timeline.is_none_or(|timeline| timeline.is_whole());
+        Ok(
+            match is_whole && reports.iter().all(SnapshotVerifyReport::is_whole) {
+                true if not_verified.is_empty() => Exit::Done,
+                true => Exit::Failed,
+                false => Exit::Damaged,
+            },
+        )
+    }
+
+    /// All that was captured.
+    async fn timeline(&self, repository: &Repository) -> anyhow::Result<TimelineVerifyReport> {
+        let console = &self.session.console;
+        let report = repository.verify_timeline(&self.session.cancel).await;
+        let report = report.map_err(stopped)?;
+        for damage in &report.damage {
+            console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));
+        }
+        if report.slices + report.gaps > 0 {
+            console.log(format_args!(
+                "{} slices and {} gaps read, {}: {}",
+                report.slices,
+                report.gaps,
+                bytes(report.stored_bytes),
+                match report.is_whole() {
+                    true => "whole",
+                    false => "damaged",
+                }
+            ));
+        }
+        Ok(report)
     }
 
     fn tell_of_snapshot(&self, report: &SnapshotVerifyReport) {

@@ -15,6 +15,7 @@ async fn help_lists_every_option_by_group() {
         "import-folder",
         "init",
         "list",
+        "oplog-export",
         "rekey",
         "show",
         "status",

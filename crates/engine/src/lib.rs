@@ -126,9 +126,9 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, Identities, PointInTime, Recipients, Repository, RestorePoint,
-    Sample, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions,
-    SnapshotVerifyReport, SnapshotWriter, Snapshots, UnbundleReport,
+    BundleReader, BundleReport, CapturedSpan, Identities, PointInTime, Recipients, Repository,
+    RestorePoint, Sample, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions,
+    SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,

@@ -29,16 +29,18 @@ mod reader;
 mod snapshot;
 mod timeline;
 mod verify;
+mod verify_timeline;
 mod writer;
 
 pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use encryption::{Identities, Recipients};
 pub(crate) use lease::LEASE;
-pub use point_in_time::{PointInTime, RestorePoint};
+pub use point_in_time::{CapturedSpan, PointInTime, RestorePoint};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub(crate) use timeline::{CaptureLease, make_keys, pack_slice, parse_slice};
 pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};
+pub use verify_timeline::TimelineVerifyReport;
 pub use writer::SnapshotWriter;
 
 /// How many manifests are read at once.

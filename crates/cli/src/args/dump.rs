@@ -11,8 +11,8 @@ use super::{
     namespace::{ExcludeArgs, PatternArgs},
     rate::rate,
     repository::{
-        BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, InitArgs, ListArgs, ShowArgs,
-        StatusArgs, UnbundleArgs, VerifyArgs,
+        BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, InitArgs, ListArgs,
+        OplogExportArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
     },
     s3::{S3Args, S3WriteArgs},
 };
@@ -164,6 +164,8 @@ pub(crate) enum DumpCommand {
     Init(InitArgs),
     /// List the snapshots of a repository
     List(ListArgs),
+    /// Write what was captured as an oplog.bson
+    OplogExport(OplogExportArgs),
     /// Wrap the keys of encrypted snapshots for others than before
     Rekey(RekeyArgs),
     /// Show one snapshot with its namespaces
@@ -178,7 +180,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 12] = [
+    pub(crate) const NAMES: [&str; 13] = [
         "backup",
         "capture",
         "bundle",
@@ -186,6 +188,7 @@ impl DumpCommand {
         "import-folder",
         "init",
         "list",
+        "oplog-export",
         "rekey",
         "show",
         "status",

@@ -1,7 +1,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use rdump::{Compression, Consistency, Sample};
+use rdump::{Compression, Consistency, OpTime, Sample};
 
 use super::{
     dump::{DumpArgs, OutputArgs, QueryArgs},
@@ -394,6 +394,33 @@ pub(crate) struct StatusArgs {
     /// End with 3 if what is captured is further behind than this, or nothing is
     #[arg(long = "max-lag", value_name = "DURATION", value_parser = duration)]
     pub(crate) max_lag: Option<Duration>,
+}
+
+/// Write what was captured as an oplog.bson that mongorestore replays (--oplogReplay --oplogFile).
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "rdump oplog-export [OPTIONS] --after S:I [FILE|-]",
+    after_help = super::AFTER_HELP_REPOSITORY
+)]
+pub(crate) struct OplogExportArgs {
+    /// The file to write; standard output by default
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: String,
+
+    /// The moment that the entries come after: that of a snapshot, for instance
+    #[arg(long, value_name = "S:I")]
+    pub(crate) after: Option<OpTime>,
+
+    /// The moment of the last entry; all that was captured by default
+    #[arg(long, value_name = "S:I")]
+    pub(crate) until: Option<OpTime>,
+
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
 }
 
 /// A share such as `10%`, or a number of bytes.

@@ -1,10 +1,10 @@
 //! The options of commands on repositories.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use rdump::{
-    CaptureOptions, Compression, ConnectOptions, Identities, Location, Recipients,
+    CaptureOptions, Compression, ConnectOptions, Identities, Location, OpTime, Recipients,
     SnapshotVerifyOptions,
 };
 
@@ -13,8 +13,8 @@ use super::{
     recipients,
 };
 use crate::args::{
-    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, RekeyArgs, RepositoryArgs,
-    S3WriteArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
+    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, OplogExportArgs, RekeyArgs,
+    RepositoryArgs, S3WriteArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
 };
 
 /// Everything that a backup needs, checked as far as it can be without a server.
@@ -79,6 +79,39 @@ impl CaptureRequest {
             recipients: recipients(&args.recipients, &args.passphrase, environment)?,
             no_lock: args.lease.no_lock,
             warnings: dump.warnings,
+        })
+    }
+}
+
+/// What was captured, as a file.
+#[derive(Debug)]
+pub(crate) struct OplogExportRequest {
+    pub(crate) repository: Location,
+    pub(crate) identities: Option<Identities>,
+    pub(crate) after: OpTime,
+    pub(crate) until: Option<OpTime>,
+    /// Standard output if there is none.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl OplogExportRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &OplogExportArgs, environment: &Environment) -> Result<Self, Refusal> {
+        let after = args.after.ok_or_else(|| {
+            Refusal::Usage("say which moment the entries come after: --after S:I".to_owned())
+        })?;
+        let file = (args.file != STANDARD).then(|| PathBuf::from(&args.file));
+        if file.is_none() && args.local.repository.json {
+            return Err(Refusal::Usage(
+                "--json cannot be used when the entries go to standard output".to_owned(),
+            ));
+        }
+        Ok(Self {
+            repository: repository(&args.local.repository, environment)?,
+            identities: identities(&args.identity, environment)?,
+            after,
+            until: args.until,
+            file,
         })
     }
 }

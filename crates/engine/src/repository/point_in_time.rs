@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Digest, Namespace, Pattern, Selector,
@@ -42,7 +43,7 @@ pub struct PointInTime {
     way: Vec<SpanName>,
     /// Those of before, for transactions that were open at the moment of the snapshot.
     before: Vec<SpanName>,
-    keys: Arc<Mutex<HashMap<SnapshotId, Arc<DataKeys>>>>,
+    slices: SliceReader,
     /// Collections that get a name of what is restored later on, and the name that they have meanwhile.
     pub(crate) renamed: Vec<(Namespace, Namespace)>,
 }
@@ -162,7 +163,7 @@ impl Repository {
             at,
             way,
             before,
-            keys: Arc::default(),
+            slices: SliceReader::new(self),
             renamed: Vec::new(),
         })
     }
@@ -297,7 +298,7 @@ impl PointInTime {
             }
             let is_encrypted = span.kind == SpanKind::EncryptedSlice;
             if slice.footer.definitions || is_encrypted {
-                let entries = self.entries(&span, bytes.to_vec()).await?;
+                let entries = self.slices.entries(&span, bytes).await?;
                 for entry in rdump_format::documents(&entries) {
                     let entry =
                         entry.map_err(|error| Error::internal("an entry").caused_by(error))?;
@@ -352,35 +353,12 @@ impl PointInTime {
         Ok(())
     }
 
-    async fn entries(&self, span: &SpanName, bytes: Vec<u8>) -> Result<Vec<u8>> {
-        let keys = match span.kind {
-            SpanKind::EncryptedSlice => {
-                let capture = parse_slice(span, &bytes)?.header.capture;
-                let mut known = self.keys.lock().await;
-                Some(match known.get(&capture) {
-                    Some(keys) => Arc::clone(keys),
-                    None => {
-                        let keys = Arc::new(open_keys(&self.repository, &capture).await?);
-                        known.insert(capture, Arc::clone(&keys));
-                        keys
-                    }
-                })
-            }
-            _ => None,
-        };
-        let span = *span;
-        let read =
-            tokio::task::spawn_blocking(move || unpack_slice(&span, &bytes, keys.as_deref()));
-        read.await
-            .map_err(|error| Error::task("unpack a slice", error))?
-    }
-
     /// The entries after the snapshot, and before it those of transactions, slice by slice.
     pub(crate) fn documents(&self) -> BoxStream<'_, Result<Documents>> {
         let spans = self.before.iter().chain(&self.way);
         let read = stream::iter(spans).map(move |span| async move {
             let bytes = self.repository.read_span(span).await?;
-            let entries = self.entries(span, bytes.to_vec()).await?;
+            let entries = self.slices.entries(span, bytes).await?;
             let base = self.base;
             let kept = tokio::task::spawn_blocking(move || after(entries, base));
             kept.await
@@ -423,6 +401,163 @@ impl PointInTime {
     pub(crate) fn has_oplog(&self) -> bool {
         self.has_oplog
     }
+}
+
+/// Reads slices, with the keys of those that are encrypted.
+#[derive(Clone, Debug)]
+struct SliceReader {
+    repository: Repository,
+    keys: Arc<Mutex<HashMap<SnapshotId, Arc<DataKeys>>>>,
+}
+
+impl SliceReader {
+    fn new(repository: &Repository) -> Self {
+        Self {
+            repository: repository.clone(),
+            keys: Arc::default(),
+        }
+    }
+
+    /// The entries of a slice that was read.
+    async fn entries(&self, span: &SpanName, bytes: Bytes) -> Result<Vec<u8>> {
+        let keys = match span.kind {
+            SpanKind::EncryptedSlice => {
+                let capture = parse_slice(span, &bytes)?.header.capture;
+                let mut known = self.keys.lock().await;
+                Some(match known.get(&capture) {
+                    Some(keys) => Arc::clone(keys),
+                    None => {
+                        let keys = Arc::new(open_keys(&self.repository, &capture).await?);
+                        known.insert(capture, Arc::clone(&keys));
+                        keys
+                    }
+                })
+            }
+            _ => None,
+        };
+        let span = *span;
+        let read =
+            tokio::task::spawn_blocking(move || unpack_slice(&span, &bytes, keys.as_deref()));
+        read.await
+            .map_err(|error| Error::task("unpack a slice", error))?
+    }
+}
+
+/// What was captured after a moment and until another one.
+#[derive(Clone, Debug)]
+pub struct CapturedSpan {
+    slices: SliceReader,
+    after: OpTime,
+    until: OpTime,
+    way: Vec<SpanName>,
+}
+
+impl Repository {
+    /// Finds what was captured after a moment and until another one, or as far as slices go.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OplogGap`] if a part of it is not captured, [`ErrorKind::Invalid`] if the span is none; and as the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn captured(&self, after: OpTime, until: Option<OpTime>) -> Result<CapturedSpan> {
+        if until.is_some_and(|until| until <= after) {
+            return Err(Error::invalid("the span ends before it begins"));
+        }
+        let timeline = self.timeline().await?;
+        let histories = timeline.histories_of(after);
+        let [history] = histories.as_slice() else {
+            return Err(Error::new(
+                ErrorKind::OplogGap,
+                format!(
+                    "what was written after {after} is captured {} times",
+                    histories.len()
+                ),
+            )
+            .with_hint("`rdump status` shows what is captured"));
+        };
+        let farthest = OpTime {
+            seconds: u32::MAX,
+            ordinal: u32::MAX,
+        };
+        let (until, way) = match timeline.way(*history, after, until.unwrap_or(farthest)) {
+            Ok(way) => (until.unwrap_or(farthest), way),
+            Err(no_way) if until.is_none() => (
+                no_way.reached,
+                timeline.way(*history, after, no_way.reached)?,
+            ),
+            Err(no_way) => return Err(no_way.into()),
+        };
+        Ok(CapturedSpan {
+            slices: SliceReader::new(self),
+            after,
+            until,
+            way,
+        })
+    }
+}
+
+impl CapturedSpan {
+    /// Its last moment.
+    pub fn until(&self) -> OpTime {
+        self.until
+    }
+
+    /// Its entries, one after the other as in an `oplog.bson` of mongodump; slice by slice, each of which is checked, and that it follows the one before
+    /// it. The stream ends after its first error.
+    pub fn entries(&self) -> BoxStream<'_, Result<Vec<u8>>> {
+        let mut last: Option<Digest> = None;
+        let mut has_failed = false;
+        let read = stream::iter(&self.way).then(move |span| async move {
+            let bytes = self.slices.repository.read_span(span).await?;
+            let slice = parse_slice(span, &bytes)?;
+            let previous = slice
+                .header
+                .previous
+                .as_ref()
+                .map(|previous| previous.sha256);
+            let digest = Digest::of(&bytes);
+            let entries = self.slices.entries(span, bytes).await?;
+            Ok::<_, Error>((span, previous, digest, entries))
+        });
+        let (after, until) = (self.after, self.until);
+        let read = read.map(move |read| {
+            let (span, previous, digest, entries) = read?;
+            if last.is_some() && previous != last {
+                let path = span.path();
+                return Err(
+                    Error::data(format!("{path} does not follow the one before it")).at(path),
+                );
+            }
+            last = Some(digest);
+            within(&entries, after, until).map_err(|error| error.at(span.path()))
+        });
+        let read = read.take_while(move |read| {
+            let goes_on = !has_failed;
+            has_failed |= read.is_err();
+            std::future::ready(goes_on)
+        });
+        read.boxed()
+    }
+}
+
+/// The entries after a moment and until another one.
+fn within(entries: &[u8], after: OpTime, until: OpTime) -> Result<Vec<u8>> {
+    let malformed =
+        |error: &dyn fmt::Display| Error::data(format!("a slice has a malformed entry: {error}"));
+    let mut kept = Vec::new();
+    for entry in rdump_format::documents(entries) {
+        let entry = entry.map_err(|error| malformed(&error))?;
+        let at = rdump_oplog::Entry::parse(entry)
+            .map_err(|error| malformed(&error))?
+            .at();
+        if at > after && at <= until {
+            kept.extend_from_slice(entry);
+        }
+    }
+    Ok(kept)
 }
 
 /// What is wanted of the entries of a slice: all after the snapshot, and of before what belongs to transactions.

@@ -454,11 +454,20 @@ async fn a_slice_that_is_missing_damaged_or_strange_is_named_before_the_target_i
             .await
             .unwrap_err()
     };
+    let verified = async |objects: &Objects| {
+        let repository = Repository::open_in(store_of(objects).await).await.unwrap();
+        let report = repository.verify_timeline(&CancellationToken::new()).await;
+        report.unwrap().damage
+    };
+    assert_eq!(verified(&good).await, []);
     for path in &on_the_way {
         let mut objects = good.clone();
         let bytes = objects.remove(*path).unwrap();
         let error = try_with(&objects).await;
         assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+        // Nothing says that there was one after the last.
+        let is_last = path == on_the_way.last().unwrap();
+        assert_eq!(verified(&objects).await.is_empty(), is_last);
         for place in [10, bytes.len() / 2, bytes.len() - 10] {
             let mut changed = bytes.to_vec();
             changed[place] ^= 1;
@@ -466,6 +475,7 @@ async fn a_slice_that_is_missing_damaged_or_strange_is_named_before_the_target_i
             let error = try_with(&objects).await;
             assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
             assert_eq!(error.location(), Some(path.as_str()));
+            assert_eq!(verified(&objects).await[0].path, **path);
         }
         objects.insert((*path).clone(), bytes.slice(..bytes.len() - 1));
         assert_eq!(try_with(&objects).await.kind(), ErrorKind::Data);

@@ -1,0 +1,128 @@
+//! Reading every slice and gap again.
+
+use std::collections::HashMap;
+
+use rdump_format::{
+    Digest,
+    repository::{GapRecord, Previous, SpanKind, SpanName},
+};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Repository, timeline::parse_slice};
+use crate::{Damage, DamageKind, Error, ErrorKind, Result};
+
+/// What was found of everything that was captured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct TimelineVerifyReport {
+    /// Slices that were read.
+    pub slices: u64,
+    /// Gaps that were read: what is missing and known to be.
+    pub gaps: u64,
+    /// Entries in the slices.
+    pub entries: u64,
+    /// Bytes of slices and gaps as they are stored.
+    pub stored_bytes: u64,
+    /// What is wrong.
+    pub damage: Vec<Damage>,
+}
+
+impl TimelineVerifyReport {
+    /// Whether everything is as it was written.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+impl Repository {
+    /// Reads all that was captured, and checks every byte against the digests in it, and that each slice follows what it says it follows.
+    ///
+    /// That slices are missing at the end of a timeline, and all of one, cannot be seen; [`timeline`](Self::timeline) says what there is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`], and as the place has them. Damage is no error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn verify_timeline(
+        &self,
+        cancel: &CancellationToken,
+    ) -> Result<TimelineVerifyReport> {
+        let timeline = self.timeline().await?;
+        let mut report = TimelineVerifyReport::default();
+        let mut digests: HashMap<String, Digest> = HashMap::new();
+        let mut links: Vec<(String, Previous)> = Vec::new();
+        let gaps: Vec<SpanName> = timeline.gaps().copied().collect();
+        for span in timeline.slices().chain(gaps) {
+            let path = span.path();
+            let looked = cancel.run_until_cancelled(self.look_at(&span, &mut report));
+            match looked.await {
+                None => return Err(Error::cancelled()),
+                Some(Ok((digest, previous))) => {
+                    digests.insert(path.clone(), digest);
+                    links.extend(previous.map(|previous| (path, previous)));
+                }
+                Some(Err(error)) if error.kind() == ErrorKind::Data => {
+                    let damage = Damage::new(&path, DamageKind::Digest, error.to_string());
+                    report.damage.push(damage);
+                }
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        for (path, previous) in links {
+            let damage = match digests.get(&previous.path) {
+                Some(digest) if *digest == previous.sha256 => continue,
+                Some(_) => (
+                    DamageKind::Digest,
+                    format!("it follows another object than {}", previous.path),
+                ),
+                // That was named already, if it is damaged.
+                None if report.damage.iter().any(|it| it.path == previous.path) => continue,
+                None => (
+                    DamageKind::Missing,
+                    format!("{} is not there, which it follows", previous.path),
+                ),
+            };
+            report.damage.push(Damage::new(&path, damage.0, damage.1));
+        }
+        report
+            .damage
+            .sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(report)
+    }
+
+    async fn look_at(
+        &self,
+        span: &SpanName,
+        report: &mut TimelineVerifyReport,
+    ) -> Result<(Digest, Option<Previous>)> {
+        let bytes = self.read_span(span).await?;
+        report.stored_bytes += bytes.len() as u64;
+        let id = self.record().id;
+        let (repository, previous) = match span.kind {
+            SpanKind::Gap => {
+                report.gaps += 1;
+                let gap = GapRecord::from_bytes(&bytes)
+                    .map_err(|error| Error::data(error.to_string()))?;
+                if gap.name() != *span {
+                    return Err(Error::data(format!("it is that of {}", gap.name().path())));
+                }
+                (gap.repository, Some(gap.previous))
+            }
+            _ => {
+                report.slices += 1;
+                let slice = parse_slice(span, &bytes)?;
+                report.entries += slice.footer.entries;
+                (slice.header.repository, slice.header.previous)
+            }
+        };
+        match repository == id {
+            true => Ok((Digest::of(&bytes), previous)),
+            false => Err(Error::data("it is of another repository")),
+        }
+    }
+}
