@@ -12,6 +12,7 @@ mod help;
 mod interrupt;
 mod json;
 mod kill;
+mod moments;
 mod object_store;
 mod object_store_access;
 mod oplog;

@@ -174,12 +174,14 @@ impl Replaying<'_> {
     /// Takes one entry, as far as it is about what is restored.
     async fn take(&mut self, entry: &[u8]) -> Result<()> {
         let parsed = Entry::parse(entry).map_err(|error| unsound().caused_by(error))?;
+        if !self.limit.allows(parsed.at()) {
+            // After that nothing is taken any more.
+            self.release_all().await?;
+            return self.take_now(entry).await;
+        }
         let remapped = match self.names {
-            // What comes after the end has no bearing on names.
-            Some(names) if self.limit.allows(parsed.at()) => {
-                remap(entry, &|namespace| names.target(namespace))
-            }
-            _ => Ok(Remapped::Same),
+            Some(names) => remap(entry, &|namespace| names.target(namespace)),
+            None => Ok(Remapped::Same),
         };
         match remapped {
             Ok(Remapped::Same) => self.take_remapped(entry).await,

@@ -269,7 +269,12 @@ async fn insert(to: &Deployment, id: i32) -> OpTime {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
-    let from = ReplicaSet::builder().oplog_mebibytes(1).start().await;
+    let from = ReplicaSet::builder()
+        .oplog_mebibytes(1)
+        // Only what is in a checkpoint is forgotten.
+        .argument("--syncdelay=1")
+        .start()
+        .await;
     let to = ReplicaSet::start().await;
     let (_, repository) = in_memory().await;
     let running = Running::start(&from, &repository, quick()).await;

@@ -1,0 +1,155 @@
+//! Any moment of a busy time, although the capture was killed again and again and primaries stepped down.
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use bson::Timestamp;
+use rdump_testkit::{
+    ReplicaSet, Workload, WorkloadOptions,
+    workload::{Journal, Outcome},
+};
+use tokio::time::{sleep_until, timeout};
+
+use crate::{
+    program::{rrestore, run},
+    repository::{json, on},
+};
+
+/// How long and how much: by the environment, else little.
+fn from_environment(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+/// Numbers that look like chance.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+async fn capture_and_be_killed(uri: &str, repository: &str, until: Instant) -> u64 {
+    let (mut chance, mut kills) = (Chance(1), 0);
+    while Instant::now() < until {
+        let lives = Duration::from_millis(200 + chance.below(6_000));
+        let capture = run(on(repository), ["capture", uri, "--slice-age=1s"]);
+        match timeout(lives, capture).await {
+            // Dropping the future has sent SIGKILL.
+            Err(_) => kills += 1,
+            Ok(ran) => panic!("it ended by itself: {ran:?}"),
+        }
+    }
+    kills
+}
+
+async fn step_down_now_and_then(set: &ReplicaSet, times: u64, until: Instant) {
+    let start = Instant::now();
+    for number in 1..=times {
+        let at = start
+            + (until - start) * u32::try_from(number).unwrap() / u32::try_from(times + 1).unwrap();
+        sleep_until(at.into()).await;
+        set.step_down().await;
+    }
+}
+
+fn times(journal: &Journal) -> Vec<Timestamp> {
+    let times = journal
+        .writes()
+        .iter()
+        .filter_map(|write| match write.outcome {
+            Outcome::Acknowledged(at) => at,
+            _ => None,
+        });
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times
+}
+
+/// `RDUMP_SECONDS` says how long, `RDUMP_MOMENTS` how many, `RDUMP_STEPDOWNS` how often a primary steps down, and `RDUMP_WRITERS` how many write
+/// documents at once.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "what a long proof came to")]
+async fn each_of_many_moments_is_restored_as_it_was() {
+    let seconds = from_environment("RDUMP_SECONDS", 12);
+    let moments = from_environment("RDUMP_MOMENTS", 2);
+    let stepdowns = from_environment("RDUMP_STEPDOWNS", 1);
+    let writers = u32::try_from(from_environment("RDUMP_WRITERS", 4)).unwrap();
+    let megabytes = u32::try_from(256 + seconds * 8).unwrap();
+    let set = ReplicaSet::builder().members(3).oplog_mebibytes(megabytes);
+    let (set, target) = tokio::join!(set.start(), ReplicaSet::start());
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    let uri = set.uri();
+    let once = ["capture", &uri, "--until-caught-up"];
+    run(on(repository), once).await.expect(0);
+
+    let options = WorkloadOptions {
+        writers,
+        large_documents: false,
+        pause: Duration::ZERO,
+        ..WorkloadOptions::everything(1)
+    };
+    let load = Workload::start(&set.client(), options);
+    load.await_more(100).await;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let backup = async {
+        // Something may be renamed or dropped at the wrong moment: that is said, and it is done again.
+        for _ in 0..50 {
+            let ran = run(on(repository), ["backup", &uri]).await;
+            if ran.code == Some(0) {
+                return;
+            }
+            assert!(ran.stderr.contains("Failed: "), "{}", ran.stderr);
+        }
+        panic!("no backup succeeds");
+    };
+    let ((), kills, ()) = tokio::join!(
+        backup,
+        capture_and_be_killed(&uri, repository, until),
+        step_down_now_and_then(&set, stepdowns, until),
+    );
+    let acknowledged = load.acknowledged();
+    let mut journal = load.stop().await;
+    journal.resolve(&set.client()).await;
+    run(on(repository), once).await.expect(0);
+
+    let status = json(&run(on(repository), ["status", "--json"]).await.expect(0));
+    assert_eq!(status["gaps"], serde_json::json!([]));
+    assert_eq!(status["spans"].as_array().unwrap().len(), 1, "{status}");
+    let base = status["newest-snapshot"]["consistent-at"].as_str().unwrap();
+    let (base_seconds, base_ordinal) = base.split_once(':').unwrap();
+    let base = Timestamp {
+        time: base_seconds.parse().unwrap(),
+        increment: base_ordinal.parse().unwrap(),
+    };
+    println!(
+        "{acknowledged} writes in {seconds} s, {kills} kills, {stepdowns} times another primary"
+    );
+
+    let times: Vec<_> = times(&journal)
+        .into_iter()
+        .filter(|at| *at > base)
+        .collect();
+    let mut chance = Chance(7);
+    for _ in 0..moments {
+        let at = times[usize::try_from(chance.below(times.len() as u64)).unwrap()];
+        for name in target.client().list_database_names().await.unwrap() {
+            if !["admin", "config", "local"].contains(&name.as_str()) {
+                target.client().database(&name).drop().await.unwrap();
+            }
+        }
+        let moment = format!("{}:{}", at.time, at.increment);
+        let to = ["--uri", &target.uri(), repository, "--to-optime", &moment];
+        run(rrestore(), to).await.expect(0);
+        let state = journal.state_at(at);
+        println!("{moment}: {} documents", state.documents());
+        state.assert_holds(&target.client(), str::to_owned).await;
+    }
+}
