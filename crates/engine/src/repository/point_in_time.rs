@@ -68,13 +68,14 @@ impl Repository {
     ) -> Result<PointInTime> {
         let timeline = self.timeline().await?;
         let mut bases = Vec::new();
+        let is_chosen = snapshot.is_some();
         let snapshots = match snapshot {
             Some(id) => vec![self.snapshot(id).await?],
             None => self.snapshots().await?.whole,
         };
         let mut unfit = None;
         for snapshot in snapshots {
-            match Base::of(snapshot).await? {
+            match Base::of(snapshot, is_chosen).await? {
                 Ok(base) => bases.push(base),
                 Err(why) => unfit = Some(why),
             }
@@ -178,9 +179,20 @@ struct Base {
 }
 
 impl Base {
-    async fn of(snapshot: Snapshot) -> Result<std::result::Result<Self, String>> {
+    async fn of(snapshot: Snapshot, is_chosen: bool) -> Result<std::result::Result<Self, String>> {
         let id = snapshot.id().clone();
-        let run = snapshot.run().await?;
+        // Without a key nothing is known of what it has.
+        let run = match snapshot.run().await {
+            Err(error) if error.kind() == ErrorKind::Denied && !is_chosen => {
+                return Ok(Err(format!("snapshot {id} cannot be opened: {error}")));
+            }
+            run => run?,
+        };
+        if !is_chosen && is_part(&run.options) {
+            return Ok(Err(format!(
+                "snapshot {id} is of a part of the deployment, and no other was chosen (--snapshot)"
+            )));
+        }
         let at = run.consistent_at.as_deref().map(str::parse::<OpTime>);
         Ok(match at {
             None => Err(format!("snapshot {id} is of no single moment")),
@@ -239,6 +251,32 @@ impl Base {
     }
 }
 
+/// Whether a run was asked for a part of a deployment alone.
+fn is_part(options: &serde_json::Value) -> bool {
+    let is_given = |name: &str| {
+        options.get(name).is_some_and(|value| match value {
+            serde_json::Value::Null | serde_json::Value::Bool(false) => false,
+            serde_json::Value::Array(values) => !values.is_empty(),
+            _ => true,
+        })
+    };
+    let of_select = |name: &str| {
+        let patterns = options.get("select").and_then(|select| select.get(name));
+        patterns
+            .and_then(serde_json::Value::as_array)
+            .is_some_and(|it| !it.is_empty())
+    };
+    let names = [
+        "db",
+        "collection",
+        "exclude-collections",
+        "exclude-collections-with-prefix",
+        "views-as-collections",
+        "query",
+    ];
+    names.into_iter().any(is_given) || of_select("include") || of_select("exclude")
+}
+
 impl From<NoWay> for Error {
     fn from(no_way: NoWay) -> Self {
         Self::new(
@@ -273,6 +311,7 @@ impl PointInTime {
     async fn check(&mut self, is_selected: &(dyn Fn(&Namespace) -> bool + Sync)) -> Result<()> {
         let mut renamed = Vec::new();
         let mut last: Option<(SpanName, Digest)> = None;
+        let mut checked: Option<Selector> = None;
         let set_name = self.snapshot.manifest().run.source.set_name.clone();
         for span in self.way.clone() {
             let bytes = self.repository.read_span(&span).await?;
@@ -293,8 +332,9 @@ impl PointInTime {
                 }
             }
             last = Some((span, Digest::of(&bytes)));
-            if header.select != Selector::default() {
-                self.check_selected(&header.select, is_selected)?;
+            if header.select != Selector::default() && checked.as_ref() != Some(&header.select) {
+                self.check_selected(&header.select, is_selected).await?;
+                checked = Some(header.select.clone());
             }
             let is_encrypted = span.kind == SpanKind::EncryptedSlice;
             if slice.footer.definitions || is_encrypted {
@@ -317,19 +357,24 @@ impl PointInTime {
     }
 
     /// Refuses to restore what was not captured.
-    fn check_selected(
+    async fn check_selected(
         &self,
         captured: &Selector,
         is_selected: &(dyn Fn(&Namespace) -> bool + Sync),
     ) -> Result<()> {
-        let probe = Namespace::new("rdump", "everything");
-        let asks_for_all = is_selected(&probe) && !captured.selects(&probe);
-        match asks_for_all {
-            true => Err(Error::invalid(
-                "only a part of the namespaces was captured, and all are to be restored",
+        let namespaces = self.snapshot.namespaces().await?;
+        let names = namespaces
+            .iter()
+            .map(|namespace| &namespace.entry.namespace);
+        let mut names = names.filter(|name| !name.is_oplog());
+        let left_out = names.find(|name| is_selected(name) && !captured.selects(name));
+        match left_out {
+            Some(name) => Err(Error::invalid(
+                "what was written to it was not captured, so that it cannot be brought to a later moment",
             )
-            .with_hint("select those that were captured (--nsInclude)")),
-            false => Ok(()),
+            .for_namespace(name)
+            .with_hint("restore only what was captured (--nsInclude)")),
+            None => Ok(()),
         }
     }
 

@@ -569,3 +569,51 @@ async fn encrypted_slices_are_restored_by_who_has_the_key() {
         .collection::<bson::Document>("log");
     assert_eq!(log.count_documents(doc! {}).await.unwrap(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_is_no_base_for_all_and_what_was_not_captured_is_not_restored_as_if_it_were() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (_, repository) = in_memory().await;
+    let only = |pattern: &str| rdump::Selector {
+        include: vec![rdump::Pattern::parse(pattern).unwrap()],
+        exclude: Vec::new(),
+    };
+    insert(&from, 0).await;
+    let other = from.client().database("other").collection("x");
+    other.insert_one(doc! { "_id": 0 }).await.unwrap();
+    let once = || async {
+        let options = quick().until_caught_up(true).select(only("shop.*"));
+        let capture = Capture::new(&source(&from).await, &repository).options(options);
+        capture.run().await.unwrap()
+    };
+    once().await;
+    backup(&from, &repository, auto().select(only("other.*"))).await;
+    let latest = async |options: RestoreOptions| {
+        try_restore(&repository, &to, RestorePoint::Latest, options).await
+    };
+    let error = latest(RestoreOptions::default()).await.unwrap_err();
+    assert!(error.to_string().contains("of a part"), "{error}");
+    backup(&from, &repository, auto()).await;
+    insert(&from, 1).await;
+    other.insert_one(doc! { "_id": 1 }).await.unwrap();
+    once().await;
+    let error = latest(RestoreOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+    assert!(
+        to.client()
+            .database("shop")
+            .list_collection_names()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let report = latest(RestoreOptions::default().select(only("shop.*")))
+        .await
+        .unwrap();
+    assert_eq!(report.problems, []);
+    let log = to
+        .client()
+        .database("shop")
+        .collection::<bson::Document>("log");
+    assert_eq!(log.count_documents(doc! {}).await.unwrap(), 2);
+}
