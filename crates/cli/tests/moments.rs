@@ -19,7 +19,7 @@ use crate::{
 
 /// How long and how much: by the environment, else little.
 fn from_environment(name: &str, default: u64) -> u64 {
-    env::var(name).map_or(default, |value| value.parse().unwrap())
+    env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
 
 /// Numbers that look like chance.
@@ -52,9 +52,8 @@ async fn capture_and_be_killed(uri: &str, repository: &str, until: Instant) -> u
 async fn step_down_now_and_then(set: &ReplicaSet, times: u64, until: Instant) {
     let start = Instant::now();
     for number in 1..=times {
-        let at = start
-            + (until - start) * u32::try_from(number).unwrap() / u32::try_from(times + 1).unwrap();
-        sleep_until(at.into()).await;
+        let share = number as f64 / (times + 1) as f64;
+        sleep_until((start + (until - start).mul_f64(share)).into()).await;
         set.step_down().await;
     }
 }
@@ -75,7 +74,6 @@ fn times(journal: &Journal) -> Vec<Timestamp> {
 /// `RDUMP_SECONDS` says how long, `RDUMP_MOMENTS` how many, `RDUMP_STEPDOWNS` how often a primary steps down, and `RDUMP_WRITERS` how many write
 /// documents at once.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "what a long proof came to")]
 async fn each_of_many_moments_is_restored_as_it_was() {
     let seconds = from_environment("RDUMP_SECONDS", 12);
     let moments = from_environment("RDUMP_MOMENTS", 2);
