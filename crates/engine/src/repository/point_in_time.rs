@@ -82,9 +82,7 @@ impl Repository {
         }
         bases.sort_by_key(|base| base.at);
         if let (true, Some(why)) = (bases.is_empty(), unfit) {
-            return Err(Error::invalid(format!(
-                "there is nothing to go to a moment from: {why}"
-            )));
+            return Err(why);
         }
         let wanted = match to {
             RestorePoint::At(at) => Some(at),
@@ -179,24 +177,25 @@ struct Base {
 }
 
 impl Base {
-    async fn of(snapshot: Snapshot, is_chosen: bool) -> Result<std::result::Result<Self, String>> {
+    async fn of(snapshot: Snapshot, is_chosen: bool) -> Result<std::result::Result<Self, Error>> {
         let id = snapshot.id().clone();
         // Without a key nothing is known of what it has.
         let run = match snapshot.run().await {
             Err(error) if error.kind() == ErrorKind::Denied && !is_chosen => {
-                return Ok(Err(format!("snapshot {id} cannot be opened: {error}")));
+                return Ok(Err(error));
             }
             run => run?,
         };
         if !is_chosen && is_part(&run.options) {
-            return Ok(Err(format!(
-                "snapshot {id} is of a part of the deployment, and no other was chosen (--snapshot)"
-            )));
+            return Ok(Err(no_base(format!(
+                "snapshot {id} is of a part of the deployment"
+            ))
+            .with_hint("choose it, if that part is to be restored (--snapshot)")));
         }
         let at = run.consistent_at.as_deref().map(str::parse::<OpTime>);
         Ok(match at {
-            None => Err(format!("snapshot {id} is of no single moment")),
-            Some(Err(_)) => Err(format!("snapshot {id} says a moment that is none")),
+            None => Err(no_base(format!("snapshot {id} is of no single moment"))),
+            Some(Err(_)) => Err(no_base(format!("snapshot {id} says a moment that is none"))),
             Some(Ok(at)) => Ok(Self {
                 snapshot,
                 at,
@@ -249,6 +248,10 @@ impl Base {
             },
         )
     }
+}
+
+fn no_base(why: String) -> Error {
+    Error::invalid(format!("there is nothing to go to a moment from: {why}"))
 }
 
 /// Whether a run was asked for a part of a deployment alone.
