@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset,
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, Workload, WorkloadOptions, dataset,
     fingerprint::assert_same,
     s3::{ACCESS_KEY, SECRET_KEY},
 };
@@ -99,14 +99,16 @@ async fn the_examples_back_up_read_one_collection_and_verify() {
     run(env!("CARGO_BIN_EXE_verify"), &[repository]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_examples_capture_and_restore_to_a_moment() {
     let source = ReplicaSet::start().await;
     dataset::orders(500).seed(&source.client()).await;
     let folder = TempDir::new().unwrap();
     let repository = folder.path().to_str().unwrap();
     let capture = [&source.uri(), repository, "2"];
+    let load = Workload::start(&source.client(), WorkloadOptions::default());
     let text = run(env!("CARGO_BIN_EXE_embed_capture"), &capture);
+    load.stop().await;
     let until = text.split("captured until ").nth(1).unwrap();
     let until = until.split(": ").next().unwrap().to_owned();
     source.client().database("shop").drop().await.unwrap();

@@ -401,14 +401,15 @@ impl PointInTime {
         Ok(())
     }
 
-    /// The entries after the snapshot, and before it those of transactions, slice by slice.
+    /// The entries after the snapshot, slice by slice; and before it those of transactions, which may be committed later, unless the snapshot's own oplog has
+    /// them.
     pub(crate) fn documents(&self) -> BoxStream<'_, Result<Documents>> {
         let spans = self.before.iter().chain(&self.way);
         let read = stream::iter(spans).map(move |span| async move {
             let bytes = self.repository.read_span(span).await?;
             let entries = self.slices.entries(span, bytes).await?;
-            let base = self.base;
-            let kept = tokio::task::spawn_blocking(move || after(entries, base));
+            let (base, with_transactions) = (self.base, !self.has_oplog);
+            let kept = tokio::task::spawn_blocking(move || after(entries, base, with_transactions));
             kept.await
                 .map_err(|error| Error::task("read a slice", error))?
                 .map_err(|error| error.at(span.path()))
@@ -608,8 +609,8 @@ fn within(entries: &[u8], after: OpTime, until: OpTime) -> Result<Vec<u8>> {
     Ok(kept)
 }
 
-/// What is wanted of the entries of a slice: all after the snapshot, and of before what belongs to transactions.
-fn after(entries: Vec<u8>, base: OpTime) -> Result<Documents> {
+/// What is wanted of the entries of a slice: all after the snapshot, and of before, perhaps, what belongs to transactions.
+fn after(entries: Vec<u8>, base: OpTime, with_transactions: bool) -> Result<Documents> {
     let malformed =
         |error: &dyn fmt::Display| Error::data(format!("a slice has a malformed entry: {error}"));
     let (mut kept, mut documents, mut place) = (Vec::new(), 0, 0);
@@ -619,7 +620,7 @@ fn after(entries: Vec<u8>, base: OpTime) -> Result<Documents> {
         if parsed.at() > base {
             break;
         }
-        if is_of_transaction(entry).map_err(|error| malformed(&error))? {
+        if with_transactions && is_of_transaction(entry).map_err(|error| malformed(&error))? {
             kept.extend_from_slice(entry);
             documents += 1;
         }

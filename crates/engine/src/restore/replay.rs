@@ -257,6 +257,8 @@ impl Replaying<'_> {
                     self.note(self.at).await?;
                 }
                 Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
+                // What it has done is there already.
+                Step::Notice(Notice::TransactionStartMissing { .. }) if self.at <= self.done => {}
                 Step::Notice(notice @ Notice::TransactionStartMissing { .. }) if self.is_whole => {
                     let hint = "take a newer snapshot as the base (--snapshot), or another moment";
                     return Err(unsound().caused_by(notice.to_string()).with_hint(hint));

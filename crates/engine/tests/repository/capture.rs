@@ -617,3 +617,51 @@ async fn a_part_is_no_base_for_all_and_what_was_not_captured_is_not_restored_as_
         .collection::<bson::Document>("log");
     assert_eq!(log.count_documents(doc! {}).await.unwrap(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_before_the_snapshot_is_not_replayed_again() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let client = from.client();
+    let log = client.database("shop").collection("log");
+    insert(&from, 0).await;
+    for consistency in [Consistency::Oplog, Consistency::Snapshot] {
+        let (_, repository) = in_memory().await;
+        let mut session = client.start_session().await.unwrap();
+        session.start_transaction().await.unwrap();
+        let insert_two = log.insert_many([doc! { "_id": 1 }, doc! { "_id": 2 }]);
+        insert_two.session(&mut session).await.unwrap();
+        session.commit_transaction().await.unwrap();
+        log.delete_one(doc! { "_id": 1 }).await.unwrap();
+        let options = DumpOptions::default().consistency(consistency);
+        let base = backup(&from, &repository, options).await;
+        log.delete_one(doc! { "_id": 2 }).await.unwrap();
+        let end = insert(&from, 3).await;
+        // It begins before the snapshot, and one slice has all of it.
+        let options = CaptureOptions::default().slice_age(Duration::from_secs(600));
+        let capture = Capture::new(&source(&from).await, &repository);
+        let capture = capture.options(options.until_caught_up(true));
+        capture.run().await.unwrap();
+        let timeline = repository.timeline().await.unwrap();
+        let spans: Vec<_> = timeline.slices().collect();
+        assert!(
+            spans
+                .iter()
+                .any(|span| span.start < base && base < span.end),
+            "{spans:?}"
+        );
+        for (at, expected) in [(base, vec![0, 2]), (end, vec![0, 3])] {
+            let options = RestoreOptions::default();
+            restore(&repository, &to, RestorePoint::At(at), options).await;
+            let found = to
+                .client()
+                .database("shop")
+                .collection::<bson::Document>("log");
+            let mut found = found.distinct("_id", doc! {}).await.unwrap();
+            found.sort_by_key(bson::Bson::as_i32);
+            let found: Vec<_> = found.iter().filter_map(bson::Bson::as_i32).collect();
+            assert_eq!(found, expected, "{consistency}");
+            empty(&to).await;
+        }
+        log.delete_one(doc! { "_id": 3 }).await.unwrap();
+    }
+}
