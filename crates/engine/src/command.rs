@@ -49,7 +49,9 @@ pub(crate) async fn run_raw(
 /// Server error codes that we act on, by the names of the
 /// [manual's list](https://www.mongodb.com/docs/manual/reference/error-codes/).
 pub(crate) mod code {
+    pub(crate) const BAD_VALUE: i32 = 2;
     pub(crate) const UNAUTHORIZED: i32 = 13;
+    pub(crate) const PATH_NOT_VIABLE: i32 = 28;
     pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
     pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
     pub(crate) const CURSOR_NOT_FOUND: i32 = 43;

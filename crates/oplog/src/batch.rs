@@ -1,5 +1,6 @@
 //! Packs operations into commands, and says which of them may be sent at once.
 
+mod part;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,8 @@ use rdump_format::element::{Elements, Value};
 use crate::document::DocumentBuilder;
 use crate::lane::Lane;
 use crate::{Operation, Rename};
+
+pub use part::{BatchPart, WriteCommand};
 
 /// The longest command of more than one operation, in bytes: what servers take for a document.
 const MAX_COMMAND_BYTES: u64 = 16 * 1024 * 1024;

@@ -3,6 +3,8 @@
 use bson::RawDocumentBuf;
 use rdump_format::element::Element;
 
+use crate::OpTime;
+
 /// Builds a raw document, element by element.
 ///
 /// What goes in comes out of oplog entries, whose length is checked, so that no length field
@@ -45,6 +47,15 @@ impl DocumentBuilder {
             name.as_bytes(),
             (0x02, &[&length, value.as_bytes(), &[0]].concat()),
         );
+    }
+
+    pub(crate) fn int32(&mut self, name: &str, value: i32) {
+        self.raw(name.as_bytes(), (0x10, &value.to_le_bytes()));
+    }
+
+    pub(crate) fn timestamp(&mut self, name: &str, at: OpTime) {
+        let [low, high] = [at.ordinal.to_le_bytes(), at.seconds.to_le_bytes()];
+        self.raw(name.as_bytes(), (0x11, &[low, high].concat()));
     }
 
     pub(crate) fn int64(&mut self, name: &str, value: i64) {

@@ -7,6 +7,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | `entry` | the fields of an entry, whichever server wrote it |
+//! | `change_event` | the same, told by a change stream |
 //! | `capture` | what must not happen while a dump goes on |
 //! | `slice` | what is stored of a span of time |
 //! | `filter` | what is not replayed |
@@ -56,6 +57,7 @@
 
 mod batch;
 mod capture;
+mod change_event;
 mod document;
 mod entry;
 mod filter;
@@ -66,8 +68,9 @@ mod replay;
 mod slice;
 mod transaction;
 
-pub use batch::{Batch, BatchOptions, Batcher, Dispatch};
+pub use batch::{Batch, BatchOptions, BatchPart, Batcher, Dispatch, WriteCommand};
 pub use capture::{CaptureError, RESHARDING_COLLECTIONS, changes_catalog, check_captured};
+pub use change_event::{ChangeEvent, ChangeEventError, EventEntries};
 pub use entry::{Entry, EntryError};
 pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};

@@ -7,9 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bson::{RawBsonRef, RawDocumentBuf, cstr};
 use futures::{StreamExt, stream::BoxStream};
-use mongodb::error::Error as DriverError;
 use rdump_format::Namespace;
 use rdump_oplog::{
     Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Disposition, Entry, IndexCatalog,
@@ -23,19 +21,14 @@ use tokio::{
 };
 
 use super::{
-    insert_reply,
     oplog_source::{OplogNames, PlannedOplog},
     run::Shared,
     undecided::Undecided,
 };
-use crate::{
-    Error, ErrorKind, Event, Result,
-    command::{self, code},
-    media::Documents,
-    retry::Retries,
-};
+use crate::{Error, Event, Result, media::Documents};
 use capped::Waits;
 
+mod apply;
 mod capped;
 
 /// The most entries that are taken without noting that they are applied.
@@ -440,136 +433,5 @@ impl Lanes {
             .for_namespace(namespace)),
             None => Ok(()),
         }
-    }
-}
-
-impl Shared {
-    /// Applies the operations of a batch.
-    async fn apply(&self, batch: Batch, missing: &Missing, of_target: &OfTarget) -> Result<()> {
-        let admin = self.deployment.database("admin");
-        let concern = RawDocumentBuf::try_from(&self.write_concern).map_err(Error::from_bson)?;
-        let mut batch = self.resolve_rename(batch, of_target).await?;
-        let mut retries = Retries::new(self.options.max_retries);
-        loop {
-            let mut command = batch.command().to_owned();
-            command.append(cstr!("writeConcern"), concern.clone());
-            let failure = match command::run_raw(&admin, command).await {
-                Ok(reply) => match insert_reply::concern_error(&reply) {
-                    None => return Ok(()),
-                    Some(error) => {
-                        let unsure = Error::new(
-                            ErrorKind::Unavailable,
-                            format!(
-                                "operations of the oplog were applied, but not acknowledged as asked: {error}"
-                            ),
-                        );
-                        if !command::is_transient_code(error.code) {
-                            return Err(unsure);
-                        }
-                        unsure
-                    }
-                },
-                Err(error) if command::is_transient(&error) => command::error(error),
-                Err(error) => {
-                    let position = failed_position(&error);
-                    let operation = batch.operation(position);
-                    let operation =
-                        operation.and_then(|operation| Entry::parse(operation.as_bytes()).ok());
-                    let Some(operation) = operation else {
-                        return Err(command::error(error));
-                    };
-                    let namespace: Namespace = operation.namespace().parse().map_err(|error| {
-                        Error::data("an operation of the oplog names no namespace").caused_by(error)
-                    })?;
-                    let (at, kind) = (operation.at(), operation.operation().to_owned());
-                    let is_missing = command::server_code(&error)
-                        == Some(code::NAMESPACE_NOT_FOUND)
-                        && matches!(kind.as_str(), "i" | "u" | "d");
-                    if !is_missing {
-                        let refused = refused(command::error(error), &kind, at, &namespace);
-                        let bypasses = self.options.bypass_document_validation;
-                        return Err(match refused.hint() {
-                            None if !bypasses => refused.with_hint(
-                                "the log of the target says why; what was written before its collection got a validator \
-                                 is let through by --bypassDocumentValidation",
-                            ),
-                            _ => refused,
-                        });
-                    }
-                    note(missing, namespace, at);
-                    match batch.without_missing(position) {
-                        Some(rest) => batch = rest,
-                        None => return Ok(()),
-                    }
-                    continue;
-                }
-            };
-            let oplog = Namespace::oplog();
-            retries
-                .again_after(
-                    &self.cx,
-                    Some(&oplog),
-                    "applying the operations again",
-                    failure,
-                )
-                .await?;
-        }
-    }
-
-    /// Names the collection that a rename drops as the target knows it, unless that is the target's own.
-    async fn resolve_rename(&self, batch: Batch, of_target: &OfTarget) -> Result<Batch> {
-        let Some(rename) = batch.renames().cloned() else {
-            return Ok(batch);
-        };
-        if self.listed(&rename.from).await?.is_none() {
-            return Ok(batch);
-        }
-        let replaced = self.listed(&rename.to).await?;
-        Ok(match replaced.and_then(|replaced| replaced.uuid) {
-            Some(uuid) if of_target.get(&rename.to) == Some(&uuid) => {
-                let message = format!(
-                    "the target had it, and the dump does not: it is kept as tmp….rename, since the oplog renames {} to it",
-                    rename.from
-                );
-                self.cx.notice(Some(&rename.to), message);
-                batch
-            }
-            Some(uuid) => batch.replace(uuid),
-            None => batch,
-        })
-    }
-}
-
-/// The position of the operation that a server failed at: it gives a result for each up to that one.
-fn failed_position(error: &DriverError) -> usize {
-    let results = error
-        .server_response()
-        .and_then(|reply| reply.get("results").ok().flatten())
-        .and_then(RawBsonRef::as_array);
-    let results = results.map_or(0, |results| results.into_iter().count());
-    results.saturating_sub(1)
-}
-
-fn note(missing: &Missing, namespace: Namespace, at: OpTime) {
-    let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = missing.entry(namespace).or_default();
-    *last = at.max(*last);
-}
-
-fn refused(error: Error, kind: &str, at: OpTime, namespace: &Namespace) -> Error {
-    let cause = std::error::Error::source(&error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let refused = Error::new(
-        error.kind(),
-        format!("the operation {kind:?} of the oplog at {at} cannot be applied: {error}"),
-    )
-    .for_namespace(namespace)
-    .caused_by(cause);
-    match error.kind() {
-        ErrorKind::Denied => refused.with_hint(
-            "replaying an oplog needs a role with the action anyAction on anyResource, which no built-in role has",
-        ),
-        _ => refused,
     }
 }

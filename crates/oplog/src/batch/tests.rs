@@ -242,3 +242,70 @@ fn what_is_left_of_a_batch_is_without_the_collection_that_is_missing() {
             .is_none()
     );
 }
+
+#[test]
+fn updates_by_operators_are_sent_as_updates_and_what_is_beside_them_too() {
+    let entries = [
+        entry_of("i", "shop.orders", rawdoc! { "_id": 1, "a": 1 }, None),
+        entry_of(
+            "u",
+            "shop.orders",
+            rawdoc! { "$v": 1, "$set": { "a": 2 } },
+            Some(1),
+        ),
+        entry_of(
+            "u",
+            "shop.stock",
+            rawdoc! { "$v": 2, "diff": { "u": { "a": 2 } } },
+            Some(7),
+        ),
+        entry_of("u", "shop.orders", rawdoc! { "_id": 2, "$v": 1 }, Some(2)),
+        entry_of("d", "shop.orders", rawdoc! { "_id": 1 }, None),
+        entry_of(
+            "u",
+            "shop.orders",
+            rawdoc! { "$unset": { "a": true } },
+            Some(3),
+        ),
+    ];
+    let parts = only(dispatch(&entries, at_most(1, 100, 10_000))).parts();
+    let commands: Vec<_> = parts
+        .iter()
+        .map(|part| match part {
+            BatchPart::ApplyOps(batch) => ("admin", batch.command().to_owned()),
+            BatchPart::Write(write) => (write.db.as_str(), write.command.clone()),
+        })
+        .collect();
+    let is = |id: i32| rawdoc! { "_id": { "$eq": id } };
+    let updates = rawdoc! { "update": "orders", "updates": [
+        { "q": is(1), "u": { "_id": 1, "a": 1 }, "upsert": true },
+        { "q": is(1), "u": { "$set": { "a": 2 } } },
+        { "q": is(2), "u": { "_id": 2, "$v": 1 }, "upsert": true },
+    ] };
+    let deletes = rawdoc! { "delete": "orders", "deletes": [{ "q": is(1), "limit": 1 }] };
+    let last = rawdoc! { "update": "orders", "updates": [{ "q": is(3), "u": { "$unset": { "a": true } } }] };
+    let [
+        ("shop", one),
+        ("shop", two),
+        ("shop", three),
+        ("admin", four),
+    ] = commands.as_slice()
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!([one, two, three], [&updates, &deletes, &last]);
+    assert!(four.get_array("applyOps").is_ok(), "{four:?}");
+}
+
+fn entry_of(
+    kind: &str,
+    namespace: &str,
+    object: RawDocumentBuf,
+    id: Option<i32>,
+) -> RawDocumentBuf {
+    let mut entry = rawdoc! { "op": kind, "ns": namespace, "o": object };
+    if let Some(id) = id {
+        entry.append(bson::cstr!("o2"), rawdoc! { "_id": id });
+    }
+    entry
+}

@@ -74,8 +74,7 @@ impl Operation {
         let mut document = DocumentBuilder::new();
         let at = entry.at();
         if at != crate::OpTime::default() {
-            let [low, high] = [at.ordinal.to_le_bytes(), at.seconds.to_le_bytes()];
-            document.raw(b"ts", (0x11, &[low, high].concat()));
+            document.timestamp("ts", at);
         }
         // Servers insist on this type.
         if let Some(term) = entry.term() {

@@ -1,0 +1,235 @@
+//! Sending operations of an oplog to the target.
+
+use std::sync::PoisonError;
+
+use bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
+use mongodb::{Database, error::Error as DriverError};
+use rdump_format::Namespace;
+use rdump_oplog::{Batch, BatchPart, Entry, OpTime, WriteCommand};
+
+use super::{Missing, OfTarget, unsound};
+use crate::{
+    Error, ErrorKind, Result,
+    command::{self, code},
+    restore::{insert_reply, run::Shared},
+    retry::Retries,
+};
+
+/// What is done after an interruption.
+const AGAIN: &str = "applying the operations again";
+
+impl Shared {
+    /// Applies the operations of a batch.
+    pub(super) async fn apply(
+        &self,
+        batch: Batch,
+        missing: &Missing,
+        of_target: &OfTarget,
+    ) -> Result<()> {
+        let batch = self.resolve_rename(batch, of_target).await?;
+        for part in batch.parts() {
+            match part {
+                BatchPart::ApplyOps(batch) => self.apply_ops(batch, missing).await?,
+                BatchPart::Write(write) => self.write(write).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_ops(&self, mut batch: Batch, missing: &Missing) -> Result<()> {
+        let admin = self.deployment.database("admin");
+        let mut retries = Retries::new(self.options.max_retries);
+        loop {
+            let sent = self
+                .send(&admin, batch.command().to_owned(), &mut retries)
+                .await?;
+            let error = match sent {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let position = failed_position(&error);
+            let Some(operation) = batch.operation(position) else {
+                return Err(command::error(error));
+            };
+            let is_missing = command::server_code(&error) == Some(code::NAMESPACE_NOT_FOUND);
+            let operation = Applied::of(operation)?;
+            if !is_missing || !matches!(operation.kind.as_str(), "i" | "u" | "d") {
+                return Err(self.refused(command::error(error), &operation));
+            }
+            note(missing, operation.namespace, operation.at);
+            match batch.without_missing(position) {
+                Some(rest) => batch = rest,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Writes as clients do. What a document cannot be updated with is changed by what comes later, as where a server catches up.
+    async fn write(&self, mut write: WriteCommand) -> Result<()> {
+        let database = self.deployment.database(&write.db);
+        let mut retries = Retries::new(self.options.max_retries);
+        loop {
+            let mut command = write.command.clone();
+            if self.options.bypass_document_validation {
+                command.append(cstr!("bypassDocumentValidation"), true);
+            }
+            if self.deployment.server.capabilities().zero_timestamps {
+                command.append(cstr!("bypassEmptyTsReplacement"), true);
+            }
+            let reply = match self.send(&database, command, &mut retries).await? {
+                Ok(reply) => insert_reply::WriteReply::of(&reply),
+                Err(error) => {
+                    let first = write.operations.first();
+                    let first = first.ok_or_else(|| Error::internal("a write of nothing"))?;
+                    return Err(self.refused(command::error(error), &Applied::of(first)?));
+                }
+            };
+            let Some(failed) = reply.errors.first() else {
+                return Ok(());
+            };
+            if matches!(failed.error.code, code::PATH_NOT_VIABLE | code::BAD_VALUE) {
+                match write.after(failed.index) {
+                    Some(rest) => write = rest,
+                    None => return Ok(()),
+                }
+                continue;
+            }
+            let failure = Error::new(ErrorKind::Invalid, failed.error.to_string());
+            if command::is_transient_code(failed.error.code) {
+                retries
+                    .again_after(&self.cx, Some(&Namespace::oplog()), AGAIN, failure)
+                    .await?;
+                continue;
+            }
+            let operation = write.operations.get(failed.index);
+            let operation = operation.ok_or_else(|| Error::internal("an error of no operation"))?;
+            return Err(self.refused(failure, &Applied::of(operation)?));
+        }
+    }
+
+    /// Sends a command until there is an answer that will stay the same.
+    async fn send(
+        &self,
+        database: &Database,
+        mut command: RawDocumentBuf,
+        retries: &mut Retries,
+    ) -> Result<std::result::Result<Document, DriverError>> {
+        let concern = RawDocumentBuf::try_from(&self.write_concern).map_err(Error::from_bson)?;
+        command.append(cstr!("writeConcern"), concern);
+        loop {
+            let failure = match command::run_raw(database, command.clone()).await {
+                Ok(reply) => match insert_reply::concern_error(&reply) {
+                    None => return Ok(Ok(reply)),
+                    Some(error) => {
+                        let unsure = Error::new(
+                            ErrorKind::Unavailable,
+                            format!(
+                                "operations of the oplog were applied, but not acknowledged as asked: {error}"
+                            ),
+                        );
+                        if !command::is_transient_code(error.code) {
+                            return Err(unsure);
+                        }
+                        unsure
+                    }
+                },
+                Err(error) if command::is_transient(&error) => command::error(error),
+                Err(error) => return Ok(Err(error)),
+            };
+            retries
+                .again_after(&self.cx, Some(&Namespace::oplog()), AGAIN, failure)
+                .await?;
+        }
+    }
+
+    fn refused(&self, error: Error, operation: &Applied) -> Error {
+        let refused = refused(error, &operation.kind, operation.at, &operation.namespace);
+        let bypasses = self.options.bypass_document_validation;
+        match refused.hint() {
+            None if !bypasses => refused.with_hint(
+                "the log of the target says why; what was written before its collection got a validator \
+                 is let through by --bypassDocumentValidation",
+            ),
+            _ => refused,
+        }
+    }
+
+    /// Names the collection that a rename drops as the target knows it, unless that is the target's own.
+    async fn resolve_rename(&self, batch: Batch, of_target: &OfTarget) -> Result<Batch> {
+        let Some(rename) = batch.renames().cloned() else {
+            return Ok(batch);
+        };
+        if self.listed(&rename.from).await?.is_none() {
+            return Ok(batch);
+        }
+        let replaced = self.listed(&rename.to).await?;
+        Ok(match replaced.and_then(|replaced| replaced.uuid) {
+            Some(uuid) if of_target.get(&rename.to) == Some(&uuid) => {
+                let message = format!(
+                    "the target had it, and the dump does not: it is kept as tmp….rename, since the oplog renames {} to it",
+                    rename.from
+                );
+                self.cx.notice(Some(&rename.to), message);
+                batch
+            }
+            Some(uuid) => batch.replace(uuid),
+            None => batch,
+        })
+    }
+}
+
+/// Which operation it is that failed.
+struct Applied {
+    at: OpTime,
+    kind: String,
+    namespace: Namespace,
+}
+
+impl Applied {
+    fn of(operation: &RawDocument) -> Result<Self> {
+        let parsed =
+            Entry::parse(operation.as_bytes()).map_err(|error| unsound().caused_by(error))?;
+        let namespace = parsed.namespace().parse().map_err(|error| {
+            Error::data("an operation of the oplog names no namespace").caused_by(error)
+        })?;
+        Ok(Self {
+            at: parsed.at(),
+            kind: parsed.operation().to_owned(),
+            namespace,
+        })
+    }
+}
+
+/// The position of the operation that a server failed at: it gives a result for each up to that one.
+fn failed_position(error: &DriverError) -> usize {
+    let results = error
+        .server_response()
+        .and_then(|reply| reply.get("results").ok().flatten())
+        .and_then(RawBsonRef::as_array);
+    let results = results.map_or(0, |results| results.into_iter().count());
+    results.saturating_sub(1)
+}
+
+fn note(missing: &Missing, namespace: Namespace, at: OpTime) {
+    let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = missing.entry(namespace).or_default();
+    *last = at.max(*last);
+}
+
+fn refused(error: Error, kind: &str, at: OpTime, namespace: &Namespace) -> Error {
+    let cause = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let refused = Error::new(
+        error.kind(),
+        format!("the operation {kind:?} of the oplog at {at} cannot be applied: {error}"),
+    )
+    .for_namespace(namespace)
+    .caused_by(cause);
+    match error.kind() {
+        ErrorKind::Denied => refused.with_hint(
+            "replaying an oplog needs a role with the action anyAction on anyResource, which no built-in role has",
+        ),
+        _ => refused,
+    }
+}
