@@ -59,6 +59,14 @@ impl Capabilities {
         }
     }
 
+    /// Those of Amazon DocumentDB, which calls itself by the versions of MongoDB whose drivers it works with.
+    pub(crate) fn of_documentdb(self) -> Self {
+        Self {
+            hello: self.hello,
+            ..Self::of([4, 0, 0])
+        }
+    }
+
     /// Those of the server that a dump says it is of, `8.1.0-rc0` for instance; `None` if that is no version.
     pub(crate) fn of_text(version: &str) -> Option<Self> {
         numbers(version).map(Self::of)

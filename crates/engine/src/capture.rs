@@ -1,9 +1,11 @@
 //! Capturing everything that is written to a deployment, all the time, as slices of its oplog in a repository.
 
 mod begin;
+mod oplog;
 mod options;
 mod reader;
 mod session;
+mod stream;
 mod writer;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -13,11 +15,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Error, ErrorKind, Event, Observer, OpTime, Recipients, Repository, Result, Source,
-    Topology, context::RunContext, repository::LEASE,
+    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source, context::RunContext,
+    repository::LEASE,
 };
 
-pub use options::CaptureOptions;
+pub use options::{CaptureOptions, CaptureSource};
 
 /// The longest pause before a capture that was interrupted goes on, and the shortest.
 const PAUSES: [Duration; 2] = [Duration::from_secs(30), Duration::from_millis(500)];
@@ -113,8 +115,8 @@ impl Capture {
     /// # Errors
     ///
     /// [`ErrorKind::Conflict`] if somebody else captures into the repository, or took over; or if what it holds is of another deployment.
-    /// [`ErrorKind::Unsupported`] if the deployment has no oplog, [`ErrorKind::Denied`] if it may not be read,
-    /// [`ErrorKind::Invalid`] for options that cannot be, and as the place has them.
+    /// [`ErrorKind::Unsupported`] if the deployment has neither an oplog nor change streams, or they are not enabled; [`ErrorKind::Denied`] if they may not be
+    /// read, [`ErrorKind::Invalid`] for options that cannot be, and as the place has them.
     /// What passes by itself is waited for, and is no error.
     ///
     /// # Cancel safety
@@ -122,13 +124,6 @@ impl Capture {
     /// Dropping the future ends the capture; what was not stored is read again by the next one.
     pub async fn run(&self) -> Result<CaptureReport> {
         self.options.check()?;
-        if self.source.server().topology != Topology::ReplicaSet {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("there is no oplog to capture: this is a {}", self.source.server().topology),
-            )
-            .with_hint("members of a replica set have one; of a sharded cluster, capture each shard by itself"));
-        }
         let mut report = CaptureReport::default();
         let (mut failures, mut run) = (0_u32, None);
         loop {

@@ -9,6 +9,7 @@ use crate::{Result, capabilities::Capabilities, command};
 
 mod client;
 mod failure;
+mod flavor;
 mod hosts;
 mod login;
 mod merge;
@@ -20,6 +21,7 @@ mod secret;
 mod tests;
 mod uri;
 
+pub use flavor::Flavor;
 pub use options::ConnectOptions;
 pub use plan::ConnectPlan;
 pub use secret::Secret;
@@ -120,7 +122,11 @@ impl Deployment {
             .run_command(doc! { "buildInfo": 1 })
             .await
             .map_err(failed)?;
-        let mut server = ServerInfo::from_replies(&hello, &build);
+        let flavor = match options.flavor {
+            Some(flavor) => flavor,
+            None => Flavor::probe(&client, &hello).await,
+        };
+        let mut server = ServerInfo::from_replies(&hello, &build, flavor);
         if server.hosts.is_empty() {
             server.hosts = plan.seeds.names();
         }
@@ -141,6 +147,8 @@ pub struct ServerInfo {
     pub version: String,
     /// Its version as numbers, missing ones as 0.
     pub version_numbers: [u32; 3],
+    /// Whose it is.
+    pub flavor: Flavor,
     /// Standalone, member of a replica set, or router.
     pub topology: Topology,
     /// The replica set's name.
@@ -176,7 +184,7 @@ impl fmt::Display for Topology {
 }
 
 impl ServerInfo {
-    fn from_replies(hello: &Document, build: &Document) -> Self {
+    fn from_replies(hello: &Document, build: &Document, flavor: Flavor) -> Self {
         let version = build.get_str("version").unwrap_or("unknown").to_owned();
         let numbers = build
             .get_array("versionArray")
@@ -213,6 +221,7 @@ impl ServerInfo {
         Self {
             version_numbers: [number(0), number(1), number(2)],
             version,
+            flavor,
             topology,
             set_name,
             hosts,
@@ -223,7 +232,11 @@ impl ServerInfo {
 
     /// What servers of its version can do.
     pub(crate) fn capabilities(&self) -> Capabilities {
-        Capabilities::of(self.version_numbers)
+        let of_version = Capabilities::of(self.version_numbers);
+        match self.flavor {
+            Flavor::MongoDb => of_version,
+            Flavor::DocumentDb => of_version.of_documentdb(),
+        }
     }
 }
 

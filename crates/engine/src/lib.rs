@@ -113,9 +113,11 @@ mod verify;
 use std::num::NonZeroUsize;
 
 pub use backup::{Backup, BackupPlan, BackupReport};
-pub use capture::{Capture, CaptureOptions, CaptureReport};
+pub use capture::{Capture, CaptureOptions, CaptureReport, CaptureSource};
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
-pub use connect::{ConnectOptions, ConnectPlan, Secret, ServerInfo, Source, Target, Topology};
+pub use connect::{
+    ConnectOptions, ConnectPlan, Flavor, Secret, ServerInfo, Source, Target, Topology,
+};
 pub use dump::{
     Consistency, Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog,
 };

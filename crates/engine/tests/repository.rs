@@ -35,6 +35,7 @@ mod resumed;
 mod round_trip;
 mod sample;
 mod selection;
+mod streams;
 mod transferred;
 mod verify;
 mod watched;

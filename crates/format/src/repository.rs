@@ -48,6 +48,7 @@ pub use part::{
 };
 pub use slice::{
     EntryMark, GapReason, GapRecord, OplogSlice, Previous, SliceFooter, SliceHeader, SliceSource,
+    Unseen,
 };
 pub use timeline::{NoWay, SpanKind, SpanName, Stretch, TIMELINE, Timeline, TimelineId};
 pub use verification::{VERIFIED, VerificationRecord};

@@ -1,7 +1,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use rdump::{Compression, Consistency, OpTime, Sample};
+use rdump::{CaptureSource, Compression, Consistency, OpTime, Sample};
 
 use super::{
     dump::{DumpArgs, OutputArgs, QueryArgs},
@@ -321,7 +321,7 @@ impl BackupArgs {
     }
 }
 
-/// Store all that is written to a replica set, as slices of its oplog in a repository, until it is stopped.
+/// Store all that is written to a deployment, as slices of its oplog or change stream in a repository, until it is stopped.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(
     disable_help_flag = true,
@@ -349,6 +349,10 @@ pub(crate) struct CaptureArgs {
     /// End when all that was written when it began is stored
     #[arg(long = "until-caught-up")]
     pub(crate) until_caught_up: bool,
+
+    /// Where what is written is learned from: auto, oplog or change-stream; auto takes the oplog where it can be read
+    #[arg(long = "source", value_name = "SOURCE")]
+    pub(crate) source: Option<CaptureSource>,
 
     /// Members to read: a mode such as secondaryPreferred, or {mode: ..., tagSets: [...], maxStalenessSeconds: ...}
     #[arg(long = "readPreference", value_name = "MODE|JSON")]

@@ -56,6 +56,7 @@ impl Connection {
         options.connect_timeout = seconds(server.dial_timeout);
         options.server_selection_timeout = seconds(server.server_selection_timeout);
         options.compressors = names(server.compressors.as_deref());
+        options.flavor = server.flavor;
         options.tls = tls.ssl;
         options.tls_ca_file = filled_path(tls.ssl_ca_file.as_ref()).cloned();
         options.tls_certificate_key_file = filled_path(tls.ssl_pem_key_file.as_ref()).cloned();

@@ -69,6 +69,7 @@ impl CaptureRequest {
         let mut options = CaptureOptions::default();
         options.slice_bytes = args.slice_bytes.unwrap_or(options.slice_bytes);
         options.slice_age = args.slice_age.unwrap_or(options.slice_age);
+        options.source = args.source.unwrap_or_default();
         options.select = dump.options.select;
         options.until_caught_up = args.until_caught_up;
         options.read_preference = dump.options.read_preference;

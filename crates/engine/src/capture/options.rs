@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use rdump_format::Selector;
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,64 @@ pub struct CaptureOptions {
     pub select: Selector,
     /// End when all that was written when it began is stored. Default: false.
     pub until_caught_up: bool,
+    /// Where what is written is learned from. Default: the oplog if it can be read, a change stream if not.
+    pub source: CaptureSource,
     /// Which members are read. Default: the primary while there is one, or what the connection string says.
     pub read_preference: Option<ReadPreference>,
+}
+
+/// Where what is written is learned from.
+///
+/// # Examples
+///
+/// ```
+/// use rdump::CaptureSource;
+///
+/// assert_eq!("change-stream".parse(), Ok(CaptureSource::ChangeStream));
+/// assert_eq!(CaptureSource::Auto.to_string(), "auto");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CaptureSource {
+    /// The oplog where it can be read, else a change stream.
+    #[default]
+    Auto,
+    /// The [oplog](https://www.mongodb.com/docs/manual/core/replica-set-oplog/) of a replica set.
+    Oplog,
+    /// A [change stream](https://www.mongodb.com/docs/manual/changeStreams/): of the deployment, or of the one database that is selected. It tells neither of
+    /// time-series collections nor of users, roles and functions.
+    ChangeStream,
+}
+
+impl CaptureSource {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Oplog => "oplog",
+            Self::ChangeStream => "change-stream",
+        }
+    }
+}
+
+impl fmt::Display for CaptureSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for CaptureSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let all = [Self::Auto, Self::Oplog, Self::ChangeStream];
+        let found = all.into_iter().find(|it| it.as_str() == text);
+        found.ok_or_else(|| {
+            format!("{text:?} is none of them: auto, oplog and change-stream are possible")
+        })
+    }
 }
 
 impl Default for CaptureOptions {
@@ -40,6 +96,7 @@ impl Default for CaptureOptions {
             slice_age: Duration::from_secs(10),
             select: Selector::default(),
             until_caught_up: false,
+            source: CaptureSource::Auto,
             read_preference: None,
         }
     }
@@ -71,6 +128,13 @@ impl CaptureOptions {
     #[must_use]
     pub fn until_caught_up(mut self, yes: bool) -> Self {
         self.until_caught_up = yes;
+        self
+    }
+
+    /// Sets where what is written is learned from.
+    #[must_use]
+    pub fn source(mut self, source: CaptureSource) -> Self {
+        self.source = source;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bson::{RawDocument, Timestamp, rawdoc};
+use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use futures::StreamExt;
 use mongodb::{options::SelectionCriteria, raw_batch_cursor::RawBatch};
 use rdump_format::{Namespace, Selector, repository::EntryMark};
@@ -13,18 +13,18 @@ use tokio::sync::mpsc;
 
 use super::{
     Capture,
-    begin::{self, Position},
+    oplog::{self, OplogPosition},
 };
 use crate::{Error, ErrorKind, Result, command};
 
 /// How long a slice without entries is put off.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// The pauses between two looks at the oplog, at most and at least.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(50)];
 /// How long a reply may take: a majority of the members may be away, or the network.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How large a segment is, in bytes before compression.
-const SEGMENT_BYTES: usize = 8 << 20;
+pub(super) const SEGMENT_BYTES: usize = 8 << 20;
 /// How many entries are asked for at once.
 const BATCH_ENTRIES: u32 = 10_000;
 
@@ -34,6 +34,8 @@ pub(super) struct Gathered {
     pub(super) slice: GatheredSlice,
     /// When the oldest transaction began that is open at its end.
     pub(super) open_since: Option<OpTime>,
+    /// Of a change stream, what leads on from there.
+    pub(super) token: Option<RawDocumentBuf>,
 }
 
 #[derive(Debug)]
@@ -54,14 +56,14 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         capture: &'a Capture,
         from: &'a SelectionCriteria,
-        position: Position,
+        position: OplogPosition,
         until: Option<OpTime>,
     ) -> Self {
         Self {
             capture,
             from,
             last: position.mark,
-            open: position.open,
+            open: OpenTransactions::default(),
             open_since: position.open_since,
             until,
             builder: SliceBuilder::new(SEGMENT_BYTES),
@@ -103,10 +105,10 @@ impl<'a> Reader<'a> {
         while let Some(batch) = next(&mut batches).await? {
             for entry in batch.doc_slices().map_err(command::error)? {
                 let entry = entry.map_err(Error::from_bson)?;
-                let entry = entry.as_document().ok_or_else(begin::malformed)?;
-                first.get_or_insert(begin::at(entry)?);
+                let entry = entry.as_document().ok_or_else(oplog::malformed)?;
+                first.get_or_insert(oplog::at(entry)?);
                 let pushed = open.push(entry.as_bytes());
-                pushed.map_err(|error| begin::malformed().caused_by(error))?;
+                pushed.map_err(|error| oplog::malformed().caused_by(error))?;
             }
         }
         self.open = match first.is_some_and(|first| first <= since) {
@@ -133,7 +135,7 @@ impl<'a> Reader<'a> {
             let Some(batch) = batch? else { break };
             for entry in batch.doc_slices().map_err(command::error)? {
                 let entry = entry.map_err(Error::from_bson)?;
-                let entry = entry.as_document().ok_or_else(begin::malformed)?;
+                let entry = entry.as_document().ok_or_else(oplog::malformed)?;
                 if std::mem::take(&mut first) {
                     self.check_first(entry)?;
                     continue;
@@ -159,7 +161,7 @@ impl<'a> Reader<'a> {
     /// The entry that was taken last has to be there still, and the first that comes.
     fn check_first(&self, entry: &RawDocument) -> Result<()> {
         let found = entry_mark(entry.as_bytes());
-        let found = found.map_err(|error| begin::malformed().caused_by(error))?;
+        let found = found.map_err(|error| oplog::malformed().caused_by(error))?;
         match found == self.last {
             true => Ok(()),
             false => Err(gone(&self.last)),
@@ -168,25 +170,17 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, entry: &RawDocument) -> Result<()> {
         let bytes = entry.as_bytes();
-        let fail = |error: &dyn std::error::Error| begin::malformed().caused_by(error.to_string());
+        let fail = |error: &dyn std::error::Error| oplog::malformed().caused_by(error.to_string());
         self.open.push(bytes).map_err(|error| fail(&error))?;
-        let select = &self.capture.options.select;
         let changed;
-        let stored = match select == &Selector::default() {
-            true => Some(bytes).filter(|_| !is_noop(entry)),
-            false => match remap(bytes, &|namespace: &Namespace| {
-                select.selects(namespace).then(|| namespace.clone())
-            }) {
-                Ok(Remapped::Same) => Some(bytes),
-                Ok(Remapped::Nothing) => None,
-                Ok(Remapped::Changed(entry)) => {
-                    changed = entry;
-                    Some(changed.as_bytes())
-                }
-                // A restore that needs what was in it says so.
-                Err(RemapError::RenamedIn { .. }) => Some(bytes),
-                Err(error) => return Err(fail(&error)),
-            },
+        let stored = match selected(&self.capture.options.select, bytes) {
+            Ok(Remapped::Same) => Some(bytes).filter(|_| !is_noop(entry)),
+            Ok(Remapped::Nothing) => None,
+            Ok(Remapped::Changed(entry)) => {
+                changed = entry;
+                Some(changed.as_bytes())
+            }
+            Err(error) => return Err(fail(&error)),
         };
         self.builder
             .push(bytes, stored)
@@ -216,7 +210,12 @@ impl<'a> Reader<'a> {
         self.last.clone_from(&slice.last);
         let open_since = self.open.oldest();
         // Who receives has failed, and says why.
-        let _ = gathered.send(Gathered { slice, open_since }).await;
+        let gather = Gathered {
+            slice,
+            open_since,
+            token: None,
+        };
+        let _ = gathered.send(gather).await;
         Ok(())
     }
 
@@ -238,7 +237,7 @@ impl<'a> Reader<'a> {
             .selection_criteria(self.from.clone())
             .batch_size(BATCH_ENTRIES)
             .batch();
-        let cursor = within(cursor).await?.map_err(begin::denied)?;
+        let cursor = within(cursor).await?.map_err(oplog::denied)?;
         Ok(Box::pin(cursor))
     }
 }
@@ -272,6 +271,22 @@ fn gone(last: &EntryMark) -> Error {
         ErrorKind::Unavailable,
         format!("the entry of {} is not in the oplog any more", last.at),
     )
+}
+
+/// What is stored of an entry.
+pub(super) fn selected(
+    select: &Selector,
+    entry: &[u8],
+) -> std::result::Result<Remapped, RemapError> {
+    if *select == Selector::default() {
+        return Ok(Remapped::Same);
+    }
+    let map = |namespace: &Namespace| select.selects(namespace).then(|| namespace.clone());
+    match remap(entry, &map) {
+        // A restore that needs what was in it says so.
+        Err(RemapError::RenamedIn { .. }) => Ok(Remapped::Same),
+        remapped => remapped,
+    }
 }
 
 fn is_noop(entry: &RawDocument) -> bool {

@@ -1,6 +1,9 @@
 //! A capture from when it connects until something interrupts it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::{
     FutureExt,
@@ -9,18 +12,19 @@ use futures::{
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::{
     SourceRecord,
-    repository::{DataKeys, SnapshotId},
+    repository::{DataKeys, SliceHeader, SliceSource, SnapshotId},
 };
 use tokio::sync::mpsc;
 
 use super::{
-    Capture, CaptureReport,
-    begin::{self, Oplog},
+    Capture, CaptureReport, CaptureSource,
+    oplog::{self, Oplog},
     reader::Reader,
+    stream::{self, StreamReader},
     writer::Writer,
 };
 use crate::{
-    Error, Result,
+    Error, ErrorKind, Flavor, Result, Topology,
     dump::source_record,
     repository::{CaptureLease, make_keys},
 };
@@ -34,10 +38,17 @@ pub(super) struct Run {
     pub(super) id: SnapshotId,
     pub(super) source: SourceRecord,
     pub(super) keys: Option<Arc<DataKeys>>,
+    /// Where what is written is learned from.
+    slices_from: SliceSource,
+    /// Whether there was an event that is too long for a document.
+    splits_events: AtomicBool,
+    /// Why the change stream cannot go on.
+    ended: Mutex<Option<String>>,
 }
 
 impl Run {
-    async fn new(capture: &Capture) -> Result<Self> {
+    async fn new(capture: &Capture, from: &SelectionCriteria) -> Result<Self> {
+        let slices_from = slice_source(capture, from).await?;
         let [a, b, ..] = bson::Uuid::new().bytes();
         let id = SnapshotId::new(&capture.cx.now().to_string(), [a, b])
             .map_err(|error| Error::internal("could not name the capture").caused_by(error))?;
@@ -49,7 +60,79 @@ impl Run {
             id,
             source: source_record(&capture.source),
             keys,
+            slices_from,
+            splits_events: AtomicBool::new(false),
+            ended: Mutex::default(),
         })
+    }
+
+    pub(super) fn splits_events(&self) -> bool {
+        self.splits_events.load(Ordering::Relaxed)
+    }
+
+    /// From the next session on, events that are too long come in parts.
+    pub(super) fn split_events(&self) {
+        self.splits_events.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the change stream cannot go on, unless it can.
+    pub(super) fn ended(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    pub(super) fn end_stream(&self, why: String) {
+        *self.lock() = Some(why);
+    }
+
+    /// Another stream has taken the place of that which ended.
+    pub(super) fn goes_on(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where what is written is learned from: the oplog, unless that cannot be read or something else is asked for.
+async fn slice_source(capture: &Capture, from: &SelectionCriteria) -> Result<SliceSource> {
+    let (server, asked) = (capture.source.server(), capture.options.source);
+    let refuse = |what: &str, hint: &str| {
+        let message = format!(
+            "there is no {what} to capture: this is a {}",
+            server.topology
+        );
+        Err(Error::new(ErrorKind::Unsupported, message).with_hint(hint))
+    };
+    if server.topology == Topology::Standalone {
+        return refuse(
+            "oplog",
+            "members of a replica set have one, also if it has only one member",
+        );
+    }
+    let has_oplog = server.flavor == Flavor::MongoDb && server.topology == Topology::ReplicaSet;
+    match asked {
+        CaptureSource::ChangeStream => Ok(SliceSource::ChangeStream),
+        CaptureSource::Auto if !has_oplog => Ok(SliceSource::ChangeStream),
+        CaptureSource::Oplog if !has_oplog => refuse(
+            "oplog",
+            "capture a change stream (--source change-stream), or each shard of a cluster by itself",
+        ),
+        CaptureSource::Oplog => Ok(SliceSource::Oplog),
+        CaptureSource::Auto => {
+            let deployment = &capture.source.0;
+            match (Oplog { deployment, from }).newest().await {
+                Ok(_) => Ok(SliceSource::Oplog),
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    let message = format!(
+                        "a change stream is captured, since the oplog may not be read: {error}"
+                    );
+                    capture.cx.notice(None, message);
+                    Ok(SliceSource::ChangeStream)
+                }
+                Err(error) => Err(error),
+            }
+        }
     }
 }
 
@@ -102,30 +185,22 @@ async fn under_lease(
     let found = async {
         let run = match run {
             Some(run) => run,
-            None => run.insert(Run::new(capture).await?),
+            None => run.insert(Run::new(capture, &from).await?),
         };
-        let position = begin::position(capture, &from, &run.source, &mut report.gaps)
-            .boxed()
-            .await?;
-        let oplog = Oplog {
-            deployment: &capture.source.0,
-            from: &from,
-        };
-        let until = match capture.options.until_caught_up {
-            true => Some(oplog.newest().await?.at),
-            false => None,
-        };
-        Ok::<_, Error>((&*run, position, until))
+        let feed = Feed::open(capture, run, &from, &mut report.gaps).await?;
+        Ok::<_, Error>((&*run, feed))
     };
-    let Some(found) = capture.cx.cancel.run_until_cancelled(found).await else {
+    let Some(found) = capture.cx.cancel.run_until_cancelled(found.boxed()).await else {
         return Ok(());
     };
-    let (run, position, until) = found?;
+    let (run, (header, feed)) = found?;
     let (gathered, waiting) = mpsc::channel(WAITING);
-    let writer = Writer::new(capture, run, &position, lease);
-    let reader = Reader::new(capture, &from, position, until);
+    let writer = Writer::new(capture, run, header, lease);
     let read = async {
-        let read = reader.run(&gathered).boxed().await;
+        let read = match feed {
+            Feed::Oplog(reader) => reader.run(&gathered).boxed().await,
+            Feed::Stream(reader) => reader.run(&gathered).boxed().await,
+        };
         // The writer ends with what was gathered.
         drop(gathered);
         read
@@ -133,4 +208,43 @@ async fn under_lease(
     future::try_join(read.boxed(), writer.run(waiting, report).boxed())
         .await
         .map(drop)
+}
+
+/// Where entries come from.
+enum Feed<'a> {
+    Oplog(Reader<'a>),
+    Stream(Box<StreamReader<'a>>),
+}
+
+impl<'a> Feed<'a> {
+    /// Goes on where what is stored ends; gives the header of what comes next.
+    async fn open(
+        capture: &'a Capture,
+        run: &'a Run,
+        from: &'a SelectionCriteria,
+        gaps: &mut u64,
+    ) -> Result<(SliceHeader, Self)> {
+        if run.slices_from == SliceSource::Oplog {
+            let oplog = Oplog {
+                deployment: &capture.source.0,
+                from,
+            };
+            let (position, at) = oplog::position(capture, run, from, gaps).boxed().await?;
+            let until = match capture.options.until_caught_up {
+                true => Some(oplog.newest().await?.at),
+                false => None,
+            };
+            let header = position.header(capture, run, SliceSource::Oplog);
+            return Ok((header, Self::Oplog(Reader::new(capture, from, at, until))));
+        }
+        let (position, at) = stream::position(capture, run, from, gaps).boxed().await?;
+        let until = match capture.options.until_caught_up {
+            true => Some(stream::now(capture, from).await?),
+            false => None,
+        };
+        let mut header = position.header(capture, run, SliceSource::ChangeStream);
+        header.unseen = at.unseen();
+        let reader = StreamReader::new(capture, run, at, until);
+        Ok((header, Self::Stream(Box::new(reader))))
+    }
 }

@@ -1,9 +1,11 @@
 //! Stores slices, one after the other.
 
-use rdump_format::repository::{Previous, SliceFooter, SliceHeader, SpanKind, SpanName};
+use rdump_format::repository::{
+    Previous, SliceFooter, SliceHeader, SliceSource, SpanKind, SpanName,
+};
 use tokio::sync::mpsc;
 
-use super::{Capture, CaptureReport, begin::Position, reader::Gathered, session::Run};
+use super::{Capture, CaptureReport, reader::Gathered, session::Run, stream};
 use crate::{
     Error, Event, Result,
     repository::{CaptureLease, pack_slice},
@@ -25,14 +27,14 @@ impl<'a> Writer<'a> {
     pub(super) fn new(
         capture: &'a Capture,
         run: &'a Run,
-        position: &Position,
+        header: SliceHeader,
         lease: Option<&'a CaptureLease>,
     ) -> Self {
         Self {
             capture,
             run,
             lease,
-            header: position.header(capture, run),
+            header,
         }
     }
 
@@ -64,10 +66,22 @@ impl<'a> Writer<'a> {
     }
 
     async fn store(&mut self, gathered: Gathered, report: &mut CaptureReport) -> Result<()> {
-        let Gathered { slice, open_since } = gathered;
+        let Gathered {
+            slice,
+            open_since,
+            token,
+        } = gathered;
         let cx = &self.capture.cx;
         let mut footer = SliceFooter::new(slice.last.at, cx.now().to_string());
-        footer.last = Some(slice.last);
+        match self.header.from {
+            SliceSource::Oplog => footer.last = Some(slice.last),
+            SliceSource::ChangeStream => {
+                if let Some(token) = token {
+                    stream::set_token(&mut footer, &token)?;
+                }
+            }
+            _ => return Err(Error::internal("a slice of unknown origin")),
+        }
         footer.entries = slice.entries;
         footer.uncompressed_bytes = slice.uncompressed_bytes;
         footer.definitions = slice.definitions;

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use super::{ConnectPlan, Secret, merge};
+use super::{ConnectPlan, Flavor, Secret, merge};
 use crate::Result;
 
 /// How to reach a deployment: a connection string, its parts one by one, or both.
@@ -69,6 +69,8 @@ pub struct ConnectOptions {
     ///
     /// Worth its processor time only on slow networks.
     pub compressors: Vec<String>,
+    /// Whose server it is. Default: found out by asking it.
+    pub flavor: Option<Flavor>,
     /// The database that the connection is used for; it is where users are looked for by default.
     pub db: Option<String>,
     /// What the servers' logs call this client. Default: `rdump`.
@@ -94,6 +96,7 @@ impl Default for ConnectOptions {
             server_selection_timeout: None,
             connect_timeout: None,
             compressors: Vec::new(),
+            flavor: None,
             db: None,
             app_name: "rdump".to_owned(),
         }
@@ -112,6 +115,13 @@ impl ConnectOptions {
     /// version cannot do. No message quotes a credential, nor any part of a malformed connection string.
     pub fn plan(&self) -> Result<ConnectPlan> {
         merge::merge(self)
+    }
+
+    /// Sets whose server it is.
+    #[must_use]
+    pub fn flavor(mut self, flavor: Option<Flavor>) -> Self {
+        self.flavor = flavor;
+        self
     }
 
     /// Sets the connection string.

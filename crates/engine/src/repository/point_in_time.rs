@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Digest, Namespace, Pattern, Selector,
-    repository::{DataKeys, NoWay, SnapshotId, SpanKind, SpanName, Timeline},
+    repository::{DataKeys, NoWay, SnapshotId, SpanKind, SpanName, Timeline, Unseen},
 };
 use rdump_oplog::{OpTime, RenamedCollection, is_of_transaction, renames};
 use tokio::sync::Mutex;
@@ -315,6 +315,7 @@ impl PointInTime {
         let mut renamed = Vec::new();
         let mut last: Option<(SpanName, Digest)> = None;
         let mut checked: Option<Selector> = None;
+        let mut is_told = false;
         let set_name = self.snapshot.manifest().run.source.set_name.clone();
         for span in self.way.clone() {
             let bytes = self.repository.read_span(&span).await?;
@@ -335,6 +336,10 @@ impl PointInTime {
                 }
             }
             last = Some((span, Digest::of(&bytes)));
+            if header.unseen.contains(&Unseen::TimeSeries) && !is_told {
+                self.check_told(is_selected).await?;
+                is_told = true;
+            }
             if header.select != Selector::default() && checked.as_ref() != Some(&header.select) {
                 self.check_selected(&header.select, is_selected).await?;
                 checked = Some(header.select.clone());
@@ -377,6 +382,24 @@ impl PointInTime {
             )
             .for_namespace(name)
             .with_hint("restore only what was captured (--nsInclude)")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to restore what change streams do not tell of.
+    async fn check_told(&self, is_selected: &(dyn Fn(&Namespace) -> bool + Sync)) -> Result<()> {
+        let namespaces = self.snapshot.namespaces().await?;
+        let mut untold = namespaces.iter().filter(|it| {
+            let metadata = it.entry.metadata.as_ref();
+            metadata.is_some_and(|it| it.kind.as_deref() == Some("timeseries"))
+        });
+        match untold.find(|it| is_selected(&it.entry.namespace)) {
+            Some(it) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "it is a time-series collection, of which change streams do not tell: it cannot be brought to a later moment",
+            )
+            .for_namespace(&it.entry.namespace)
+            .with_hint("leave it out (--nsExclude), and restore it as of a snapshot")),
             None => Ok(()),
         }
     }

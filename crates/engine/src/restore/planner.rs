@@ -629,6 +629,7 @@ mod tests {
 
     fn server(topology: Topology) -> ServerInfo {
         ServerInfo {
+            flavor: crate::Flavor::MongoDb,
             version: "6.0.5".to_owned(),
             version_numbers: [6, 0, 5],
             topology,

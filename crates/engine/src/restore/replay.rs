@@ -86,13 +86,14 @@ pub(super) async fn replay(
         limit: planned.limit,
         taken: 0,
         at: OpTime::default(),
+        before: OpTime::default(),
         steps: Vec::new(),
         batcher: Batcher::new(batches),
         lanes: Lanes::start(shared, batches.lanes.get(), of_target),
     };
     let taken = replaying.take_all(&mut documents).await;
     // What comes before a fault is done all the same, as far as the oplog says what that is.
-    let settled = replaying.finish().await;
+    let settled = replaying.finish(taken.is_ok()).await;
     taken.and(settled)?;
     let Replaying { replay, lanes, .. } = replaying;
     let limit_reached = replay.limit_reached();
@@ -132,8 +133,10 @@ struct Replaying<'a> {
     limit: OpTimeLimit,
     /// How many entries were taken after that.
     taken: u64,
-    /// When the entry at hand was written.
+    /// When the entry at hand was written; others may be of the same moment.
     at: OpTime,
+    /// The moment before that, all of which was taken.
+    before: OpTime,
     /// What has to be done about the entry at hand.
     steps: Vec<Step>,
     batcher: Batcher,
@@ -188,7 +191,9 @@ impl Replaying<'_> {
     /// Takes one entry, unless it is about a capped collection that may have it already.
     async fn take_remapped(&mut self, entry: &[u8]) -> Result<()> {
         let parsed = Entry::parse(entry).map_err(|error| unsound().caused_by(error))?;
-        self.at = parsed.at();
+        if parsed.at() != self.at {
+            (self.before, self.at) = (self.at, parsed.at());
+        }
         if self.at > self.done {
             match self.capped.take(&parsed)? {
                 Waits::No => {}
@@ -283,7 +288,7 @@ impl Replaying<'_> {
         }
         if self.taken.is_multiple_of(MOST_TAKEN) || ledger.is_due().await {
             self.settle().await?;
-            self.note(self.at).await?;
+            self.note(self.before).await?;
         }
         Ok(())
     }
@@ -304,10 +309,11 @@ impl Replaying<'_> {
     }
 
     /// Takes what still waits, and has everything applied.
-    async fn finish(&mut self) -> Result<()> {
+    async fn finish(&mut self, is_all_taken: bool) -> Result<()> {
         self.release_all().await?;
         self.settle().await?;
-        self.note(self.at).await
+        self.note(if is_all_taken { self.at } else { self.before })
+            .await
     }
 
     /// Sends what is left, and waits until everything is applied.

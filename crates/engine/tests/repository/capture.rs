@@ -18,24 +18,28 @@ use tokio::task::JoinSet;
 use super::{Objects, encrypted::somebody, in_memory, objects, store_of};
 use crate::restore::target;
 
-async fn source(from: &Deployment) -> Source {
+pub(super) async fn source(from: &Deployment) -> Source {
     let options = ConnectOptions::default().uri(from.root_uri());
     Source::connect(&options).await.unwrap()
 }
 
-fn quick() -> CaptureOptions {
+pub(super) fn quick() -> CaptureOptions {
     CaptureOptions::default().slice_age(Duration::from_millis(200))
 }
 
 /// A capture that runs until it is stopped.
-struct Running {
+pub(super) struct Running {
     task: JoinSet<Result<CaptureReport, Error>>,
     cancel: CancellationToken,
     observer: Arc<RecordingObserver>,
 }
 
 impl Running {
-    async fn start(from: &Deployment, repository: &Repository, options: CaptureOptions) -> Self {
+    pub(super) async fn start(
+        from: &Deployment,
+        repository: &Repository,
+        options: CaptureOptions,
+    ) -> Self {
         let (cancel, observer) = (
             CancellationToken::new(),
             Arc::new(RecordingObserver::default()),
@@ -53,18 +57,18 @@ impl Running {
         }
     }
 
-    async fn stop(mut self) -> CaptureReport {
+    pub(super) async fn stop(mut self) -> CaptureReport {
         self.cancel.cancel();
         let report = self.task.join_next().await.unwrap().unwrap();
         report.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     /// As a process that is killed.
-    async fn kill(mut self) {
+    pub(super) async fn kill(mut self) {
         self.task.shutdown().await;
     }
 
-    fn slices(&self) -> usize {
+    pub(super) fn slices(&self) -> usize {
         let is_slice = |event: &Event| matches!(event, Event::SliceStored { .. });
         self.observer
             .events()
@@ -73,7 +77,7 @@ impl Running {
             .count()
     }
 
-    async fn await_captured(&self, at: OpTime) {
+    pub(super) async fn await_captured(&self, at: OpTime) {
         let is_captured = |event: &Event| match event {
             Event::SliceStored { end, .. } => *end >= at,
             _ => false,
@@ -82,7 +86,7 @@ impl Running {
         wait_for("what was written to be captured", PATIENCE, captured).await;
     }
 
-    async fn await_slices(&self, slices: usize) {
+    pub(super) async fn await_slices(&self, slices: usize) {
         let wanted = self.slices() + slices;
         wait_for("slices", PATIENCE, async || {
             (self.slices() >= wanted).then_some(())
@@ -91,7 +95,11 @@ impl Running {
     }
 }
 
-async fn backup(from: &Deployment, repository: &Repository, options: DumpOptions) -> OpTime {
+pub(super) async fn backup(
+    from: &Deployment,
+    repository: &Repository,
+    options: DumpOptions,
+) -> OpTime {
     let backup = Backup::new(&source(from).await, repository).options(options);
     for _ in 0..20 {
         let done = async { backup.run(Box::pin(backup.plan()).await?).await };
@@ -103,11 +111,11 @@ async fn backup(from: &Deployment, repository: &Repository, options: DumpOptions
     panic!("it never succeeds");
 }
 
-fn auto() -> DumpOptions {
+pub(super) fn auto() -> DumpOptions {
     DumpOptions::default().consistency(Consistency::Auto)
 }
 
-async fn try_restore(
+pub(super) async fn try_restore(
     repository: &Repository,
     to: &Deployment,
     point: RestorePoint,
@@ -120,7 +128,7 @@ async fn try_restore(
     Box::pin(restore.run(plan)).await
 }
 
-async fn restore(
+pub(super) async fn restore(
     repository: &Repository,
     to: &Deployment,
     point: RestorePoint,
@@ -132,7 +140,7 @@ async fn restore(
     report
 }
 
-async fn empty(deployment: &Deployment) {
+pub(super) async fn empty(deployment: &Deployment) {
     for name in deployment.client().list_database_names().await.unwrap() {
         if !["admin", "config", "local"].contains(&name.as_str()) {
             deployment.client().database(&name).drop().await.unwrap();

@@ -41,8 +41,23 @@ const SKIPPABLE: [u8; 4] = 0x184d_2a52_u32.to_le_bytes();
 pub enum SliceSource {
     /// The oplog: entries as the server has them.
     Oplog,
-    /// A change stream: events as the server gives them.
+    /// A change stream: entries as an oplog would have them, made of its events.
     ChangeStream,
+}
+
+/// What a change stream does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Unseen {
+    /// What is written to time-series collections.
+    TimeSeries,
+    /// Users, roles, functions and what else is in `admin` and `system.*`.
+    System,
+    /// What is created and how it is defined: that was looked up, and entries about it are of the end of a slice after it was done.
+    Definitions,
+    /// What an update changed: the document was looked up, and may have been that of a later moment already.
+    Updates,
 }
 
 /// What tells an entry of the oplog from any other, of the same moment in another history too.
@@ -106,6 +121,9 @@ pub struct SliceHeader {
     pub capture: SnapshotId,
     /// Where its entries come from.
     pub from: SliceSource,
+    /// What they do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<Unseen>,
     /// The deployment.
     pub source: SourceRecord,
     /// The moment that it comes after.
@@ -137,6 +155,7 @@ impl SliceHeader {
             timeline,
             capture,
             from: SliceSource::Oplog,
+            unseen: Vec::new(),
             source,
             start,
             previous: None,
@@ -157,9 +176,9 @@ pub struct SliceFooter {
     /// What the source has of that moment: an entry of the oplog, whether it is stored or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<EntryMark>,
-    /// From where a change stream goes on: the resume token as canonical Extended JSON.
+    /// From where a change stream goes on: the text of the resume token as canonical Extended JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resume: Option<serde_json::Value>,
+    pub resume: Option<String>,
     /// When it was written, by the clock of whoever did: RFC 3339, UTC.
     pub written_at: String,
     /// How many entries are stored.
@@ -389,8 +408,8 @@ pub enum GapReason {
     RolledOver,
     /// The source has another history now: it was rolled back, restored or set up anew.
     OtherHistory,
-    /// What is captured was changed.
-    OtherSelection,
+    /// It is learned in another way: from the oplog or from a change stream.
+    OtherSource,
     /// The change stream came to an end that nothing leads beyond.
     StreamEnded,
 }
@@ -402,7 +421,7 @@ impl fmt::Display for GapReason {
             Self::OtherHistory => {
                 "the source has another history since then: it was rolled back, restored or set up anew"
             }
-            Self::OtherSelection => "other namespaces were captured from then on",
+            Self::OtherSource => "it was learned in another way from then on",
             Self::StreamEnded => "the change stream ended, and another one could not go on there",
         })
     }

@@ -1,0 +1,180 @@
+//! Where a capture of change streams goes on, or begins.
+
+use bson::{RawDocumentBuf, doc};
+use mongodb::options::SelectionCriteria;
+use rdump_format::{
+    ext_json,
+    repository::{GapReason, SliceFooter, SliceSource, Unseen},
+};
+
+use super::{
+    Events, NotOpened, Scope, Start, definitions::Definitions, reader::patience,
+    scope::check_enabled,
+};
+use crate::{
+    Error, ErrorKind, OpTime, Result,
+    capture::{
+        Capture,
+        begin::{End, Position, moments},
+        session::Run,
+    },
+    command,
+};
+
+/// How many snapshots are tried as the beginning of what is captured.
+const MOST_BEGINNINGS: usize = 8;
+
+/// A stream that goes on where what is stored ends.
+pub(in crate::capture) struct StreamPosition<'a> {
+    /// The moment that comes before what is read, and what leads on from there.
+    pub(super) start: (OpTime, Start),
+    pub(super) events: Events,
+    pub(super) definitions: Option<Definitions<'a>>,
+}
+
+impl StreamPosition<'_> {
+    /// What is not told.
+    pub(in crate::capture) fn unseen(&self) -> Vec<Unseen> {
+        self.events.manner.unseen()
+    }
+}
+
+/// Finds out where to read on, and stores a gap if something is missing until there; `gaps` counts them.
+pub(in crate::capture) async fn position<'a>(
+    capture: &'a Capture,
+    run: &Run,
+    from: &'a SelectionCriteria,
+    gaps: &mut u64,
+) -> Result<(Position, StreamPosition<'a>)> {
+    let deployment = &capture.source.0;
+    check_enabled(deployment, from, &capture.options.select).await?;
+    let stream = Stream { capture, run, from };
+    let mut newest: Option<(End, (GapReason, String))> = None;
+    for end in End::all(capture).await? {
+        let why_not = match end.header.from {
+            SliceSource::ChangeStream => {
+                let start = stream.after(&end)?;
+                let ended = run.ended().map(NotOpened::Ended);
+                let opened = match ended {
+                    Some(ended) => Err(ended),
+                    None => stream.open(&start).await,
+                };
+                match opened {
+                    Ok(events) => {
+                        let moment = end.span.end;
+                        let position = end.go_on(capture);
+                        return Ok((position, stream.at((moment, start), events)));
+                    }
+                    Err(NotOpened::Other(error)) => return Err(error),
+                    Err(NotOpened::Forgotten(detail)) => (GapReason::RolledOver, detail),
+                    Err(NotOpened::Ended(detail)) => (GapReason::StreamEnded, detail),
+                }
+            }
+            _ => (
+                GapReason::OtherSource,
+                "the oplog before, a change stream then".to_owned(),
+            ),
+        };
+        newest.get_or_insert((end, why_not));
+    }
+    let after = newest.as_ref().map(|(end, _)| end.span.end);
+    let (moment, events) = stream.begin(after.unwrap_or_default()).await?;
+    let position = match newest {
+        None => Position::new(moment),
+        Some((end, why_not)) => {
+            let gap = end.leave_gap(capture, &run.source, moment, why_not).await?;
+            run.goes_on();
+            *gaps += 1;
+            gap
+        }
+    };
+    let start = (moment, Start::After(moment));
+    Ok((position, stream.at(start, events)))
+}
+
+/// What a stream is opened with.
+#[derive(Clone, Copy)]
+struct Stream<'a, 'r> {
+    capture: &'a Capture,
+    run: &'r Run,
+    from: &'a SelectionCriteria,
+}
+
+impl<'a> Stream<'a, '_> {
+    /// What leads on from the end of a slice.
+    fn after(&self, end: &End) -> Result<Start> {
+        let is_of_this = Scope::of(&end.header.select) == Scope::of(&self.capture.options.select);
+        let token = end.footer.resume.as_ref().filter(|_| is_of_this);
+        Ok(match token {
+            Some(token) => Start::Token(parse_token(token)?),
+            None => Start::After(end.span.end),
+        })
+    }
+
+    async fn open(&self, start: &Start) -> std::result::Result<Events, NotOpened> {
+        let scope = Scope::of(&self.capture.options.select);
+        let how = (patience(self.capture), self.run.splits_events());
+        Events::open(&self.capture.source.0, &scope, self.from, start, how).await
+    }
+
+    /// Begins after the oldest snapshot that the stream still leads on from, else now.
+    async fn begin(&self, after: OpTime) -> Result<(OpTime, Events)> {
+        let now = now(self.capture, self.from).await?;
+        let usable = moments(self.capture).await?.into_iter();
+        let usable = usable.filter(|at| *at > after && *at <= now);
+        for moment in usable.take(MOST_BEGINNINGS).chain([now]) {
+            match self.open(&Start::After(moment)).await {
+                Ok(events) => return Ok((moment, events)),
+                Err(NotOpened::Other(error)) => return Err(error),
+                Err(NotOpened::Forgotten(_)) if moment != now => {}
+                Err(NotOpened::Forgotten(detail) | NotOpened::Ended(detail)) => {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "the server opens no change stream",
+                    )
+                    .caused_by(detail));
+                }
+            }
+        }
+        Err(Error::internal("a stream that begins nowhere"))
+    }
+
+    fn at(&self, start: (OpTime, Start), events: Events) -> StreamPosition<'a> {
+        let is_told = events.manner.expanded;
+        StreamPosition {
+            start,
+            definitions: (!is_told).then(|| Definitions::new(self.capture, self.from)),
+            events,
+        }
+    }
+}
+
+/// The moment that the server has come to.
+pub(in crate::capture) async fn now(capture: &Capture, from: &SelectionCriteria) -> Result<OpTime> {
+    let admin = capture.source.0.database("admin");
+    let reply = command::read(&admin, doc! { "ping": 1 }, from).await?;
+    let at = reply.get_timestamp("operationTime");
+    at.map(OpTime::from).map_err(|_missing| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the server does not say at which moment it is (operationTime): there are no change streams to capture",
+        )
+    })
+}
+
+fn parse_token(token: &str) -> Result<RawDocumentBuf> {
+    ext_json::parse(token)
+        .map_err(|error| Error::data("a slice has a resume token that is none").caused_by(error))
+}
+
+/// Notes in a footer what leads on from there.
+pub(in crate::capture) fn set_token(
+    footer: &mut SliceFooter,
+    token: &RawDocumentBuf,
+) -> Result<()> {
+    let text = ext_json::to_canonical(token);
+    footer.resume = Some(text.map_err(|error| {
+        Error::data("the server sent a malformed resume token").caused_by(error)
+    })?);
+    Ok(())
+}
