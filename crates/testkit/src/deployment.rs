@@ -104,6 +104,15 @@ impl Deployment {
         self.addresses.direct_uri(address, self.security.root())
     }
 
+    /// The connection string (as root) for a set that is found at another address.
+    pub(crate) fn set_uri_at(&self, address: &str) -> String {
+        let addresses = Addresses {
+            hosts: vec![address.to_owned()],
+            ..self.addresses.clone()
+        };
+        addresses.uri(self.security.root())
+    }
+
     /// Like [`Deployment::direct_uri`], for clients that give up after a second.
     pub(crate) fn impatient_uri(&self, member: usize) -> String {
         self.direct_uri(member) + client::IMPATIENT

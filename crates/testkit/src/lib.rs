@@ -1,8 +1,8 @@
 //! Real servers, faults and data sets for tests.
 //!
 //! A test starts its own deployment ([`ReplicaSet`], [`Standalone`]), fills it with a [`dataset`], does
-//! something to it (perhaps through a [`Proxy`], under a [`FailPoint`] or beside a [`Workload`]) and
-//! compares what came out by [`Fingerprint`]. Nothing is shared between tests, so nothing has an order.
+//! something to it (perhaps through a [`Proxy`], as if it were [`DocumentDb`], under a [`FailPoint`] or beside a
+//! [`Workload`]) and compares what came out by [`Fingerprint`]. Nothing is shared between tests, so nothing has an order.
 //!
 //! The kit panics with a helpful text when something it needs is missing or fails: a test without its server
 //! fails, it never skips. Only what a program other than a test would want to report returns a `Result`.
@@ -28,6 +28,7 @@ pub mod binaries;
 pub mod damage;
 pub mod dataset;
 pub mod deployment;
+pub mod document_db;
 pub mod failpoint;
 pub mod fingerprint;
 pub mod measure;
@@ -46,6 +47,7 @@ pub mod workload;
 pub use crate::{
     dataset::Dataset,
     deployment::Deployment,
+    document_db::DocumentDb,
     failpoint::FailPoint,
     fingerprint::{Fingerprint, FingerprintOptions},
     mongod::Mongod,

@@ -4,6 +4,7 @@ mod binaries;
 mod damage;
 mod dataset;
 mod deployment;
+mod document_db;
 mod failpoint;
 mod fingerprint;
 mod gateway;
