@@ -182,10 +182,13 @@ pub(super) fn of_nothing(
     match command {
         "find" | "aggregate" => namespace.map(empty),
         "listCollections" => Some(empty(format!("{database}.$cmd.listCollections"))),
-        "listIndexes" => Some(Err(Refusal::new(
-            26,
-            format!("ns does not exist: {namespace:?}"),
-        ))),
+        "listIndexes" => {
+            let namespace = namespace.unwrap_or_default();
+            Some(Err(Refusal::new(
+                26,
+                format!("ns does not exist: {namespace}"),
+            )))
+        }
         "count" => Some(Ok(encoded(doc! { "n": 0, "ok": 1.0 }))),
         "distinct" => Some(Ok(encoded(doc! { "values": [], "ok": 1.0 }))),
         "collMod" | "create" | "createIndexes" | "delete" | "drop" | "dropDatabase"
