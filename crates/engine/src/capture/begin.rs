@@ -33,10 +33,10 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Those of all timelines of a repository, the one that was written last first.
+    /// Those of the timelines of a repository, the one that was written last first; that alone, if it was learned in another way.
     ///
     /// Clocks of deployments may go back where they are set up anew.
-    pub(super) async fn all(capture: &Capture) -> Result<Vec<Self>> {
+    pub(super) async fn of_source(capture: &Capture, source: SliceSource) -> Result<Vec<Self>> {
         let repository = &capture.repository;
         let timeline = repository.timeline().await?;
         let mut ends = Vec::new();
@@ -57,6 +57,9 @@ impl End {
             });
         }
         ends.sort_by(|one, other| other.footer.written_at.cmp(&one.footer.written_at));
+        if ends.first().is_some_and(|end| end.header.from != source) {
+            ends.truncate(1);
+        }
         Ok(ends)
     }
 

@@ -35,22 +35,24 @@ pub(super) async fn position(
     let deployment = &capture.source.0;
     let oplog = Oplog { deployment, from };
     let mut newest: Option<(End, (GapReason, String))> = None;
-    for end in End::all(capture).await? {
-        let why_not = match (&end.footer.last, end.header.from) {
-            (Some(last), SliceSource::Oplog) => match oplog.look_for(last).await? {
-                Found::There => {
-                    let at = OplogPosition {
-                        mark: last.clone(),
-                        open_since: end.footer.open_since,
-                    };
-                    return Ok((end.go_on(capture), at));
+    for end in End::of_source(capture, SliceSource::Oplog).await? {
+        let why_not = match &end.footer.last {
+            Some(last) if end.header.from == SliceSource::Oplog => {
+                match oplog.look_for(last).await? {
+                    Found::There => {
+                        let at = OplogPosition {
+                            mark: last.clone(),
+                            open_since: end.footer.open_since,
+                        };
+                        return Ok((end.go_on(capture), at));
+                    }
+                    Found::RolledOver { oldest } => (
+                        GapReason::RolledOver,
+                        format!("the oldest entry of the oplog is that of {oldest}"),
+                    ),
+                    Found::OtherHistory { detail } => (GapReason::OtherHistory, detail),
                 }
-                Found::RolledOver { oldest } => (
-                    GapReason::RolledOver,
-                    format!("the oldest entry of the oplog is that of {oldest}"),
-                ),
-                Found::OtherHistory { detail } => (GapReason::OtherHistory, detail),
-            },
+            }
             _ => (
                 GapReason::OtherSource,
                 "a change stream before, the oplog then".to_owned(),

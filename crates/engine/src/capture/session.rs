@@ -198,16 +198,15 @@ async fn under_lease(
     let writer = Writer::new(capture, run, header, lease);
     let read = async {
         let read = match feed {
-            Feed::Oplog(reader) => reader.run(&gathered).boxed().await,
+            Feed::Oplog(reader) => reader.run(&gathered).boxed().await.map(|()| None),
             Feed::Stream(reader) => reader.run(&gathered).boxed().await,
         };
         // The writer ends with what was gathered.
         drop(gathered);
         read
     };
-    future::try_join(read.boxed(), writer.run(waiting, report).boxed())
-        .await
-        .map(drop)
+    let (ended, ()) = future::try_join(read.boxed(), writer.run(waiting, report).boxed()).await?;
+    ended.map_or(Ok(()), Err)
 }
 
 /// Where entries come from.

@@ -33,6 +33,8 @@ pub(super) struct PlannedOplog {
     pub(super) limit: OpTimeLimit,
     /// Whether everything that a transaction needs has to be there.
     pub(super) is_whole: bool,
+    /// Whether it is from a repository.
+    pub(super) is_of_snapshot: bool,
 }
 
 /// Which namespaces are restored, under which names; also of those that only the oplog has.

@@ -140,6 +140,7 @@ pub(super) async fn plan(
                 .unwrap_or_default(),
             limit: until.map_or(options.oplog_limit, |until| after(until.at())),
             is_whole: until.is_some(),
+            is_of_snapshot: is_snapshot,
             source,
         }),
         None => None,

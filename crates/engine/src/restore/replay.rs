@@ -72,8 +72,9 @@ pub(super) async fn replay(
             .preserve_uuid(options.preserve_uuid),
         catalog,
     );
-    let batches =
-        BatchOptions::default().bypass_document_validation(options.bypass_document_validation);
+    // What a validator let in, it let in then.
+    let bypasses = options.bypass_document_validation || planned.is_of_snapshot;
+    let batches = BatchOptions::default().bypass_document_validation(bypasses);
     let mut replaying = Replaying {
         shared,
         names: planned.names.as_ref(),

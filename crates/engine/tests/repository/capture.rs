@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bson::{Timestamp, doc};
 use rdump::{
-    Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Consistency,
-    DumpOptions, Error, ErrorKind, Event, OpTime, RecordingObserver, Repository, Restore,
-    RestoreOptions, RestorePoint, RestoreReport, Source, storage::MemoryStore,
+    Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, CaptureSource,
+    ConnectOptions, Consistency, DumpOptions, Error, ErrorKind, Event, OpTime, RecordingObserver,
+    Repository, Restore, RestoreOptions, RestorePoint, RestoreReport, Source, storage::MemoryStore,
 };
 use rdump_testkit::{
     Deployment, ReplicaSet, Workload, WorkloadOptions, dataset,
@@ -532,45 +532,58 @@ fn repository_span(path: &str) -> rdump::SpanName {
 #[tokio::test(flavor = "multi_thread")]
 async fn encrypted_slices_are_restored_by_who_has_the_key() {
     let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    for source in [CaptureSource::Oplog, CaptureSource::ChangeStream] {
+        encrypted_slices_come_back(&from, &to, source).await;
+        empty(&from).await;
+        empty(&to).await;
+    }
+}
+
+async fn encrypted_slices_come_back(from: &ReplicaSet, to: &ReplicaSet, learned: CaptureSource) {
     let (store, repository) = in_memory().await;
     let (recipients, identities) = somebody();
     let log = from.client().database("shop").collection("log");
     log.insert_one(doc! { "_id": 0 }).await.unwrap();
     let once = || async {
-        let capture = Capture::new(&source(&from).await, &repository)
+        let capture = Capture::new(&source(from).await, &repository)
             .recipients(Some(recipients.clone()))
-            .options(quick().until_caught_up(true));
+            .options(quick().source(learned).until_caught_up(true));
         capture.run().await.unwrap()
     };
     once().await;
-    let backup = Backup::new(&source(&from).await, &repository)
+    let backup = Backup::new(&source(from).await, &repository)
         .options(auto())
         .recipients(Some(recipients.clone()));
     let plan = Box::pin(backup.plan()).await.unwrap();
     backup.run(plan).await.unwrap();
     let text = "what nobody else may know";
-    log.insert_one(doc! { "_id": 1, "text": text })
+    // Of what a change stream goes on with, the ids of documents are a part.
+    log.insert_one(doc! { "_id": text, "text": text })
         .await
         .unwrap();
     once().await;
+    assert_eq!(once().await.gaps, 0);
+    let hexadecimal: String = text.bytes().map(|byte| format!("{byte:02X}")).collect();
     let found = objects(&*store).await;
     for (path, bytes) in &found {
         let is_plain = bytes
             .windows(text.len())
             .any(|window| window == text.as_bytes());
         assert!(!is_plain, "{path}");
+        let is_token = String::from_utf8_lossy(bytes).contains(&hexadecimal);
+        assert!(!is_token, "{path}");
         assert!(
             !path.starts_with("timeline/") || path.ends_with(".enc"),
             "{path}"
         );
     }
     let options = RestoreOptions::default;
-    let error = try_restore(&repository, &to, RestorePoint::Latest, options())
+    let error = try_restore(&repository, to, RestorePoint::Latest, options())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
     let repository = repository.identities(Some(identities));
-    restore(&repository, &to, RestorePoint::Latest, options()).await;
+    restore(&repository, to, RestorePoint::Latest, options()).await;
     let log = to
         .client()
         .database("shop")

@@ -36,6 +36,7 @@ pub struct WriteCommand {
     pub command: RawDocumentBuf,
     /// The operations, in this order.
     pub operations: Vec<RawDocumentBuf>,
+    bypass_document_validation: bool,
 }
 
 impl WriteCommand {
@@ -46,10 +47,16 @@ impl WriteCommand {
         let first = rest.first()?;
         let rest: Vec<_> = rest.iter().map(|it| &**it).collect();
         let namespace = first.get_str("ns").unwrap_or_default();
-        Some(Self::new(namespace, Kind::of(first), &rest))
+        let bypasses = self.bypass_document_validation;
+        Some(Self::new(namespace, Kind::of(first), &rest, bypasses))
     }
 
-    fn new(namespace: &str, kind: Kind, operations: &[&RawDocument]) -> Self {
+    fn new(
+        namespace: &str,
+        kind: Kind,
+        operations: &[&RawDocument],
+        bypass_document_validation: bool,
+    ) -> Self {
         let (db, collection) = namespace.split_once('.').unwrap_or((namespace, ""));
         let (name, array) = match kind {
             Kind::Delete => ("delete", "deletes"),
@@ -66,7 +73,11 @@ impl WriteCommand {
             command.document(&position.to_string(), statement.as_bytes());
         }
         command.end(start);
+        if bypass_document_validation && kind != Kind::Delete {
+            command.boolean("bypassDocumentValidation", true);
+        }
         Self {
+            bypass_document_validation,
             db: db.to_owned(),
             command: command.build(),
             operations: operations
@@ -101,9 +112,12 @@ impl Batch {
                 let run = operations.get(start..end).unwrap_or_default();
                 match kinds.get(start) {
                     Some(Kind::Other) | None => parts.extend(self.apply_ops(run)),
-                    Some(kind) => {
-                        parts.push(BatchPart::Write(WriteCommand::new(namespace, *kind, run)))
-                    }
+                    Some(kind) => parts.push(BatchPart::Write(WriteCommand::new(
+                        namespace,
+                        *kind,
+                        run,
+                        self.bypass_document_validation,
+                    ))),
                 }
             }
         }

@@ -50,7 +50,7 @@ pub(in crate::capture) async fn position<'a>(
     check_enabled(deployment, from, &capture.options.select).await?;
     let stream = Stream { capture, run, from };
     let mut newest: Option<(End, (GapReason, String))> = None;
-    for end in End::all(capture).await? {
+    for end in End::of_source(capture, SliceSource::ChangeStream).await? {
         let why_not = match end.header.from {
             SliceSource::ChangeStream => {
                 let start = stream.after(&end)?;

@@ -4,21 +4,24 @@
 //! what is found in it is said by commands that can be said again: each collection is created, and has these indexes and no others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use bson::{RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{RawDocumentBuf, cstr, doc, rawdoc};
 use mongodb::options::SelectionCriteria;
 use rdump_format::{INTERNAL_DATABASE_PREFIX, Namespace, RESTORES_DATABASE};
 use rdump_oplog::{ChangeEvent, EventEntries, OpTime};
 
+use super::begin::now;
 use crate::{
     Result,
     capture::Capture,
     catalog::{Catalog, CollectionEntry, CollectionKind},
 };
 
+/// What the name ends with that a collection has while it is moved here from another database.
+const RENAMED_FROM_ELSEWHERE: &str = ".renameCollection";
 /// How long it may take until the stream tells that a collection was dropped.
 const SUSPICION: Duration = Duration::from_secs(30);
 /// The share of the time that looking takes at most is one in this many.
@@ -27,10 +30,14 @@ const SHARE: u32 = 10;
 pub(super) struct Definitions<'a> {
     capture: &'a Capture,
     from: &'a SelectionCriteria,
-    /// What was there when it was last looked for, less what was dropped since then; `None` before the first time.
-    known: Option<BTreeMap<Namespace, Definition>>,
-    /// What was written to since then, as the stream told.
-    told: BTreeSet<Namespace>,
+    /// What was there when it was last looked for, less what was dropped since then.
+    known: BTreeMap<Namespace, Definition>,
+    /// Whether that is all there was.
+    is_complete: bool,
+    /// What was found, and the moment of that, which the stream has not come to.
+    looked: Option<(OpTime, BTreeMap<Namespace, Definition>)>,
+    /// The moment of what counts.
+    settled_at: Option<OpTime>,
     /// Since when something is missing and something else is there, and nothing was told of either.
     suspected: Option<Instant>,
     /// How long not to look again.
@@ -39,13 +46,13 @@ pub(super) struct Definitions<'a> {
 
 /// What was found.
 pub(super) enum Looked {
-    /// The entries, of a moment, that bring definitions to what they are now.
-    Entries(Vec<RawDocumentBuf>),
-    /// A collection may have another name now, of which nothing was told.
-    Renamed(String),
+    /// What brings definitions to that.
+    Found(Vec<RawDocumentBuf>),
+    /// The stream did not tell of something, and it cannot be made good.
+    Untold(String),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Definition {
     options: RawDocumentBuf,
     indexes: Vec<RawDocumentBuf>,
@@ -57,79 +64,131 @@ impl<'a> Definitions<'a> {
         Self {
             capture,
             from,
-            known: None,
-            told: BTreeSet::new(),
+            known: BTreeMap::new(),
+            is_complete: false,
+            looked: None,
+            settled_at: None,
             suspected: None,
             not_before: Instant::now(),
         }
     }
 
-    /// Takes note of what the stream tells.
-    pub(super) fn note(&mut self, event: &ChangeEvent<'_>) {
-        let (Some(known), Some(namespace)) = (&mut self.known, event.namespace()) else {
-            return;
+    /// Takes note of what the stream tells, and gives the commands that have to come before: those that create what it is about.
+    pub(super) async fn before(&mut self, event: &ChangeEvent<'_>) -> Result<Looked> {
+        let mut commands = Vec::new();
+        let Some(namespace) = event.namespace() else {
+            return Ok(Looked::Found(commands));
         };
+        let is_known = self.known.contains_key(namespace);
         match event.kind() {
-            "drop" | "rename" => drop(known.remove(namespace)),
-            "dropDatabase" => known.retain(|it, _| it.db != namespace.db),
-            _ if !self.told.contains(namespace) => drop(self.told.insert(namespace.clone())),
+            "rename" if !is_known && namespace.collection.ends_with(RENAMED_FROM_ELSEWHERE) => {
+                return Ok(Looked::Untold(
+                    "a collection was renamed from another database, and its documents are not told".to_owned(),
+                ));
+            }
+            "insert" | "update" | "replace" | "rename" if !is_known => {
+                // If it is gone already, an event that comes later says so.
+                let found = self.read_one(namespace).await?.unwrap_or_default();
+                found.say(namespace, None, &mut |command| commands.push(command));
+                self.known.insert(namespace.clone(), found);
+            }
             _ => {}
         }
+        match event.kind() {
+            "drop" | "rename" => drop(self.known.remove(namespace)),
+            "dropDatabase" => self.known.retain(|it, _| it.db != namespace.db),
+            _ => {}
+        }
+        Ok(Looked::Found(commands))
     }
 
-    /// Looks what there is now, unless it was done a short while ago; what is found is said to be of `at`.
-    pub(super) async fn look(&mut self, at: OpTime) -> Result<Looked> {
+    /// Whether it is time to look.
+    pub(super) fn is_due(&self) -> bool {
+        self.looked.is_none() && Instant::now() >= self.not_before
+    }
+
+    /// Looks what there is now. It counts once the stream has come to that moment.
+    pub(super) async fn look(&mut self) -> Result<()> {
         let began = Instant::now();
-        if began < self.not_before {
-            return Ok(Looked::Entries(Vec::new()));
-        }
+        // What is found is not older.
+        let at = now(self.capture, self.from).await?;
         let found = self.read().await?;
+        self.looked = Some((at, found));
+        self.not_before = Instant::now() + began.elapsed().saturating_mul(SHARE);
+        Ok(())
+    }
+
+    /// The moment of what was looked up and does not count yet.
+    pub(super) fn looked_at(&self) -> Option<OpTime> {
+        self.looked.as_ref().map(|(at, _)| *at)
+    }
+
+    /// Whether what was there at that moment, or later, counts.
+    pub(super) fn has_settled(&self, at: OpTime) -> bool {
+        self.settled_at >= Some(at) && self.suspected.is_none()
+    }
+
+    /// Everything until the moment of the look was told: gives the entries, of `at`, that bring definitions to what was found.
+    pub(super) fn settle(&mut self, at: OpTime) -> Looked {
+        let Some((looked_at, found)) = self.looked.take() else {
+            return Looked::Found(Vec::new());
+        };
         if let Some((gone, new)) = self.renamed(&found) {
-            let since = *self.suspected.get_or_insert(began);
-            return Ok(match began.duration_since(since) > SUSPICION {
-                true => Looked::Renamed(format!(
+            let since = *self.suspected.get_or_insert_with(Instant::now);
+            return match since.elapsed() > SUSPICION {
+                true => Looked::Untold(format!(
                     "{gone} is gone and {new} is there, and nothing was told of either"
                 )),
-                false => Looked::Entries(Vec::new()),
-            });
+                false => Looked::Found(Vec::new()),
+            };
         }
         self.suspected = None;
-        self.told.clear();
         let mut entries = EventEntries::new(at);
         for (namespace, definition) in &found {
-            let before = self.known.as_ref().and_then(|known| known.get(namespace));
+            let before = self.known.get(namespace);
             if before != Some(definition) {
-                definition.say(namespace, before, &mut entries);
+                let push =
+                    &mut |command: RawDocumentBuf| entries.push_command(&namespace.db, &command);
+                definition.say(namespace, before, push);
             }
         }
-        for namespace in self.known.iter().flat_map(BTreeMap::keys) {
-            if !found.contains_key(namespace) {
-                let dropped = rawdoc! { "drop": namespace.collection.as_str() };
-                entries.push_command(&namespace.db, &dropped);
-            }
+        for namespace in self.known.keys().filter(|it| !found.contains_key(it)) {
+            let dropped = rawdoc! { "drop": namespace.collection.as_str() };
+            entries.push_command(&namespace.db, &dropped);
         }
-        self.known = Some(found);
-        let took: Duration = began.elapsed();
-        self.not_before = Instant::now() + took.saturating_mul(SHARE);
-        Ok(Looked::Entries(entries.build()))
+        (self.known, self.is_complete) = (found, true);
+        self.settled_at = Some(looked_at);
+        Looked::Found(entries.build())
     }
 
     /// What may have got another name, and that.
     fn renamed(&self, found: &BTreeMap<Namespace, Definition>) -> Option<(Namespace, Namespace)> {
-        let known = self.known.as_ref()?;
-        let gone = known.keys().find(|it| !found.contains_key(it))?;
-        let is_new = |it: &&Namespace| !known.contains_key(it) && !self.told.contains(it);
-        let new = found.keys().find(is_new)?;
+        let gone = self.known.keys().find(|it| !found.contains_key(it))?;
+        let new = found.keys().find(|it| !self.known.contains_key(it));
+        let new = new.filter(|_| self.is_complete)?;
         Some((gone.clone(), new.clone()))
+    }
+
+    fn catalog(&self) -> Catalog<'_> {
+        Catalog {
+            deployment: &self.capture.source.0,
+            from: self.from,
+            not_before: None,
+        }
+    }
+
+    async fn read_one(&self, namespace: &Namespace) -> Result<Option<Definition>> {
+        let catalog = self.catalog();
+        let Some(entry) = catalog.collection(namespace).await? else {
+            return Ok(None);
+        };
+        let indexes = catalog.indexes(namespace).await?;
+        Ok(Some(Definition::of(entry, indexes)))
     }
 
     async fn read(&self) -> Result<BTreeMap<Namespace, Definition>> {
         let select = &self.capture.options.select;
-        let catalog = Catalog {
-            deployment: &self.capture.source.0,
-            from: self.from,
-            not_before: None,
-        };
+        let catalog = self.catalog();
         let mut found = BTreeMap::new();
         let (databases, _) = catalog.databases().await?;
         for db in databases {
@@ -164,21 +223,31 @@ impl Definition {
         }
     }
 
-    fn say(&self, namespace: &Namespace, before: Option<&Self>, entries: &mut EventEntries) {
+    fn say(
+        &self,
+        namespace: &Namespace,
+        before: Option<&Self>,
+        say: &mut dyn FnMut(RawDocumentBuf),
+    ) {
         let collection = namespace.collection.as_str();
-        let mut say = |command: &RawDocument| entries.push_command(&namespace.db, command);
         if self.is_view {
-            say(&rawdoc! { "drop": collection });
+            say(rawdoc! { "drop": collection });
         }
         let mut create = rawdoc! { "create": collection };
         for option in self.options.iter().flatten() {
             create.append(option.0, option.1);
         }
-        say(&create);
+        let is_id = |index: &&RawDocumentBuf| index.get_str("name").is_ok_and(|it| it == "_id_");
+        let has_it = self.options.get("idIndex").ok().flatten().is_some();
+        if let Some(index) = self.indexes.iter().find(is_id).filter(|_| !has_it) {
+            create.append(cstr!("idIndex"), index.clone());
+        }
+        say(create);
         if self.is_view {
             return;
         }
-        if before.is_some_and(|before| before.options != self.options) {
+        let has_rules = self.options.get("validator").ok().flatten().is_some();
+        if before.map_or(has_rules, |before| before.options != self.options) {
             let mut change = rawdoc! { "collMod": collection };
             for name in [
                 cstr!("validator"),
@@ -191,15 +260,15 @@ impl Definition {
                     None => {}
                 }
             }
-            say(&change);
+            say(change);
         }
-        say(&rawdoc! { "dropIndexes": collection, "index": "*" });
+        say(rawdoc! { "dropIndexes": collection, "index": "*" });
         for index in &self.indexes {
             let mut create = rawdoc! { "createIndexes": collection };
             for field in index.iter().flatten() {
                 create.append(field.0, field.1);
             }
-            say(&create);
+            say(create);
         }
     }
 }

@@ -39,6 +39,8 @@ pub(in crate::capture) struct StreamReader<'a> {
     group: Option<Group>,
     /// A moment that the server has come to, and when it said so.
     heard: Option<(Instant, OpTime)>,
+    /// What the stream did not tell of.
+    untold: Option<String>,
     /// The parts of an event until now.
     parts: Vec<RawDocumentBuf>,
     waits_since: Option<Instant>,
@@ -93,33 +95,58 @@ impl<'a> StreamReader<'a> {
             token,
             group: None,
             heard: None,
+            untold: None,
             parts: Vec::new(),
             waits_since: None,
             sealed_at: Instant::now(),
         }
     }
 
-    /// Reads until it is stopped, has caught up, or the stream ends; what it has gathered until then is given over.
-    pub(in crate::capture) async fn run(mut self, gathered: &mpsc::Sender<Gathered>) -> Result<()> {
+    /// Reads until it is stopped, has caught up, or the stream ends; what it has gathered until then is given over. Gives why another one has to be opened,
+    /// once that is stored.
+    pub(in crate::capture) async fn run(
+        mut self,
+        gathered: &mpsc::Sender<Gathered>,
+    ) -> Result<Option<Error>> {
         loop {
             let look = self.look(gathered).await?;
-            let has_caught_up = self.until.is_some_and(|until| self.end >= until);
+            let has_caught_up = self.has_caught_up().await?;
             let is_over = has_caught_up || !matches!(look, Look::Drained);
             if is_over || self.is_due() {
                 self.seal(gathered).await?;
+                self.look_up(&look).await?;
             }
             match look {
-                Look::Stopped => return Ok(()),
-                _ if has_caught_up => return Ok(()),
+                Look::Stopped => return Ok(None),
+                _ if has_caught_up => return Ok(None),
                 Look::Drained => {}
                 Look::Ended => {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        "the change stream of the database ended, since it was dropped",
-                    ));
+                    let why = match self.untold.take() {
+                        None => "the database was dropped".to_owned(),
+                        Some(what) => {
+                            self.run.end_stream(what.clone());
+                            what
+                        }
+                    };
+                    let message = format!("the change stream ended: {why}");
+                    return Ok(Some(Error::new(ErrorKind::Unavailable, message)));
                 }
             }
         }
+    }
+
+    /// Whether all is there that is waited for, and what was defined by then.
+    async fn has_caught_up(&mut self) -> Result<bool> {
+        let Some(until) = self.until.filter(|until| self.end >= *until) else {
+            return Ok(false);
+        };
+        let Some(definitions) = &mut self.definitions else {
+            return Ok(true);
+        };
+        if definitions.looked_at().is_none() && !definitions.has_settled(until) {
+            definitions.look().await?;
+        }
+        Ok(definitions.has_settled(until))
     }
 
     /// Takes what comes at once.
@@ -134,6 +161,9 @@ impl<'a> StreamReader<'a> {
         for event in reply.events()? {
             is_empty = false;
             self.take_part(event?, gathered).await?;
+            if self.untold.is_some() {
+                return Ok(Look::Ended);
+            }
         }
         let settle = self.events.manner.settle;
         if is_empty {
@@ -149,8 +179,12 @@ impl<'a> StreamReader<'a> {
             {
                 self.heard = None;
                 self.advance(at)?;
+                self.settle_definitions(begin::after(at))?;
                 self.token = reply.token().or_else(|| self.token.take());
             }
+        }
+        if self.untold.is_some() {
+            return Ok(Look::Ended);
         }
         if self.heard.is_none() {
             self.heard = reply.moment().map(|at| (Instant::now(), at));
@@ -184,6 +218,10 @@ impl<'a> StreamReader<'a> {
     async fn take(&mut self, event: &RawDocument, gathered: &mpsc::Sender<Gathered>) -> Result<()> {
         let fail = |error: &dyn std::error::Error| super::malformed().caused_by(error.to_string());
         let event = ChangeEvent::parse(event.as_bytes()).map_err(|error| fail(&error))?;
+        self.settle_definitions(event.at())?;
+        if self.untold.is_some() {
+            return Ok(());
+        }
         // What comes late is of no moment that was said to be over.
         let at = event.at().max(begin::after(self.end));
         if self
@@ -196,9 +234,17 @@ impl<'a> StreamReader<'a> {
                 self.seal(gathered).await?;
             }
         }
-        if let Some(definitions) = &mut self.definitions {
-            definitions.note(&event);
-        }
+        let commands = match &mut self.definitions {
+            None => Looked::Found(Vec::new()),
+            Some(definitions) => definitions.before(&event).await?,
+        };
+        let commands = match commands {
+            Looked::Found(commands) => commands,
+            Looked::Untold(what) => {
+                self.untold = Some(what);
+                return Ok(());
+            }
+        };
         let token = RawDocumentBuf::from_bytes(event.token().to_vec()).map_err(Error::from_bson)?;
         let group = self.group.get_or_insert_with(|| Group {
             entries: EventEntries::new(at),
@@ -207,6 +253,10 @@ impl<'a> StreamReader<'a> {
             is_begun: false,
             is_end: false,
         });
+        for command in commands {
+            let db = event.namespace().map(|it| it.db.as_str());
+            group.entries.push_command(db.unwrap_or_default(), &command);
+        }
         group.entries.push(&event).map_err(|error| fail(&error))?;
         (group.token, group.came, group.is_end) = (token, Instant::now(), event.is_end());
         self.waits_since.get_or_insert_with(Instant::now);
@@ -214,6 +264,43 @@ impl<'a> StreamReader<'a> {
             let entries = group.entries.take_complete();
             group.is_begun |= !entries.is_empty();
             self.push(&entries)?;
+        }
+        Ok(())
+    }
+
+    /// Has a look at definitions now and then.
+    async fn look_up(&mut self, look: &Look) -> Result<()> {
+        let is_drained = matches!(look, Look::Drained);
+        match &mut self.definitions {
+            Some(definitions) if is_drained && definitions.is_due() => {
+                let cancel = self.capture.cx.cancel.clone();
+                let looked = cancel.run_until_cancelled(definitions.look()).await;
+                looked.unwrap_or(Ok(()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was looked up counts before what is of a later moment.
+    fn settle_definitions(&mut self, next: OpTime) -> Result<()> {
+        let Some(definitions) = &mut self.definitions else {
+            return Ok(());
+        };
+        let Some(looked_at) = definitions.looked_at().filter(|it| *it < next) else {
+            return Ok(());
+        };
+        self.close()?;
+        self.advance(looked_at)?;
+        if self.builder.end().is_none() {
+            // What ended there is stored.
+            self.advance(begin::after(self.end))?;
+        }
+        let Some(definitions) = &mut self.definitions else {
+            return Ok(());
+        };
+        match definitions.settle(self.end) {
+            Looked::Found(entries) => self.push(&entries)?,
+            Looked::Untold(what) => self.untold = Some(what),
         }
         Ok(())
     }
@@ -276,18 +363,6 @@ impl<'a> StreamReader<'a> {
     async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) -> Result<()> {
         if self.builder.end().is_none() || self.group.as_ref().is_some_and(|it| it.is_begun) {
             return Ok(());
-        }
-        if let Some(definitions) = &mut self.definitions {
-            let cancel = self.capture.cx.cancel.clone();
-            let looked = cancel.run_until_cancelled(definitions.look(self.end)).await;
-            match looked.transpose()? {
-                Some(Looked::Entries(entries)) => self.push(&entries)?,
-                Some(Looked::Renamed(detail)) => {
-                    self.run.end_stream(detail.clone());
-                    return Err(Error::new(ErrorKind::Unavailable, detail));
-                }
-                None => {}
-            }
         }
         let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
         self.waits_since = self.group.as_ref().map(|group| group.came);

@@ -70,9 +70,6 @@ impl Shared {
         let mut retries = Retries::new(self.options.max_retries);
         loop {
             let mut command = write.command.clone();
-            if self.options.bypass_document_validation {
-                command.append(cstr!("bypassDocumentValidation"), true);
-            }
             if self.deployment.server.capabilities().zero_timestamps {
                 command.append(cstr!("bypassEmptyTsReplacement"), true);
             }
