@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use rdump_format::documents;
 use rdump_format::element::Elements;
 use rdump_oplog::{
-    BatchOptions, Batcher, Dispatch, Disposition, Entry, IndexCatalog, OpTime, Replay,
+    Ahead, BatchOptions, Batcher, Dispatch, Disposition, Entry, IndexCatalog, OpTime, Replay,
     ReplayOptions, ReplayTarget, Step, check_captured,
 };
 
@@ -21,7 +21,8 @@ pub fn oplog_entry(input: &[u8]) {
         };
         let options = ReplayOptions::default()
             .limit(limit.into())
-            .preserve_uuid(version == [6, 0, 5]);
+            .preserve_uuid(version == [6, 0, 5])
+            .skip_unknown(version == [8, 3, 0]);
         replay(
             input,
             Replay::new(ReplayTarget::new(version), options, IndexCatalog::new()),
@@ -35,8 +36,10 @@ fn replay(input: &[u8], mut replay: Replay) {
     let mut batcher = Batcher::new(options);
     let (mut steps, mut dispatches, mut operations) = (Vec::new(), Vec::new(), 0);
     let mut kept: BTreeMap<_, Vec<&[u8]>> = BTreeMap::new();
+    let (mut ahead, mut is_foreseen) = (Ahead::default(), true);
     for entry in documents(input).map_while(Result::ok) {
         let _ = check_captured(entry);
+        is_foreseen &= ahead.push(entry).is_ok();
         let mut outcome = Ok(());
         match replay.push(entry, &mut steps) {
             Ok(Disposition::Done) => {}
@@ -66,6 +69,12 @@ fn replay(input: &[u8], mut replay: Replay) {
                     batcher.push(operation, &mut dispatches);
                 }
                 Step::Notice(notice) => assert!(!notice.to_string().contains('\n')),
+                Step::Skip(unknown) => {
+                    assert!(
+                        !is_foreseen || ahead.unknown.contains(&unknown),
+                        "{unknown}"
+                    );
+                }
                 other => panic!("{other:?}"),
             }
         }

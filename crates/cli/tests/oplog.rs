@@ -81,3 +81,39 @@ async fn an_oplog_is_captured_and_replayed_and_told_of() {
         .expect(1)
         .says(&format!("Failed: {empty} holds no dump"));
 }
+
+#[tokio::test]
+async fn what_an_oplog_has_that_nobody_knows_is_named_or_left_out_and_a_problem() {
+    let target = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, oplog) = (folder.path().join("empty"), folder.path().join("oplog"));
+    std::fs::create_dir(&empty).unwrap();
+    let command = |increment, object: bson::RawDocumentBuf| {
+        let ts = bson::Timestamp { time: 7, increment };
+        bson::rawdoc! { "ts": ts, "op": "c", "ns": "shop.$cmd", "o": object }.into_bytes()
+    };
+    let entries = [
+        command(1, bson::rawdoc! { "riddle": "orders" }),
+        command(2, bson::rawdoc! { "create": "orders" }),
+    ];
+    std::fs::write(&oplog, entries.concat()).unwrap();
+    let (empty, oplog) = (empty.display().to_string(), oplog.display().to_string());
+    let uri = target.uri();
+    let replay = async |more: &[&str]| {
+        let replay = ["--uri", &uri, "--oplogReplay", "--oplogFile", &oplog];
+        run(rrestore(), replay.iter().chain(more).chain([&&*empty])).await
+    };
+    let unknown = "unknown oplog command name \"riddle\" at 7:1 on shop.orders";
+    let skip = "--skip-unknown-oplog-entries";
+    let flags: [(&[&str], u8); 3] = [(&[], 1), (&[skip], 1), (&[skip, "--strict"], 3)];
+    for (flags, code) in flags {
+        let ran = replay(flags).await.expect(code.into());
+        assert!(ran.stderr.contains(unknown), "{}", ran.stderr);
+        let is_done = ran.stderr.contains("applied 1 oplog entries");
+        assert_eq!(is_done, !flags.is_empty(), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains(skip), flags.is_empty());
+    }
+    let shop = target.client().database("shop");
+    let names = shop.list_collection_names().await.unwrap();
+    assert_eq!(names, ["orders"]);
+}

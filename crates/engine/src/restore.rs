@@ -12,6 +12,7 @@ mod authorization;
 mod conflict;
 mod create_command;
 mod definitions;
+mod foreseen;
 mod index_spec;
 mod insert_batch;
 mod insert_reply;

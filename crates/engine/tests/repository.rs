@@ -25,6 +25,7 @@ mod consistency;
 mod damage;
 mod encrypted;
 mod fixture;
+mod foreseen;
 mod interrupted;
 mod lease;
 mod many;

@@ -78,8 +78,8 @@ fn check(entry: &Entry<'_>, depth: usize) -> Result<(), CaptureError> {
     }
 }
 
-/// Whether an entry changes what exists and how it is defined: collections, their options and indexes, and views. A command that is not
-/// known does.
+/// Whether an entry changes what exists and how it is defined: collections, their options and indexes, and views. What is not known
+/// does.
 ///
 /// # Errors
 ///
@@ -95,7 +95,8 @@ fn is_definition(entry: &Entry<'_>, depth: usize) -> Result<bool, CaptureError> 
             let collection = entry.namespace().split_once('.');
             return Ok(collection.is_some_and(|(_, collection)| collection == "system.views"));
         }
-        _ => return Ok(false),
+        "n" | "ci" | "cd" | "cu" | "km" => return Ok(false),
+        _ => return Ok(true),
     }
     let command = entry.command()?;
     match command.name {

@@ -55,6 +55,7 @@
 
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod ahead;
 mod batch;
 mod capture;
 mod change_event;
@@ -67,7 +68,9 @@ mod remap;
 mod replay;
 mod slice;
 mod transaction;
+mod unknown;
 
+pub use ahead::{Ahead, CreatedCollection, RenamedCollection};
 pub use batch::{Batch, BatchOptions, BatchPart, Batcher, Dispatch, WriteCommand};
 pub use capture::{CaptureError, RESHARDING_COLLECTIONS, changes_catalog, check_captured};
 pub use change_event::{ChangeEvent, ChangeEventError, EventEntries};
@@ -75,10 +78,11 @@ pub use entry::{Entry, EntryError};
 pub use filter::is_skipped;
 pub use index_catalog::{CollectionIndexes, DefaultCollation, IndexCatalog};
 pub use rdump_format::{OpTime, OpTimeError, OpTimeLimit};
-pub use remap::{RemapError, Remapped, RenamedCollection, remap, renames};
+pub use remap::{RemapError, Remapped, remap};
 pub use replay::{
     Disposition, Notice, Operation, Rename, Replay, ReplayError, ReplayOptions, ReplayTarget,
     Replayed, Step,
 };
 pub use slice::{GatheredSlice, OpenTransactions, SliceBuilder, SliceError, entry_mark};
 pub use transaction::{TransactionKey, UnfinishedTransaction, is_of_transaction};
+pub use unknown::Unknown;

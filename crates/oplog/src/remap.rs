@@ -11,7 +11,8 @@ use rdump_format::{BUCKETS_PREFIX, Namespace};
 
 use crate::document::DocumentBuilder;
 use crate::entry::{Command, EntryError};
-use crate::replay::MAX_DEPTH;
+use crate::replay::{MAX_DEPTH, is_known};
+use crate::unknown::may_be_about;
 use crate::{Entry, OpTime};
 
 /// The collection of a database that has its views.
@@ -169,6 +170,14 @@ impl<M: Fn(&Namespace) -> Option<Namespace>> Remap<'_, M> {
             ("commitTransaction" | "abortTransaction", _) => Ok(Remapped::Same),
             ("dropDatabase", _) => Ok(Remapped::Nothing),
             ("renameCollection", Some(from)) => self.rename(entry, command, from),
+            (name, _) if !is_known(name) => {
+                // Whether it is replayed is for the replay to say, which names it.
+                let is_mapped = |namespace: &Namespace| (self.map)(namespace).is_some();
+                Ok(match may_be_about(entry, &command, is_mapped) {
+                    true => Remapped::Same,
+                    false => Remapped::Nothing,
+                })
+            }
             (name, Some(collection)) => {
                 let Some(target) = self.collection(entry.db(), collection) else {
                     return Ok(Remapped::Nothing);
@@ -337,59 +346,6 @@ fn sound<'a>(
 ) -> Result<Element<'a>, EntryError> {
     let at = entry.at();
     element.map_err(|source| EntryError::Bson { at, source })
-}
-
-/// That a collection got another name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RenamedCollection {
-    /// When.
-    pub at: OpTime,
-    /// The name that it had.
-    pub from: Namespace,
-    /// The name that it got.
-    pub to: Namespace,
-}
-
-/// Appends the renames that an entry is, or has inside.
-///
-/// # Errors
-///
-/// [`RemapError::Entry`] for what is no entry, [`RemapError::TooDeep`] for one that is nested too deep.
-pub fn renames(entry: &[u8], found: &mut Vec<RenamedCollection>) -> Result<(), RemapError> {
-    find_renames(&Entry::parse(entry)?, 0, found)
-}
-
-fn find_renames(
-    entry: &Entry<'_>,
-    depth: usize,
-    found: &mut Vec<RenamedCollection>,
-) -> Result<(), RemapError> {
-    if entry.operation() != "c" {
-        return Ok(());
-    }
-    let command = entry.command()?;
-    match command.name {
-        "applyOps" if depth >= MAX_DEPTH => return Err(RemapError::TooDeep { at: entry.at() }),
-        "applyOps" => {
-            for inner in entry.inner(command)? {
-                find_renames(&inner?, depth.saturating_add(1), found)?;
-            }
-        }
-        "renameCollection" => {
-            let to = entry.field(command.object, "to")?.map(|to| to.value);
-            let name = |value: Value<'_>| match value {
-                Value::String(name) => str::from_utf8(name).ok()?.parse().ok(),
-                _ => None,
-            };
-            if let (Some(from), Some(to)) = (name(command.subject), to.and_then(name)) {
-                let at = entry.at();
-                found.push(RenamedCollection { at, from, to });
-            }
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Why an entry cannot be brought to other names.

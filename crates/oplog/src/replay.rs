@@ -10,6 +10,7 @@ use std::fmt;
 
 use rdump_format::Namespace;
 
+pub(crate) use command::is_known;
 pub use operation::{Operation, Rename};
 
 use crate::document::DocumentBuilder;
@@ -19,7 +20,7 @@ use crate::lane;
 use crate::transaction::{
     self, Part, TransactionId, TransactionKey, Transactions, UnfinishedTransaction,
 };
-use crate::{Entry, OpTime, OpTimeLimit, filter};
+use crate::{Entry, OpTime, OpTimeLimit, Unknown, filter};
 
 /// How deep `applyOps` may be nested. Servers refuse what is deeper, and write two at most.
 pub(crate) const MAX_DEPTH: usize = 10;
@@ -49,6 +50,11 @@ pub struct ReplayOptions {
     /// Leaves the UUIDs of collections in the operations: for a target whose collections have those of
     /// the source. Default: no.
     pub preserve_uuid: bool,
+    /// Leaves out what is not known, and says so, instead of ending there. Default: no.
+    pub skip_unknown: bool,
+    /// Leaves out that a database is dropped: its collections were before, each by an entry of its own, and the target may have others in it.
+    /// Default: no.
+    pub keep_databases: bool,
 }
 
 impl ReplayOptions {
@@ -63,6 +69,20 @@ impl ReplayOptions {
     #[must_use]
     pub fn preserve_uuid(mut self, preserve: bool) -> Self {
         self.preserve_uuid = preserve;
+        self
+    }
+
+    /// Sets whether what is not known is left out.
+    #[must_use]
+    pub fn skip_unknown(mut self, skip: bool) -> Self {
+        self.skip_unknown = skip;
+        self
+    }
+
+    /// Sets whether it is left out that a database is dropped.
+    #[must_use]
+    pub fn keep_databases(mut self, keep: bool) -> Self {
+        self.keep_databases = keep;
         self
     }
 }
@@ -275,11 +295,18 @@ impl Replay {
                 Ok(())
             }
             "c" => self.command(entry, depth, steps),
-            other => Err(ReplayError::UnknownOperation {
-                operation: other.into(),
-                at,
-            }),
+            _ => self.unknown(Unknown::operation(entry), steps),
         }
+    }
+
+    fn unknown(&mut self, unknown: Unknown, steps: &mut Vec<Step>) -> Result<(), ReplayError> {
+        if !self.options.skip_unknown {
+            return Err(unknown.into());
+        }
+        // It was counted as one that is applied.
+        self.applied = self.applied.saturating_sub(1);
+        steps.push(Step::Skip(unknown));
+        Ok(())
     }
 
     /// Creates the collection that a new view is put into, which a target has only once it has a view.
@@ -335,6 +362,8 @@ pub enum Disposition {
 pub enum Step {
     /// Apply this operation.
     Apply(Operation),
+    /// Tell a person that this is not done: the target may not be what the source was.
+    Skip(Unknown),
     /// Tell a person.
     Notice(Notice),
 }
@@ -411,13 +440,10 @@ pub enum ReplayError {
         #[from]
         source: EntryError,
     },
-    #[error("unknown operation {operation:?} in the oplog entry at {at}")]
-    UnknownOperation { operation: Box<str>, at: OpTime },
-    #[error("unknown oplog command name {command:?} at {at} on {namespace}")]
-    UnknownCommand {
-        command: Box<str>,
-        namespace: Box<str>,
-        at: OpTime,
+    #[error(transparent)]
+    Unknown {
+        #[from]
+        source: Unknown,
     },
     #[error("cannot replay `{command}` at {at} on {namespace}: {fault}")]
     Command {

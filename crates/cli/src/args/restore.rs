@@ -71,6 +71,10 @@ pub(crate) struct RestoreArgs {
     )]
     pub(crate) on_conflict: Option<OnConflict>,
 
+    /// Go on where an oplog has entries that this release does not know: each is left out, and is a problem
+    #[arg(long = "skip-unknown-oplog-entries", help_heading = OWN)]
+    pub(crate) skip_unknown_oplog_entries: bool,
+
     #[command(flatten, next_help_heading = OWN)]
     pub(crate) identity: IdentityArgs,
 

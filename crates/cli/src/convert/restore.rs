@@ -102,6 +102,7 @@ impl RestoreRequest {
         options.oplog_file = filled(args.input.oplog_file.as_ref()).map(Into::into);
         reader.may_be_empty = options.oplog_file.is_some();
         options.oplog_limit = oplog_limit(args)?;
+        options.skip_unknown_oplog_entries = args.skip_unknown_oplog_entries;
         options.validate_documents = args.input.objcheck;
         options.write_concern = write_concern;
         let target = &args.target;

@@ -102,7 +102,7 @@ fn every_restore_option_is_reachable_from_a_flag() {
                 --numInsertionWorkersPerCollection 7 --batchSize 7 --batch-bytes 2MiB --max-problems 7 --max-retries 7 \
                 --restoreDbUsersAndRoles --tempUsersColl u --tempRolesColl r --on-conflict fail --resume";
     let mut reached = changed(&restore(many).options, &RestoreOptions::default());
-    let replay = "--oplogReplay --oplogFile f --oplogLimit 7:1";
+    let replay = "--oplogReplay --oplogFile f --oplogLimit 7:1 --skip-unknown-oplog-entries";
     reached.extend(changed(
         &restore(replay).options,
         &RestoreOptions::default(),

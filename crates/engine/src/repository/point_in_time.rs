@@ -8,7 +8,7 @@ use rdump_format::{
     Digest, Namespace, Pattern, Selector,
     repository::{DataKeys, NoWay, SnapshotId, SpanKind, SpanName, Timeline, Unseen},
 };
-use rdump_oplog::{OpTime, RenamedCollection, is_of_transaction, renames};
+use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
 use tokio::sync::Mutex;
 
 use super::{
@@ -46,6 +46,8 @@ pub struct PointInTime {
     slices: SliceReader,
     /// Collections that get a name of what is restored later on, and the name that they have meanwhile.
     pub(crate) renamed: Vec<(Namespace, Namespace)>,
+    /// What the slices after the snapshot are going to do.
+    pub(crate) ahead: Ahead,
 }
 
 impl Repository {
@@ -164,6 +166,7 @@ impl Repository {
             before,
             slices: SliceReader::new(self),
             renamed: Vec::new(),
+            ahead: Ahead::default(),
         })
     }
 }
@@ -310,9 +313,9 @@ impl PointInTime {
         self.way.len()
     }
 
-    /// Reads every slice, and finds out what is renamed on the way.
+    /// Reads every slice, and finds out what happens on the way.
     async fn check(&mut self, is_selected: &(dyn Fn(&Namespace) -> bool + Sync)) -> Result<()> {
-        let mut renamed = Vec::new();
+        let mut ahead = Ahead::default();
         let mut last: Option<(SpanName, Digest)> = None;
         let mut checked: Option<Selector> = None;
         let mut is_told = false;
@@ -350,7 +353,7 @@ impl PointInTime {
                 for entry in rdump_format::documents(&entries) {
                     let entry =
                         entry.map_err(|error| Error::internal("an entry").caused_by(error))?;
-                    renames(entry, &mut renamed).map_err(|error| {
+                    ahead.push(entry).map_err(|error| {
                         Error::data(format!("{} has a malformed entry", span.path()))
                             .at(span.path())
                             .caused_by(error)
@@ -359,8 +362,9 @@ impl PointInTime {
             }
         }
         let (base, at) = (self.base, self.at);
-        renamed.retain(|it: &RenamedCollection| it.at > base && it.at <= at);
-        self.renamed = renamed_in(&renamed, is_selected);
+        ahead.retain(|it| it > base && it <= at);
+        self.renamed = renamed_in(&ahead.renamed, is_selected);
+        self.ahead = ahead;
         self.needed_before().await
     }
 

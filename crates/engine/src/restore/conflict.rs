@@ -17,6 +17,9 @@ use crate::{
 const PARALLEL_LOOKS: usize = 8;
 /// How many of those that have documents are named.
 const MOST_NAMES: usize = 10;
+/// What can be done about what is there.
+pub(super) const WAYS: &str = "restore under another name (--nsFrom, --nsTo), drop what is there (--drop), leave it as it is (--on-conflict skip), \
+     or add to it (--on-conflict merge)";
 
 /// What is restored of what was selected, where targets have documents already.
 pub(super) async fn settle(
@@ -38,25 +41,16 @@ pub(super) async fn settle(
     });
     let looked: Vec<(Selected, bool)> = looks.buffered(PARALLEL_LOOKS).try_collect().await?;
     let (taken, free): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, taken)| *taken);
-    let mut names: Vec<String> = taken
+    let names: Vec<String> = taken
         .iter()
         .map(|(selected, _)| selected.target.to_string())
         .collect();
     if !names.is_empty() && options.on_conflict == OnConflict::Fail {
-        let more = names.len().saturating_sub(MOST_NAMES);
-        names.truncate(MOST_NAMES);
-        let more = match more {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
         return Err(Error::conflict(format!(
-            "the target has documents in {}{more}; nothing was changed",
-            names.join(", ")
+            "the target has documents in {}; nothing was changed",
+            some(names)
         ))
-        .with_hint(
-            "restore under another name (--nsFrom, --nsTo), drop what is there (--drop), leave it as it is (--on-conflict skip), \
-             or add to it (--on-conflict merge)",
-        ));
+        .with_hint(WAYS));
     }
     notices.extend(
         names
@@ -64,6 +58,16 @@ pub(super) async fn settle(
             .map(|name| format!("{name} is skipped: it has documents already")),
     );
     Ok(free.into_iter().map(|(selected, _)| selected).collect())
+}
+
+/// The first of these names, and how many more there are.
+pub(super) fn some(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
+    match more {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// Whether the server itself keeps documents there.

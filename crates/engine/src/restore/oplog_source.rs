@@ -35,6 +35,8 @@ pub(super) struct PlannedOplog {
     pub(super) is_whole: bool,
     /// Whether it is from a repository.
     pub(super) is_of_snapshot: bool,
+    /// What the target has and is dropped first, since it makes it anew.
+    pub(super) dropped: Vec<Namespace>,
 }
 
 /// Which namespaces are restored, under which names; also of those that only the oplog has.

@@ -41,6 +41,9 @@ pub struct RestoreOptions {
     pub oplog_file: Option<String>,
     /// Where the replay ends: what happened then, or later, is left out. Default: at the end of the oplog.
     pub oplog_limit: OpTimeLimit,
+    /// Replay an oplog without the entries whose operation or command is not known, each of which is a problem. Default: false, which ends the
+    /// restore at the first, of a snapshot before anything is written.
+    pub skip_unknown_oplog_entries: bool,
     /// Drop each collection before it is restored. Default: false.
     pub drop: bool,
     /// What is done where a collection has documents already and is not dropped. Default: to add to it, as mongorestore does.
@@ -110,6 +113,7 @@ impl Default for RestoreOptions {
             oplog_replay: false,
             oplog_file: None,
             oplog_limit: OpTimeLimit::default(),
+            skip_unknown_oplog_entries: false,
             drop: false,
             on_conflict: OnConflict::Merge,
             resume: false,
@@ -226,6 +230,13 @@ impl RestoreOptions {
     #[must_use]
     pub fn oplog_limit(mut self, limit: OpTimeLimit) -> Self {
         self.oplog_limit = limit;
+        self
+    }
+
+    /// Sets whether entries of the oplog that are not known are left out.
+    #[must_use]
+    pub fn skip_unknown_oplog_entries(mut self, yes: bool) -> Self {
+        self.skip_unknown_oplog_entries = yes;
         self
     }
 

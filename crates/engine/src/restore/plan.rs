@@ -162,7 +162,10 @@ impl fmt::Display for RestorePlan {
         {
             writeln!(f, "restore {}: merged by the server", part.from)?;
         }
-        if self.oplog.is_some() {
+        if let Some(oplog) = &self.oplog {
+            for namespace in &oplog.dropped {
+                writeln!(f, "drop {namespace}")?;
+            }
             writeln!(f, "replay the oplog")?;
         }
         Ok(())

@@ -15,6 +15,7 @@ use super::{
     authorization::PlannedAuthorization,
     conflict,
     create_command::{self, AutoIndexId, CreateRules},
+    foreseen,
     index_spec::{self, IndexRules},
     oplog_source::{OplogNames, OplogSource, PlannedOplog},
     options::OnConflict,
@@ -81,7 +82,8 @@ pub(super) async fn plan(
     if let Some(damage) = entries.find_map(|entry| entry?.damage.as_ref()) {
         return Err(damage.clone());
     }
-    let existing = existing(deployment, &selected, options, cx).await?;
+    let dbs = selected.iter().map(|selected| selected.target.db.as_str());
+    let existing = existing(deployment, dbs, options, cx).await?;
     let source = |entry: usize| contents.entries.get(entry).map(|it| it.namespace.clone());
     let mut left_out: HashSet<_> = selected.iter().filter_map(|it| source(it.entry)).collect();
     let mut notices = contents.notices.clone();
@@ -130,19 +132,39 @@ pub(super) async fn plan(
         namespaces.push(planned);
     }
     let until = reader.until();
+    let mut skipped_of_oplog = Vec::new();
     let oplog = match oplog {
-        Some(source) => Some(PlannedOplog {
-            names: OplogNames::new(options, left_out, renamed)?,
-            replayed: resume.as_ref().and_then(Resume::replayed),
-            since: until
-                .filter(|it| !it.has_oplog())
-                .map(PointInTime::base)
-                .unwrap_or_default(),
-            limit: until.map_or(options.oplog_limit, |until| after(until.at())),
-            is_whole: until.is_some(),
-            is_of_snapshot: is_snapshot,
-            source,
-        }),
+        Some(source) => {
+            let limit = until.map_or(options.oplog_limit, |until| after(until.at()));
+            let ahead = foreseen::look_ahead(&source, reader, limit).await?;
+            let names = OplogNames::new(options, left_out.clone(), renamed.clone())?;
+            foreseen::check_unknown(&ahead, names.as_ref(), options)?;
+            let replayed = resume.as_ref().and_then(Resume::replayed);
+            let in_the_way = match (&resume, replayed) {
+                // What the oplog has made is there by now.
+                (Some(resume), Some(_)) => resume.skipped_of_oplog(),
+                _ => {
+                    let at = (deployment, options, cx);
+                    foreseen::in_the_way(&ahead, names.as_ref(), &namespaces, at, &mut notices)
+                        .await?
+                }
+            };
+            left_out.extend(in_the_way.skipped.iter().cloned());
+            skipped_of_oplog = in_the_way.skipped;
+            Some(PlannedOplog {
+                names: OplogNames::new(options, left_out, renamed)?,
+                replayed,
+                since: until
+                    .filter(|it| !it.has_oplog())
+                    .map(PointInTime::base)
+                    .unwrap_or_default(),
+                limit,
+                is_whole: until.is_some(),
+                is_of_snapshot: is_snapshot,
+                dropped: in_the_way.dropped,
+                source,
+            })
+        }
         None => None,
     };
     let authorization = PlannedAuthorization::plan(contents, options)?;
@@ -163,7 +185,12 @@ pub(super) async fn plan(
     let outdated = resume::outdated(&others, &namespaces, &mut notices);
     let ledger = resume.map(|resume| {
         let now = cx.now().to_string();
-        resume.into_ledger(&namespaces, &existing, now, &mut notices)
+        resume.into_ledger(
+            (&namespaces, skipped_of_oplog),
+            &existing,
+            now,
+            &mut notices,
+        )
     });
     Ok(RestorePlan {
         ledger,
@@ -302,9 +329,10 @@ fn check_config(
     }
 }
 
-async fn existing(
+/// What databases of the target have.
+pub(super) async fn existing(
     deployment: &Deployment,
-    selected: &[Selected],
+    dbs: impl Iterator<Item = &str>,
     options: &RestoreOptions,
     cx: &RunContext,
 ) -> Result<HashMap<Namespace, CollectionEntry>> {
@@ -314,10 +342,7 @@ async fn existing(
         from: &from,
         not_before: None,
     };
-    let mut dbs: Vec<&str> = selected
-        .iter()
-        .map(|selected| selected.target.db.as_str())
-        .collect();
+    let mut dbs: Vec<&str> = dbs.collect();
     dbs.sort_unstable();
     dbs.dedup();
     let mut existing = HashMap::new();

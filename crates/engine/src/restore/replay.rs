@@ -12,7 +12,7 @@ use rdump_format::Namespace;
 use rdump_oplog::{
     Batch, BatchOptions, Batcher, CollectionIndexes, Dispatch, Disposition, Entry, IndexCatalog,
     Notice, OpTime, OpTimeLimit, Remapped, Replay, ReplayError, ReplayOptions, ReplayTarget,
-    Replayed, Step, remap,
+    Replayed, Step, Unknown, remap,
 };
 use serde::Serialize;
 use tokio::{
@@ -47,6 +47,8 @@ pub struct ReplayedOplog {
     pub limit_reached: bool,
     /// Transactions that were neither committed nor aborted, of which nothing was replayed.
     pub unfinished_transactions: u64,
+    /// Entries that were left out since they are not known; each is a problem.
+    pub skipped: u64,
 }
 
 /// Applies every operation of the oplog that is in `documents`; returns what was done, and the indexes to build.
@@ -69,7 +71,10 @@ pub(super) async fn replay(
         ReplayTarget::new(shared.deployment.server.version_numbers),
         ReplayOptions::default()
             .limit(planned.limit)
-            .preserve_uuid(options.preserve_uuid),
+            .preserve_uuid(options.preserve_uuid)
+            .skip_unknown(options.skip_unknown_oplog_entries)
+            // mongorestore drops them.
+            .keep_databases(shared.reader.identity().is_some()),
         catalog,
     );
     // What a validator let in, it let in then.
@@ -86,6 +91,7 @@ pub(super) async fn replay(
         is_whole: planned.is_whole,
         limit: planned.limit,
         taken: 0,
+        skipped: 0,
         at: OpTime::default(),
         before: OpTime::default(),
         steps: Vec::new(),
@@ -96,7 +102,12 @@ pub(super) async fn replay(
     // What comes before a fault is done all the same, as far as the oplog says what that is.
     let settled = replaying.finish(taken.is_ok()).await;
     taken.and(settled)?;
-    let Replaying { replay, lanes, .. } = replaying;
+    let Replaying {
+        replay,
+        lanes,
+        skipped,
+        ..
+    } = replaying;
     let limit_reached = replay.limit_reached();
     let replayed = replay.finish();
     lanes.check_missing(&replayed)?;
@@ -116,6 +127,7 @@ pub(super) async fn replay(
         operations: replayed.applied,
         limit_reached,
         unfinished_transactions: replayed.unfinished.len() as u64,
+        skipped,
     };
     Ok((done, replayed.catalog.into_collections()))
 }
@@ -134,6 +146,8 @@ struct Replaying<'a> {
     limit: OpTimeLimit,
     /// How many entries were taken after that.
     taken: u64,
+    /// How many entries were left out.
+    skipped: u64,
     /// When the entry at hand was written; others may be of the same moment.
     at: OpTime,
     /// The moment before that, all of which was taken.
@@ -256,6 +270,11 @@ impl Replaying<'_> {
                     self.note(self.at).await?;
                 }
                 Step::Apply(operation) => self.batcher.push(operation, &mut dispatches),
+                Step::Skip(unknown) => {
+                    self.skipped += 1;
+                    let message = format!("not replayed: {unknown}");
+                    self.shared.problem(&Namespace::oplog(), message)?;
+                }
                 // What it has done is there already.
                 Step::Notice(Notice::TransactionStartMissing { .. }) if self.at <= self.done => {}
                 Step::Notice(notice @ Notice::TransactionStartMissing { .. }) if self.is_whole => {
@@ -271,7 +290,10 @@ impl Replaying<'_> {
         }
         self.steps = steps;
         self.lanes.send(&mut dispatches).await?;
-        pushed.map_err(|error| unsound().caused_by(error))
+        pushed.map_err(|error| match &error {
+            ReplayError::Unknown { source } => unknown(source),
+            _ => unsound().caused_by(error),
+        })
     }
 
     /// From time to time, has everything applied and notes that.
@@ -326,8 +348,15 @@ impl Replaying<'_> {
     }
 }
 
-fn unsound() -> Error {
+pub(super) fn unsound() -> Error {
     Error::data("the oplog cannot be replayed")
+}
+
+/// Why what is not known ends a restore, and what can be done about it.
+pub(super) fn unknown(unknown: &Unknown) -> Error {
+    unsound().caused_by(unknown.to_string()).with_hint(
+        "a newer release may know it; --skip-unknown-oplog-entries goes on without it, and what is restored may not be what was there",
+    )
 }
 
 /// The UUIDs of collections that the target had, and the dump has not.

@@ -9,7 +9,9 @@ use bson::{RawDocument, Uuid, oid::ObjectId};
 use rdump_format::{Namespace, OpTime};
 
 use super::{
-    conflict, index_spec,
+    conflict,
+    foreseen::InTheWay,
+    index_spec,
     ledger::{self, Begun, Done, First, PlannedLedger, Progress, Stage, Unfinished, VERSION},
     options::OnConflict,
     plan::{NamespaceKind, PlannedNamespace},
@@ -213,6 +215,15 @@ impl Resume {
         has_begun.then(|| resumed.replayed.unwrap_or_default())
     }
 
+    /// What the run that is gone on with left as it was, although the oplog makes it.
+    pub(super) fn skipped_of_oplog(&self) -> InTheWay {
+        let skipped = self.resumed.as_ref().map(|it| it.begun.skipped.clone());
+        InTheWay {
+            skipped: skipped.unwrap_or_default(),
+            dropped: Vec::new(),
+        }
+    }
+
     /// What the target has and a plan has to mind: not what the run that is gone on with has made.
     pub(super) fn minded(&self, existing: &Existing) -> Existing {
         let is_made = |name: &Namespace| {
@@ -280,7 +291,7 @@ impl Resume {
     /// What the run notes.
     pub(super) fn into_ledger(
         self,
-        namespaces: &[PlannedNamespace],
+        (namespaces, skipped): (&[PlannedNamespace], Vec<Namespace>),
         existing: &Existing,
         started_at: String,
         notices: &mut Vec<String>,
@@ -308,6 +319,7 @@ impl Resume {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             options: self.options,
             namespaces: namespaces.len() as u64,
+            skipped,
         };
         PlannedLedger {
             id: ObjectId::new(),

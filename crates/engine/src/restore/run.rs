@@ -355,7 +355,12 @@ pub(super) async fn restore_all(
     let mut oplog = None;
     if let Some(planned) = &plan.oplog {
         match replayed {
-            None => shared.begin_stage(Stage::Oplog).await?,
+            None => {
+                for namespace in &planned.dropped {
+                    shared.drop_collection(namespace).await?;
+                }
+                shared.begin_stage(Stage::Oplog).await?;
+            }
             Some(_) => {
                 let before = namespaces.iter().map(|planned| {
                     let before = RestoredNamespace::before(planned);

@@ -8,6 +8,7 @@ use rdump::{
     ConnectOptions, Consistency, DumpOptions, Error, ErrorKind, Event, OpTime, RecordingObserver,
     Repository, Restore, RestoreOptions, RestorePoint, RestoreReport, Source, storage::MemoryStore,
 };
+use rdump_format::repository::OplogSlice;
 use rdump_testkit::{
     Deployment, ReplicaSet, Workload, WorkloadOptions, dataset,
     wait::{PATIENCE, wait_for},
@@ -29,9 +30,9 @@ pub(super) fn quick() -> CaptureOptions {
 
 /// A capture that runs until it is stopped.
 pub(super) struct Running {
-    task: JoinSet<Result<CaptureReport, Error>>,
-    cancel: CancellationToken,
-    observer: Arc<RecordingObserver>,
+    pub(super) task: JoinSet<Result<CaptureReport, Error>>,
+    pub(super) cancel: CancellationToken,
+    pub(super) observer: Arc<RecordingObserver>,
 }
 
 impl Running {
@@ -40,11 +41,15 @@ impl Running {
         repository: &Repository,
         options: CaptureOptions,
     ) -> Self {
+        Self::of(&source(from).await, repository, options)
+    }
+
+    pub(super) fn of(source: &Source, repository: &Repository, options: CaptureOptions) -> Self {
         let (cancel, observer) = (
             CancellationToken::new(),
             Arc::new(RecordingObserver::default()),
         );
-        let capture = Capture::new(&source(from).await, repository)
+        let capture = Capture::new(source, repository)
             .options(options)
             .observer(Arc::clone(&observer) as _)
             .cancel(cancel.clone());
@@ -269,7 +274,7 @@ async fn one_collection_is_restored_as_it_was_beside_the_living_one_and_takes_it
 }
 
 /// Inserts a document; gives when.
-async fn insert(to: &Deployment, id: i32) -> OpTime {
+pub(super) async fn insert(to: &Deployment, id: i32) -> OpTime {
     let shop = to.client().database("shop");
     let reply = shop.run_command(doc! { "insert": "log", "documents": [{ "_id": id }] });
     OpTime::from(reply.await.unwrap().get_timestamp("operationTime").unwrap())
@@ -422,7 +427,10 @@ async fn of_two_captures_one_captures_and_another_deployment_is_refused() {
 }
 
 /// A repository with a snapshot, and slices after it; and where they lead.
-async fn captured(from: &ReplicaSet, slices: usize) -> (Arc<MemoryStore>, Repository, OpTime) {
+pub(super) async fn captured(
+    from: &ReplicaSet,
+    slices: usize,
+) -> (Arc<MemoryStore>, Repository, OpTime) {
     let (store, repository) = in_memory().await;
     let log = from.client().database("shop").collection("log");
     log.insert_one(doc! { "_id": 0 }).await.unwrap();
@@ -504,6 +512,21 @@ async fn a_slice_that_is_missing_damaged_or_strange_is_named_before_the_target_i
     let mut objects = good.clone();
     objects.insert(on_the_way[1].clone(), strange.clone());
     assert_eq!(try_with(&objects).await.kind(), ErrorKind::Data);
+    // And what would be ours, if it were not of another deployment or repository.
+    let last = *on_the_way.last().unwrap();
+    let slice = OplogSlice::read(&good[last]).unwrap();
+    let stored: Vec<u8> = slice.segments().flat_map(|(_, it)| it.to_vec()).collect();
+    let [mut of_other_deployment, mut of_other_repository] = [&slice.header; 2].map(Clone::clone);
+    of_other_deployment.source.set_name = Some("rs1".to_owned());
+    of_other_repository.repository = OplogSlice::read(strange).unwrap().header.repository;
+    for header in [of_other_deployment, of_other_repository] {
+        let mut objects = good.clone();
+        let bytes = OplogSlice::write(&header, &slice.footer, &stored).unwrap();
+        objects.insert(last.clone(), bytes.into());
+        let error = try_with(&objects).await;
+        assert_eq!(error.kind(), ErrorKind::Data, "{error:?}");
+        assert!(error.to_string().contains(" is of another "), "{error}");
+    }
     let names = to
         .client()
         .database("shop")

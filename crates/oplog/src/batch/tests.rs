@@ -39,6 +39,7 @@ fn dispatch(entries: &[RawDocumentBuf], options: BatchOptions) -> Vec<Dispatch> 
             match step {
                 Step::Apply(operation) => batcher.push(operation, &mut dispatches),
                 Step::Notice(notice) => panic!("{notice}"),
+                Step::Skip(unknown) => panic!("{unknown}"),
             }
         }
     }

@@ -71,6 +71,26 @@ fn a_command_names_its_collection_anew_and_keeps_all_else() {
 }
 
 #[test]
+fn a_command_that_is_not_known_stays_as_it_is_unless_it_is_about_something_else() {
+    let left = |object: RawDocumentBuf| {
+        let entry = rawdoc! { "ts": at(), "op": "c", "ns": "shop.$cmd", "o": object };
+        let only = |namespace: &Namespace| {
+            (*namespace == Namespace::new("shop", "orders"))
+                .then(|| Namespace::new("copy", "orders"))
+        };
+        remap(entry.as_bytes(), &only).unwrap()
+    };
+    // Some name a collection with its database.
+    for subject in ["orders", "shop.orders", "system.buckets.orders"] {
+        assert_eq!(left(rawdoc! { "riddle": subject }), Remapped::Same);
+    }
+    assert_eq!(left(rawdoc! { "riddle": 1 }), Remapped::Same);
+    for subject in ["other", "shop.other", "orders.shop"] {
+        assert_eq!(left(rawdoc! { "riddle": subject }), Remapped::Nothing);
+    }
+}
+
+#[test]
 fn a_rename_out_of_what_is_selected_drops_and_one_into_it_is_refused() {
     let rename = |from: &str, to: &str| {
         command(rawdoc! { "renameCollection": from, "to": to, "stayTemp": false })

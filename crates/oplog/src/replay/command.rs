@@ -5,11 +5,11 @@ use rdump_format::element::{Element, Value};
 use rdump_format::{BUCKETS_PREFIX, Namespace};
 
 use super::{Notice, Operation, Rename, Replay, ReplayError, Step};
-use crate::Entry;
 use crate::document::DocumentBuilder;
 use crate::entry::{Command, EntryError};
 use crate::index_catalog::{CollMod, CollModFault, DefaultCollation, IndexChoice};
 use crate::lane::Lane;
+use crate::{Entry, Unknown};
 
 type Result<T> = std::result::Result<T, ReplayError>;
 
@@ -40,6 +40,11 @@ const COMMANDS: [&str; 15] = [
     "renameCollection",
 ];
 
+/// Whether a replay knows what a command does.
+pub(crate) fn is_known(command: &str) -> bool {
+    COMMANDS.contains(&command)
+}
+
 impl Replay {
     pub(super) fn command(
         &mut self,
@@ -49,7 +54,11 @@ impl Replay {
     ) -> Result<()> {
         let command = entry.command()?;
         let Some(name) = COMMANDS.into_iter().find(|known| *known == command.name) else {
-            return Err(unknown(entry, &command));
+            if command.name == "upgradeDowngradeViewlessTimeseries" {
+                let (namespace, at) = (entry.namespace().into(), entry.at());
+                return Err(ReplayError::TimeseriesConversion { namespace, at });
+            }
+            return self.unknown(Unknown::command(entry, &command), steps);
         };
         let cx = Context {
             entry,
@@ -79,6 +88,9 @@ impl Replay {
             "dropDatabase" => {
                 self.catalog.drop_database(entry.db());
                 self.dropped.insert(entry.db().to_owned(), entry.at());
+                if self.options.keep_databases {
+                    return Ok(());
+                }
             }
             "convertToCapped" => self.catalog.convert_to_capped(cx.collection()?),
             _ => {}
@@ -283,18 +295,6 @@ impl<'a> Context<'_, 'a> {
             at: self.entry.at(),
             fault,
         }
-    }
-}
-
-fn unknown(entry: &Entry<'_>, command: &Command<'_>) -> ReplayError {
-    let (namespace, at) = (entry.namespace().into(), entry.at());
-    match command.name {
-        "upgradeDowngradeViewlessTimeseries" => ReplayError::TimeseriesConversion { namespace, at },
-        name => ReplayError::UnknownCommand {
-            command: name.into(),
-            namespace,
-            at,
-        },
     }
 }
 

@@ -70,6 +70,7 @@ fn done(steps: Vec<Step>) -> Done {
         match step {
             Step::Apply(operation) => done.sent.push(operation.document().to_owned()),
             Step::Notice(notice) => done.told.push(notice.to_string()),
+            Step::Skip(unknown) => done.told.push(unknown.to_string()),
         }
     }
     done
@@ -297,6 +298,42 @@ fn what_cannot_be_replayed_is_refused_by_name_and_time() {
     ]
     .map(|entry| refused(&mut replay, entry));
     insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn what_is_not_known_is_left_out_and_told_of_if_that_is_asked_for() {
+    let options = ReplayOptions::default().skip_unknown(true);
+    let mut replay = Replay::new(TARGET, options, IndexCatalog::new());
+    let mut steps = Vec::new();
+    let entries = [
+        command(5, rawdoc! { "riddle": "orders" }),
+        apply_ops(6, &[rawdoc! { "op": "zz", "ns": "a.b" }, insert(6, 1)]),
+    ];
+    for entry in &entries {
+        let disposition = replay.push(entry.as_bytes(), &mut steps).unwrap();
+        assert_eq!(disposition, Disposition::Done);
+    }
+    let [Step::Skip(unknown), Step::Skip(operation), Step::Apply(_)] = steps.as_slice() else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(
+        unknown.to_string(),
+        "unknown oplog command name \"riddle\" at 5:1 on shop.orders"
+    );
+    assert_eq!(
+        operation.to_string(),
+        "unknown operation \"zz\" in the oplog entry at 6:1 on a.b"
+    );
+    // The `applyOps`, and what is known inside.
+    assert_eq!(replay.applied(), 2);
+    // What cannot be read, or is known not to be possible, ends it all the same.
+    let object = rawdoc! { "upgradeDowngradeViewlessTimeseries": "x", "isUpgrade": true };
+    replay
+        .push(command(7, object).as_bytes(), &mut steps)
+        .unwrap_err();
+    replay
+        .push(command(7, rawdoc! { "drop": 1 }).as_bytes(), &mut steps)
+        .unwrap_err();
 }
 
 /// Edge case of `oplog_test.go:955` of mongo-tools: what is before the fault is done.

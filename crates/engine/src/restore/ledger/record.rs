@@ -50,6 +50,9 @@ pub(in crate::restore) struct Begun {
     pub(in crate::restore) options: String,
     /// How many namespaces are planned.
     pub(in crate::restore) namespaces: u64,
+    /// What only the oplog has, and is left as it was at the target; by its name in the dump.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::restore) skipped: Vec<Namespace>,
 }
 
 /// What the first run planned to do with one namespace.
@@ -258,6 +261,7 @@ mod tests {
             tool_version: "1.2.3".to_owned(),
             options: "{}".to_owned(),
             namespaces,
+            skipped: Vec::new(),
         }
     }
 

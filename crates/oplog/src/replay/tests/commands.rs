@@ -412,3 +412,15 @@ fn indexes_of_a_time_series_collection_are_changed_through_its_buckets() {
     let (_, after) = replayed([6, 0, 5], before, &[drop]);
     assert_eq!(after, IndexCatalog::new());
 }
+
+#[test]
+fn a_database_that_is_dropped_stays_if_that_is_asked_for() {
+    let entry = command(5, rawdoc! { "dropDatabase": 1 });
+    assert_eq!(sent(from_ref(&entry)), from_ref(&entry));
+    let options = ReplayOptions::default().keep_databases(true);
+    let mut replay = Replay::new(TARGET, options, IndexCatalog::new());
+    assert_eq!(push(&mut replay, &[entry]).unwrap().sent, []);
+    let orders = Namespace::new("shop", "orders");
+    let before = OpTime::from(ts(4));
+    assert!(replay.finish().dropped_after(&orders, before));
+}
