@@ -26,7 +26,7 @@ use crate::convert::is_like_uri;
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
-pub(crate) use general::{GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
+pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use repository::{

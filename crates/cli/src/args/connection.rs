@@ -1,7 +1,7 @@
 use std::{convert::Infallible, path::PathBuf};
 
 use clap::Args;
-use rdump::{Flavor, Secret};
+use rdump::Secret;
 
 /// How to reach the server.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -66,10 +66,6 @@ pub(crate) struct ServerArgs {
     /// Compress messages on the network: snappy, zlib, zstd, several with commas
     #[arg(long, value_name = "NAMES", hide = true)]
     pub(crate) compressors: Option<String>,
-
-    /// Whose server it is, mongodb or documentdb; found out by default
-    #[arg(long, value_name = "NAME", hide = true)]
-    pub(crate) flavor: Option<Flavor>,
 }
 
 #[derive(Args, Clone, Debug, Default, PartialEq)]

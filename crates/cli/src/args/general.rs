@@ -4,7 +4,7 @@ use super::{
     connection::{ConnectionArgs, UriArgs, path, secret},
     namespace::NamespaceArgs,
 };
-use rdump::Secret;
+use rdump::{Flavor, Secret};
 
 /// What both binaries take, in the order of mongodump's help.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -96,7 +96,18 @@ pub(crate) struct OwnArgs {
     pub(crate) max_retries: Option<u32>,
 
     #[command(flatten)]
+    pub(crate) flavor: FlavorArgs,
+
+    #[command(flatten)]
     pub(crate) generate: GenerateArgs,
+}
+
+/// Whose server it is.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct FlavorArgs {
+    /// Whose server it is, mongodb or documentdb; found out by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) flavor: Option<Flavor>,
 }
 
 /// What packagers want: files made of the same definitions as the options themselves.

@@ -5,7 +5,7 @@ use rdump::{CaptureSource, Compression, Consistency, OpTime, Sample};
 
 use super::{
     dump::{DumpArgs, OutputArgs, QueryArgs},
-    general::{ToolArgs, VerbosityArgs},
+    general::{FlavorArgs, ToolArgs, VerbosityArgs},
     keys::{IdentityArgs, PassphraseArgs, RecipientArgs},
     medium::ParallelArgs,
     namespace::{ExcludeArgs, PatternArgs},
@@ -293,6 +293,9 @@ pub(crate) struct BackupArgs {
     pub(crate) dry_run: bool,
 
     #[command(flatten)]
+    pub(crate) flavor: FlavorArgs,
+
+    #[command(flatten)]
     pub(crate) s3_write: S3WriteArgs,
 }
 
@@ -317,6 +320,7 @@ impl BackupArgs {
             ..DumpArgs::default()
         };
         dump.own.max_retries = self.max_retries;
+        dump.own.flavor = self.flavor.clone();
         dump
     }
 }
@@ -368,6 +372,9 @@ pub(crate) struct CaptureArgs {
     pub(crate) lease: LeaseArgs,
 
     #[command(flatten)]
+    pub(crate) flavor: FlavorArgs,
+
+    #[command(flatten)]
     pub(crate) s3_write: S3WriteArgs,
 }
 
@@ -380,6 +387,7 @@ impl CaptureArgs {
             ..DumpArgs::default()
         };
         dump.query.read_preference.clone_from(&self.read_preference);
+        dump.own.flavor = self.flavor.clone();
         dump
     }
 }

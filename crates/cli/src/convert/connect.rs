@@ -10,7 +10,7 @@ use super::{
     filled, filled_path,
 };
 use crate::{
-    args::{ConnectionArgs, ToolArgs},
+    args::{ConnectionArgs, FlavorArgs, ToolArgs},
     failure,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Puts together what the command line, the file of `--config` and the environment say, in this order.
     pub(super) fn new(
-        args: &ToolArgs,
+        (args, flavor): (&ToolArgs, &FlavorArgs),
         positional: Option<Secret>,
         environment: &Environment,
     ) -> Result<Self, Refusal> {
@@ -56,7 +56,7 @@ impl Connection {
         options.connect_timeout = seconds(server.dial_timeout);
         options.server_selection_timeout = seconds(server.server_selection_timeout);
         options.compressors = names(server.compressors.as_deref());
-        options.flavor = server.flavor;
+        options.flavor = flavor.flavor;
         options.tls = tls.ssl;
         options.tls_ca_file = filled_path(tls.ssl_ca_file.as_ref()).cloned();
         options.tls_certificate_key_file = filled_path(tls.ssl_pem_key_file.as_ref()).cloned();

@@ -39,7 +39,7 @@ impl DumpRequest {
             options: connect,
             plan,
             warnings,
-        } = Connection::new(&args.tool, uri, environment)?;
+        } = Connection::new((&args.tool, &args.own.flavor), uri, environment)?;
         let db = plan.database().map(str::to_owned);
         let read_preference = match filled(args.query.read_preference.as_ref()) {
             Some(text) => Some(read_preference::parse(text)?),

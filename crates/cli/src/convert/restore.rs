@@ -46,7 +46,7 @@ impl RestoreRequest {
             options: connect,
             plan,
             mut warnings,
-        } = Connection::new(&args.tool, uri, environment)?;
+        } = Connection::new((&args.tool, &args.own.flavor), uri, environment)?;
         let db = plan.database().map(str::to_owned);
         let collection = args.tool.namespace.collection().map(str::to_owned);
         let write_concern = match filled(args.target.write_concern.as_ref()) {

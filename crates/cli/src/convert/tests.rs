@@ -112,7 +112,7 @@ fn every_restore_option_is_reachable_from_a_flag() {
 
 #[test]
 fn every_connect_option_is_reachable_from_a_flag() {
-    let line = "--host rs0/a --port 1 --dialTimeout 2 --serverSelectionTimeout 3 --compressors zstd,zlib --ssl \
+    let line = "--host rs0/a --port 1 --dialTimeout 2 --serverSelectionTimeout 3 --compressors zstd,zlib --flavor documentdb --ssl \
                 --sslCAFile ca --sslPEMKeyFile key --sslPEMKeyPassword secret --tlsInsecure -u user -p pass \
                 --authenticationDatabase auth --authenticationMechanism PLAIN -d shop --uri mongodb://a:1";
     let options = dump(line).connect;
@@ -129,6 +129,7 @@ fn every_connect_option_is_reachable_from_a_flag() {
         .connect_timeout(Duration::from_secs(2))
         .server_selection_timeout(Duration::from_secs(3))
         .compressors(vec!["zstd".into(), "zlib".into()])
+        .flavor(Some(rdump::Flavor::DocumentDb))
         .tls(true)
         .tls_ca_file("ca")
         .tls_certificate_key_file("key")

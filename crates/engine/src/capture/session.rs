@@ -211,7 +211,7 @@ async fn under_lease(
 
 /// Where entries come from.
 enum Feed<'a> {
-    Oplog(Reader<'a>),
+    Oplog(Box<Reader<'a>>),
     Stream(Box<StreamReader<'a>>),
 }
 
@@ -234,7 +234,10 @@ impl<'a> Feed<'a> {
                 false => None,
             };
             let header = position.header(capture, run, SliceSource::Oplog);
-            return Ok((header, Self::Oplog(Reader::new(capture, from, at, until))));
+            return Ok((
+                header,
+                Self::Oplog(Box::new(Reader::new(capture, from, at, until))),
+            ));
         }
         let (position, at) = stream::position(capture, run, from, gaps).boxed().await?;
         let until = match capture.options.until_caught_up {

@@ -50,6 +50,8 @@ pub(super) struct Query {
     pub(super) from: SelectionCriteria,
     pub(super) batch_documents: u32,
     pub(super) fields: ReadFields,
+    /// Whether the server can be told to read in natural order.
+    pub(super) hints: bool,
     /// Says that the collection was dropped while it was read, if that is no error: what was read of it is all there is to read.
     pub(super) dropped: Option<Arc<AtomicBool>>,
 }
@@ -187,7 +189,8 @@ impl Query {
         match &self.filter {
             Some(filter) => find.append(cstr!("filter"), filter.clone()),
             // Keeps servers that limit how much a query may scan from refusing, and index scans away.
-            None => find.append(cstr!("hint"), rawdoc! { "$natural": 1 }),
+            None if self.hints => find.append(cstr!("hint"), rawdoc! { "$natural": 1 }),
+            None => {}
         }
         self.read(find, batches, |_| Ok(Taken::After(0))).await
     }

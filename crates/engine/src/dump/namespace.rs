@@ -398,6 +398,7 @@ impl Shared {
                 moment: self.moment.clone(),
                 raw_data: planned.raw_data,
             },
+            hints: self.deployment.server.capabilities().bounds,
             dropped: None,
         }
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use rdump::{
-    Capture, CaptureOptions, CaptureSource, ConnectOptions, ErrorKind, Event, OpTime, Pattern,
-    Repository, RestoreOptions, RestorePoint, Selector, Source,
+    Backup, Capture, CaptureOptions, CaptureSource, ConnectOptions, DumpOptions, ErrorKind, Event,
+    Flavor, OpTime, Pattern, Repository, RestoreOptions, RestorePoint, Selector, Source,
 };
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload, WorkloadOptions, dataset,
+    DocumentDb, Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload,
+    WorkloadOptions, dataset,
     fingerprint::assert_same,
     wait::{PATIENCE, wait_for},
     workload::Outcome,
@@ -317,4 +318,44 @@ async fn a_change_between_the_oplog_and_a_stream_is_a_gap() {
     let now = RestorePoint::EndOf(u32::MAX);
     let error = try_restore(&repository, &to, now, RestoreOptions::default()).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::OplogGap);
+}
+
+async fn source_at(uri: String) -> Source {
+    let options = ConnectOptions::default().uri(uri);
+    Source::connect(&options).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amazon_documentdb_is_known_by_what_it_answers_and_asked_nothing_that_it_refuses() {
+    let set = ReplicaSet::start().await;
+    let documentdb = DocumentDb::start(&set).await;
+    assert_eq!(source(&set).await.server().flavor, Flavor::MongoDb);
+    let from = source_at(documentdb.uri()).await;
+    assert_eq!(from.server().flavor, Flavor::DocumentDb);
+    dataset::orders(500).seed(&set.client()).await;
+
+    let (_, repository) = in_memory().await;
+    let options = streams().source(CaptureSource::Auto);
+    let capture = Capture::new(&from, &repository).options(options.clone());
+    let error = capture.run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(
+        error.hint().unwrap().contains("modifyChangeStreams"),
+        "{error:?}"
+    );
+    documentdb.enable_change_streams("", "").await;
+    let running = Running::of(&from, &repository, options);
+    let begun = async || repository.capturing().await.unwrap().map(drop);
+    wait_for("the capture to begin", PATIENCE, begun).await;
+    let log = set.client().database("shop").collection("log");
+    for id in 0..100 {
+        log.insert_one(doc! { "_id": id }).await.unwrap();
+    }
+    running.await_slices(1).await;
+    let report = running.stop().await;
+    assert_eq!(report.gaps, 0);
+    let backup = Backup::new(&from, &repository).options(DumpOptions::default());
+    let plan = Box::pin(backup.plan()).await.unwrap();
+    backup.run(plan).await.unwrap();
+    assert_eq!(documentdb.refusals(), [""; 0]);
 }

@@ -66,11 +66,10 @@ pub(super) async fn check_enabled(
     let list = doc! { "aggregate": 1, "pipeline": [{ "$listChangeStreams": 1 }], "cursor": {} };
     let admin = deployment.database("admin");
     let reply = command::read(&admin, list, from).await?;
-    let cursor = reply.get_document("cursor");
-    let enabled = cursor.and_then(|cursor| cursor.get_array("firstBatch"));
-    let enabled = enabled.map_err(|error| {
-        Error::data("the server's answer to $listChangeStreams is malformed").caused_by(error)
-    })?;
+    let cursor = reply.get_document("cursor").ok();
+    let enabled = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok());
+    let enabled = enabled
+        .ok_or_else(|| Error::data("the server's answer to $listChangeStreams is malformed"))?;
     let is_enabled = |database: &str| {
         enabled
             .iter()
