@@ -5,7 +5,8 @@ mod oplog;
 mod options;
 mod reader;
 mod session;
-mod stream;
+mod stream_begin;
+mod stream_reader;
 mod writer;
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -94,6 +94,7 @@ mod backup;
 mod capabilities;
 mod capture;
 mod catalog;
+mod change_stream;
 mod command;
 mod concerns;
 mod connect;

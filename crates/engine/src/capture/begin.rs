@@ -8,7 +8,9 @@ use rdump_format::{
 };
 
 use super::{Capture, session::Run};
-use crate::{Error, Event, OpTime, Result, Snapshot, repository::parse_slice};
+use crate::{
+    Error, Event, OpTime, Result, Snapshot, change_stream::after, repository::parse_slice,
+};
 
 /// How many timelines are looked at to find the one that is gone on with: those that reach farthest.
 const MOST_TIMELINES: usize = 8;
@@ -165,14 +167,6 @@ impl Position {
         header.previous.clone_from(&self.previous);
         header.select = capture.options.select.clone();
         header
-    }
-}
-
-/// The first moment after another one.
-pub(super) fn after(at: OpTime) -> OpTime {
-    OpTime {
-        ordinal: at.ordinal.saturating_add(1),
-        ..at
     }
 }
 

@@ -20,11 +20,13 @@ use super::{
     Capture, CaptureReport, CaptureSource,
     oplog::{self, Oplog},
     reader::Reader,
-    stream::{self, StreamReader},
+    stream_begin,
+    stream_reader::StreamReader,
     writer::Writer,
 };
 use crate::{
     Error, ErrorKind, Flavor, Result, Topology,
+    change_stream::now,
     dump::source_record,
     repository::{CaptureLease, make_keys},
 };
@@ -239,14 +241,15 @@ impl<'a> Feed<'a> {
                 Self::Oplog(Box::new(Reader::new(capture, from, at, until))),
             ));
         }
-        let (position, at) = stream::position(capture, run, from, gaps).boxed().await?;
+        let found = stream_begin::position(capture, run, from, gaps).boxed();
+        let (position, at) = found.await?;
         let until = match capture.options.until_caught_up {
-            true => Some(stream::now(capture, from).await?),
+            true => Some(now(&capture.source.0, from).await?),
             false => None,
         };
         let mut header = position.header(capture, run, SliceSource::ChangeStream);
-        header.unseen = at.unseen();
-        let reader = StreamReader::new(capture, run, at, until);
+        header.unseen = at.unseen;
+        let reader = StreamReader::new(capture, run, (at.telling, at.start), until);
         Ok((header, Self::Stream(Box::new(reader))))
     }
 }

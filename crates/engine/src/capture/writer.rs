@@ -5,7 +5,7 @@ use rdump_format::repository::{
 };
 use tokio::sync::mpsc;
 
-use super::{Capture, CaptureReport, reader::Gathered, session::Run, stream};
+use super::{Capture, CaptureReport, reader::Gathered, session::Run, stream_begin};
 use crate::{
     Error, Event, Result,
     repository::{CaptureLease, pack_slice},
@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
             SliceSource::Oplog => footer.last = Some(slice.last),
             SliceSource::ChangeStream => {
                 if let Some(token) = token {
-                    stream::set_token(&mut footer, &token)?;
+                    stream_begin::set_token(&mut footer, &token)?;
                 }
             }
             _ => return Err(Error::internal("a slice of unknown origin")),

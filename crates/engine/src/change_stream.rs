@@ -1,13 +1,12 @@
 //! Change streams: what a server without an oplog that may be read tells of what is written.
 
-mod begin;
 mod definitions;
-mod reader;
 mod scope;
+mod telling;
 
 use std::{pin::Pin, time::Duration};
 
-use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp, cstr, rawdoc};
+use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
 use futures::StreamExt;
 use mongodb::{
     error::Error as DriverError,
@@ -19,9 +18,9 @@ use rdump_oplog::OpTime;
 
 use crate::{Error, ErrorKind, Flavor, Result, command, connect::Deployment};
 
-pub(super) use begin::{StreamPosition, now, position, set_token};
-pub(super) use reader::StreamReader;
-pub(super) use scope::Scope;
+pub(crate) use definitions::{Definition, Definitions};
+pub(crate) use scope::{Scope, check_enabled};
+pub(crate) use telling::{Look, Telling, Told};
 
 /// How long a reply may take beyond the time that the server is told to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -31,7 +30,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 /// Where a stream begins.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Start {
+pub(crate) enum Start {
     /// After what this token is of.
     Token(RawDocumentBuf),
     /// After this moment.
@@ -40,7 +39,7 @@ pub(super) enum Start {
 
 /// Why a stream cannot be opened.
 #[derive(Debug)]
-pub(super) enum NotOpened {
+pub(crate) enum NotOpened {
     /// It does not go on from there any more.
     Forgotten(String),
     /// It cannot go on from there, and nothing says that it ever could.
@@ -50,15 +49,15 @@ pub(super) enum NotOpened {
 
 /// How events are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Manner {
+pub(crate) struct Manner {
     /// Events about definitions are told, too.
-    pub(super) expanded: bool,
+    pub(crate) expanded: bool,
     /// Documents are looked up after they were updated, since what was changed is not told.
-    pub(super) looked_up: bool,
+    pub(crate) looked_up: bool,
     /// Events that are too long for a document come in parts.
-    pub(super) split: bool,
+    pub(crate) split: bool,
     /// How long nothing has to come before nothing is on its way.
-    pub(super) settle: Duration,
+    pub(crate) settle: Duration,
 }
 
 impl Manner {
@@ -74,7 +73,7 @@ impl Manner {
     }
 
     /// What is not told so.
-    pub(super) fn unseen(self) -> Vec<Unseen> {
+    pub(crate) fn unseen(self) -> Vec<Unseen> {
         let mut unseen = vec![Unseen::TimeSeries, Unseen::System];
         if !self.expanded {
             unseen.push(Unseen::Definitions);
@@ -87,9 +86,9 @@ impl Manner {
 }
 
 /// A stream that is open.
-pub(super) struct Events {
+pub(crate) struct Events {
     replies: Replies,
-    pub(super) manner: Manner,
+    pub(crate) manner: Manner,
 }
 
 type Replies =
@@ -97,10 +96,10 @@ type Replies =
 
 /// What came at once.
 #[derive(Debug)]
-pub(super) struct Reply(RawBatch);
+pub(crate) struct Reply(RawBatch);
 
 impl Reply {
-    pub(super) fn events(&self) -> Result<impl Iterator<Item = Result<&RawDocument>>> {
+    pub(crate) fn events(&self) -> Result<impl Iterator<Item = Result<&RawDocument>>> {
         let events = self.0.doc_slices().map_err(command::error)?;
         Ok(events.into_iter().map(|event| {
             let event = event.map_err(Error::from_bson)?;
@@ -109,13 +108,13 @@ impl Reply {
     }
 
     /// The moment that the server has come to.
-    pub(super) fn moment(&self) -> Option<OpTime> {
+    pub(crate) fn moment(&self) -> Option<OpTime> {
         let reply = self.0.as_raw_document();
         reply.get_timestamp("operationTime").ok().map(OpTime::from)
     }
 
     /// What leads on from after everything that came until now.
-    pub(super) fn token(&self) -> Option<RawDocumentBuf> {
+    pub(crate) fn token(&self) -> Option<RawDocumentBuf> {
         let cursor = self.0.as_raw_document().get_document("cursor").ok()?;
         let token = cursor.get_document("postBatchResumeToken").ok()?;
         Some(token.to_owned())
@@ -124,7 +123,7 @@ impl Reply {
 
 impl Events {
     /// Opens a stream, in the best manner that the server knows.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         deployment: &Deployment,
         scope: &Scope,
         from: &SelectionCriteria,
@@ -149,7 +148,7 @@ impl Events {
     }
 
     /// What came since the last time, perhaps nothing.
-    pub(super) async fn next(&mut self) -> Result<Reply, DriverError> {
+    pub(crate) async fn next(&mut self) -> Result<Reply, DriverError> {
         let next = tokio::time::timeout(LONGEST_WAIT, self.replies.next()).await;
         match next {
             Ok(Some(reply)) => reply.map(Reply),
@@ -178,7 +177,7 @@ async fn open(
     match start {
         Start::Token(token) => stage.append(cstr!("resumeAfter"), token.clone()),
         Start::After(at) => {
-            let first = Timestamp::from(super::begin::after(*at));
+            let first = Timestamp::from(after(*at));
             stage.append(cstr!("startAtOperationTime"), first);
         }
     }
@@ -260,6 +259,27 @@ fn join(parts: &[RawDocumentBuf]) -> Result<RawDocumentBuf> {
     Ok(event)
 }
 
-fn malformed() -> Error {
+/// The first moment after another one.
+pub(crate) fn after(at: OpTime) -> OpTime {
+    OpTime {
+        ordinal: at.ordinal.saturating_add(1),
+        ..at
+    }
+}
+
+/// The moment that the server has come to.
+pub(crate) async fn now(deployment: &Deployment, from: &SelectionCriteria) -> Result<OpTime> {
+    let admin = deployment.database("admin");
+    let reply = command::read(&admin, doc! { "ping": 1 }, from).await?;
+    let at = reply.get_timestamp("operationTime");
+    at.map(OpTime::from).map_err(|_missing| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the server does not say at which moment it is (operationTime): there are no change streams to capture",
+        )
+    })
+}
+
+pub(crate) fn malformed() -> Error {
     Error::data("the server sent a malformed change event")
 }

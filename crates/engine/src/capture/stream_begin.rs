@@ -1,6 +1,6 @@
 //! Where a capture of change streams goes on, or begins.
 
-use bson::{RawDocumentBuf, doc};
+use bson::RawDocumentBuf;
 use mongodb::options::SelectionCriteria;
 use rdump_format::{
     ext_json,
@@ -8,39 +8,30 @@ use rdump_format::{
 };
 
 use super::{
-    Events, NotOpened, Scope, Start, definitions::Definitions, reader::patience,
-    scope::check_enabled,
+    Capture,
+    begin::{End, Position, moments},
+    session::Run,
+    stream_reader::patience,
 };
 use crate::{
     Error, ErrorKind, OpTime, Result,
-    capture::{
-        Capture,
-        begin::{End, Position, moments},
-        session::Run,
-    },
-    command,
+    change_stream::{Definitions, Events, NotOpened, Scope, Start, Telling, check_enabled, now},
 };
 
 /// How many snapshots are tried as the beginning of what is captured.
 const MOST_BEGINNINGS: usize = 8;
 
 /// A stream that goes on where what is stored ends.
-pub(in crate::capture) struct StreamPosition<'a> {
-    /// The moment that comes before what is read, and what leads on from there.
-    pub(super) start: (OpTime, Start),
-    pub(super) events: Events,
-    pub(super) definitions: Option<Definitions<'a>>,
-}
-
-impl StreamPosition<'_> {
+pub(super) struct StreamPosition<'a> {
+    /// The moment that comes before what is read.
+    pub(super) start: OpTime,
+    pub(super) telling: Telling<'a>,
     /// What is not told.
-    pub(in crate::capture) fn unseen(&self) -> Vec<Unseen> {
-        self.events.manner.unseen()
-    }
+    pub(super) unseen: Vec<Unseen>,
 }
 
 /// Finds out where to read on, and stores a gap if something is missing until there; `gaps` counts them.
-pub(in crate::capture) async fn position<'a>(
+pub(super) async fn position<'a>(
     capture: &'a Capture,
     run: &Run,
     from: &'a SelectionCriteria,
@@ -119,7 +110,7 @@ impl<'a> Stream<'a, '_> {
 
     /// Begins after the oldest snapshot that the stream still leads on from, else now.
     async fn begin(&self, after: OpTime) -> Result<(OpTime, Events)> {
-        let now = now(self.capture, self.from).await?;
+        let now = now(&self.capture.source.0, self.from).await?;
         let usable = moments(self.capture).await?.into_iter();
         let usable = usable.filter(|at| *at > after && *at <= now);
         for moment in usable.take(MOST_BEGINNINGS).chain([now]) {
@@ -140,26 +131,16 @@ impl<'a> Stream<'a, '_> {
     }
 
     fn at(&self, start: (OpTime, Start), events: Events) -> StreamPosition<'a> {
-        let is_told = events.manner.expanded;
+        let (capture, manner) = (self.capture, events.manner);
+        let is_wanted = |namespace: &_| capture.options.select.selects(namespace);
+        let definitions = (!manner.expanded)
+            .then(|| Definitions::new(&capture.source.0, self.from, Box::new(is_wanted)));
         StreamPosition {
-            start,
-            definitions: (!is_told).then(|| Definitions::new(self.capture, self.from)),
-            events,
+            start: start.0,
+            telling: Telling::new(events, start, definitions),
+            unseen: manner.unseen(),
         }
     }
-}
-
-/// The moment that the server has come to.
-pub(in crate::capture) async fn now(capture: &Capture, from: &SelectionCriteria) -> Result<OpTime> {
-    let admin = capture.source.0.database("admin");
-    let reply = command::read(&admin, doc! { "ping": 1 }, from).await?;
-    let at = reply.get_timestamp("operationTime");
-    at.map(OpTime::from).map_err(|_missing| {
-        Error::new(
-            ErrorKind::Unsupported,
-            "the server does not say at which moment it is (operationTime): there are no change streams to capture",
-        )
-    })
 }
 
 fn parse_token(token: &str) -> Result<RawDocumentBuf> {
@@ -168,10 +149,7 @@ fn parse_token(token: &str) -> Result<RawDocumentBuf> {
 }
 
 /// Notes in a footer what leads on from there.
-pub(in crate::capture) fn set_token(
-    footer: &mut SliceFooter,
-    token: &RawDocumentBuf,
-) -> Result<()> {
+pub(super) fn set_token(footer: &mut SliceFooter, token: &RawDocumentBuf) -> Result<()> {
     let text = ext_json::to_canonical(token);
     footer.resume = Some(text.map_err(|error| {
         Error::data("the server sent a malformed resume token").caused_by(error)

@@ -13,11 +13,11 @@ use mongodb::options::SelectionCriteria;
 use rdump_format::{INTERNAL_DATABASE_PREFIX, Namespace, RESTORES_DATABASE};
 use rdump_oplog::{ChangeEvent, EventEntries, OpTime};
 
-use super::begin::now;
+use super::now;
 use crate::{
     Result,
-    capture::Capture,
     catalog::{Catalog, CollectionEntry, CollectionKind},
+    connect::Deployment,
 };
 
 /// What the name ends with that a collection has while it is moved here from another database.
@@ -27,9 +27,13 @@ const SUSPICION: Duration = Duration::from_secs(30);
 /// The share of the time that looking takes at most is one in this many.
 const SHARE: u32 = 10;
 
-pub(super) struct Definitions<'a> {
-    capture: &'a Capture,
+/// Of which namespaces definitions are looked up.
+type IsWanted<'a> = Box<dyn Fn(&Namespace) -> bool + Send + Sync + 'a>;
+
+pub(crate) struct Definitions<'a> {
+    deployment: &'a Deployment,
     from: &'a SelectionCriteria,
+    is_wanted: IsWanted<'a>,
     /// What was there when it was last looked for, less what was dropped since then.
     known: BTreeMap<Namespace, Definition>,
     /// Whether that is all there was.
@@ -45,25 +49,31 @@ pub(super) struct Definitions<'a> {
 }
 
 /// What was found.
-pub(super) enum Looked {
+pub(crate) enum Looked {
     /// What brings definitions to that.
     Found(Vec<RawDocumentBuf>),
     /// The stream did not tell of something, and it cannot be made good.
     Untold(String),
 }
 
+/// How a collection or view is defined.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Definition {
+pub(crate) struct Definition {
     options: RawDocumentBuf,
     indexes: Vec<RawDocumentBuf>,
     is_view: bool,
 }
 
 impl<'a> Definitions<'a> {
-    pub(super) fn new(capture: &'a Capture, from: &'a SelectionCriteria) -> Self {
+    pub(crate) fn new(
+        deployment: &'a Deployment,
+        from: &'a SelectionCriteria,
+        is_wanted: IsWanted<'a>,
+    ) -> Self {
         Self {
-            capture,
+            deployment,
             from,
+            is_wanted,
             known: BTreeMap::new(),
             is_complete: false,
             looked: None,
@@ -74,7 +84,7 @@ impl<'a> Definitions<'a> {
     }
 
     /// Takes note of what the stream tells, and gives the commands that have to come before: those that create what it is about.
-    pub(super) async fn before(&mut self, event: &ChangeEvent<'_>) -> Result<Looked> {
+    pub(crate) async fn before(&mut self, event: &ChangeEvent<'_>) -> Result<Looked> {
         let mut commands = Vec::new();
         let Some(namespace) = event.namespace() else {
             return Ok(Looked::Found(commands));
@@ -103,15 +113,15 @@ impl<'a> Definitions<'a> {
     }
 
     /// Whether it is time to look.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.looked.is_none() && Instant::now() >= self.not_before
     }
 
     /// Looks what there is now. It counts once the stream has come to that moment.
-    pub(super) async fn look(&mut self) -> Result<()> {
+    pub(crate) async fn look(&mut self) -> Result<()> {
         let began = Instant::now();
         // What is found is not older.
-        let at = now(self.capture, self.from).await?;
+        let at = now(self.deployment, self.from).await?;
         let found = self.read().await?;
         self.looked = Some((at, found));
         self.not_before = Instant::now() + began.elapsed().saturating_mul(SHARE);
@@ -119,17 +129,23 @@ impl<'a> Definitions<'a> {
     }
 
     /// The moment of what was looked up and does not count yet.
-    pub(super) fn looked_at(&self) -> Option<OpTime> {
+    pub(crate) fn looked_at(&self) -> Option<OpTime> {
         self.looked.as_ref().map(|(at, _)| *at)
     }
 
-    /// Whether what was there at that moment, or later, counts.
-    pub(super) fn has_settled(&self, at: OpTime) -> bool {
-        self.settled_at >= Some(at) && self.suspected.is_none()
+    /// Whether what was there at that moment, or later, counts; if not, looks for it.
+    pub(crate) async fn are_there(&mut self, at: OpTime) -> Result<bool> {
+        if self.settled_at >= Some(at) && self.suspected.is_none() {
+            return Ok(true);
+        }
+        if self.looked.is_none() {
+            self.look().await?;
+        }
+        Ok(false)
     }
 
     /// Everything until the moment of the look was told: gives the entries, of `at`, that bring definitions to what was found.
-    pub(super) fn settle(&mut self, at: OpTime) -> Looked {
+    pub(crate) fn settle(&mut self, at: OpTime) -> Looked {
         let Some((looked_at, found)) = self.looked.take() else {
             return Looked::Found(Vec::new());
         };
@@ -171,7 +187,7 @@ impl<'a> Definitions<'a> {
 
     fn catalog(&self) -> Catalog<'_> {
         Catalog {
-            deployment: &self.capture.source.0,
+            deployment: self.deployment,
             from: self.from,
             not_before: None,
         }
@@ -187,7 +203,6 @@ impl<'a> Definitions<'a> {
     }
 
     async fn read(&self) -> Result<BTreeMap<Namespace, Definition>> {
-        let select = &self.capture.options.select;
         let catalog = self.catalog();
         let mut found = BTreeMap::new();
         let (databases, _) = catalog.databases().await?;
@@ -199,7 +214,7 @@ impl<'a> Definitions<'a> {
             for entry in catalog.collections(&db, doc! {}).await? {
                 let namespace = Namespace::new(&db, &entry.name);
                 let is_system = entry.name.starts_with("system.");
-                let is_wanted = select.selects(&namespace) && !is_system;
+                let is_wanted = (self.is_wanted)(&namespace) && !is_system;
                 if !is_wanted || entry.kind == CollectionKind::TimeSeries {
                     continue;
                 }

@@ -10,14 +10,14 @@ use crate::{Error, ErrorKind, Flavor, Result, command, connect::Deployment};
 
 /// Whose events a stream has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::capture) enum Scope {
+pub(crate) enum Scope {
     Cluster,
     Database(String),
 }
 
 impl Scope {
     /// The least that has everything that is selected.
-    pub(in crate::capture) fn of(select: &Selector) -> Self {
+    pub(crate) fn of(select: &Selector) -> Self {
         let mut databases = databases(select).unwrap_or_default().into_iter();
         match (databases.next(), databases.next()) {
             (Some(database), None) => Self::Database(database),
@@ -55,7 +55,7 @@ fn database(pattern: &Pattern) -> Option<String> {
 
 /// Makes sure that the server tells of all that is selected: of a namespace for which streams are not enabled Amazon DocumentDB tells nothing, and does
 /// not say so.
-pub(super) async fn check_enabled(
+pub(crate) async fn check_enabled(
     deployment: &Deployment,
     from: &SelectionCriteria,
     select: &Selector,

@@ -1,0 +1,191 @@
+//! Gathers slices of what a change stream tells.
+
+use std::time::{Duration, Instant};
+
+use bson::{RawDocumentBuf, Timestamp, rawdoc};
+use rdump_oplog::{OpTime, Remapped, SliceBuilder};
+use tokio::sync::mpsc;
+
+use super::{
+    Capture,
+    reader::{Gathered, IDLE, SEGMENT_BYTES, selected},
+    session::Run,
+};
+use crate::{
+    Error, ErrorKind, Result,
+    change_stream::{Look, Telling, Told, malformed},
+};
+
+pub(super) struct StreamReader<'a> {
+    capture: &'a Capture,
+    run: &'a Run,
+    telling: Telling<'a>,
+    until: Option<OpTime>,
+    builder: SliceBuilder,
+    /// The last moment that is stored or in the builder.
+    end: OpTime,
+    /// What leads on from there.
+    token: Option<RawDocumentBuf>,
+    /// Whether the builder ends amid a moment.
+    is_amid: bool,
+    waits_since: Option<Instant>,
+    sealed_at: Instant,
+}
+
+impl<'a> StreamReader<'a> {
+    pub(super) fn new(
+        capture: &'a Capture,
+        run: &'a Run,
+        (telling, start): (Telling<'a>, OpTime),
+        until: Option<OpTime>,
+    ) -> Self {
+        Self {
+            capture,
+            run,
+            telling,
+            until,
+            builder: SliceBuilder::new(SEGMENT_BYTES),
+            end: start,
+            token: None,
+            is_amid: false,
+            waits_since: None,
+            sealed_at: Instant::now(),
+        }
+    }
+
+    /// Reads until it is stopped, has caught up, or the stream ends; what it has gathered until then is given over. Gives why another one has to be opened,
+    /// once that is stored.
+    pub(super) async fn run(mut self, gathered: &mpsc::Sender<Gathered>) -> Result<Option<Error>> {
+        let cancel = self.capture.cx.cancel.clone();
+        loop {
+            let Some(looked) = cancel.run_until_cancelled(self.telling.look()).await else {
+                self.seal(gathered).await;
+                return Ok(None);
+            };
+            let (told, look) = looked?;
+            for told in told {
+                self.take(told)?;
+                if self.builder.bytes() >= self.capture.options.slice_bytes {
+                    self.seal(gathered).await;
+                }
+            }
+            let has_caught_up = self.has_caught_up().await?;
+            let is_drained = matches!(look, Look::Drained);
+            let is_due = self.is_due();
+            if !is_drained || has_caught_up || is_due {
+                self.seal(gathered).await;
+            }
+            let why = match look {
+                _ if has_caught_up => return Ok(None),
+                Look::Drained => {
+                    if is_due {
+                        self.look_up().await?;
+                    }
+                    continue;
+                }
+                Look::Ended => "the database was dropped".to_owned(),
+                Look::TooLong => {
+                    self.run.split_events();
+                    "an event is too long for a document".to_owned()
+                }
+                Look::Untold(what) => {
+                    self.run.end_stream(what.clone());
+                    what
+                }
+            };
+            let message = format!("the change stream ended: {why}");
+            return Ok(Some(Error::new(ErrorKind::Unavailable, message)));
+        }
+    }
+
+    /// Whether all is there that is waited for, and what was defined by then.
+    async fn has_caught_up(&mut self) -> Result<bool> {
+        let Some(until) = self.until.filter(|until| self.end >= *until) else {
+            return Ok(false);
+        };
+        match &mut self.telling.definitions {
+            None => Ok(true),
+            Some(definitions) => definitions.are_there(until).await,
+        }
+    }
+
+    /// Has a look at definitions now and then.
+    async fn look_up(&mut self) -> Result<()> {
+        match &mut self.telling.definitions {
+            Some(definitions) if definitions.is_due() => {
+                let cancel = self.capture.cx.cancel.clone();
+                let looked = cancel.run_until_cancelled(definitions.look()).await;
+                looked.unwrap_or(Ok(()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, told: Told) -> Result<()> {
+        for entry in &told.entries {
+            let bytes = entry.as_bytes();
+            let changed;
+            let stored = match selected(&self.capture.options.select, bytes) {
+                Ok(Remapped::Same) => Some(bytes),
+                Ok(Remapped::Nothing) => None,
+                Ok(Remapped::Changed(entry)) => {
+                    changed = entry;
+                    Some(changed.as_bytes())
+                }
+                Err(error) => return Err(malformed().caused_by(error)),
+            };
+            let pushed = self.builder.push(bytes, stored);
+            pushed.map_err(|error| malformed().caused_by(error))?;
+            self.waits_since.get_or_insert_with(Instant::now);
+            self.is_amid = true;
+        }
+        let Some((at, token)) = told.until else {
+            return Ok(());
+        };
+        (self.is_amid, self.token) = (false, token);
+        if at > self.end && self.builder.end() < Some(at) {
+            let nothing = rawdoc! { "ts": Timestamp::from(at), "op": "n", "ns": "", "o": {} };
+            let pushed = self.builder.push(nothing.as_bytes(), None);
+            pushed.map_err(|error| Error::internal("a moment").caused_by(error))?;
+        }
+        self.end = self.end.max(at);
+        Ok(())
+    }
+
+    /// Whether what was gathered has to be given over.
+    fn is_due(&self) -> bool {
+        let age = self.capture.options.slice_age;
+        match self.waits_since {
+            Some(since) => since.elapsed() >= age,
+            None => self.builder.end().is_some() && self.sealed_at.elapsed() >= IDLE.max(age),
+        }
+    }
+
+    /// Gives over what was gathered, unless that ends amid a moment.
+    async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) {
+        if self.is_amid {
+            return;
+        }
+        let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
+        self.waits_since = self.telling.waits_since();
+        self.sealed_at = Instant::now();
+        let Some(slice) = builder.build() else {
+            return;
+        };
+        // A token has the id of a document in it.
+        let token = self.token.clone().filter(|_| self.run.keys.is_none());
+        let gather = Gathered {
+            slice,
+            open_since: None,
+            token,
+        };
+        // Who receives has failed, and says why.
+        let _ = gathered.send(gather).await;
+    }
+}
+
+/// How long a server waits for something to tell of before it says that there is nothing.
+pub(super) fn patience(capture: &Capture) -> Duration {
+    let (shortest, longest) = (Duration::from_millis(50), Duration::from_secs(1));
+    (capture.options.slice_age / 5).clamp(shortest, longest)
+}
