@@ -115,9 +115,9 @@ impl Capture {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Conflict`] if somebody else captures into the repository, or took over; or if what it holds is of another deployment.
-    /// [`ErrorKind::Unsupported`] if the deployment has neither an oplog nor change streams, or they are not enabled; [`ErrorKind::Denied`] if they may not be
-    /// read, [`ErrorKind::Invalid`] for options that cannot be, and as the place has them.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if somebody else captures into the repository, or took over; or if what it holds is of another deployment.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the deployment has neither an oplog nor change streams, or they are not enabled; [`ErrorKind::Denied`](crate::ErrorKind::Denied) if they may not be
+    /// read, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for options that cannot be, and as the place has them.
     /// What passes by itself is waited for, and is no error.
     ///
     /// # Cancel safety

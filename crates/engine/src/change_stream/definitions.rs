@@ -58,7 +58,7 @@ pub(crate) enum Looked {
 
 /// How a collection or view is defined.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Definition {
+struct Definition {
     options: RawDocumentBuf,
     indexes: Vec<RawDocumentBuf>,
     is_view: bool,
