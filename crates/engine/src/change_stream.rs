@@ -18,7 +18,7 @@ use rdump_oplog::OpTime;
 
 use crate::{Error, ErrorKind, Flavor, Result, command, connect::Deployment};
 
-pub(crate) use definitions::Definitions;
+pub(crate) use definitions::{Definition, Definitions};
 pub(crate) use scope::{Scope, check_enabled};
 pub(crate) use telling::{Look, Telling, Told};
 

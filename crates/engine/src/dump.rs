@@ -25,6 +25,7 @@ mod partition;
 mod plan;
 mod scope;
 mod steady_catalog;
+mod stream_tail;
 
 pub use consistency::Consistency;
 pub use options::DumpOptions;

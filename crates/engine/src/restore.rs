@@ -10,7 +10,7 @@ use crate::{Counters, Observer, Problem, Result, Target, context::RunContext, me
 
 mod authorization;
 mod conflict;
-mod create_command;
+pub(crate) mod create_command;
 mod definitions;
 mod foreseen;
 mod index_spec;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bson::{RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{RawBsonRef, RawDocumentBuf, cstr, doc, rawdoc};
 use mongodb::options::SelectionCriteria;
 use rdump_format::{INTERNAL_DATABASE_PREFIX, Namespace, RESTORES_DATABASE};
 use rdump_oplog::{ChangeEvent, EventEntries, OpTime};
@@ -18,6 +18,7 @@ use crate::{
     Result,
     catalog::{Catalog, CollectionEntry, CollectionKind},
     connect::Deployment,
+    restore::create_command::is_documentdb,
 };
 
 /// What the name ends with that a collection has while it is moved here from another database.
@@ -58,10 +59,10 @@ pub(crate) enum Looked {
 
 /// How a collection or view is defined.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Definition {
-    options: RawDocumentBuf,
-    indexes: Vec<RawDocumentBuf>,
-    is_view: bool,
+pub(crate) struct Definition {
+    pub(crate) options: RawDocumentBuf,
+    pub(crate) indexes: Vec<RawDocumentBuf>,
+    pub(crate) is_view: bool,
 }
 
 impl<'a> Definitions<'a> {
@@ -81,6 +82,12 @@ impl<'a> Definitions<'a> {
             suspected: None,
             not_before: Instant::now(),
         }
+    }
+
+    /// Has it begin with what is known.
+    pub(crate) fn starting_with(mut self, known: BTreeMap<Namespace, Definition>) -> Self {
+        (self.known, self.is_complete) = (known, true);
+        self
     }
 
     /// Takes note of what the stream tells, and gives the commands that have to come before: those that create what it is about.
@@ -249,8 +256,15 @@ impl Definition {
             say(rawdoc! { "drop": collection });
         }
         let mut create = rawdoc! { "create": collection };
-        for option in self.options.iter().flatten() {
-            create.append(option.0, option.1);
+        for (name, value) in self.options.iter().flatten() {
+            let is_noise = match (name.as_str(), value) {
+                ("autoIndexId", _) => true,
+                ("storageEngine", RawBsonRef::Document(engine)) => is_documentdb(engine),
+                _ => false,
+            };
+            if !is_noise {
+                create.append(name, value);
+            }
         }
         let is_id = |index: &&RawDocumentBuf| index.get_str("name").is_ok_and(|it| it == "_id_");
         let has_it = self.options.get("idIndex").ok().flatten().is_some();
@@ -280,8 +294,10 @@ impl Definition {
         say(rawdoc! { "dropIndexes": collection, "index": "*" });
         for index in &self.indexes {
             let mut create = rawdoc! { "createIndexes": collection };
-            for field in index.iter().flatten() {
-                create.append(field.0, field.1);
+            for (name, value) in index.iter().flatten() {
+                if name.as_str() != "ns" {
+                    create.append(name, value);
+                }
             }
             say(create);
         }

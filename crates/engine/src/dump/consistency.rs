@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::DumpOptions;
-use crate::{Error, ErrorKind, Result, Source, Topology, context::RunContext};
+use crate::{Error, ErrorKind, Flavor, Result, Source, Topology, context::RunContext};
 
 /// At which moment what a dump reads is to be.
 ///
@@ -25,7 +25,7 @@ pub enum Consistency {
     #[default]
     None,
     /// The oplog is captured from before the first document is read to after the last, and a restore that replays it brings everything to
-    /// the end. Needs a replica set. A rename of what is dumped ends the dump, as with mongodump.
+    /// the end. Needs a replica set; of Amazon DocumentDB, which has no oplog, change streams that are enabled are captured. A rename of what is dumped ends the dump, as with mongodump.
     Oplog,
     /// Everything is [read as it was at one moment](https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/), of before the
     /// dump began. Needs a replica set or a sharded cluster of 5.0 or newer, which keeps what was there for
@@ -105,6 +105,11 @@ impl Aim {
                 "a standalone server cannot be read at one moment (--consistency snapshot)"
                     .to_owned(),
                 "a replica set can, of one member too; --consistency none reads each collection at a time of its own",
+            ),
+            (Consistency::Snapshot, _) if server.flavor == Flavor::DocumentDb => refuse(
+                "Amazon DocumentDB cannot be read at one moment (--consistency snapshot)"
+                    .to_owned(),
+                "its change streams bring everything to one moment: --consistency oplog",
             ),
             (Consistency::Snapshot, _) if !has_moments => refuse(
                 format!(

@@ -89,7 +89,8 @@ impl ReadFields {
 /// Documents of a reply.
 #[derive(Debug)]
 pub(super) struct Batch {
-    raw: RawBatch,
+    /// The reply, if that is what is taken.
+    raw: Option<RawBatch>,
     taken: Taken,
 }
 
@@ -145,7 +146,11 @@ impl Run for Batch {
     }
 
     fn bytes(&self) -> u64 {
-        self.raw.as_raw_document().as_bytes().len() as u64
+        match (&self.raw, &self.taken) {
+            (Some(raw), _) => raw.as_raw_document().as_bytes().len() as u64,
+            (None, Taken::Instead { documents, .. }) => documents.len() as u64,
+            (None, Taken::After(_)) => 0,
+        }
     }
 }
 
@@ -154,14 +159,20 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Erro
 }
 
 impl Batch {
+    /// These documents.
+    pub(super) fn of(documents: Vec<u8>) -> Self {
+        let is_last = false;
+        Self {
+            raw: None,
+            taken: Taken::Instead { documents, is_last },
+        }
+    }
+
     /// The documents as they came, without the first ones.
     fn received(&self, skip: usize) -> impl Iterator<Item = Result<&[u8]>> {
-        let documents = self
-            .raw
-            .doc_slices()
-            .map(|array| array.into_iter().skip(skip));
+        let documents = self.raw.as_ref().map(RawBatch::doc_slices).transpose();
         let (documents, error) = match documents {
-            Ok(documents) => (Some(documents), None),
+            Ok(documents) => (documents.map(|array| array.into_iter().skip(skip)), None),
             Err(error) => (None, Some(Err(malformed(error)))),
         };
         let documents = documents
@@ -291,7 +302,14 @@ impl Query {
             }
             let taken = seen(&raw).map_err(ReadError::Fatal)?;
             let is_last = matches!(&taken, Taken::Instead { is_last: true, .. });
-            if batches.send(Batch { raw, taken }).await.is_err() {
+            if batches
+                .send(Batch {
+                    raw: Some(raw),
+                    taken,
+                })
+                .await
+                .is_err()
+            {
                 return Err(ReadError::Fatal(Error::internal(
                     "the packer stopped before the reader",
                 )));

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -26,11 +26,12 @@ use super::{
     pack::{Job, Packers},
     partition,
     plan::PlannedNamespace,
+    stream_tail::StreamTail,
 };
 use crate::{
     Error, ErrorKind, Event, Result,
     catalog::Catalog,
-    command,
+    change_stream, command,
     connect::Deployment,
     context::RunContext,
     media::{DumpWriter, Kept, NamespaceWriter, Written},
@@ -115,7 +116,11 @@ async fn run(
     let mut all_read = Some(all_read);
     if let Some(oplog) = plan.oplog.clone() {
         let shared = Arc::clone(shared);
-        tasks.spawn(async move { shared.capture(&oplog, until).await.map(Dumped::Oplog) });
+        let namespaces = plan.namespaces.clone();
+        tasks.spawn(async move {
+            let captured = shared.capture(&oplog, &namespaces, until).await;
+            captured.map(Dumped::Oplog)
+        });
     }
     let captures = tasks.len();
     let mut waiting = plan.namespaces.iter();
@@ -317,24 +322,16 @@ impl Shared {
         }
     }
 
-    /// Captures the oplog until all documents were read.
-    async fn capture(
+    /// What reads the oplog from its start to an end, and gives that when it is over.
+    fn tail(
         &self,
         oplog: &PlannedOplog,
-        all_read: oneshot::Receiver<()>,
-    ) -> Result<DumpedOplog> {
-        let (planned, namespace) = (&oplog.planned, &oplog.planned.header.namespace);
-        self.cx.begin(namespace);
-        self.cx.emit(Event::NamespaceStarted {
-            namespace: namespace.clone(),
-            estimated_documents: None,
-            estimated_bytes: None,
-        });
-        let mut query = self.query(planned);
+        until: watch::Receiver<Option<OpTime>>,
+    ) -> Result<(Order, Arc<OnceLock<OpTime>>)> {
+        let mut query = self.query(&oplog.planned);
         // The oplog itself needs no waiting for: an entry that is not there yet comes.
         query.fields.read_concern = Some(oplog::read_concern(&self.deployment)?);
         query.fields.moment = None;
-        let (end, until) = watch::channel(None);
         let mut tail = Tail::new(
             self.cx.clone(),
             query,
@@ -344,15 +341,45 @@ impl Shared {
             Retries::new(self.options.max_retries),
         );
         let last = tail.unless_needed(self.moment.clone());
+        Ok((Order::Oplog(Box::new(tail)), last))
+    }
+
+    /// As [`tail`](Self::tail), where a change stream tells of it.
+    fn stream(
+        &self,
+        oplog: &PlannedOplog,
+        namespaces: &[PlannedNamespace],
+        until: watch::Receiver<Option<OpTime>>,
+    ) -> Result<(Order, Arc<OnceLock<OpTime>>)> {
+        let (cx, deployment) = (self.cx.clone(), self.deployment.clone());
+        let at = (cx, deployment, self.from.clone());
+        let tail = StreamTail::new(at, &self.options, oplog.start, namespaces, until)?;
+        let last = tail.ended();
+        Ok((Order::Stream(Box::new(tail)), last))
+    }
+
+    /// Captures the oplog until all documents were read.
+    async fn capture(
+        &self,
+        oplog: &PlannedOplog,
+        namespaces: &[PlannedNamespace],
+        all_read: oneshot::Receiver<()>,
+    ) -> Result<DumpedOplog> {
+        let (planned, namespace) = (&oplog.planned, &oplog.planned.header.namespace);
+        self.cx.begin(namespace);
+        self.cx.emit(Event::NamespaceStarted {
+            namespace: namespace.clone(),
+            estimated_documents: None,
+            estimated_bytes: None,
+        });
+        let (end, until) = watch::channel(None);
+        let (order, last) = match oplog.is_stream {
+            true => self.stream(oplog, namespaces, until)?,
+            false => self.tail(oplog, until)?,
+        };
         let mut progress = Written::default();
         let writer = self.writer.namespace(&planned.header).await?;
-        let copied = self.copy(
-            planned,
-            vec![Order::Oplog(Box::new(tail))],
-            writer,
-            0,
-            &mut progress,
-        );
+        let copied = self.copy(planned, vec![order], writer, 0, &mut progress);
         let copied = copied.map_err(|error| match error {
             ReadError::Fatal(error) => error,
             ReadError::Interrupted(error) => command::error(error),
@@ -361,8 +388,19 @@ impl Shared {
         let find_end = async {
             // Who dropped the sender wants nothing any more, and will drop this too.
             let _ = all_read.await;
-            let moments = oplog::moments(&self.deployment, self.options.max_retries, &self.cx);
-            let seen = moments.await?.seen;
+            let (cx, max_retries) = (&self.cx, self.options.max_retries);
+            let seen = match oplog.is_stream {
+                true => {
+                    let what = "asking for the time";
+                    let now = || change_stream::now(&self.deployment, &self.from);
+                    patiently(cx, max_retries, None, what, now).await?
+                }
+                false => {
+                    oplog::moments(&self.deployment, max_retries, cx)
+                        .await?
+                        .seen
+                }
+            };
             end.send_replace(Some(seen));
             Ok(seen)
         };
@@ -526,6 +564,7 @@ enum Order {
     /// With its number.
     Range(Query, usize, IdRange),
     Oplog(Box<Tail>),
+    Stream(Box<StreamTail>),
 }
 
 /// Reads documents and packs what comes.
@@ -545,7 +584,7 @@ impl Reader {
         let (batches, batch) = mpsc::channel(1);
         let range = match &self.reading {
             Order::Range(_, number, _) => Some(*number),
-            Order::Natural(_) | Order::Oplog(_) => None,
+            Order::Natural(_) | Order::Oplog(_) | Order::Stream(_) => None,
         };
         let pack = async {
             packers
@@ -559,6 +598,7 @@ impl Reader {
             match self.reading {
                 Order::Natural(query) => query.read_natural(&batches).await,
                 Order::Oplog(tail) => tail.run(&batches).await.map_err(ReadError::Fatal),
+                Order::Stream(tail) => tail.run(&batches).await.map_err(ReadError::Fatal),
                 Order::Range(query, _, range) => {
                     let read = query.read_range(
                         &self.cx,

@@ -50,6 +50,8 @@ pub(super) struct PlannedOplog {
     pub(super) start: OpTime,
     /// What is dumped, if that is not everything.
     pub(super) scope: Option<Scope>,
+    /// Whether a change stream tells of it, and not the oplog itself.
+    pub(super) is_stream: bool,
 }
 
 /// Finds out where capturing has to start, if `newest` is the newest entry that could be read before the catalog was: what is created later must be in it.
@@ -68,9 +70,16 @@ pub(super) async fn plan(
         || oldest_open_transaction(deployment, newest),
     )
     .await?;
+    let start = open.into_iter().chain([newest]).min().unwrap_or(newest);
+    Ok(planned(options, start))
+}
+
+/// What is captured from a moment on.
+pub(super) fn planned(options: &DumpOptions, start: OpTime) -> PlannedOplog {
     let (namespace, scope) = (Namespace::oplog(), Scope::of(options));
-    Ok(PlannedOplog {
-        start: open.into_iter().chain([newest]).min().unwrap_or(newest),
+    PlannedOplog {
+        start,
+        is_stream: false,
         scope: (!scope.is_everything()).then_some(scope),
         planned: PlannedNamespace {
             header: NamespaceHeader {
@@ -86,7 +95,7 @@ pub(super) async fn plan(
             identity: None,
             ordered_by_id: false,
         },
-    })
+    }
 }
 
 /// The newest moments that a member knows. They differ while a write is under way beside one that is done.
@@ -497,7 +506,7 @@ fn before(batch: &RawBatch, skip: usize, last: Seen) -> Result<Vec<u8>> {
 }
 
 /// Appends what there is of an entry about what is dumped, if that is not everything, unless it must not be.
-fn take(entry: &[u8], scope: Option<&Scope>, kept: &mut Vec<u8>) -> Result<()> {
+pub(super) fn take(entry: &[u8], scope: Option<&Scope>, kept: &mut Vec<u8>) -> Result<()> {
     let checked = check_captured(entry);
     let Some(scope) = scope else {
         return checked.map_err(not_brought);
@@ -525,7 +534,7 @@ fn take(entry: &[u8], scope: Option<&Scope>, kept: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn not_brought(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn not_brought(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::conflict("what was dumped cannot be brought to one moment by its oplog")
         .caused_by(error)
         .with_hint("dump again once that is over")

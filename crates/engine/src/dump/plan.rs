@@ -19,9 +19,10 @@ use super::{
     oplog::{self, PlannedOplog},
     scope::Scope,
     steady_catalog::{self, Steady},
+    stream_tail,
 };
 use crate::{
-    Error, ErrorKind, Result, Source,
+    Error, ErrorKind, Flavor, Result, Source,
     capabilities::Capabilities,
     catalog::{Catalog, CollectionEntry, CollectionKind, Statistics},
     context::RunContext,
@@ -93,7 +94,8 @@ impl DumpPlan {
 
     /// The moment that no read of the dump may be from before: that at which the captured oplog starts.
     pub(super) fn not_before(&self) -> Option<OpTime> {
-        self.oplog.as_ref().map(|oplog| oplog.start)
+        let oplog = self.oplog.as_ref().filter(|oplog| !oplog.is_stream);
+        oplog.map(|oplog| oplog.start)
     }
 
     /// How consistent what was dumped is, and of which moment, if this was captured of the oplog.
@@ -286,6 +288,9 @@ impl Planning<'_> {
     /// Plans so that what was read before is of the same moment; `None` if that cannot be.
     async fn go_on(self, earlier: Reading) -> Result<Option<DumpPlan>> {
         let aim = self.aim;
+        if aim.oplog && self.source.server().flavor == Flavor::DocumentDb {
+            return Ok(None);
+        }
         let plan = match (aim.moment, aim.oplog, earlier) {
             (false, false, _) => self.over_time(None).await?,
             (
@@ -335,6 +340,7 @@ impl Planning<'_> {
     async fn over_time(self, start: Option<OpTime>) -> Result<DumpPlan> {
         let (deployment, cx) = (&self.source.0, self.cx);
         let oplog = match self.aim.oplog {
+            true if self.source.server().flavor == Flavor::DocumentDb => self.stream().await?,
             true => {
                 let newest = oplog::moments(deployment, self.options.max_retries, cx).await;
                 match newest {
@@ -362,7 +368,7 @@ impl Planning<'_> {
         let catalog = Catalog {
             deployment,
             from: self.from,
-            not_before: oplog.as_ref().map(|oplog| oplog.start),
+            not_before: oplog.as_ref().filter(|it| !it.is_stream).map(|it| it.start),
         };
         Ok(DumpPlan {
             namespaces: read_catalog(&catalog, self.options, oplog.is_some(), cx).await?,
@@ -371,6 +377,24 @@ impl Planning<'_> {
             keeps: false,
             from: self.from.clone(),
         })
+    }
+
+    /// Plans to capture a change stream; `None` if there is none and that is no error.
+    async fn stream(self) -> Result<Option<PlannedOplog>> {
+        let (deployment, cx) = (&self.source.0, self.cx);
+        match stream_tail::plan(deployment, self.options, self.from, cx).await {
+            Ok(planned) => Ok(Some(planned)),
+            Err(error) if self.aim.is_lenient && error.kind() == ErrorKind::Unsupported => {
+                let hint = error.hint().map(|hint| format!(" ({hint})"));
+                let message = format!(
+                    "each collection is read at a time of its own (consistency: none): {error}{}",
+                    hint.unwrap_or_default()
+                );
+                cx.notice(None, message);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Plans to read everything at a moment at which what exists, and how it is defined, is as it was found.

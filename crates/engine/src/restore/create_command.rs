@@ -60,6 +60,8 @@ pub(crate) fn options(
             {
                 options.append(name, true);
             }
+            // Amazon DocumentDB says so of every collection, and nobody else knows it.
+            ("storageEngine", RawBsonRef::Document(engine)) if is_documentdb(engine) => {}
             _ => options.append(name, value),
         }
     }
@@ -67,6 +69,15 @@ pub(crate) fn options(
         options.append(cstr!("idIndex"), id_index);
     }
     Ok(options)
+}
+
+/// Whether options of a storage engine are those of Amazon DocumentDB.
+pub(crate) fn is_documentdb(engine: &RawDocument) -> bool {
+    let mut engines = engine.iter().flatten();
+    engines
+        .next()
+        .is_some_and(|(name, _)| name.as_str() == "documentDB")
+        && engines.next().is_none()
 }
 
 fn is_true(value: RawBsonRef<'_>) -> bool {
@@ -159,6 +170,20 @@ mod tests {
 
     fn id() -> Document {
         doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_", "ns": "db.c" }
+    }
+
+    #[test]
+    fn what_amazon_documentdb_says_of_every_collection_is_left_out() {
+        let metadata = |engine: RawDocumentBuf| CollectionMetadata {
+            options: rawdoc! { "capped": false, "storageEngine": engine },
+            ..CollectionMetadata::default()
+        };
+        let options = |engine| super::options(Some(&metadata(engine)), CreateRules::default());
+        let documentdb = rawdoc! { "documentDB": { "compression": { "enable": false } } };
+        assert_eq!(options(documentdb).unwrap(), rawdoc! { "capped": false });
+        let other = rawdoc! { "wiredTiger": {} };
+        let expected = rawdoc! { "capped": false, "storageEngine": { "wiredTiger": {} } };
+        assert_eq!(options(other).unwrap(), expected);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use rdump::{
-    Backup, Capture, CaptureOptions, CaptureSource, ConnectOptions, DumpOptions, ErrorKind, Event,
-    Flavor, OpTime, Pattern, Repository, RestoreOptions, RestorePoint, Selector, Source,
+    Backup, Capture, CaptureOptions, CaptureSource, ConnectOptions, Consistency, DumpOptions,
+    ErrorKind, Event, Flavor, OpTime, Pattern, Repository, RestoreOptions, RestorePoint, Selector,
+    Source,
 };
 use rdump_testkit::{
     DocumentDb, Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload,
@@ -358,4 +359,76 @@ async fn amazon_documentdb_is_known_by_what_it_answers_and_asked_nothing_that_it
     let plan = Box::pin(backup.plan()).await.unwrap();
     backup.run(plan).await.unwrap();
     assert_eq!(documentdb.refusals(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amazon_documentdb_is_backed_up_and_captured_and_comes_back() {
+    let (set, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let documentdb = DocumentDb::start(&set).await;
+    documentdb.enable_change_streams("", "").await;
+    let from = source_at(documentdb.uri()).await;
+    let (_, repository) = in_memory().await;
+    let shop = documentdb.client().database("shop");
+    shop.create_collection("old").await.unwrap();
+    let load = Workload::start(
+        &set.client(),
+        WorkloadOptions {
+            transactions: 1,
+            ..WorkloadOptions::default()
+        },
+    );
+    load.await_more(200).await;
+    let options = streams().source(CaptureSource::Auto);
+    let running = Running::of(&from, &repository, options.clone());
+    running.await_slices(1).await;
+    let backup = Backup::new(&from, &repository).options(auto());
+    let plan = Box::pin(backup.plan()).await.unwrap();
+    let index = mongodb::IndexModel::builder().keys(doc! { "a": 1 }).build();
+    let new = shop.collection::<Document>("new");
+    new.create_index(index).await.unwrap();
+    new.insert_one(doc! { "_id": 1, "a": 1 }).await.unwrap();
+    let report = backup.run(plan).await.unwrap().report;
+    assert_eq!(report.consistency, Consistency::Oplog);
+    let base = report.consistent_at.unwrap();
+    load.await_more(200).await;
+    running.kill().await;
+    load.await_more(200).await;
+    shop.collection::<Document>("old").drop().await.unwrap();
+    new.insert_one(doc! { "_id": 2, "a": 2 }).await.unwrap();
+    let journal = load.stop().await;
+    let capture = Capture::new(&from, &repository).options(options.until_caught_up(true));
+    let report = capture.run().await.unwrap();
+    assert_eq!((report.gaps, report.interruptions), (0, 0));
+    assert_eq!(documentdb.refusals(), [""; 0]);
+
+    // The snapshot alone is of its moment, but for documents that were updated after it when they were looked up.
+    let point = repository
+        .point_in_time(RestorePoint::Latest, None)
+        .await
+        .unwrap();
+    assert_eq!(point.base(), base);
+    restore(
+        &repository,
+        &to,
+        RestorePoint::At(base),
+        RestoreOptions::default(),
+    )
+    .await;
+    let all = FingerprintOptions::new().databases(["shop"]);
+    let found = Fingerprint::of(&to.client(), &all).await;
+    let of_new = ("shop".to_owned(), "new".to_owned());
+    assert_eq!(found.collections()[&of_new].indexes.len(), 2);
+    empty(&to).await;
+
+    restore(
+        &repository,
+        &to,
+        RestorePoint::Latest,
+        RestoreOptions::default(),
+    )
+    .await;
+    let state = journal.expected_state();
+    state.assert_holds(&to.client(), str::to_owned).await;
+    let expected = Fingerprint::of(&set.client(), &all).await;
+    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
 }
