@@ -30,8 +30,8 @@ pub(crate) struct Capabilities {
     pub(crate) authorization_version: bool,
     /// It knows the option `autoIndexId` of `create`. Until 8.2.
     pub(crate) auto_index_id: bool,
-    /// It takes `hint: {$natural: 1}`, `min` and `max`. Amazon DocumentDB does not.
-    pub(crate) bounds: bool,
+    /// It is Amazon DocumentDB, which lacks `applyOps`, and fields of `find`, `create` and `createIndexes`.
+    pub(crate) documentdb: bool,
     /// It has no namespace for the buckets of a time-series collection: they are read and written under the name of
     /// the collection, with `rawData`. Since 8.3.
     pub(crate) raw_data: bool,
@@ -57,7 +57,7 @@ impl Capabilities {
             },
             authorization_version: !since([8, 1, 0]),
             auto_index_id: !since([8, 2, 0]),
-            bounds: true,
+            documentdb: false,
             raw_data: since([8, 3, 0]),
         }
     }
@@ -66,7 +66,7 @@ impl Capabilities {
     pub(crate) fn of_documentdb(self) -> Self {
         Self {
             hello: self.hello,
-            bounds: false,
+            documentdb: true,
             ..Self::of([4, 0, 0])
         }
     }
@@ -113,7 +113,7 @@ mod tests {
         zero_timestamps: false,
         authorization_version: true,
         auto_index_id: true,
-        bounds: true,
+        documentdb: false,
         raw_data: false,
     };
     const V4_4: Capabilities = Capabilities {

@@ -436,7 +436,7 @@ impl Shared {
                 moment: self.moment.clone(),
                 raw_data: planned.raw_data,
             },
-            hints: self.deployment.server.capabilities().bounds,
+            hints: !self.deployment.server.capabilities().documentdb,
             dropped: None,
         }
     }

@@ -679,7 +679,7 @@ async fn describe(
     let flag = |name: &str| options.get(name).ok().flatten().is_some();
     let capped = options.get_bool("capped").unwrap_or(false);
     let ordered_by_id = entry.kind == CollectionKind::Collection
-        && catalog.deployment.server.capabilities().bounds
+        && !catalog.deployment.server.capabilities().documentdb
         && !capped
         && (flag("clusteredIndex")
             || indexes

@@ -13,6 +13,8 @@ pub(crate) struct CreateRules {
     pub(crate) keep_index_version: bool,
     /// What the target makes of `autoIndexId`.
     pub(crate) auto_index_id: AutoIndexId,
+    /// The target is Amazon DocumentDB, which takes none of what MongoDB says of every collection.
+    pub(crate) documentdb: bool,
 }
 
 /// What a server makes of the option `autoIndexId`, which old servers had.
@@ -47,7 +49,10 @@ pub(crate) fn options(
     let Some(metadata) = metadata.filter(|_| !rules.without_options) else {
         return Ok(options);
     };
-    let id_index = id_index(metadata, rules)?;
+    let id_index = match rules.documentdb {
+        true => None,
+        false => id_index(metadata, rules)?,
+    };
     for option in metadata.options.iter() {
         let (name, value) = option?;
         match (name.as_str(), value) {
@@ -60,6 +65,8 @@ pub(crate) fn options(
             {
                 options.append(name, true);
             }
+            ("autoIndexId" | "storageEngine", _) if rules.documentdb => {}
+            ("capped", RawBsonRef::Boolean(false)) if rules.documentdb => {}
             // Amazon DocumentDB says so of every collection, and nobody else knows it.
             ("storageEngine", RawBsonRef::Document(engine)) if is_documentdb(engine) => {}
             _ => options.append(name, value),

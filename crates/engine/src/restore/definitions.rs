@@ -164,11 +164,13 @@ impl Shared {
             indexes.push(spec.clone());
         }
         let mut command = rawdoc! {
-            "createIndexes": namespace.collection.as_str(), "indexes": indexes, "ignoreUnknownIndexOptions": true,
+            "createIndexes": namespace.collection.as_str(), "indexes": indexes,
         };
-        if self.deployment.server.topology != Topology::Standalone
-            && self.deployment.server.capabilities().commit_quorum
-        {
+        let capabilities = self.deployment.server.capabilities();
+        if !capabilities.documentdb {
+            command.append(cstr!("ignoreUnknownIndexOptions"), true);
+        }
+        if self.deployment.server.topology != Topology::Standalone && capabilities.commit_quorum {
             // The default waits for every voting member, and so for ever while one is down.
             command.append(cstr!("commitQuorum"), "majority");
         }

@@ -540,6 +540,7 @@ impl Planning<'_> {
             without_options: self.options.no_options_restore,
             keep_index_version: self.options.keep_index_version || self.options.preserve_uuid,
             auto_index_id: AutoIndexId::of(self.server.capabilities(), &target.db),
+            documentdb: self.server.capabilities().documentdb,
         };
         create_command::options(metadata, rules)
             .map_err(|error| Error::data("its options are not sound").caused_by(error))

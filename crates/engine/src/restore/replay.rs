@@ -78,7 +78,8 @@ pub(super) async fn replay(
         catalog,
     );
     // What a validator let in, it let in then.
-    let bypasses = options.bypass_document_validation || planned.is_of_snapshot;
+    let can_bypass = !shared.deployment.server.capabilities().documentdb;
+    let bypasses = options.bypass_document_validation || (planned.is_of_snapshot && can_bypass);
     let batches = BatchOptions::default().bypass_document_validation(bypasses);
     let mut replaying = Replaying {
         shared,

@@ -1,12 +1,12 @@
 //! Capturing change streams.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bson::{Document, doc};
 use rdump::{
     Backup, Capture, CaptureOptions, CaptureSource, ConnectOptions, Consistency, DumpOptions,
-    ErrorKind, Event, Flavor, OpTime, Pattern, Repository, RestoreOptions, RestorePoint, Selector,
-    Source,
+    ErrorKind, Event, Flavor, OpTime, Pattern, Repository, Restore, RestoreOptions, RestorePoint,
+    Selector, Source, Target,
 };
 use rdump_testkit::{
     DocumentDb, Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload,
@@ -185,9 +185,8 @@ async fn who_may_not_read_the_oplog_captures_a_stream_of_what_may_be_read() {
         let source = Source::connect(&options).await.unwrap();
         let options = CaptureOptions::default().select(select.clone());
         let options = options.slice_age(Duration::from_millis(200));
-        let observer = std::sync::Arc::new(rdump::RecordingObserver::default());
-        let capture =
-            Capture::new(&source, &repository).observer(std::sync::Arc::clone(&observer) as _);
+        let observer = Arc::new(rdump::RecordingObserver::default());
+        let capture = Capture::new(&source, &repository).observer(Arc::clone(&observer) as _);
         insert("shop", documents).await;
         insert("other", documents).await;
         // Its end is that of the database.
@@ -430,5 +429,22 @@ async fn amazon_documentdb_is_backed_up_and_captured_and_comes_back() {
     let state = journal.expected_state();
     state.assert_holds(&to.client(), str::to_owned).await;
     let expected = Fingerprint::of(&set.client(), &all).await;
+    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
+    empty(&to).await;
+    let target = DocumentDb::start(&to).await;
+    let options = ConnectOptions::default().uri(target.uri());
+    let into = Target::connect(&options).await.unwrap();
+    let point = repository
+        .point_in_time(RestorePoint::Latest, None)
+        .await
+        .unwrap();
+    let options = RestoreOptions::default();
+    let reader = Box::pin(point.reader(&options)).await.unwrap();
+    let restore = Restore::new(&into, Arc::new(reader)).options(options);
+    let plan = Box::pin(restore.plan()).await.unwrap();
+    let report = Box::pin(restore.run(plan)).await;
+    assert_eq!(target.refusals(), [""; 0]);
+    report.unwrap();
+    state.assert_holds(&to.client(), str::to_owned).await;
     assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
 }

@@ -22,6 +22,15 @@ pub enum BatchPart {
     ApplyOps(Batch),
     /// An `update` or `delete`.
     Write(WriteCommand),
+    /// A command, for this database.
+    Command {
+        /// The database.
+        db: String,
+        /// The command, without a write concern.
+        command: RawDocumentBuf,
+        /// The operation.
+        operation: RawDocumentBuf,
+    },
 }
 
 /// Operations on documents of one collection as a command that clients write with.
@@ -94,9 +103,55 @@ impl Batch {
     /// Operations on different collections may change places, which does not matter in a lane.
     #[must_use]
     pub fn parts(self) -> Vec<BatchPart> {
-        if !self.documents().any(is_by_operators) {
-            return vec![BatchPart::ApplyOps(self)];
+        let has_operators = self.documents().any(is_by_operators);
+        match has_operators {
+            true => self.as_writes(),
+            false => vec![BatchPart::ApplyOps(self)],
         }
+    }
+
+    /// As [`parts`](Self::parts), for a server that has no `applyOps`: what can be said otherwise is.
+    #[must_use]
+    pub fn without_apply_ops(self) -> Vec<BatchPart> {
+        let parts = self.as_writes().into_iter();
+        let parts = parts.flat_map(|part| match part {
+            BatchPart::ApplyOps(batch) => batch.as_commands(),
+            part => vec![part],
+        });
+        parts.collect()
+    }
+
+    /// Commands that stand for themselves; what is none stays as it is.
+    fn as_commands(self) -> Vec<BatchPart> {
+        let command = |operation: &RawDocument| {
+            let is_command = operation.get_str("op").is_ok_and(|kind| kind == "c");
+            let object = operation.get_document("o").ok().filter(|_| is_command)?;
+            let name = elements(object.as_bytes()).next()?.name;
+            let db = match name {
+                b"renameCollection" => "admin",
+                _ => operation.get_str("ns").ok()?.split('.').next()?,
+            };
+            let mut command = DocumentBuilder::new();
+            for element in elements(object.as_bytes()) {
+                match (name, element.name) {
+                    (b"create", b"idIndex") => {}
+                    // There it says which collection has the name now.
+                    (b"renameCollection", b"dropTarget") => command.boolean("dropTarget", true),
+                    (b"renameCollection", b"stayTemp") => {}
+                    _ => command.copy(&element),
+                }
+            }
+            Some(BatchPart::Command {
+                db: db.to_owned(),
+                command: command.build(),
+                operation: operation.to_owned(),
+            })
+        };
+        let commands: Option<Vec<_>> = self.documents().map(command).collect();
+        commands.unwrap_or_else(|| vec![BatchPart::ApplyOps(self)])
+    }
+
+    fn as_writes(self) -> Vec<BatchPart> {
         let mut namespaces: Vec<(&str, Vec<&RawDocument>)> = Vec::new();
         for operation in self.documents() {
             let namespace = operation.get_str("ns").unwrap_or_default();

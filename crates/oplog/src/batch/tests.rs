@@ -275,6 +275,7 @@ fn updates_by_operators_are_sent_as_updates_and_what_is_beside_them_too() {
         .map(|part| match part {
             BatchPart::ApplyOps(batch) => ("admin", batch.command().to_owned()),
             BatchPart::Write(write) => (write.db.as_str(), write.command.clone()),
+            BatchPart::Command { db, command, .. } => (db.as_str(), command.clone()),
         })
         .collect();
     let is = |id: i32| rawdoc! { "_id": { "$eq": id } };
@@ -309,4 +310,51 @@ fn entry_of(
         entry.append(bson::cstr!("o2"), rawdoc! { "_id": id });
     }
     entry
+}
+
+#[test]
+fn a_server_without_apply_ops_gets_writes_and_commands() {
+    let create =
+        rawdoc! { "op": "c", "ns": "shop.$cmd", "o": { "create": "a", "idIndex": { "v": 2 } } };
+    let rename = rawdoc! { "op": "c", "ns": "shop.$cmd", "o": { "renameCollection": "shop.a", "to": "shop.b" } };
+    let diff = entry_of(
+        "u",
+        "shop.orders",
+        rawdoc! { "$v": 2, "diff": { "u": { "a": 2 } } },
+        Some(7),
+    );
+    let parts = |entry: &RawDocumentBuf| {
+        let dispatches = dispatch(std::slice::from_ref(entry), at_most(1, 100, 10_000));
+        let batch = dispatches.into_iter().find_map(|dispatch| match dispatch {
+            Dispatch::Batch(batch) => Some(batch),
+            Dispatch::Wait => None,
+        });
+        batch.unwrap().without_apply_ops()
+    };
+    for (entry, db, expected) in [
+        (create, "shop", rawdoc! { "create": "a" }),
+        (
+            rename,
+            "admin",
+            rawdoc! { "renameCollection": "shop.a", "to": "shop.b" },
+        ),
+    ] {
+        let [
+            BatchPart::Command {
+                db: found, command, ..
+            },
+        ] = &parts(&entry)[..]
+        else {
+            panic!("{entry:?}");
+        };
+        assert_eq!((found.as_str(), command), (db, &expected));
+    }
+    let update = rawdoc! { "q": { "_id": { "$eq": 3 } }, "u": { "_id": 3 }, "upsert": true };
+    let expected = rawdoc! { "update": "orders", "updates": [update] };
+    let [BatchPart::Write(write)] = &parts(&insert(3))[..] else {
+        panic!("it is no write");
+    };
+    assert_eq!(write.command, expected);
+    // Nothing else can say that.
+    assert!(matches!(&parts(&diff)[..], [BatchPart::ApplyOps(_)]));
 }

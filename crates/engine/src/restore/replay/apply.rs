@@ -27,8 +27,17 @@ impl Shared {
         of_target: &OfTarget,
     ) -> Result<()> {
         let batch = self.resolve_rename(batch, of_target).await?;
-        for part in batch.parts() {
+        let parts = match self.deployment.server.capabilities().documentdb {
+            true => batch.without_apply_ops(),
+            false => batch.parts(),
+        };
+        for part in parts {
             match part {
+                BatchPart::Command {
+                    db,
+                    command,
+                    operation,
+                } => self.command(&db, command, &operation).await?,
                 BatchPart::ApplyOps(batch) => self.apply_ops(batch, missing).await?,
                 BatchPart::Write(write) => self.write(write).await?,
             }
@@ -61,6 +70,24 @@ impl Shared {
                 Some(rest) => batch = rest,
                 None => return Ok(()),
             }
+        }
+    }
+
+    /// Runs a command. That what it makes is there, and what it drops is not, is no failure: it may be said twice.
+    async fn command(
+        &self,
+        db: &str,
+        command: RawDocumentBuf,
+        operation: &RawDocument,
+    ) -> Result<()> {
+        let mut retries = Retries::new(self.options.max_retries);
+        let database = self.deployment.database(db);
+        match self.send(&database, command, &mut retries).await? {
+            Ok(_) => Ok(()),
+            Err(error) => match command::server_code(&error) {
+                Some(code::NAMESPACE_EXISTS | code::NAMESPACE_NOT_FOUND) => Ok(()),
+                _ => Err(self.refused(command::error(error), &Applied::of(operation)?)),
+            },
         }
     }
 
