@@ -20,6 +20,7 @@ mod basics;
 mod bundle;
 mod bytes_changed;
 mod capture;
+mod capture_faults;
 mod conflicts;
 mod consistency;
 mod damage;

@@ -85,6 +85,26 @@ impl End {
         }
     }
 
+    /// Where a gap leads to that was stored after it and that nothing follows yet.
+    pub(super) async fn after_gap(&self, capture: &Capture) -> Result<Option<Position>> {
+        let timeline = capture.repository.timeline().await?;
+        let is_next =
+            |gap: &&SpanName| (gap.start, gap.timeline) == (self.span.end, self.span.timeline);
+        let Some(gap) = timeline.gaps().filter(is_next).last() else {
+            return Ok(None);
+        };
+        let (path, bytes) = (gap.path(), capture.repository.read_span(gap).await?);
+        let record = GapRecord::from_bytes(&bytes).map_err(|error| {
+            let damaged = Error::data(format!("{path} is damaged"));
+            damaged.at(&path).caused_by(error)
+        })?;
+        Ok(Some(Position {
+            timeline: record.next,
+            start: gap.end,
+            previous: Some(Previous::new(path, &bytes)),
+        }))
+    }
+
     /// Stores that nothing is known from here to a moment from which on a capture goes on.
     pub(super) async fn leave_gap(
         self,

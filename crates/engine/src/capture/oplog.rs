@@ -60,6 +60,13 @@ pub(super) async fn position(
         };
         newest.get_or_insert((end, why_not));
     }
+    if let Some((end, _)) = &newest
+        && let Some(position) = end.after_gap(capture).await?
+        && let Some(mark) = oplog.at(position.start).await?
+    {
+        let open_since = None;
+        return Ok((position, OplogPosition { mark, open_since }));
+    }
     let after = newest.as_ref().map(|(end, _)| end.span.end);
     let mark = oplog.beginning(capture, after.unwrap_or_default()).await?;
     let position = match newest {
@@ -130,6 +137,11 @@ impl Oplog<'_> {
         let filter = rawdoc! { "ts": { "$gte": Timestamp::from(at) } };
         let found = self.one(filter, 1).await?;
         found.map(|entry| mark(Some(&*entry))).transpose()
+    }
+
+    async fn at(&self, at: OpTime) -> Result<Option<EntryMark>> {
+        let found = self.at_or_after(at).await?;
+        Ok(found.filter(|found| found.at == at))
     }
 
     async fn look_for(&self, last: &EntryMark) -> Result<Found> {

@@ -68,6 +68,14 @@ pub(super) async fn position<'a>(
         };
         newest.get_or_insert((end, why_not));
     }
+    if let Some((end, _)) = &newest
+        && let Some(position) = end.after_gap(capture).await?
+        && let start = (position.start, Start::After(position.start))
+        && let Ok(events) = stream.open(&start.1).await
+    {
+        run.goes_on();
+        return Ok((position, stream.at(start, events)));
+    }
     let after = newest.as_ref().map(|(end, _)| end.span.end);
     let (moment, events) = stream.begin(after.unwrap_or_default()).await?;
     let position = match newest {

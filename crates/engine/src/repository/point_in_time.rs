@@ -6,7 +6,10 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Digest, Namespace, Pattern, Selector,
-    repository::{DataKeys, NoWay, SnapshotId, SpanKind, SpanName, Timeline, Unseen},
+    repository::{
+        DataKeys, EntryMark, NoWay, OplogSlice, Previous, SnapshotId, SpanKind, SpanName, Timeline,
+        Unseen,
+    },
 };
 use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
 use tokio::sync::Mutex;
@@ -316,7 +319,7 @@ impl PointInTime {
     /// Reads every slice, and finds out what happens on the way.
     async fn check(&mut self, is_selected: &(dyn Fn(&Namespace) -> bool + Sync)) -> Result<()> {
         let mut ahead = Ahead::default();
-        let mut last: Option<(SpanName, Digest)> = None;
+        let mut before: Option<End> = None;
         let mut checked: Option<Selector> = None;
         let mut is_told = false;
         let set_name = self.snapshot.manifest().run.source.set_name.clone();
@@ -332,13 +335,15 @@ impl PointInTime {
             if header.source.set_name != set_name {
                 return fail("is of another deployment".to_owned());
             }
-            if let Some((before, digest)) = &last {
-                let follows = header.previous.as_ref().map(|previous| previous.sha256);
-                if follows != Some(*digest) {
-                    return fail(format!("does not follow {}", before.path()));
-                }
+            if let Some(before) = &before
+                && !self
+                    .slices
+                    .follows(header.previous.as_ref(), before)
+                    .await?
+            {
+                return fail(format!("does not follow {}", before.span.path()));
             }
-            last = Some((span, Digest::of(&bytes)));
+            before = Some(End::of(span, &bytes, &slice));
             if header.unseen.contains(&Unseen::TimeSeries) && !is_told {
                 self.check_told(is_selected).await?;
                 is_told = true;
@@ -519,6 +524,42 @@ impl SliceReader {
     }
 }
 
+/// What a slice ends with.
+struct End {
+    span: SpanName,
+    digest: Digest,
+    last: Option<EntryMark>,
+}
+
+impl End {
+    fn of(span: SpanName, bytes: &[u8], slice: &OplogSlice<'_>) -> Self {
+        Self {
+            span,
+            digest: Digest::of(bytes),
+            last: slice.footer.last.clone(),
+        }
+    }
+}
+
+impl SliceReader {
+    /// Whether what a slice says it follows is what comes before it, or ends with the same entry: two may have captured at once.
+    async fn follows(&self, previous: Option<&Previous>, before: &End) -> Result<bool> {
+        let Some(previous) = previous else {
+            return Ok(false);
+        };
+        let span = SpanName::parse_path(&previous.path).filter(SpanName::is_slice);
+        match span {
+            _ if previous.sha256 == before.digest => Ok(true),
+            Some(span) if span != before.span && before.last.is_some() => {
+                let bytes = self.repository.read_span(&span).await?;
+                let other = End::of(span, &bytes, &parse_slice(&span, &bytes)?);
+                Ok(other.digest == previous.sha256 && other.last == before.last)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
 /// What was captured after a moment and until another one.
 #[derive(Clone, Debug)]
 pub struct CapturedSpan {
@@ -584,36 +625,28 @@ impl CapturedSpan {
     /// Its entries, one after the other as in an `oplog.bson` of mongodump; slice by slice, each of which is checked, and that it follows the one before
     /// it. The stream ends after its first error.
     pub fn entries(&self) -> BoxStream<'_, Result<Vec<u8>>> {
-        let mut last: Option<Digest> = None;
-        let mut has_failed = false;
-        let read = stream::iter(&self.way).then(move |span| async move {
+        let start = (self.way.iter(), None::<End>);
+        let read = stream::try_unfold(start, move |(mut spans, before)| async move {
+            let Some(span) = spans.next() else {
+                return Ok(None);
+            };
             let bytes = self.slices.repository.read_span(span).await?;
             let slice = parse_slice(span, &bytes)?;
-            let previous = slice
-                .header
-                .previous
-                .as_ref()
-                .map(|previous| previous.sha256);
-            let digest = Digest::of(&bytes);
-            let entries = self.slices.entries(span, bytes).await?;
-            Ok::<_, Error>((span, previous, digest, entries))
-        });
-        let (after, until) = (self.after, self.until);
-        let read = read.map(move |read| {
-            let (span, previous, digest, entries) = read?;
-            if last.is_some() && previous != last {
-                let path = span.path();
-                return Err(
-                    Error::data(format!("{path} does not follow the one before it")).at(path),
-                );
+            let path = || span.path();
+            if let Some(before) = &before
+                && !self
+                    .slices
+                    .follows(slice.header.previous.as_ref(), before)
+                    .await?
+            {
+                let message = format!("{} does not follow the one before it", path());
+                return Err(Error::data(message).at(path()));
             }
-            last = Some(digest);
-            within(&entries, after, until).map_err(|error| error.at(span.path()))
-        });
-        let read = read.take_while(move |read| {
-            let goes_on = !has_failed;
-            has_failed |= read.is_err();
-            std::future::ready(goes_on)
+            let end = End::of(*span, &bytes, &slice);
+            let entries = self.slices.entries(span, bytes).await?;
+            let kept = within(&entries, self.after, self.until);
+            let kept = kept.map_err(|error| error.at(path()))?;
+            Ok(Some((kept, (spans, Some(end)))))
         });
         read.boxed()
     }

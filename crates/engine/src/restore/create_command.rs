@@ -185,12 +185,12 @@ mod tests {
             options: rawdoc! { "capped": false, "storageEngine": engine },
             ..CollectionMetadata::default()
         };
-        let options = |engine| super::options(Some(&metadata(engine)), CreateRules::default());
+        let made_of = |engine| options(Some(&metadata(engine)), CreateRules::default());
         let documentdb = rawdoc! { "documentDB": { "compression": { "enable": false } } };
-        assert_eq!(options(documentdb).unwrap(), rawdoc! { "capped": false });
+        assert_eq!(made_of(documentdb).unwrap(), rawdoc! { "capped": false });
         let other = rawdoc! { "wiredTiger": {} };
         let expected = rawdoc! { "capped": false, "storageEngine": { "wiredTiger": {} } };
-        assert_eq!(options(other).unwrap(), expected);
+        assert_eq!(made_of(other).unwrap(), expected);
     }
 
     #[test]

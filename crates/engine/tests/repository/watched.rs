@@ -18,6 +18,8 @@ use rdump::{
     },
 };
 
+use tokio::sync::watch;
+
 type Result<T> = std::result::Result<T, StorageError>;
 
 /// Passes everything on.
@@ -28,6 +30,8 @@ pub(super) struct Watched {
     refused: Mutex<Option<String>>,
     cancels: Mutex<Option<(String, CancellationToken)>>,
     hangs: Mutex<Option<String>>,
+    holds: watch::Sender<Option<String>>,
+    held: AtomicBool,
     ignores_conditions: AtomicBool,
 }
 
@@ -39,6 +43,8 @@ impl Watched {
             refused: Mutex::default(),
             cancels: Mutex::default(),
             hangs: Mutex::default(),
+            holds: watch::Sender::default(),
+            held: AtomicBool::new(false),
             ignores_conditions: AtomicBool::new(false),
         })
     }
@@ -56,6 +62,31 @@ impl Watched {
     /// From now on who writes an object whose path has this in it never gets an answer.
     pub(super) fn hang(&self, text: &str) {
         *self.hangs.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// From now on who writes an object whose path has this in it waits until it is let go.
+    pub(super) fn hold(&self, text: &str) {
+        self.held.store(false, Ordering::Relaxed);
+        self.holds.send_replace(Some(text.to_owned()));
+    }
+
+    /// Whether somebody waits, or has.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn let_go(&self) {
+        self.holds.send_replace(None);
+    }
+
+    async fn wait(&self, path: &str) {
+        let is_free = |text: &Option<String>| {
+            let holds = text.as_ref().is_some_and(|text| path.contains(text));
+            self.held.fetch_or(holds, Ordering::Relaxed);
+            !holds
+        };
+        let mut holds = self.holds.subscribe();
+        drop(holds.wait_for(is_free).await);
     }
 
     fn hangs(&self, path: &str) -> bool {
@@ -129,6 +160,7 @@ impl Store for Watched {
         match self.refused(path) {
             None if self.hangs(path) => future::pending().boxed(),
             None => async move {
+                self.wait(path).await;
                 let put = self.inner.put(path, bytes, condition).await;
                 let cancels = self.cancels.lock().unwrap().clone();
                 if let Some((_, cancel)) = cancels.filter(|(text, _)| path.contains(text)) {
