@@ -94,7 +94,11 @@ impl Verifying<'_> {
             }
             Some(text) => vec![repository.find_id(text).await?],
         };
-        if ids.is_empty() {
+        let is_captured = match snapshot {
+            None => !repository.timeline().await?.is_empty(),
+            Some(_) => false,
+        };
+        if ids.is_empty() && !is_captured {
             bail!("there is nothing to verify: the repository holds no snapshot");
         }
         let (mut reports, mut not_verified) = (Vec::new(), Vec::new());

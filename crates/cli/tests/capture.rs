@@ -1,7 +1,18 @@
 //! What is written is captured by one program, and restored to a moment by the other.
 
+use std::process::Stdio;
+
 use bson::doc;
-use rdump_testkit::{ReplicaSet, dataset};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use rdump_testkit::{
+    ReplicaSet,
+    damage::{files, flip_byte},
+    dataset,
+    wait::{PATIENCE, wait_for},
+};
 
 use crate::{
     program::{Ran, rrestore, run},
@@ -80,4 +91,78 @@ async fn what_is_captured_is_restored_to_the_moment_that_is_asked_for() {
         "goes to one moment",
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_is_captured_is_verified_before_there_is_a_snapshot() {
+    let source = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    capture(&source, repository, &[]).await.expect(0);
+    let verify = async || run(on(repository), ["verify", "--all"]).await;
+    let ran = verify().await.expect(1);
+    assert!(ran.stderr.contains("nothing to verify"), "{}", ran.stderr);
+    let uri = source.uri();
+    let mut running = Box::pin(run(on(repository), ["capture", &uri, "--slice-age=200ms"]));
+    let orders = source.client().database("shop").collection("orders");
+    let slice = async || {
+        // What was written before it began is not captured.
+        orders.insert_one(doc! { "a": 1 }).await.unwrap();
+        let mut paths = files(folder.path()).into_iter();
+        paths.find(|path| path.to_string_lossy().ends_with(".bson.zst"))
+    };
+    let stored = wait_for("a slice", PATIENCE, slice);
+    let slice = tokio::select! {
+        ran = &mut running => panic!("it ended by itself: {ran:?}"),
+        slice = stored => slice,
+    };
+    drop(running);
+    let ran = verify().await.expect(0);
+    assert!(ran.stderr.contains("and 0 gaps read"), "{}", ran.stderr);
+    flip_byte(&folder.path().join(slice), 100);
+    let ran = verify().await.expect(4);
+    assert!(ran.stderr.contains("DAMAGED timeline/"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_capture_that_is_told_to_stop_stores_what_it_has_read() {
+    let source = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().to_str().unwrap();
+    let mut command = on(repository);
+    // By itself it would store nothing for an hour.
+    command.args(["capture", &source.uri(), "--slice-age=1h"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.unwrap();
+    let lease = folder.path().join("leases/capture.json");
+    let has_begun = async || lease.exists().then_some(());
+    wait_for("the capture to begin", PATIENCE, has_begun).await;
+    look_again(&source).await;
+    let orders = source.client().database("shop").collection("orders");
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    look_again(&source).await;
+    let id = i32::try_from(child.id().unwrap()).unwrap();
+    kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
+    let ended = child.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let ran = run(on(repository), ["verify", "--all", "--json"]).await;
+    let timeline = &json(&ran.expect(0))["timeline"];
+    assert_eq!(timeline["slices"], 1, "{timeline}");
+    assert!(timeline["entries"].as_u64() > Some(0), "{timeline}");
+}
+
+/// Waits until the capture has looked at the oplog several times.
+async fn look_again(source: &ReplicaSet) {
+    let finds = async || {
+        let status = source
+            .admin_command(doc! { "serverStatus": 1 })
+            .await
+            .ok()?;
+        let commands = status.get_document("metrics").ok()?;
+        let commands = commands.get_document("commands").ok()?;
+        commands.get_document("find").ok()?.get_i64("total").ok()
+    };
+    let before = wait_for("counts of commands", PATIENCE, finds).await;
+    let has_looked = async || (finds().await? >= before + 4).then_some(());
+    wait_for("looks at the oplog", PATIENCE, has_looked).await;
 }
