@@ -35,9 +35,9 @@ impl Chance {
     }
 }
 
-async fn capture_and_be_killed(uri: &str, repository: &str, until: Instant) -> u64 {
+async fn capture_and_be_killed(uri: &str, repository: &str, until: Instant, at_least: u64) -> u64 {
     let (mut chance, mut kills) = (Chance(1), 0);
-    while Instant::now() < until {
+    while Instant::now() < until || kills < at_least {
         let lives = Duration::from_millis(200 + chance.below(6_000));
         let capture = run(on(repository), ["capture", uri, "--slice-age=1s"]);
         match timeout(lives, capture).await {
@@ -71,15 +71,16 @@ fn times(journal: &Journal) -> Vec<Timestamp> {
     times
 }
 
-/// `RDUMP_SECONDS` says how long, `RDUMP_MOMENTS` how many, `RDUMP_STEPDOWNS` how often a primary steps down, and `RDUMP_WRITERS` how many write
-/// documents at once.
+/// `RDUMP_SECONDS` says how long, `RDUMP_MOMENTS` how many, `RDUMP_STEPDOWNS` how often a primary steps down, `RDUMP_KILLS` how often
+/// the capture is killed at least, however long that takes, and `RDUMP_WRITERS` how many write documents at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_moments_is_restored_as_it_was() {
     let seconds = from_environment("RDUMP_SECONDS", 12);
     let moments = from_environment("RDUMP_MOMENTS", 2);
     let stepdowns = from_environment("RDUMP_STEPDOWNS", 1);
+    let kills = from_environment("RDUMP_KILLS", 1);
     let writers = u32::try_from(from_environment("RDUMP_WRITERS", 4)).unwrap();
-    let megabytes = u32::try_from(256 + seconds * 8).unwrap();
+    let megabytes = u32::try_from(256 + seconds.max(kills * 4) * 8).unwrap();
     let set = ReplicaSet::builder().members(3).oplog_mebibytes(megabytes);
     let (set, target) = tokio::join!(set.start(), ReplicaSet::start());
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +111,7 @@ async fn each_of_many_moments_is_restored_as_it_was() {
     };
     let ((), kills, ()) = tokio::join!(
         backup,
-        capture_and_be_killed(&uri, repository, until),
+        capture_and_be_killed(&uri, repository, until, kills),
         step_down_now_and_then(&set, stepdowns, until),
     );
     let acknowledged = load.acknowledged();
