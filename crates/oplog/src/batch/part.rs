@@ -105,7 +105,7 @@ impl Batch {
     pub fn parts(self) -> Vec<BatchPart> {
         let has_operators = self.documents().any(is_by_operators);
         match has_operators {
-            true => self.as_writes(),
+            true => self.into_writes(),
             false => vec![BatchPart::ApplyOps(self)],
         }
     }
@@ -113,16 +113,16 @@ impl Batch {
     /// As [`parts`](Self::parts), for a server that has no `applyOps`: what can be said otherwise is.
     #[must_use]
     pub fn without_apply_ops(self) -> Vec<BatchPart> {
-        let parts = self.as_writes().into_iter();
+        let parts = self.into_writes().into_iter();
         let parts = parts.flat_map(|part| match part {
-            BatchPart::ApplyOps(batch) => batch.as_commands(),
+            BatchPart::ApplyOps(batch) => batch.into_commands(),
             part => vec![part],
         });
         parts.collect()
     }
 
     /// Commands that stand for themselves; what is none stays as it is.
-    fn as_commands(self) -> Vec<BatchPart> {
+    fn into_commands(self) -> Vec<BatchPart> {
         let command = |operation: &RawDocument| {
             let is_command = operation.get_str("op").is_ok_and(|kind| kind == "c");
             let object = operation.get_document("o").ok().filter(|_| is_command)?;
@@ -151,7 +151,7 @@ impl Batch {
         commands.unwrap_or_else(|| vec![BatchPart::ApplyOps(self)])
     }
 
-    fn as_writes(self) -> Vec<BatchPart> {
+    fn into_writes(self) -> Vec<BatchPart> {
         let mut namespaces: Vec<(&str, Vec<&RawDocument>)> = Vec::new();
         for operation in self.documents() {
             let namespace = operation.get_str("ns").unwrap_or_default();

@@ -88,7 +88,9 @@ async fn who_may_not_is_told_which_role_it_takes() {
         .await;
     let options = ConnectOptions::default().uri(from.uri_for("poor"));
     let poor = Source::connect(&options).await.unwrap();
-    let error = Capture::new(&poor, &repository).run().await.unwrap_err();
+    let oplog = quick().source(rdump::CaptureSource::Oplog);
+    let capture = Capture::new(&poor, &repository).options(oplog);
+    let error = capture.run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
     let hint = error.hint().unwrap();
     assert!(hint.contains("grantRolesToUser('…', ['backup'])"), "{hint}");
