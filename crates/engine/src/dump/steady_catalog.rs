@@ -10,9 +10,12 @@ use mongodb::options::SelectionCriteria;
 use rdump_oplog::OpTime;
 
 use super::{
-    DumpOptions, moment,
+    DumpOptions,
+    listing::read_catalog,
+    moment,
     oplog::{self, Moments, PlannedOplog},
-    plan::{PlannedNamespace, Planning, read_catalog},
+    plan::PlannedNamespace,
+    planning::Planning,
     scope::Scope,
 };
 use crate::{
