@@ -35,11 +35,17 @@ impl Chance {
     }
 }
 
-async fn capture_and_be_killed(uri: &str, repository: &str, until: Instant, at_least: u64) -> u64 {
+async fn capture_and_be_killed(
+    (uri, source): (&str, &str),
+    repository: &str,
+    until: Instant,
+    at_least: u64,
+) -> u64 {
     let (mut chance, mut kills) = (Chance(1), 0);
     while Instant::now() < until || kills < at_least {
         let lives = Duration::from_millis(200 + chance.below(6_000));
-        let capture = run(on(repository), ["capture", uri, "--slice-age=1s"]);
+        let capture = ["capture", uri, "--source", source, "--slice-age=1s"];
+        let capture = run(on(repository), capture);
         match timeout(lives, capture).await {
             // Dropping the future has sent SIGKILL.
             Err(_) => kills += 1,
@@ -77,6 +83,21 @@ fn times(journal: &Journal) -> Vec<Timestamp> {
 /// the capture is killed at least, however long that takes, and `RDUMP_WRITERS` how many write documents at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_moments_is_restored_as_it_was() {
+    check("oplog").await;
+}
+
+/// The same, of what a change stream tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_moments_that_a_stream_told_of_is_restored_as_it_was() {
+    check("change-stream").await;
+}
+
+#[expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic in a test is a failed test, and a long proof says how far it is"
+)]
+async fn check(source: &str) {
     let seconds = from_environment("RDUMP_SECONDS", 12);
     let moments = from_environment("RDUMP_MOMENTS", 2);
     let stepdowns = from_environment("RDUMP_STEPDOWNS", 1);
@@ -88,13 +109,14 @@ async fn each_of_many_moments_is_restored_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let repository = folder.path().to_str().unwrap();
     let uri = set.uri();
-    let once = ["capture", &uri, "--until-caught-up"];
+    let once = ["capture", &uri, "--source", source, "--until-caught-up"];
     run(on(repository), once).await.expect(0);
 
     let options = WorkloadOptions {
         writers,
         large_documents: false,
         pause: Duration::ZERO,
+        time_series: u32::from(source == "oplog"),
         ..WorkloadOptions::everything(1)
     };
     let load = Workload::start(&set.client(), options);
@@ -113,7 +135,7 @@ async fn each_of_many_moments_is_restored_as_it_was() {
     };
     let ((), kills, ()) = tokio::join!(
         backup,
-        capture_and_be_killed(&uri, repository, until, kills),
+        capture_and_be_killed((&uri, source), repository, until, kills),
         step_down_now_and_then(&set, stepdowns, until),
     );
     let acknowledged = load.acknowledged();

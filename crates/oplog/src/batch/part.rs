@@ -105,7 +105,7 @@ impl Batch {
     pub fn parts(self) -> Vec<BatchPart> {
         let has_operators = self.documents().any(is_by_operators);
         match has_operators {
-            true => self.into_writes(),
+            true => self.into_writes(true),
             false => vec![BatchPart::ApplyOps(self)],
         }
     }
@@ -113,7 +113,7 @@ impl Batch {
     /// As [`parts`](Self::parts), for a server that has no `applyOps`: what can be said otherwise is.
     #[must_use]
     pub fn without_apply_ops(self) -> Vec<BatchPart> {
-        let parts = self.into_writes().into_iter();
+        let parts = self.into_writes(false).into_iter();
         let parts = parts.flat_map(|part| match part {
             BatchPart::ApplyOps(batch) => batch.into_commands(),
             part => vec![part],
@@ -151,7 +151,8 @@ impl Batch {
         commands.unwrap_or_else(|| vec![BatchPart::ApplyOps(self)])
     }
 
-    fn into_writes(self) -> Vec<BatchPart> {
+    /// As writes: all that can be, or all on collections of which something has to be.
+    fn into_writes(self, only_where_needed: bool) -> Vec<BatchPart> {
         let mut namespaces: Vec<(&str, Vec<&RawDocument>)> = Vec::new();
         for operation in self.documents() {
             let namespace = operation.get_str("ns").unwrap_or_default();
@@ -162,6 +163,10 @@ impl Batch {
         }
         let mut parts = Vec::new();
         for (namespace, operations) in namespaces {
+            if only_where_needed && !operations.iter().any(|it| is_by_operators(it)) {
+                parts.extend(self.apply_ops(&operations));
+                continue;
+            }
             let kinds: Vec<_> = operations.iter().map(|it| Kind::of(it)).collect();
             for Range { start, end } in runs(&kinds) {
                 let run = operations.get(start..end).unwrap_or_default();

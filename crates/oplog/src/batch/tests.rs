@@ -254,6 +254,7 @@ fn updates_by_operators_are_sent_as_updates_and_what_is_beside_them_too() {
             rawdoc! { "$v": 1, "$set": { "a": 2 } },
             Some(1),
         ),
+        entry_of("u", "shop.other", rawdoc! { "_id": 9 }, Some(9)),
         entry_of(
             "u",
             "shop.stock",
@@ -291,12 +292,14 @@ fn updates_by_operators_are_sent_as_updates_and_what_is_beside_them_too() {
         ("shop", two),
         ("shop", three),
         ("admin", four),
+        ("admin", five),
     ] = commands.as_slice()
     else {
         panic!("{commands:?}");
     };
     assert_eq!([one, two, three], [&updates, &deletes, &last]);
     assert!(four.get_array("applyOps").is_ok(), "{four:?}");
+    assert!(five.get_array("applyOps").is_ok(), "{five:?}");
 }
 
 fn entry_of(
