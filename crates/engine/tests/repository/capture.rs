@@ -405,12 +405,14 @@ async fn of_two_captures_one_captures_and_another_deployment_is_refused() {
     let from = ReplicaSet::start().await;
     let (_, repository) = in_memory().await;
     let running = Running::start(&from, &repository, quick()).await;
-    from.client()
-        .database("shop")
-        .create_collection("a")
-        .await
-        .unwrap();
-    running.await_slices(1).await;
+    // What is written before it begins is none of its.
+    let mut number = 0;
+    wait_for("a slice", PATIENCE, async || {
+        number += 1;
+        insert(&from, number).await;
+        (running.slices() > 0).then_some(())
+    })
+    .await;
     let capture = Capture::new(&source(&from).await, &repository).options(quick());
     let error = capture.run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
