@@ -31,6 +31,15 @@ pub(crate) enum CollectionKind {
 }
 
 impl CollectionKind {
+    /// What the server has this word for; old ones have none.
+    pub(crate) fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("view") => Self::View,
+            Some("timeseries") => Self::TimeSeries,
+            _ => Self::Collection,
+        }
+    }
+
     /// The server's word for it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -196,15 +205,8 @@ impl CollectionEntry {
             .get_str("name")
             .map_err(|error| reply_error("listCollections", error))?
             .to_owned();
-        let kind = match entry
-            .get("type")
-            .map_err(invalid)?
-            .and_then(|kind| kind.as_str())
-        {
-            Some("view") => CollectionKind::View,
-            Some("timeseries") => CollectionKind::TimeSeries,
-            _ => CollectionKind::Collection,
-        };
+        let kind = entry.get("type").map_err(invalid)?;
+        let kind = CollectionKind::named(kind.and_then(|kind| kind.as_str()));
         let options = entry
             .get("options")
             .map_err(invalid)?

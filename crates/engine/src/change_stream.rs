@@ -16,17 +16,18 @@ use mongodb::{
 use rdump_format::repository::Unseen;
 use rdump_oplog::OpTime;
 
-use crate::{Error, ErrorKind, Flavor, Result, command, connect::Deployment};
+use crate::{Error, ErrorKind, Flavor, Result, ServerInfo, Topology, command, connect::Deployment};
 
+use definitions::PRIMARY;
 pub(crate) use definitions::{Definition, Definitions};
 pub(crate) use scope::{Scope, check_enabled};
 pub(crate) use telling::{Look, Telling, Told};
 
 /// How long a reply may take beyond the time that the server is told to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How long nothing has to come of Amazon DocumentDB before it is believed that nothing is on its way: it is known to hold events back and deliver
-/// them all at once.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long nothing has to come of Amazon DocumentDB, or of a router, before it is believed that nothing is on its way: the one is known to hold events
+/// back and deliver them all at once, the other waits for shards that write nothing.
+const SETTLE: Duration = Duration::from_secs(15);
 
 /// Where a stream begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,13 +63,17 @@ pub(crate) struct Manner {
 
 impl Manner {
     /// What to try first with a server of a kind.
-    fn of(flavor: Flavor) -> Self {
-        let is_mongodb = flavor == Flavor::MongoDb;
+    fn of(server: &ServerInfo) -> Self {
+        let is_mongodb = server.flavor == Flavor::MongoDb;
+        let is_router = server.topology == Topology::Sharded;
         Self {
             expanded: is_mongodb,
             looked_up: !is_mongodb,
             split: false,
-            settle: if is_mongodb { Duration::ZERO } else { SETTLE },
+            settle: match is_mongodb && !is_router {
+                true => Duration::ZERO,
+                false => SETTLE,
+            },
         }
     }
 
@@ -130,7 +135,7 @@ impl Events {
         start: &Start,
         (patience, split): (Duration, bool),
     ) -> std::result::Result<Self, NotOpened> {
-        let mut manner = Manner::of(deployment.server.flavor);
+        let mut manner = Manner::of(&deployment.server);
         manner.split = split;
         loop {
             let opened = open(deployment, scope, from, (start, manner, patience)).await;
@@ -143,7 +148,13 @@ impl Events {
                 manner.expanded = false;
                 continue;
             }
-            return Err(NotOpened::of(error));
+            return Err(match split && is_unknown_stage(&error) {
+                true => NotOpened::Ended(
+                    "an event is too long for a document, and this server sends none in parts"
+                        .to_owned(),
+                ),
+                false => NotOpened::of(error),
+            });
         }
     }
 
@@ -177,7 +188,7 @@ async fn open(
     match start {
         Start::Token(token) => stage.append(cstr!("resumeAfter"), token.clone()),
         Start::After(at) => {
-            let first = Timestamp::from(after(*at));
+            let first = Timestamp::from(at.next());
             stage.append(cstr!("startAtOperationTime"), first);
         }
     }
@@ -237,6 +248,11 @@ fn is_refused(error: &DriverError) -> bool {
     )
 }
 
+/// Whether there is a stage that the server does not know.
+fn is_unknown_stage(error: &DriverError) -> bool {
+    command::server_code(error) == Some(40324)
+}
+
 /// Whether an event is too long for a document: BSONObjectTooLarge.
 fn is_too_long(error: &DriverError) -> bool {
     command::server_code(error) == Some(10334)
@@ -259,14 +275,6 @@ fn join(parts: &[RawDocumentBuf]) -> Result<RawDocumentBuf> {
     Ok(event)
 }
 
-/// The first moment after another one.
-pub(crate) fn after(at: OpTime) -> OpTime {
-    OpTime {
-        ordinal: at.ordinal.saturating_add(1),
-        ..at
-    }
-}
-
 /// The moment that the server has come to.
 pub(crate) async fn now(deployment: &Deployment, from: &SelectionCriteria) -> Result<OpTime> {
     let admin = deployment.database("admin");
@@ -278,6 +286,18 @@ pub(crate) async fn now(deployment: &Deployment, from: &SelectionCriteria) -> Re
             "the server does not say at which moment it is (operationTime): there are no change streams to capture",
         )
     })
+}
+
+/// The term of the primary: it grows, unless the deployment is set up anew. Not all servers say it.
+pub(crate) async fn term(deployment: &Deployment) -> Result<Option<i64>> {
+    let name = match deployment.server.capabilities().hello {
+        true => "hello",
+        false => "isMaster",
+    };
+    let hello = command::read(&deployment.database("admin"), doc! { name: 1 }, &PRIMARY).await?;
+    let last = hello.get_document("lastWrite").ok();
+    let last = last.and_then(|last| last.get_document("opTime").ok());
+    Ok(last.and_then(|last| last.get_i64("t").ok()))
 }
 
 pub(crate) fn malformed() -> Error {

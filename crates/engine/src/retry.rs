@@ -25,6 +25,11 @@ impl Retries {
         }
     }
 
+    /// Whether something was tried again.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used > 0
+    }
+
     /// Says that something worked, so that the next failure is a first one.
     pub(crate) fn progressed(&mut self) {
         if self.used > 0 {

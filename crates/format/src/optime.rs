@@ -21,6 +21,37 @@ pub struct OpTime {
     pub ordinal: u32,
 }
 
+impl OpTime {
+    /// After everything.
+    pub const MAX: Self = Self {
+        seconds: u32::MAX,
+        ordinal: u32::MAX,
+    };
+
+    /// The first moment after it; [`MAX`](Self::MAX) has none and stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rdump_format::OpTime;
+    ///
+    /// assert_eq!(OpTime { seconds: 7, ordinal: 1 }.next(), OpTime { seconds: 7, ordinal: 2 });
+    /// assert_eq!(OpTime { seconds: 7, ordinal: u32::MAX }.next(), OpTime { seconds: 8, ordinal: 0 });
+    /// assert_eq!(OpTime::MAX.next(), OpTime::MAX);
+    /// ```
+    #[must_use]
+    pub fn next(self) -> Self {
+        match (self.ordinal.checked_add(1), self.seconds.checked_add(1)) {
+            (Some(ordinal), _) => Self { ordinal, ..self },
+            (None, Some(seconds)) => Self {
+                seconds,
+                ordinal: 0,
+            },
+            (None, None) => Self::MAX,
+        }
+    }
+}
+
 impl From<Timestamp> for OpTime {
     fn from(timestamp: Timestamp) -> Self {
         Self {

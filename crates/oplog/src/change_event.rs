@@ -17,6 +17,8 @@ use crate::document::DocumentBuilder;
 
 /// How long the operations of one entry get, in bytes, before there is another one.
 const ENTRY_BYTES: usize = 8 << 20;
+/// What no server knows: nothing tells what is written to such a collection.
+const CREATE_TIME_SERIES: &str = "createTimeSeries";
 
 /// A borrowed view of one [change event](https://www.mongodb.com/docs/manual/reference/change-events/).
 ///
@@ -118,6 +120,18 @@ impl<'a> ChangeEvent<'a> {
         self.namespace.as_ref()
     }
 
+    /// The name that a collection was given.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeEventError`] if it is missing in an event about a rename.
+    pub fn renamed_to(&self) -> Result<Option<Namespace>, ChangeEventError> {
+        match self.kind {
+            "rename" => read_namespace(self.need(self.fields.to, "to")?, self.at).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Whether nothing comes after it.
     #[must_use]
     pub fn is_end(&self) -> bool {
@@ -207,21 +221,32 @@ impl<'a> ChangeEvent<'a> {
                     push(command);
                 }
             }
-            "rename" => {
-                let to = read_namespace(self.need(self.fields.to, "to")?, self.at)?;
-                let mut command = DocumentBuilder::new();
-                command.string("renameCollection", &namespace.to_string());
-                command.string("to", &to.to_string());
-                if let Some(operation) = self.fields.operation
-                    && let Some(target) = self.field(operation, b"dropTarget")?
-                {
-                    command.copy(&target);
-                }
-                push(command);
-            }
             _ => {}
         }
+        if let Some(to) = self.renamed_to()? {
+            let mut command = DocumentBuilder::new();
+            command.string("renameCollection", &namespace.to_string());
+            command.string("to", &to.to_string());
+            match self.fields.operation {
+                Some(operation) => {
+                    if let Some(target) = self.field(operation, b"dropTarget")? {
+                        command.copy(&target);
+                    }
+                }
+                // What had the name was dropped, and older servers do not say so.
+                None => command.boolean("dropTarget", true),
+            }
+            push(command);
+        }
         Ok(commands)
+    }
+
+    /// Whether it made a time-series collection, of which nothing more is told.
+    fn is_of_time_series(&self) -> Result<bool, ChangeEventError> {
+        match self.fields.operation {
+            Some(operation) => Ok(self.field(operation, b"timeseries")?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Whether it is of a kind that says nothing about what a restore has to do.
@@ -403,6 +428,7 @@ impl EventEntries {
                 }
                 Err(error) => return Err(error),
             },
+            "create" if event.is_of_time_series()? => self.push_unknown(event, CREATE_TIME_SERIES),
             "create" | "createIndexes" | "drop" | "dropDatabase" | "dropIndexes" | "modify"
             | "rename" => {
                 for (db, command) in event.on_collections()? {
@@ -413,6 +439,13 @@ impl EventEntries {
             kind => self.push_unknown(event, kind),
         }
         Ok(())
+    }
+
+    /// Takes that a time-series collection was made: a command that no server knows, so that a restore says that it cannot do it.
+    pub fn push_time_series(&mut self, namespace: &Namespace) {
+        let mut command = DocumentBuilder::new();
+        command.string(CREATE_TIME_SERIES, &namespace.collection);
+        self.push_command(&namespace.db, &command.build());
     }
 
     fn push_unknown(&mut self, event: &ChangeEvent<'_>, what: &str) {

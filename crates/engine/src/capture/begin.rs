@@ -8,9 +8,7 @@ use rdump_format::{
 };
 
 use super::{Capture, session::Run};
-use crate::{
-    Error, Event, OpTime, Result, Snapshot, change_stream::after, repository::parse_slice,
-};
+use crate::{Error, Event, OpTime, Result, Snapshot, repository::parse_slice};
 
 /// How many timelines are looked at to find the one that is gone on with: those that reach farthest.
 const MOST_TIMELINES: usize = 8;
@@ -29,6 +27,8 @@ pub(super) struct Position {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) span: SpanName,
+    /// The newest gap after it.
+    gap: Option<SpanName>,
     previous: Previous,
     pub(super) header: SliceHeader,
     pub(super) footer: SliceFooter,
@@ -51,7 +51,9 @@ impl End {
                     "{path} is of another repository: it was copied here"
                 )));
             }
+            let is_next = |gap: &&SpanName| (gap.start, gap.timeline) == (span.end, span.timeline);
             ends.push(Self {
+                gap: timeline.gaps().filter(is_next).last().copied(),
                 span,
                 previous: Previous::new(span.path(), &bytes),
                 header: slice.header,
@@ -85,12 +87,13 @@ impl End {
         }
     }
 
-    /// Where a gap leads to that was stored after it and that nothing follows yet.
+    pub(super) fn has_gap(&self) -> bool {
+        self.gap.is_some()
+    }
+
+    /// Where a gap leads to that was stored after it: nothing follows yet.
     pub(super) async fn after_gap(&self, capture: &Capture) -> Result<Option<Position>> {
-        let timeline = capture.repository.timeline().await?;
-        let is_next =
-            |gap: &&SpanName| (gap.start, gap.timeline) == (self.span.end, self.span.timeline);
-        let Some(gap) = timeline.gaps().filter(is_next).last() else {
+        let Some(gap) = &self.gap else {
             return Ok(None);
         };
         let (path, bytes) = (gap.path(), capture.repository.read_span(gap).await?);
@@ -115,7 +118,7 @@ impl End {
     ) -> Result<Position> {
         refuse_other_deployment(&self.header.source, source, &self.span)?;
         let mut position = Position::new(start);
-        let end = start.max(after(self.span.end));
+        let end = start.max(self.span.end.next());
         let (repository, timeline) = (&capture.repository, self.header.timeline);
         let mut gap = GapRecord::new(
             repository.record().id,
@@ -125,7 +128,10 @@ impl End {
             self.previous,
             capture.cx.now().to_string(),
         );
-        gap.detail.clone_from(&detail);
+        // Servers name documents and collections in it.
+        if capture.recipients.is_none() {
+            gap.detail.clone_from(&detail);
+        }
         if reason == GapReason::RolledOver {
             position.timeline = timeline;
         }
@@ -145,7 +151,7 @@ impl End {
 }
 
 /// A repository holds what one deployment wrote.
-fn refuse_other_deployment(
+pub(super) fn refuse_other_deployment(
     before: &SourceRecord,
     now: &SourceRecord,
     newest: &SpanName,

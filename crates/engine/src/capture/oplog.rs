@@ -8,7 +8,7 @@ use rdump_oplog::{Entry, OpTime, entry_mark};
 
 use super::{
     Capture,
-    begin::{End, Position, moments},
+    begin::{End, Position, moments, refuse_other_deployment},
     session::Run,
 };
 use crate::{Error, ErrorKind, Result, command, connect::Deployment};
@@ -36,9 +36,23 @@ pub(super) async fn position(
     let oplog = Oplog { deployment, from };
     let mut newest: Option<(End, (GapReason, String))> = None;
     for end in End::of_source(capture, SliceSource::Oplog).await? {
+        if let Some(position) = end.after_gap(capture).await? {
+            let Some(mark) = oplog.at(position.start).await? else {
+                let why_not = oplog.lacks(position.start).await?;
+                newest.get_or_insert((end, why_not));
+                continue;
+            };
+            let open_since = None;
+            return Ok((position, OplogPosition { mark, open_since }));
+        }
         let why_not = match &end.footer.last {
             Some(last) if end.header.from == SliceSource::Oplog => {
-                match oplog.look_for(last).await? {
+                let found = oplog.look_for(last).await;
+                if found.is_err() {
+                    // That of another deployment may never come so far.
+                    refuse_other_deployment(&end.header.source, &run.source, &end.span)?;
+                }
+                match found? {
                     Found::There => {
                         let at = OplogPosition {
                             mark: last.clone(),
@@ -59,13 +73,6 @@ pub(super) async fn position(
             ),
         };
         newest.get_or_insert((end, why_not));
-    }
-    if let Some((end, _)) = &newest
-        && let Some(position) = end.after_gap(capture).await?
-        && let Some(mark) = oplog.at(position.start).await?
-    {
-        let open_since = None;
-        return Ok((position, OplogPosition { mark, open_since }));
     }
     let after = newest.as_ref().map(|(end, _)| end.span.end);
     let mark = oplog.beginning(capture, after.unwrap_or_default()).await?;
@@ -142,6 +149,21 @@ impl Oplog<'_> {
     async fn at(&self, at: OpTime) -> Result<Option<EntryMark>> {
         let found = self.at_or_after(at).await?;
         Ok(found.filter(|found| found.at == at))
+    }
+
+    /// Why there is nothing of a moment that there was an entry of.
+    async fn lacks(&self, at: OpTime) -> Result<(GapReason, String)> {
+        let oldest = self.oldest().await?.at;
+        Ok(match oldest > at {
+            true => (
+                GapReason::RolledOver,
+                format!("the oldest entry of the oplog is that of {oldest}"),
+            ),
+            false => (
+                GapReason::OtherHistory,
+                format!("there is no entry of {at} any more"),
+            ),
+        })
     }
 
     async fn look_for(&self, last: &EntryMark) -> Result<Found> {

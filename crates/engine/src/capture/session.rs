@@ -72,9 +72,9 @@ impl Run {
         self.splits_events.load(Ordering::Relaxed)
     }
 
-    /// From the next session on, events that are too long come in parts.
-    pub(super) fn split_events(&self) {
-        self.splits_events.store(true, Ordering::Relaxed);
+    /// Says whether events that are too long come in parts, from the next session on.
+    pub(super) fn split_events(&self, parts: bool) {
+        self.splits_events.store(parts, Ordering::Relaxed);
     }
 
     /// Why the change stream cannot go on, unless it can.
@@ -248,8 +248,8 @@ impl<'a> Feed<'a> {
             false => None,
         };
         let mut header = position.header(capture, run, SliceSource::ChangeStream);
-        header.unseen = at.unseen;
-        let reader = StreamReader::new(capture, run, (at.telling, at.start), until);
+        (header.unseen, header.term) = (at.unseen, at.term);
+        let reader = StreamReader::new((capture, run, from), (at.telling, at.start), until);
         Ok((header, Self::Stream(Box::new(reader))))
     }
 }

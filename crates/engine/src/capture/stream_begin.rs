@@ -15,10 +15,12 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, OpTime, Result,
-    change_stream::{Definitions, Events, NotOpened, Scope, Start, Telling, check_enabled, now},
+    change_stream::{
+        Definitions, Events, NotOpened, Scope, Start, Telling, check_enabled, now, term,
+    },
 };
 
-/// How many snapshots are tried as the beginning of what is captured.
+/// How many snapshots are tried as the beginning of what is captured: the newest.
 const MOST_BEGINNINGS: usize = 8;
 
 /// A stream that goes on where what is stored ends.
@@ -28,6 +30,8 @@ pub(super) struct StreamPosition<'a> {
     pub(super) telling: Telling<'a>,
     /// What is not told.
     pub(super) unseen: Vec<Unseen>,
+    /// That of the primary.
+    pub(super) term: Option<i64>,
 }
 
 /// Finds out where to read on, and stores a gap if something is missing until there; `gaps` counts them.
@@ -39,43 +43,27 @@ pub(super) async fn position<'a>(
 ) -> Result<(Position, StreamPosition<'a>)> {
     let deployment = &capture.source.0;
     check_enabled(deployment, from, &capture.options.select).await?;
-    let stream = Stream { capture, run, from };
+    let term = term(deployment).await?;
+    let stream = Stream {
+        capture,
+        run,
+        from,
+        term,
+    };
     let mut newest: Option<(End, (GapReason, String))> = None;
     for end in End::of_source(capture, SliceSource::ChangeStream).await? {
-        let why_not = match end.header.from {
-            SliceSource::ChangeStream => {
-                let start = stream.after(&end)?;
-                let ended = run.ended().map(NotOpened::Ended);
-                let opened = match ended {
-                    Some(ended) => Err(ended),
-                    None => stream.open(&start).await,
-                };
-                match opened {
-                    Ok(events) => {
-                        let moment = end.span.end;
-                        let position = end.go_on(capture);
-                        return Ok((position, stream.at((moment, start), events)));
-                    }
-                    Err(NotOpened::Other(error)) => return Err(error),
-                    Err(NotOpened::Forgotten(detail)) => (GapReason::RolledOver, detail),
-                    Err(NotOpened::Ended(detail)) => (GapReason::StreamEnded, detail),
-                }
+        let why_not = match stream.go_on(&end).await? {
+            Ok((position, start, events)) => {
+                run.goes_on();
+                let position = position.unwrap_or_else(|| end.go_on(capture));
+                return Ok((position, stream.at(start, events)));
             }
-            _ => (
-                GapReason::OtherSource,
-                "the oplog before, a change stream then".to_owned(),
-            ),
+            Err(why_not) => why_not,
         };
         newest.get_or_insert((end, why_not));
     }
-    if let Some((end, _)) = &newest
-        && let Some(position) = end.after_gap(capture).await?
-        && let start = (position.start, Start::After(position.start))
-        && let Ok(events) = stream.open(&start.1).await
-    {
-        run.goes_on();
-        return Ok((position, stream.at(start, events)));
-    }
+    // What it was good for is behind.
+    run.split_events(false);
     let after = newest.as_ref().map(|(end, _)| end.span.end);
     let (moment, events) = stream.begin(after.unwrap_or_default()).await?;
     let position = match newest {
@@ -97,9 +85,41 @@ struct Stream<'a, 'r> {
     capture: &'a Capture,
     run: &'r Run,
     from: &'a SelectionCriteria,
+    term: Option<i64>,
 }
 
+/// Where a stream goes on, after a gap or after the slice that was looked at.
+type GoneOn = (Option<Position>, (OpTime, Start), Events);
+
 impl<'a> Stream<'a, '_> {
+    /// Goes on after a slice, or after the gap that follows it; else says why not.
+    async fn go_on(&self, end: &End) -> Result<std::result::Result<GoneOn, (GapReason, String)>> {
+        if let Some(why) = self.run.ended() {
+            return Ok(Err((GapReason::StreamEnded, why)));
+        }
+        if end.header.from != SliceSource::ChangeStream && !end.has_gap() {
+            let why = "the oplog before, a change stream then".to_owned();
+            return Ok(Err((GapReason::OtherSource, why)));
+        }
+        if let (Some(before), Some(now)) = (end.header.term, self.term)
+            && now < before
+        {
+            let why = format!("the primary is of term {now}, and was of term {before}");
+            return Ok(Err((GapReason::OtherHistory, why)));
+        }
+        let position = end.after_gap(self.capture).await?;
+        let start = match &position {
+            Some(position) => (position.start, Start::After(position.start)),
+            None => (end.span.end, self.after(end)?),
+        };
+        Ok(match self.open(&start.1).await {
+            Ok(events) => Ok((position, start, events)),
+            Err(NotOpened::Other(error)) => return Err(error),
+            Err(NotOpened::Forgotten(detail)) => Err((GapReason::RolledOver, detail)),
+            Err(NotOpened::Ended(detail)) => Err((GapReason::StreamEnded, detail)),
+        })
+    }
+
     /// What leads on from the end of a slice.
     fn after(&self, end: &End) -> Result<Start> {
         let is_of_this = Scope::of(&end.header.select) == Scope::of(&self.capture.options.select);
@@ -119,9 +139,10 @@ impl<'a> Stream<'a, '_> {
     /// Begins after the oldest snapshot that the stream still leads on from, else now.
     async fn begin(&self, after: OpTime) -> Result<(OpTime, Events)> {
         let now = now(&self.capture.source.0, self.from).await?;
-        let usable = moments(self.capture).await?.into_iter();
-        let usable = usable.filter(|at| *at > after && *at <= now);
-        for moment in usable.take(MOST_BEGINNINGS).chain([now]) {
+        let mut usable = moments(self.capture).await?;
+        usable.retain(|at| *at > after && *at <= now);
+        let newest = usable.split_off(usable.len().saturating_sub(MOST_BEGINNINGS));
+        for moment in newest.into_iter().chain([now]) {
             match self.open(&Start::After(moment)).await {
                 Ok(events) => return Ok((moment, events)),
                 Err(NotOpened::Other(error)) => return Err(error),
@@ -141,12 +162,13 @@ impl<'a> Stream<'a, '_> {
     fn at(&self, start: (OpTime, Start), events: Events) -> StreamPosition<'a> {
         let (capture, manner) = (self.capture, events.manner);
         let is_wanted = |namespace: &_| capture.options.select.selects(namespace);
-        let definitions = (!manner.expanded)
-            .then(|| Definitions::new(&capture.source.0, self.from, Box::new(is_wanted)));
+        let definitions =
+            (!manner.expanded).then(|| Definitions::new(&capture.source.0, Box::new(is_wanted)));
         StreamPosition {
             start: start.0,
             telling: Telling::new(events, start, definitions),
             unseen: manner.unseen(),
+            term: self.term,
         }
     }
 }

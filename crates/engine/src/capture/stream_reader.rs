@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bson::{RawDocumentBuf, Timestamp, rawdoc};
+use mongodb::options::SelectionCriteria;
 use rdump_oplog::{OpTime, Remapped, SliceBuilder};
 use tokio::sync::mpsc;
 
@@ -12,13 +13,17 @@ use super::{
     session::Run,
 };
 use crate::{
-    Error, ErrorKind, Result,
-    change_stream::{Look, Telling, Told, malformed},
+    Error, ErrorKind, Flavor, Result,
+    change_stream::{Look, Telling, Told, check_enabled, malformed},
 };
+
+/// How many bytes of one moment are kept until it is over: all of a moment is in one slice.
+const MOST_OF_A_MOMENT: u64 = 512 << 20;
 
 pub(super) struct StreamReader<'a> {
     capture: &'a Capture,
     run: &'a Run,
+    from: &'a SelectionCriteria,
     telling: Telling<'a>,
     until: Option<OpTime>,
     builder: SliceBuilder,
@@ -34,14 +39,14 @@ pub(super) struct StreamReader<'a> {
 
 impl<'a> StreamReader<'a> {
     pub(super) fn new(
-        capture: &'a Capture,
-        run: &'a Run,
+        (capture, run, from): (&'a Capture, &'a Run, &'a SelectionCriteria),
         (telling, start): (Telling<'a>, OpTime),
         until: Option<OpTime>,
     ) -> Self {
         Self {
             capture,
             run,
+            from,
             telling,
             until,
             builder: SliceBuilder::new(SEGMENT_BYTES),
@@ -59,21 +64,28 @@ impl<'a> StreamReader<'a> {
         let cancel = self.capture.cx.cancel.clone();
         loop {
             let Some(looked) = cancel.run_until_cancelled(self.telling.look()).await else {
-                self.seal(gathered).await;
+                self.seal(gathered).await?;
                 return Ok(None);
             };
             let (told, look) = looked?;
             for told in told {
                 self.take(told)?;
                 if self.builder.bytes() >= self.capture.options.slice_bytes {
-                    self.seal(gathered).await;
+                    self.seal(gathered).await?;
                 }
+            }
+            if self.is_amid && self.builder.bytes() >= MOST_OF_A_MOMENT {
+                let why = format!(
+                    "more than {} MiB happened at one moment",
+                    MOST_OF_A_MOMENT >> 20
+                );
+                return Ok(Some(self.ended(why)));
             }
             let has_caught_up = self.has_caught_up().await?;
             let is_drained = matches!(look, Look::Drained);
             let is_due = self.is_due();
             if !is_drained || has_caught_up || is_due {
-                self.seal(gathered).await;
+                self.seal(gathered).await?;
             }
             let why = match look {
                 _ if has_caught_up => return Ok(None),
@@ -85,17 +97,20 @@ impl<'a> StreamReader<'a> {
                 }
                 Look::Ended => "the database was dropped".to_owned(),
                 Look::TooLong => {
-                    self.run.split_events();
+                    self.run.split_events(true);
                     "an event is too long for a document".to_owned()
                 }
-                Look::Untold(what) => {
-                    self.run.end_stream(what.clone());
-                    what
-                }
+                Look::Untold(what) => return Ok(Some(self.ended(what))),
             };
-            let message = format!("the change stream ended: {why}");
-            return Ok(Some(Error::new(ErrorKind::Unavailable, message)));
+            return Ok(Some(interrupted(&why)));
         }
+    }
+
+    /// It does not go on from here.
+    fn ended(&self, why: String) -> Error {
+        let error = interrupted(&why);
+        self.run.end_stream(why);
+        error
     }
 
     /// Whether all is there that is waited for, and what was defined by then.
@@ -162,18 +177,22 @@ impl<'a> StreamReader<'a> {
     }
 
     /// Gives over what was gathered, unless that ends amid a moment.
-    async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) {
+    async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) -> Result<()> {
         if self.is_amid {
-            return;
+            return Ok(());
         }
+        // Where streams were disabled meanwhile, nothing was told of what was written.
+        let (source, select) = (&self.capture.source.0, &self.capture.options.select);
+        check_enabled(source, self.from, select).await?;
         let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
         self.waits_since = self.telling.waits_since();
         self.sealed_at = Instant::now();
         let Some(slice) = builder.build() else {
-            return;
+            return Ok(());
         };
-        // A token has the id of a document in it.
-        let token = self.token.clone().filter(|_| self.run.keys.is_none());
+        // A token of MongoDB has the id of a document in it.
+        let is_plain = self.run.keys.is_none() || source.server.flavor == Flavor::DocumentDb;
+        let token = self.token.clone().filter(|_| is_plain);
         let gather = Gathered {
             slice,
             open_since: None,
@@ -181,7 +200,13 @@ impl<'a> StreamReader<'a> {
         };
         // Who receives has failed, and says why.
         let _ = gathered.send(gather).await;
+        Ok(())
     }
+}
+
+fn interrupted(why: &str) -> Error {
+    let message = format!("the change stream ended: {why}");
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 /// How long a server waits for something to tell of before it says that there is nothing.

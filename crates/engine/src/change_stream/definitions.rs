@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bson::{RawBsonRef, RawDocumentBuf, cstr, doc, rawdoc};
-use mongodb::options::SelectionCriteria;
+use bson::{RawBsonRef, RawDocumentBuf, cstr, doc, raw::CStr, rawdoc};
+use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::{INTERNAL_DATABASE_PREFIX, Namespace, RESTORES_DATABASE};
 use rdump_oplog::{ChangeEvent, EventEntries, OpTime};
 
-use super::now;
+use super::{malformed, now};
 use crate::{
     Result,
     catalog::{Catalog, CollectionEntry, CollectionKind},
@@ -23,17 +23,26 @@ use crate::{
 
 /// What the name ends with that a collection has while it is moved here from another database.
 const RENAMED_FROM_ELSEWHERE: &str = ".renameCollection";
-/// How long it may take until the stream tells that a collection was dropped.
+/// How long it may take until the stream tells that a collection was dropped, or made anew.
 const SUSPICION: Duration = Duration::from_secs(30);
 /// The share of the time that looking takes at most is one in this many.
 const SHARE: u32 = 10;
+
+/// Where they are looked up: other members may be behind.
+pub(super) const PRIMARY: SelectionCriteria =
+    SelectionCriteria::ReadPreference(ReadPreference::Primary);
+/// What `collMod` changes.
+const RULES: [&CStr; 3] = [
+    cstr!("validator"),
+    cstr!("validationLevel"),
+    cstr!("validationAction"),
+];
 
 /// Of which namespaces definitions are looked up.
 type IsWanted<'a> = Box<dyn Fn(&Namespace) -> bool + Send + Sync + 'a>;
 
 pub(crate) struct Definitions<'a> {
     deployment: &'a Deployment,
-    from: &'a SelectionCriteria,
     is_wanted: IsWanted<'a>,
     /// What was there when it was last looked for, less what was dropped since then.
     known: BTreeMap<Namespace, Definition>,
@@ -43,8 +52,8 @@ pub(crate) struct Definitions<'a> {
     looked: Option<(OpTime, BTreeMap<Namespace, Definition>)>,
     /// The moment of what counts.
     settled_at: Option<OpTime>,
-    /// Since when something is missing and something else is there, and nothing was told of either.
-    suspected: Option<Instant>,
+    /// Since when something is not as it was left, and nothing was told of it.
+    doubted: BTreeMap<Namespace, Instant>,
     /// How long not to look again.
     not_before: Instant,
 }
@@ -58,36 +67,36 @@ pub(crate) enum Looked {
 }
 
 /// How a collection or view is defined.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Definition {
     pub(crate) options: RawDocumentBuf,
     pub(crate) indexes: Vec<RawDocumentBuf>,
-    pub(crate) is_view: bool,
+    pub(crate) kind: CollectionKind,
 }
 
 impl<'a> Definitions<'a> {
-    pub(crate) fn new(
-        deployment: &'a Deployment,
-        from: &'a SelectionCriteria,
-        is_wanted: IsWanted<'a>,
-    ) -> Self {
+    pub(crate) fn new(deployment: &'a Deployment, is_wanted: IsWanted<'a>) -> Self {
         Self {
             deployment,
-            from,
             is_wanted,
             known: BTreeMap::new(),
             is_complete: false,
             looked: None,
             settled_at: None,
-            suspected: None,
+            doubted: BTreeMap::new(),
             not_before: Instant::now(),
         }
     }
 
     /// Has it begin with what is known.
     pub(crate) fn starting_with(mut self, known: BTreeMap<Namespace, Definition>) -> Self {
-        (self.known, self.is_complete) = (known, true);
+        let known = known.into_iter().filter(|(it, _)| self.is_looked_up(it));
+        (self.known, self.is_complete) = (known.collect(), true);
         self
+    }
+
+    fn is_looked_up(&self, namespace: &Namespace) -> bool {
+        (self.is_wanted)(namespace) && !namespace.collection.starts_with("system.")
     }
 
     /// Takes note of what the stream tells, and gives the commands that have to come before: those that create what it is about.
@@ -96,6 +105,8 @@ impl<'a> Definitions<'a> {
         let Some(namespace) = event.namespace() else {
             return Ok(Looked::Found(commands));
         };
+        let to = event.renamed_to();
+        let to = to.map_err(|error| malformed().caused_by(error))?;
         let is_known = self.known.contains_key(namespace);
         match event.kind() {
             "rename" if !is_known && namespace.collection.ends_with(RENAMED_FROM_ELSEWHERE) => {
@@ -103,20 +114,43 @@ impl<'a> Definitions<'a> {
                     "a collection was renamed from another database, and its documents are not told".to_owned(),
                 ));
             }
-            "insert" | "update" | "replace" | "rename" if !is_known => {
+            "insert" | "update" | "replace" | "rename"
+                if !is_known && self.is_looked_up(namespace) =>
+            {
                 // If it is gone already, an event that comes later says so.
-                let found = self.read_one(namespace).await?.unwrap_or_default();
+                let mut found = self.read_one(namespace).await?;
+                if let (None, Some(to)) = (&found, &to) {
+                    found = self.read_one(to).await?;
+                }
+                let found = found.unwrap_or_default();
                 found.say(namespace, None, &mut |command| commands.push(command));
                 self.known.insert(namespace.clone(), found);
             }
             _ => {}
         }
         match event.kind() {
-            "drop" | "rename" => drop(self.known.remove(namespace)),
-            "dropDatabase" => self.known.retain(|it, _| it.db != namespace.db),
+            "drop" | "rename" => {
+                let moved = self.forget(namespace);
+                if let Some(to) = to {
+                    self.forget(&to);
+                    if let Some(moved) = moved.filter(|_| self.is_looked_up(&to)) {
+                        self.known.insert(to, moved);
+                    }
+                }
+            }
+            "dropDatabase" => {
+                self.known.retain(|it, _| it.db != namespace.db);
+                self.doubted.retain(|it, _| it.db != namespace.db);
+            }
             _ => {}
         }
         Ok(Looked::Found(commands))
+    }
+
+    /// What was told of is not doubted any more.
+    fn forget(&mut self, namespace: &Namespace) -> Option<Definition> {
+        self.doubted.remove(namespace);
+        self.known.remove(namespace)
     }
 
     /// Whether it is time to look.
@@ -128,7 +162,7 @@ impl<'a> Definitions<'a> {
     pub(crate) async fn look(&mut self) -> Result<()> {
         let began = Instant::now();
         // What is found is not older.
-        let at = now(self.deployment, self.from).await?;
+        let at = now(self.deployment, &PRIMARY).await?;
         let found = self.read().await?;
         self.looked = Some((at, found));
         self.not_before = Instant::now() + began.elapsed().saturating_mul(SHARE);
@@ -142,7 +176,7 @@ impl<'a> Definitions<'a> {
 
     /// Whether what was there at that moment, or later, counts; if not, looks for it.
     pub(crate) async fn are_there(&mut self, at: OpTime) -> Result<bool> {
-        if self.settled_at >= Some(at) && self.suspected.is_none() {
+        if self.settled_at >= Some(at) && self.doubted.is_empty() {
             return Ok(true);
         }
         if self.looked.is_none() {
@@ -152,50 +186,62 @@ impl<'a> Definitions<'a> {
     }
 
     /// Everything until the moment of the look was told: gives the entries, of `at`, that bring definitions to what was found.
+    ///
+    /// What happened between that moment and the look itself is told of later. So what does not fit what is known is left as it is, until it is
+    /// known not to be told of.
     pub(crate) fn settle(&mut self, at: OpTime) -> Looked {
         let Some((looked_at, found)) = self.looked.take() else {
             return Looked::Found(Vec::new());
         };
-        if let Some((gone, new)) = self.renamed(&found) {
-            let since = *self.suspected.get_or_insert_with(Instant::now);
-            return match since.elapsed() > SUSPICION {
-                true => Looked::Untold(format!(
-                    "{gone} is gone and {new} is there, and nothing was told of either"
-                )),
-                false => Looked::Found(Vec::new()),
-            };
-        }
-        self.suspected = None;
+        let before = std::mem::take(&mut self.doubted);
         let mut entries = EventEntries::new(at);
-        for (namespace, definition) in &found {
-            let before = self.known.get(namespace);
-            if before != Some(definition) {
-                let push =
-                    &mut |command: RawDocumentBuf| entries.push_command(&namespace.db, &command);
-                definition.say(namespace, before, push);
+        for (namespace, known) in std::mem::take(&mut self.known) {
+            let now = found.get(&namespace);
+            let is_told_of = known.kind == CollectionKind::Collection;
+            if !is_told_of && now.is_none_or(|now| now.kind != known.kind) {
+                let dropped = rawdoc! { "drop": namespace.collection.as_str() };
+                entries.push_command(&namespace.db, &dropped);
+                continue;
             }
+            if !now.is_some_and(|now| now.may_follow(&known)) {
+                let since = before.get(&namespace).copied();
+                let since = since.unwrap_or_else(Instant::now);
+                if since.elapsed() > SUSPICION {
+                    let what = if now.is_none() { "gone" } else { "another one" };
+                    return Looked::Untold(format!(
+                        "{namespace} is {what}, and nothing was told of that"
+                    ));
+                }
+                self.doubted.insert(namespace.clone(), since);
+            }
+            self.known.insert(namespace, known);
         }
-        for namespace in self.known.keys().filter(|it| !found.contains_key(it)) {
-            let dropped = rawdoc! { "drop": namespace.collection.as_str() };
-            entries.push_command(&namespace.db, &dropped);
+        for (namespace, definition) in found {
+            let before = self.known.get(&namespace);
+            if self.doubted.contains_key(&namespace) || before == Some(&definition) {
+                continue;
+            }
+            match definition.kind {
+                CollectionKind::TimeSeries if before.is_some() || !self.is_complete => {}
+                CollectionKind::TimeSeries => entries.push_time_series(&namespace),
+                _ => {
+                    let push = &mut |command: RawDocumentBuf| {
+                        entries.push_command(&namespace.db, &command);
+                    };
+                    definition.say(&namespace, before, push);
+                }
+            }
+            self.known.insert(namespace, definition);
         }
-        (self.known, self.is_complete) = (found, true);
+        self.is_complete = true;
         self.settled_at = Some(looked_at);
         Looked::Found(entries.build())
-    }
-
-    /// What may have got another name, and that.
-    fn renamed(&self, found: &BTreeMap<Namespace, Definition>) -> Option<(Namespace, Namespace)> {
-        let gone = self.known.keys().find(|it| !found.contains_key(it))?;
-        let new = found.keys().find(|it| !self.known.contains_key(it));
-        let new = new.filter(|_| self.is_complete)?;
-        Some((gone.clone(), new.clone()))
     }
 
     fn catalog(&self) -> Catalog<'_> {
         Catalog {
             deployment: self.deployment,
-            from: self.from,
+            from: &PRIMARY,
             not_before: None,
         }
     }
@@ -220,14 +266,12 @@ impl<'a> Definitions<'a> {
             }
             for entry in catalog.collections(&db, doc! {}).await? {
                 let namespace = Namespace::new(&db, &entry.name);
-                let is_system = entry.name.starts_with("system.");
-                let is_wanted = (self.is_wanted)(&namespace) && !is_system;
-                if !is_wanted || entry.kind == CollectionKind::TimeSeries {
+                if !self.is_looked_up(&namespace) {
                     continue;
                 }
                 let indexes = match entry.kind {
-                    CollectionKind::View => Vec::new(),
-                    _ => catalog.indexes(&namespace).await?,
+                    CollectionKind::Collection => catalog.indexes(&namespace).await?,
+                    _ => Vec::new(),
                 };
                 found.insert(namespace, Definition::of(entry, indexes));
             }
@@ -236,10 +280,35 @@ impl<'a> Definitions<'a> {
     }
 }
 
+impl Default for Definition {
+    /// That of a collection about which nothing is known.
+    fn default() -> Self {
+        Self {
+            options: RawDocumentBuf::new(),
+            indexes: Vec::new(),
+            kind: CollectionKind::Collection,
+        }
+    }
+}
+
 impl Definition {
+    /// Whether it may be what became of another one without being made anew.
+    fn may_follow(&self, before: &Self) -> bool {
+        let fixed = |definition: &Self| {
+            let options = definition.options.iter().flatten();
+            let options = options.filter(|(name, _)| !RULES.contains(name));
+            options.fold(RawDocumentBuf::new(), |mut fixed, (name, value)| {
+                fixed.append(name, value);
+                fixed
+            })
+        };
+        let is_told_of = self.kind == CollectionKind::Collection;
+        before.kind == self.kind && (!is_told_of || fixed(self) == fixed(before))
+    }
+
     fn of(entry: CollectionEntry, indexes: Vec<RawDocumentBuf>) -> Self {
         Self {
-            is_view: entry.kind == CollectionKind::View,
+            kind: entry.kind,
             options: entry.options,
             indexes,
         }
@@ -252,7 +321,7 @@ impl Definition {
         say: &mut dyn FnMut(RawDocumentBuf),
     ) {
         let collection = namespace.collection.as_str();
-        if self.is_view {
+        if self.kind == CollectionKind::View {
             say(rawdoc! { "drop": collection });
         }
         let mut create = rawdoc! { "create": collection };
@@ -272,17 +341,13 @@ impl Definition {
             create.append(cstr!("idIndex"), index.clone());
         }
         say(create);
-        if self.is_view {
+        if self.kind == CollectionKind::View {
             return;
         }
         let has_rules = self.options.get("validator").ok().flatten().is_some();
         if before.map_or(has_rules, |before| before.options != self.options) {
             let mut change = rawdoc! { "collMod": collection };
-            for name in [
-                cstr!("validator"),
-                cstr!("validationLevel"),
-                cstr!("validationAction"),
-            ] {
+            for name in RULES {
                 match self.options.get(name).ok().flatten() {
                     Some(value) => change.append(name, value),
                     None if name == cstr!("validator") => change.append(name, rawdoc! {}),

@@ -7,7 +7,7 @@ use mongodb::error::Error as DriverError;
 use rdump_oplog::{ChangeEvent, EventEntries, OpTime};
 
 use super::{
-    Events, Start, after,
+    Events, Start,
     definitions::{Definitions, Looked},
     is_too_long, join, malformed,
 };
@@ -129,7 +129,7 @@ impl<'a> Telling<'a> {
                 self.heard = None;
                 self.token = reply.token().or_else(|| self.token.take());
                 self.advance(at);
-                self.settle_definitions(after(at));
+                self.settle_definitions(at.next());
             }
         }
         if self.heard.is_none() {
@@ -167,7 +167,7 @@ impl<'a> Telling<'a> {
         let event = ChangeEvent::parse(event.as_bytes()).map_err(|error| fail(&error))?;
         self.settle_definitions(event.at());
         // What comes late is of no moment that was said to be over.
-        let at = event.at().max(after(self.end));
+        let at = event.at().max(self.end.next());
         if self
             .group
             .as_ref()
@@ -216,7 +216,7 @@ impl<'a> Telling<'a> {
             return;
         };
         self.close();
-        let at = looked_at.max(after(self.end));
+        let at = looked_at.max(self.end.next());
         let Some(definitions) = &mut self.definitions else {
             return;
         };

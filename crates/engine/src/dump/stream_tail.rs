@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result,
+    catalog::CollectionKind,
     change_stream::{
         self, Definition, Definitions, Events, Look, NotOpened, Start, Telling, check_enabled, now,
     },
@@ -96,7 +97,7 @@ impl StreamTail {
             let definition = Definition {
                 options: metadata.options.clone(),
                 indexes: metadata.indexes.clone(),
-                is_view: metadata.kind.as_deref() == Some("view"),
+                kind: CollectionKind::named(metadata.kind.as_deref()),
             };
             Some((planned.header.namespace.clone(), definition))
         });
@@ -159,7 +160,7 @@ impl StreamTail {
         let is_wanted = |namespace: &Namespace| scope.has(namespace);
         let definitions = (!events.manner.expanded).then(|| {
             let known = self.known.clone();
-            Definitions::new(&deployment, &from, Box::new(is_wanted)).starting_with(known)
+            Definitions::new(&deployment, Box::new(is_wanted)).starting_with(known)
         });
         let mut telling = Telling::new(events, at.clone(), definitions);
         let mut waits_since = None;

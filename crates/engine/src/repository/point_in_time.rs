@@ -239,13 +239,9 @@ impl Base {
                 .with_hint("choose another snapshot (--snapshot)")),
             };
         };
-        let farthest = OpTime {
-            seconds: u32::MAX,
-            ordinal: u32::MAX,
-        };
         Ok(
-            match timeline.way(*history, self.at, to.unwrap_or(farthest)) {
-                Ok(way) => Ok((to.unwrap_or(farthest), way)),
+            match timeline.way(*history, self.at, to.unwrap_or(OpTime::MAX)) {
+                Ok(way) => Ok((to.unwrap_or(OpTime::MAX), way)),
                 Err(no_way) if to.is_none() => {
                     let way = timeline.way(*history, self.at, no_way.reached)?;
                     Ok((no_way.reached, way))
@@ -595,12 +591,8 @@ impl Repository {
             )
             .with_hint("`rdump status` shows what is captured"));
         };
-        let farthest = OpTime {
-            seconds: u32::MAX,
-            ordinal: u32::MAX,
-        };
-        let (until, way) = match timeline.way(*history, after, until.unwrap_or(farthest)) {
-            Ok(way) => (until.unwrap_or(farthest), way),
+        let (until, way) = match timeline.way(*history, after, until.unwrap_or(OpTime::MAX)) {
+            Ok(way) => (until.unwrap_or(OpTime::MAX), way),
             Err(no_way) if until.is_none() => (
                 no_way.reached,
                 timeline.way(*history, after, no_way.reached)?,

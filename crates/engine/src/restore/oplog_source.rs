@@ -29,6 +29,8 @@ pub(super) struct PlannedOplog {
     pub(super) replayed: Option<OpTime>,
     /// The moment that the dump is of without it, if it is of one.
     pub(super) since: OpTime,
+    /// The moment until which documents of the dump may be later than the entries about them.
+    pub(super) fuzzy_until: OpTime,
     /// Where it ends.
     pub(super) limit: OpTimeLimit,
     /// Whether everything that a transaction needs has to be there.

@@ -25,8 +25,7 @@ use super::{
     selection::{self, Selected},
 };
 use crate::{
-    Error, ErrorKind, OpTime, OpTimeLimit, PointInTime, RestoreOptions, Result, ServerInfo,
-    Topology,
+    Error, ErrorKind, OpTime, PointInTime, RestoreOptions, Result, ServerInfo, Topology,
     capabilities::compare_releases,
     catalog::{Catalog, CollectionEntry, CollectionKind},
     command,
@@ -135,7 +134,7 @@ pub(super) async fn plan(
     let mut skipped_of_oplog = Vec::new();
     let oplog = match oplog {
         Some(source) => {
-            let limit = until.map_or(options.oplog_limit, |until| after(until.at()));
+            let limit = until.map_or(options.oplog_limit, |until| until.at().next().into());
             let ahead = foreseen::look_ahead(&source, reader, limit).await?;
             let names = OplogNames::new(options, left_out.clone(), renamed.clone())?;
             foreseen::check_unknown(&ahead, names.as_ref(), options)?;
@@ -158,6 +157,7 @@ pub(super) async fn plan(
                     .filter(|it| !it.has_oplog())
                     .map(PointInTime::base)
                     .unwrap_or_default(),
+                fuzzy_until: until.map_or(OpTime::MAX, PointInTime::base),
                 limit,
                 is_whole: until.is_some(),
                 is_of_snapshot: is_snapshot,
@@ -235,18 +235,6 @@ fn check_options(options: &RestoreOptions, server: &ServerInfo) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// What a replay ends before that has everything of a moment.
-fn after(at: OpTime) -> OpTimeLimit {
-    let next = match at.ordinal.checked_add(1) {
-        Some(ordinal) => OpTime { ordinal, ..at },
-        None => OpTime {
-            seconds: at.seconds.saturating_add(1),
-            ordinal: 0,
-        },
-    };
-    next.into()
 }
 
 fn check_replayable(server: &ServerInfo) -> Result<()> {

@@ -3,8 +3,8 @@
 //! What entries mean and which of them keep their order is for [`rdump_oplog`] to say; this sends it.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures::{StreamExt, stream::BoxStream};
@@ -81,6 +81,16 @@ pub(super) async fn replay(
     let can_bypass = !shared.deployment.server.capabilities().documentdb;
     let bypasses = options.bypass_document_validation || (planned.is_of_snapshot && can_bypass);
     let batches = BatchOptions::default().bypass_document_validation(bypasses);
+    let about = About {
+        of_target,
+        missing: Mutex::default(),
+        there: Mutex::default(),
+        // What was applied and not noted is applied again.
+        fuzzy_until: match planned.replayed {
+            None => planned.fuzzy_until,
+            Some(_) => OpTime::MAX,
+        },
+    };
     let mut replaying = Replaying {
         shared,
         names: planned.names.as_ref(),
@@ -97,7 +107,7 @@ pub(super) async fn replay(
         before: OpTime::default(),
         steps: Vec::new(),
         batcher: Batcher::new(batches),
-        lanes: Lanes::start(shared, batches.lanes.get(), of_target),
+        lanes: Lanes::start(shared, batches.lanes.get(), about),
     };
     let taken = replaying.take_all(&mut documents).await;
     // What comes before a fault is done all the same, as far as the oplog says what that is.
@@ -363,14 +373,33 @@ pub(super) fn unknown(unknown: &Unknown) -> Error {
 /// The UUIDs of collections that the target had, and the dump has not.
 pub(super) type OfTarget = HashMap<Namespace, [u8; 16]>;
 
-/// Collections that were not there for an operation on them, and when that was last.
-type Missing = Arc<Mutex<HashMap<Namespace, OpTime>>>;
+/// What is known of the collections of the target.
+#[derive(Debug)]
+struct About {
+    of_target: OfTarget,
+    /// Those that were not there for an operation on them, and when that was last.
+    missing: Mutex<HashMap<Namespace, OpTime>>,
+    /// Those that were there, and were neither dropped nor renamed since.
+    there: Mutex<HashSet<Namespace>>,
+    /// The moment until which documents may be later than the operations on them.
+    fuzzy_until: OpTime,
+}
+
+impl About {
+    fn missing(&self) -> MutexGuard<'_, HashMap<Namespace, OpTime>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn there(&self) -> MutexGuard<'_, HashSet<Namespace>> {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The tasks that send batches, one for each lane.
 struct Lanes {
     senders: Vec<mpsc::Sender<Job>>,
     tasks: JoinSet<Result<()>>,
-    missing: Missing,
+    about: Arc<About>,
 }
 
 enum Job {
@@ -380,23 +409,21 @@ enum Job {
 }
 
 impl Lanes {
-    fn start(shared: &Arc<Shared>, lanes: usize, of_target: OfTarget) -> Self {
-        let of_target = Arc::new(of_target);
+    fn start(shared: &Arc<Shared>, lanes: usize, about: About) -> Self {
         let mut this = Self {
             senders: Vec::with_capacity(lanes),
             tasks: JoinSet::new(),
-            missing: Missing::default(),
+            about: Arc::new(about),
         };
         for _ in 0..lanes {
             // One waits while one is under way.
             let (sender, mut jobs) = mpsc::channel(1);
             this.senders.push(sender);
-            let (shared, missing) = (Arc::clone(shared), Arc::clone(&this.missing));
-            let of_target = Arc::clone(&of_target);
+            let (shared, about) = (Arc::clone(shared), Arc::clone(&this.about));
             this.tasks.spawn(async move {
                 while let Some(job) = jobs.recv().await {
                     match job {
-                        Job::Batch(batch) => shared.apply(batch, &missing, &of_target).await?,
+                        Job::Batch(batch) => shared.apply(batch, &about).await?,
                         // Who does not wait any more does not care.
                         Job::Settle(settled) => drop(settled.send(())),
                     }
@@ -458,7 +485,7 @@ impl Lanes {
 
     /// Makes sure that every collection that was not there was to go anyhow.
     fn check_missing(&self, replayed: &Replayed) -> Result<()> {
-        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = self.about.missing();
         let lost = missing
             .iter()
             .filter(|(namespace, at)| !replayed.dropped_after(namespace, **at))

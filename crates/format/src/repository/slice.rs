@@ -126,6 +126,9 @@ pub struct SliceHeader {
     pub unseen: Vec<Unseen>,
     /// The deployment.
     pub source: SourceRecord,
+    /// Of a change stream, the term of the primary when it was opened, as far as it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<i64>,
     /// The moment that it comes after.
     pub start: OpTime,
     /// What ends there, unless this is the first.
@@ -156,6 +159,7 @@ impl SliceHeader {
             capture,
             from: SliceSource::Oplog,
             unseen: Vec::new(),
+            term: None,
             source,
             start,
             previous: None,

@@ -191,6 +191,13 @@ fn definitions_are_the_commands_of_the_oplog() {
             "shop",
             doc! { "renameCollection": "shop.orders", "to": "old.o", "dropTarget": 1 },
         ),
+        // As servers before 6.0 tell of it.
+        (
+            "rename",
+            doc! { "to": { "db": "old", "coll": "o" } },
+            "shop",
+            doc! { "renameCollection": "shop.orders", "to": "old.o", "dropTarget": true },
+        ),
     ] {
         let expected = doc! { "op": "c", "ns": format!("{db}.$cmd"), "o": expected };
         assert_eq!(entries(&[event(kind, more)]), [expected]);
@@ -199,9 +206,15 @@ fn definitions_are_the_commands_of_the_oplog() {
 
 #[test]
 fn what_no_entry_can_say_is_a_command_that_no_server_knows() {
-    let unknown = entries(&[event("explode", doc! {})]);
-    let expected = doc! { "op": "c", "ns": "shop.$cmd", "o": { "explode": "orders" } };
-    assert_eq!(unknown, [expected]);
+    let time_series = doc! { "operationDescription": { "timeseries": { "timeField": "t" } } };
+    for (kind, more, name) in [
+        ("explode", doc! {}, "explode"),
+        ("create", time_series, "createTimeSeries"),
+    ] {
+        let unknown = entries(&[event(kind, more)]);
+        let expected = doc! { "op": "c", "ns": "shop.$cmd", "o": { name: "orders" } };
+        assert_eq!(unknown, [expected]);
+    }
 
     let description =
         doc! { "updatedFields": { "a.b": 1 }, "disambiguatedPaths": { "a.b": ["a.b"] } };

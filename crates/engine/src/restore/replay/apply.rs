@@ -1,13 +1,11 @@
 //! Sending operations of an oplog to the target.
 
-use std::sync::PoisonError;
-
 use bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use mongodb::{Database, error::Error as DriverError};
 use rdump_format::Namespace;
 use rdump_oplog::{Batch, BatchPart, Entry, OpTime, WriteCommand};
 
-use super::{Missing, OfTarget, unsound};
+use super::{About, OfTarget, unsound};
 use crate::{
     Error, ErrorKind, Result,
     command::{self, code},
@@ -20,13 +18,12 @@ const AGAIN: &str = "applying the operations again";
 
 impl Shared {
     /// Applies the operations of a batch.
-    pub(super) async fn apply(
-        &self,
-        batch: Batch,
-        missing: &Missing,
-        of_target: &OfTarget,
-    ) -> Result<()> {
-        let batch = self.resolve_rename(batch, of_target).await?;
+    pub(super) async fn apply(&self, batch: Batch, about: &About) -> Result<()> {
+        let first = batch.operation(0);
+        if first.is_some_and(|first| first.get_str("op").is_ok_and(|kind| kind == "c")) {
+            about.there().clear();
+        }
+        let batch = self.resolve_rename(batch, &about.of_target).await?;
         let parts = match self.deployment.server.capabilities().documentdb {
             true => batch.without_apply_ops(),
             false => batch.parts(),
@@ -38,14 +35,14 @@ impl Shared {
                     command,
                     operation,
                 } => self.command(&db, command, &operation).await?,
-                BatchPart::ApplyOps(batch) => self.apply_ops(batch, missing).await?,
-                BatchPart::Write(write) => self.write(write).await?,
+                BatchPart::ApplyOps(batch) => self.apply_ops(batch, about).await?,
+                BatchPart::Write(write) => self.write(write, about).await?,
             }
         }
         Ok(())
     }
 
-    async fn apply_ops(&self, mut batch: Batch, missing: &Missing) -> Result<()> {
+    async fn apply_ops(&self, mut batch: Batch, about: &About) -> Result<()> {
         let admin = self.deployment.database("admin");
         let mut retries = Retries::new(self.options.max_retries);
         loop {
@@ -65,12 +62,23 @@ impl Shared {
             if !is_missing || !matches!(operation.kind.as_str(), "i" | "u" | "d") {
                 return Err(self.refused(command::error(error), &operation));
             }
-            note(missing, operation.namespace, operation.at);
+            note(about, operation.namespace, operation.at);
             match batch.without_missing(position) {
                 Some(rest) => batch = rest,
                 None => return Ok(()),
             }
         }
+    }
+
+    async fn is_there(&self, namespace: &Namespace, about: &About) -> Result<bool> {
+        if about.there().contains(namespace) {
+            return Ok(true);
+        }
+        let is_there = self.listed(namespace).await?.is_some();
+        if is_there {
+            about.there().insert(namespace.clone());
+        }
+        Ok(is_there)
     }
 
     /// Runs a command. That what it makes is there, and what it drops is not, is no failure: it may be said twice.
@@ -92,8 +100,16 @@ impl Shared {
     }
 
     /// Writes as clients do. What a document cannot be updated with is changed by what comes later, as where a server catches up.
-    async fn write(&self, mut write: WriteCommand) -> Result<()> {
+    ///
+    /// What is not there is not made, as by `applyOps`.
+    async fn write(&self, mut write: WriteCommand, about: &About) -> Result<()> {
         let database = self.deployment.database(&write.db);
+        let last = write.operations.last();
+        let last = Applied::of(last.ok_or_else(|| Error::internal("a write of nothing"))?)?;
+        if !self.is_there(&last.namespace, about).await? {
+            note(about, last.namespace, last.at);
+            return Ok(());
+        }
         let mut retries = Retries::new(self.options.max_retries);
         loop {
             let mut command = write.command.clone();
@@ -111,7 +127,12 @@ impl Shared {
             let Some(failed) = reply.errors.first() else {
                 return Ok(());
             };
-            if matches!(failed.error.code, code::PATH_NOT_VIABLE | code::BAD_VALUE) {
+            let operation = write.operations.get(failed.index);
+            let operation = operation.ok_or_else(|| Error::internal("an error of no operation"))?;
+            let operation = Applied::of(operation)?;
+            let is_later = retries.is_used() || operation.at <= about.fuzzy_until;
+            let is_viable = !matches!(failed.error.code, code::PATH_NOT_VIABLE | code::BAD_VALUE);
+            if is_later && !is_viable {
                 match write.after(failed.index) {
                     Some(rest) => write = rest,
                     None => return Ok(()),
@@ -125,9 +146,7 @@ impl Shared {
                     .await?;
                 continue;
             }
-            let operation = write.operations.get(failed.index);
-            let operation = operation.ok_or_else(|| Error::internal("an error of no operation"))?;
-            return Err(self.refused(failure, &Applied::of(operation)?));
+            return Err(self.refused(failure, &operation));
         }
     }
 
@@ -234,8 +253,8 @@ fn failed_position(error: &DriverError) -> usize {
     results.saturating_sub(1)
 }
 
-fn note(missing: &Missing, namespace: Namespace, at: OpTime) {
-    let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+fn note(about: &About, namespace: Namespace, at: OpTime) {
+    let mut missing = about.missing();
     let last = missing.entry(namespace).or_default();
     *last = at.max(*last);
 }
