@@ -111,6 +111,36 @@ async fn what_the_oplog_resolves_is_no_duplicate_in_a_unique_index() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_updated_by_operators_in_a_collection_that_is_not_there_is_named_and_nothing_is_made()
+ {
+    let target = ReplicaSet::start().await;
+    let made = made();
+    let update = |ordinal: u32, namespace: &str| {
+        doc! {
+            "ts": at(100, ordinal), "t": 1_i64, "v": 2_i64, "op": "u", "ns": namespace, "o2": { "_id": 1 },
+            "o": { "$v": 1, "$set": { "number": 7 } },
+        }
+    };
+    let mut all = entries();
+    all.push(update(5, "shop.lost"));
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let (refused, _) = try_restore(&made.location(), &target, replaying()).await;
+    let error = refused.unwrap_err();
+    assert!(
+        error.to_string().contains("neither the dump nor"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("shop.lost"), "{error}");
+    let names = target.client().database("shop").list_collection_names();
+    assert_eq!(names.await.unwrap(), ["orders"]);
+    // Unless it was to go anyhow.
+    let drop = doc! { "ts": at(100, 6), "t": 1_i64, "v": 2_i64, "op": "c", "ns": "shop.$cmd", "o": { "drop": "lost" } };
+    all.push(drop);
+    made.stray("oplog.bson", file(&all, Codec::None));
+    restore(&made.location(), &target, replaying().drop(true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_limit_is_exclusive() {
     // oplog_replay_and_limit.js.
     let target = Standalone::start().await;

@@ -155,18 +155,23 @@ pub(super) async fn empty(deployment: &Deployment) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_moment_that_is_captured_can_be_restored() {
+    every_moment(quick(), WorkloadOptions::everything(7)).await;
+}
+
+/// Captures a workload, with one kill, and restores some of its moments.
+pub(super) async fn every_moment(capture: CaptureOptions, workload: WorkloadOptions) {
     let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
     dataset::orders(100).seed(&from.client()).await;
     let (_, repository) = in_memory().await;
-    let load = Workload::start(&from.client(), WorkloadOptions::everything(7));
+    let load = Workload::start(&from.client(), workload);
     load.await_more(200).await;
-    let running = Running::start(&from, &repository, quick()).await;
+    let running = Running::start(&from, &repository, capture.clone()).await;
     running.await_slices(1).await;
     let base = backup(&from, &repository, auto()).await;
     load.await_more(400).await;
     running.kill().await;
     load.await_more(100).await;
-    let running = Running::start(&from, &repository, quick()).await;
+    let running = Running::start(&from, &repository, capture).await;
     load.await_more(400).await;
     running.await_slices(2).await;
     let journal = load.stop().await;

@@ -17,9 +17,12 @@ use rdump_testkit::{
 };
 
 use super::{
-    capture::{Running, auto, backup, empty, restore, source, try_restore},
+    capture::{Running, auto, backup, empty, every_moment, insert, restore, source, try_restore},
     in_memory,
 };
+
+mod documentdb;
+mod untold;
 
 fn streams() -> CaptureOptions {
     CaptureOptions::default()
@@ -29,51 +32,11 @@ fn streams() -> CaptureOptions {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_moment_that_a_stream_told_of_can_be_restored() {
-    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    dataset::orders(100).seed(&from.client()).await;
-    let (_, repository) = in_memory().await;
     let options = WorkloadOptions {
         time_series: 0,
         ..WorkloadOptions::everything(7)
     };
-    let load = Workload::start(&from.client(), options);
-    load.await_more(200).await;
-    let running = Running::start(&from, &repository, streams()).await;
-    running.await_slices(1).await;
-    let base = backup(&from, &repository, auto()).await;
-    load.await_more(400).await;
-    running.kill().await;
-    load.await_more(100).await;
-    let running = Running::start(&from, &repository, streams()).await;
-    load.await_more(400).await;
-    running.await_slices(2).await;
-    let journal = load.stop().await;
-    let report = running.stop().await;
-    assert_eq!((report.gaps, report.interruptions), (0, 0));
-    let stretches = repository.timeline().await.unwrap().stretches();
-    let [stretch] = stretches.as_slice() else {
-        panic!("{stretches:?}");
-    };
-    assert!(stretch.start <= base);
-    let times = journal
-        .writes()
-        .iter()
-        .filter_map(|write| match write.outcome {
-            Outcome::Acknowledged(Some(at)) if OpTime::from(at) > base => Some(at),
-            _ => None,
-        });
-    let mut times: Vec<_> = times
-        .filter(|at| OpTime::from(*at) <= stretch.end)
-        .collect();
-    times.sort();
-    for number in 1..=6 {
-        let at = times[times.len() * number / 7];
-        let point = RestorePoint::At(at.into());
-        restore(&repository, &to, point, RestoreOptions::default()).await;
-        let state = journal.state_at(at);
-        state.assert_holds(&to.client(), str::to_owned).await;
-        empty(&to).await;
-    }
+    every_moment(streams(), options).await;
 }
 
 fn only(pattern: &str) -> Selector {
@@ -89,75 +52,6 @@ async fn catch_up(from: &ReplicaSet, repository: &Repository, options: CaptureOp
     let capture = capture.options(options.until_caught_up(true));
     let report = capture.run().await.unwrap();
     assert_eq!((report.gaps, report.interruptions), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_older_servers_do_not_tell_of_definitions_is_looked_up() {
-    let from = ReplicaSet::builder();
-    let from = from.version(ServerVersion::V5_0_4).start().await;
-    let to = ReplicaSet::start().await;
-    let (_, repository) = in_memory().await;
-    let shop = from.client().database("shop");
-    let orders = shop.collection::<Document>("orders");
-    for id in 0..10 {
-        let order = doc! { "_id": id, "a": [1, { "b": 1 }], "c": { "d": 1 } };
-        orders.insert_one(order).await.unwrap();
-    }
-    let index = |keys: Document| mongodb::IndexModel::builder().keys(keys).build();
-    orders.create_index(index(doc! { "a": 1 })).await.unwrap();
-    backup(&from, &repository, auto()).await;
-    catch_up(&from, &repository, streams()).await;
-
-    orders.create_index(index(doc! { "c": 1 })).await.unwrap();
-    orders.drop_index("a_1").await.unwrap();
-    orders
-        .update_many(
-            doc! { "_id": { "$lt": 5 } },
-            doc! { "$set": { "a.1.b": 2, "z": 1, "e": 2 }, "$unset": { "c.d": 1 } },
-        )
-        .await
-        .unwrap();
-    catch_up(&from, &repository, streams()).await;
-    for command in [
-        doc! { "create": "rules", "validator": { "a": { "$gt": 1 } } },
-        doc! { "create": "seen", "viewOn": "orders", "pipeline": [] },
-        doc! { "createIndexes": "rules", "indexes": [{ "key": { "a": 1 }, "name": "a", "unique": true }] },
-        doc! { "insert": "rules", "documents": [{ "_id": 1, "a": 2 }] },
-        doc! { "insert": "gone", "documents": [{ "_id": 1 }] },
-    ] {
-        shop.run_command(command).await.unwrap();
-    }
-    catch_up(&from, &repository, streams()).await;
-    for command in [
-        doc! { "collMod": "rules", "validator": { "a": { "$gt": 0 } } },
-        doc! { "collMod": "seen", "viewOn": "rules", "pipeline": [] },
-        doc! { "drop": "gone" },
-        doc! { "insert": "rules", "documents": [{ "_id": 2, "a": 1 }] },
-    ] {
-        shop.run_command(command).await.unwrap();
-    }
-    let admin = from.client().database("admin");
-    let rename = doc! { "renameCollection": "shop.orders", "to": "shop.old" };
-    admin.run_command(rename).await.unwrap();
-    catch_up(&from, &repository, streams()).await;
-
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
-    let all = FingerprintOptions::new().databases(["shop"]);
-    let expected = Fingerprint::of(&from.client(), &all).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
-
-    // What comes from another database is not told of.
-    let rename = doc! { "renameCollection": "shop.old", "to": "other.old" };
-    admin.run_command(rename).await.unwrap();
-    let capture = Capture::new(&source(&from).await, &repository);
-    let capture = capture.options(streams().until_caught_up(true));
-    assert_eq!(capture.run().await.unwrap().gaps, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,133 +212,4 @@ async fn a_change_between_the_oplog_and_a_stream_is_a_gap() {
     let now = RestorePoint::EndOf(u32::MAX);
     let error = try_restore(&repository, &to, now, RestoreOptions::default()).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::OplogGap);
-}
-
-async fn source_at(uri: String) -> Source {
-    let options = ConnectOptions::default().uri(uri);
-    Source::connect(&options).await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn amazon_documentdb_is_known_by_what_it_answers_and_asked_nothing_that_it_refuses() {
-    let set = ReplicaSet::start().await;
-    let documentdb = DocumentDb::start(&set).await;
-    assert_eq!(source(&set).await.server().flavor, Flavor::MongoDb);
-    let from = source_at(documentdb.uri()).await;
-    assert_eq!(from.server().flavor, Flavor::DocumentDb);
-    dataset::orders(500).seed(&set.client()).await;
-
-    let (_, repository) = in_memory().await;
-    let options = streams().source(CaptureSource::Auto);
-    let capture = Capture::new(&from, &repository).options(options.clone());
-    let error = capture.run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
-    assert!(
-        error.hint().unwrap().contains("modifyChangeStreams"),
-        "{error:?}"
-    );
-    documentdb.enable_change_streams("", "").await;
-    let running = Running::of(&from, &repository, options);
-    let begun = async || repository.capturing().await.unwrap().map(drop);
-    wait_for("the capture to begin", PATIENCE, begun).await;
-    let log = set.client().database("shop").collection("log");
-    for id in 0..100 {
-        log.insert_one(doc! { "_id": id }).await.unwrap();
-    }
-    running.await_slices(1).await;
-    let report = running.stop().await;
-    assert_eq!(report.gaps, 0);
-    let backup = Backup::new(&from, &repository).options(DumpOptions::default());
-    let plan = Box::pin(backup.plan()).await.unwrap();
-    backup.run(plan).await.unwrap();
-    assert_eq!(documentdb.refusals(), [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn amazon_documentdb_is_backed_up_and_captured_and_comes_back() {
-    let (set, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    let documentdb = DocumentDb::start(&set).await;
-    documentdb.enable_change_streams("", "").await;
-    let from = source_at(documentdb.uri()).await;
-    let (_, repository) = in_memory().await;
-    let shop = documentdb.client().database("shop");
-    shop.create_collection("old").await.unwrap();
-    let load = Workload::start(
-        &set.client(),
-        WorkloadOptions {
-            transactions: 1,
-            ..WorkloadOptions::default()
-        },
-    );
-    load.await_more(200).await;
-    let options = streams().source(CaptureSource::Auto);
-    let running = Running::of(&from, &repository, options.clone());
-    running.await_slices(1).await;
-    let backup = Backup::new(&from, &repository).options(auto());
-    let plan = Box::pin(backup.plan()).await.unwrap();
-    let index = mongodb::IndexModel::builder().keys(doc! { "a": 1 }).build();
-    let new = shop.collection::<Document>("new");
-    new.create_index(index).await.unwrap();
-    new.insert_one(doc! { "_id": 1, "a": 1 }).await.unwrap();
-    let report = backup.run(plan).await.unwrap().report;
-    assert_eq!(report.consistency, Consistency::Oplog);
-    let base = report.consistent_at.unwrap();
-    load.await_more(200).await;
-    running.kill().await;
-    load.await_more(200).await;
-    shop.collection::<Document>("old").drop().await.unwrap();
-    new.insert_one(doc! { "_id": 2, "a": 2 }).await.unwrap();
-    let journal = load.stop().await;
-    let capture = Capture::new(&from, &repository).options(options.until_caught_up(true));
-    let report = capture.run().await.unwrap();
-    assert_eq!((report.gaps, report.interruptions), (0, 0));
-    assert_eq!(documentdb.refusals(), [""; 0]);
-
-    // The snapshot alone is of its moment, but for documents that were updated after it when they were looked up.
-    let point = repository
-        .point_in_time(RestorePoint::Latest, None)
-        .await
-        .unwrap();
-    assert_eq!(point.base(), base);
-    restore(
-        &repository,
-        &to,
-        RestorePoint::At(base),
-        RestoreOptions::default(),
-    )
-    .await;
-    let all = FingerprintOptions::new().databases(["shop"]);
-    let found = Fingerprint::of(&to.client(), &all).await;
-    let of_new = ("shop".to_owned(), "new".to_owned());
-    assert_eq!(found.collections()[&of_new].indexes.len(), 2);
-    empty(&to).await;
-
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
-    let state = journal.expected_state();
-    state.assert_holds(&to.client(), str::to_owned).await;
-    let expected = Fingerprint::of(&set.client(), &all).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
-    empty(&to).await;
-    let target = DocumentDb::start(&to).await;
-    let options = ConnectOptions::default().uri(target.uri());
-    let into = Target::connect(&options).await.unwrap();
-    let point = repository
-        .point_in_time(RestorePoint::Latest, None)
-        .await
-        .unwrap();
-    let options = RestoreOptions::default();
-    let reader = Box::pin(point.reader(&options)).await.unwrap();
-    let restore = Restore::new(&into, Arc::new(reader)).options(options);
-    let plan = Box::pin(restore.plan()).await.unwrap();
-    let report = Box::pin(restore.run(plan)).await;
-    assert_eq!(target.refusals(), [""; 0]);
-    report.unwrap();
-    state.assert_holds(&to.client(), str::to_owned).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
 }
