@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     convert::StatusRequest, exit::Exit, run_repository::span, session::Session, time::text,
+    units::bytes,
 };
 
 /// Tells the state of a repository.
@@ -28,6 +29,7 @@ pub(crate) async fn run(
     let stretches = timeline.stretches();
     let captured = stretches.iter().map(|stretch| stretch.end).max();
     let lag = captured.map(age);
+    let waiting = capturing.as_ref().and_then(|it| it.waiting.as_ref());
     let newest = snapshots.whole.last();
     if json {
         let snapshot = newest.map(|snapshot| {
@@ -43,9 +45,11 @@ pub(crate) async fn run(
             "newest-snapshot": snapshot,
             "snapshots": snapshots.whole.len(),
             "damaged-snapshots": snapshots.damaged.len(),
-            "capturing": capturing,
+            "capturing": capturing.as_ref().map(ToString::to_string),
             "captured-until": captured,
             "lag-seconds": lag,
+            "lag-bytes": waiting.map(|waiting| waiting.bytes),
+            "lag-bytes-at": waiting.map(|waiting| &waiting.at),
             "spans": spans,
             "gaps": gaps,
         }));
@@ -56,11 +60,19 @@ pub(crate) async fn run(
             format!("{} of {}", snapshot.id(), run.started_at)
         });
         let none = || "none".to_owned();
+        let noted = waiting.map(|waiting| format!("{} at {}", bytes(waiting.bytes), waiting.at));
         for (name, value) in [
             ("newest snapshot", newest.unwrap_or_else(none)),
-            ("capturing", capturing.unwrap_or_else(none)),
+            (
+                "capturing",
+                capturing.as_ref().map_or_else(none, ToString::to_string),
+            ),
             ("captured until", captured.map_or_else(none, text)),
             ("lag", lag.map_or_else(none, |lag| format!("{lag} s"))),
+            (
+                "read, not stored",
+                noted.unwrap_or_else(|| "unknown".to_owned()),
+            ),
         ] {
             page.push_str(&format!("{name:<18}{value}\n"));
         }

@@ -1,12 +1,13 @@
 //! What is written is captured by one program, and restored to a moment by the other.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use bson::doc;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rdump::{Capture, CaptureOptions, ConnectOptions, Repository, Source};
 use rdump_testkit::{
     ReplicaSet,
     damage::{files, flip_byte},
@@ -50,6 +51,7 @@ async fn what_is_captured_is_restored_to_the_moment_that_is_asked_for() {
     let status = json(&run(on(repository), ["status", "--json"]).await.expect(0));
     assert_eq!(status["spans"].as_array().unwrap().len(), 1);
     assert!(status["lag-seconds"].is_number() && status["capturing"].is_null());
+    assert!(status["lag-bytes"].is_null() && status["lag-bytes-at"].is_null());
     run(on(repository), ["status", "--max-lag", "1h"])
         .await
         .expect(0);
@@ -149,6 +151,40 @@ async fn a_capture_that_is_told_to_stop_stores_what_it_has_read() {
     let timeline = &json(&ran.expect(0))["timeline"];
     assert_eq!(timeline["slices"], 1, "{timeline}");
     assert!(timeline["entries"].as_u64() > Some(0), "{timeline}");
+}
+
+#[tokio::test]
+async fn status_tells_how_much_a_capture_had_read_and_not_stored() {
+    let source = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let repository = Repository::open_or_init(&path.parse().unwrap()).await;
+    let connected = Source::connect(&ConnectOptions::default().uri(source.uri())).await;
+    let an_hour = CaptureOptions::default().slice_age(Duration::from_secs(3600));
+    // As the program does it, but that it notes more often.
+    let capture = Capture::new(&connected.unwrap(), &repository.unwrap())
+        .options(an_hour)
+        .lease(Some(Duration::from_secs(5)));
+    let orders = source.client().database("shop").collection("orders");
+    let status = async || {
+        // What was written before it began is not captured.
+        let text = "x".repeat(10_000);
+        orders.insert_one(doc! { "text": text }).await.unwrap();
+        let status = json(&run(on(path), ["status", "--json"]).await.expect(0));
+        (status["lag-bytes"].as_u64() > Some(10_000)).then_some(status)
+    };
+    tokio::select! {
+        ended = capture.run() => panic!("it ended by itself: {ended:?}"),
+        status = wait_for("a note", PATIENCE, status) => {
+            let at = status["lag-bytes-at"].as_str().unwrap();
+            let since = status["capturing"].as_str().unwrap();
+            assert!(since.rsplit_once(' ').unwrap().1 < at, "{status}");
+            assert!(status["lag-seconds"].is_null(), "{status}");
+            let ran = run(on(path), ["status"]).await.expect(0);
+            assert!(ran.stdout.contains("read, not stored"), "{}", ran.stdout);
+            assert!(ran.stdout.contains(" kB at "), "{}", ran.stdout);
+        }
+    }
 }
 
 /// Waits until the capture has looked at the oplog several times.

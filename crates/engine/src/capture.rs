@@ -7,6 +7,7 @@ mod reader;
 mod session;
 mod stream_begin;
 mod stream_reader;
+mod waiting;
 mod writer;
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -129,9 +129,10 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, CapturedSpan, Identities, PointInTime, Recipients, Repository,
-    RestorePoint, Sample, Snapshot, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions,
-    SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport, UnbundleReport,
+    BundleReader, BundleReport, CapturedSpan, Capturing, Identities, PointInTime, Recipients,
+    Repository, RestorePoint, Sample, Snapshot, SnapshotNamespace, SnapshotReader,
+    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport,
+    UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
@@ -142,7 +143,7 @@ pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
 pub use rdump_format::repository::{
     IdRange, RepositoryId, SnapshotId, SnapshotManifest, SpanKind, SpanName, Stretch, Timeline,
-    TimelineId,
+    TimelineId, WaitingRecord,
 };
 pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
 pub use rdump_format::{RunRecord, SourceRecord};

@@ -203,9 +203,14 @@ pub struct Counters {
     pub retries: Counter,
     /// Slices of the oplog that were stored.
     pub slices_written: Counter,
+    /// Uncompressed bytes of the entries that a capture has read and that are not stored yet: how it is now.
+    pub waiting_bytes: Counter,
+    /// How far the slice that was stored last was behind then, in seconds: from its last moment, by the clock of the deployment, to when it was
+    /// stored, by that of this machine. 0 until there is one.
+    pub lag_seconds: Counter,
 }
 
-/// One number that only grows, except when a collection is started over.
+/// One number. It only grows, except when a collection is started over; but one that tells how it is now goes up and down.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -217,6 +222,10 @@ impl Counter {
 
     pub(crate) fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     pub(crate) fn take_back(&self, some: u64) {

@@ -38,6 +38,7 @@ pub(crate) use lease::LEASE;
 pub use point_in_time::{CapturedSpan, PointInTime, RestorePoint};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
+pub use timeline::Capturing;
 pub(crate) use timeline::{CaptureLease, make_keys, pack_slice, parse_slice};
 pub use verify::{Sample, SnapshotVerifyOptions, SnapshotVerifyReport};
 pub use verify_timeline::TimelineVerifyReport;

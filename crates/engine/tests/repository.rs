@@ -28,6 +28,7 @@ mod encrypted;
 mod fixture;
 mod foreseen;
 mod interrupted;
+mod lag;
 mod lease;
 mod many;
 mod model;

@@ -41,7 +41,7 @@ pub use keys::{
     DataKeys, ENCRYPTED_EXTENSION, EncryptionError, KEYS, KeyRecord, NONCE_BYTES, PrivatePlace,
     PrivateRun,
 };
-pub use lease::{LEASES, LeaseRecord};
+pub use lease::{LEASES, LeaseRecord, WaitingRecord};
 pub use manifest::{SnapshotManifest, StoredObject};
 pub use part::{
     DataObject, NamespaceEnd, NamespaceProgress, Part, PartBuilder, PartIndex, StoredSegments,

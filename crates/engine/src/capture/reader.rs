@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{
     Capture,
     oplog::{self, OplogPosition},
+    waiting::Waiting,
 };
 use crate::{Error, ErrorKind, Result, command};
 
@@ -36,6 +37,8 @@ pub(super) struct Gathered {
     pub(super) open_since: Option<OpTime>,
     /// Of a change stream, what leads on from there.
     pub(super) token: Option<RawDocumentBuf>,
+    /// Goes once it is stored.
+    pub(super) waiting: Waiting,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub(super) struct Reader<'a> {
     open_since: Option<OpTime>,
     until: Option<OpTime>,
     builder: SliceBuilder,
+    waiting: Waiting,
     /// Since when something waits to be stored.
     waits_since: Option<Instant>,
     sealed_at: Instant,
@@ -67,6 +71,7 @@ impl<'a> Reader<'a> {
             open_since: position.open_since,
             until,
             builder: SliceBuilder::new(SEGMENT_BYTES),
+            waiting: Waiting::new(&capture.cx.counters),
             waits_since: None,
             sealed_at: Instant::now(),
         }
@@ -185,6 +190,7 @@ impl<'a> Reader<'a> {
         self.builder
             .push(bytes, stored)
             .map_err(|error| fail(&error))?;
+        self.waiting.grow_to(self.builder.bytes());
         if stored.is_some() {
             self.waits_since.get_or_insert_with(Instant::now);
         }
@@ -202,6 +208,7 @@ impl<'a> Reader<'a> {
 
     async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) -> Result<()> {
         let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
+        let waiting = self.waiting.take();
         self.waits_since = None;
         self.sealed_at = Instant::now();
         let Some(slice) = builder.build() else {
@@ -214,6 +221,7 @@ impl<'a> Reader<'a> {
             slice,
             open_since,
             token: None,
+            waiting,
         };
         let _ = gathered.send(gather).await;
         Ok(())

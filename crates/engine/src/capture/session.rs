@@ -162,6 +162,9 @@ async fn take_lease(
             }
         }
     };
+    if let Some(lease) = &lease {
+        lease.note(&capture.cx.counters);
+    }
     let captured = Box::pin(under_lease(capture, run, report, lease.as_ref())).await;
     if let Some(lease) = lease {
         lease.release().await;

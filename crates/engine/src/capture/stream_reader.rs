@@ -11,6 +11,7 @@ use super::{
     Capture,
     reader::{Gathered, IDLE, SEGMENT_BYTES, selected},
     session::Run,
+    waiting::Waiting,
 };
 use crate::{
     Error, ErrorKind, Flavor, Result,
@@ -27,6 +28,7 @@ pub(super) struct StreamReader<'a> {
     telling: Telling<'a>,
     until: Option<OpTime>,
     builder: SliceBuilder,
+    waiting: Waiting,
     /// The last moment that is stored or in the builder.
     end: OpTime,
     /// What leads on from there.
@@ -50,6 +52,7 @@ impl<'a> StreamReader<'a> {
             telling,
             until,
             builder: SliceBuilder::new(SEGMENT_BYTES),
+            waiting: Waiting::new(&capture.cx.counters),
             end: start,
             token: None,
             is_amid: false,
@@ -151,6 +154,7 @@ impl<'a> StreamReader<'a> {
             };
             let pushed = self.builder.push(bytes, stored);
             pushed.map_err(|error| malformed().caused_by(error))?;
+            self.waiting.grow_to(self.builder.bytes());
             self.waits_since.get_or_insert_with(Instant::now);
             self.is_amid = true;
         }
@@ -185,6 +189,7 @@ impl<'a> StreamReader<'a> {
         let (source, select) = (&self.capture.source.0, &self.capture.options.select);
         check_enabled(source, self.from, select).await?;
         let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
+        let waiting = self.waiting.take();
         self.waits_since = self.telling.waits_since();
         self.sealed_at = Instant::now();
         let Some(slice) = builder.build() else {
@@ -197,6 +202,7 @@ impl<'a> StreamReader<'a> {
             slice,
             open_since: None,
             token,
+            waiting,
         };
         // Who receives has failed, and says why.
         let _ = gathered.send(gather).await;

@@ -70,6 +70,7 @@ impl<'a> Writer<'a> {
             slice,
             open_since,
             token,
+            waiting,
         } = gathered;
         let cx = &self.capture.cx;
         let mut footer = SliceFooter::new(slice.last.at, cx.now().to_string());
@@ -110,11 +111,13 @@ impl<'a> Writer<'a> {
             .repository
             .put_slice(&path, packed.into())
             .await?;
+        drop(waiting);
         (self.header.start, self.header.previous) = (end, Some(previous));
         report.stored(&span, slice.entries, slice.uncompressed_bytes, bytes);
         let now = u64::try_from(cx.now().as_second()).unwrap_or_default();
         let lag = now.saturating_sub(u64::from(end.seconds));
         report.lag_seconds = Some(lag);
+        cx.counters.lag_seconds.set(lag);
         cx.counters.slices_written.add(1);
         cx.counters.documents_written.add(slice.entries);
         cx.counters.bytes_written.add(bytes);

@@ -4,15 +4,18 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
-use rdump_format::repository::{LEASES, LeaseRecord};
+use rdump_format::repository::{LEASES, LeaseRecord, WaitingRecord};
 use rdump_storage::{PutIf, StorageError, Store, Version};
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 
 use super::{not_written, read_record};
-use crate::{Error, ErrorKind, Result};
+use crate::{Counters, Error, ErrorKind, Result};
 
 /// How long a lease holds without being renewed: an outage of the store that is shorter stops nobody.
 pub(crate) const LEASE: Duration = Duration::from_secs(300);
@@ -31,6 +34,8 @@ pub(super) struct Lease {
 struct Shared {
     store: Arc<dyn Store>,
     lasts: Duration,
+    /// What is noted at each renewal.
+    noted: OnceLock<Arc<Counters>>,
     held: Mutex<Held>,
 }
 
@@ -93,6 +98,7 @@ impl Lease {
         let shared = Arc::new(Shared {
             store: Arc::clone(store),
             lasts,
+            noted: OnceLock::new(),
             held: Mutex::new(Held {
                 record,
                 version,
@@ -121,6 +127,11 @@ impl Lease {
             None if held.has_expired() => Err(expired(&held.record)),
             None => Ok(()),
         }
+    }
+
+    /// From now on notes at each renewal how much waits to be stored.
+    pub(super) fn note(&self, counters: &Arc<Counters>) {
+        self.shared.noted.get_or_init(|| Arc::clone(counters));
     }
 
     /// Lets others take it at once. What fails is of no matter: it expires.
@@ -160,12 +171,16 @@ impl Shared {
             let held = self.held.lock().await;
             (held.record.clone(), held.version.clone())
         };
-        let (record, until) = record(
+        let (mut record, until) = record(
             &before.name,
             before.number,
             self.lasts,
             before.taken_at.clone(),
         )?;
+        record.waiting = self.noted.get().map(|counters| {
+            let bytes = counters.waiting_bytes.value();
+            WaitingRecord::new(bytes, Timestamp::now().to_string())
+        });
         let bytes = record.to_bytes().map_err(not_written)?;
         let condition = PutIf::Unchanged(version);
         let path = record.path();

@@ -1,6 +1,6 @@
 //! Slices of the oplog, and gaps between them, as they are stored.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -8,7 +8,7 @@ use rdump_format::{
     Codec, Segment, SegmentRecord,
     repository::{
         DataKeys, GapRecord, OplogSlice, Previous, SliceFooter, SliceHeader, SnapshotId, SpanName,
-        TIMELINE, Timeline,
+        TIMELINE, Timeline, WaitingRecord,
     },
 };
 use rdump_storage::StorageError;
@@ -19,7 +19,7 @@ use super::{
     lease::Lease,
     not_written, put_same,
 };
-use crate::{Error, Result};
+use crate::{Counters, Error, Result};
 
 /// The lease of whoever captures: one for a repository.
 const CAPTURE: &str = "capture";
@@ -45,7 +45,7 @@ impl Repository {
         Ok(spans.into_iter().collect())
     }
 
-    /// Who captures now, if somebody does; for people.
+    /// Who captures now, if somebody does.
     ///
     /// # Errors
     ///
@@ -54,9 +54,13 @@ impl Repository {
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
-    pub async fn capturing(&self) -> Result<Option<String>> {
+    pub async fn capturing(&self) -> Result<Option<Capturing>> {
         let holder = super::lease::holder(&**self.store(), CAPTURE).await?;
-        Ok(holder.map(|record| format!("{} since {}", record.host, record.taken_at)))
+        Ok(holder.map(|record| Capturing {
+            host: record.host,
+            since: record.taken_at,
+            waiting: record.waiting,
+        }))
     }
 
     pub(crate) async fn take_capture_lease(
@@ -103,6 +107,24 @@ impl Repository {
     }
 }
 
+/// Who captures into a repository, by what they say of themselves there. `Display` is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capturing {
+    /// The name of their machine.
+    pub host: String,
+    /// Since when without an interruption: RFC 3339, UTC.
+    pub since: String,
+    /// What they had read and not stored when they last renewed their lease, which they do each minute.
+    pub waiting: Option<WaitingRecord>,
+}
+
+impl fmt::Display for Capturing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} since {}", self.host, self.since)
+    }
+}
+
 /// The lease of whoever captures.
 #[derive(Debug)]
 pub(crate) struct CaptureLease(Lease);
@@ -110,6 +132,10 @@ pub(crate) struct CaptureLease(Lease);
 impl CaptureLease {
     pub(crate) async fn check(&self) -> Result<()> {
         self.0.check().await
+    }
+
+    pub(crate) fn note(&self, counters: &Arc<Counters>) {
+        self.0.note(counters);
     }
 
     pub(crate) async fn release(&self) {
@@ -210,9 +236,8 @@ pub(crate) fn unpack_slice(
 ) -> Result<Vec<u8>> {
     let slice = parse_slice(span, bytes)?;
     let path = span.path();
-    let damaged = |error: &dyn std::fmt::Display| {
-        Error::data(format!("{path} cannot be read: {error}")).at(&path)
-    };
+    let damaged =
+        |error: &dyn fmt::Display| Error::data(format!("{path} cannot be read: {error}")).at(&path);
     if let Some(keys) = keys {
         let text = OplogSlice::to_authenticate(&slice.header, &slice.footer);
         let text = text.map_err(|error| damaged(&error))?;

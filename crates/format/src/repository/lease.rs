@@ -32,6 +32,30 @@ pub struct LeaseRecord {
     pub taken_at: String,
     /// From when on somebody else may take it, unless it is renewed: RFC 3339, UTC.
     pub expires_at: String,
+    /// Of a capture that has renewed it: what waited then to be stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingRecord>,
+}
+
+/// What somebody had read and not stored at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WaitingRecord {
+    /// How much, in bytes before compression.
+    pub bytes: u64,
+    /// The moment: RFC 3339, UTC.
+    pub at: String,
+}
+
+impl WaitingRecord {
+    /// So many bytes at a moment.
+    pub fn new(bytes: u64, at: impl Into<String>) -> Self {
+        Self {
+            bytes,
+            at: at.into(),
+        }
+    }
 }
 
 impl LeaseRecord {
@@ -52,6 +76,7 @@ impl LeaseRecord {
             process: process.into(),
             taken_at: taken_at.into(),
             expires_at: expires_at.into(),
+            waiting: None,
         }
     }
 

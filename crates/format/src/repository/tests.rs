@@ -114,7 +114,10 @@ fn records_are_read_as_they_were_written_and_any_flip_and_cut_is_noticed() {
     let bytes = manifest().to_bytes().unwrap();
     assert_eq!(SnapshotManifest::from_bytes(&bytes).unwrap(), manifest());
     each_flip(&bytes, |bytes| SnapshotManifest::from_bytes(bytes).is_ok());
-    let lease = LeaseRecord::new(id().as_str(), "host", "process", "then", "now");
+    let mut lease = LeaseRecord::new(id().as_str(), "host", "process", "then", "now");
+    let bytes = lease.to_bytes().unwrap();
+    assert_eq!(LeaseRecord::from_bytes(&bytes).unwrap(), lease);
+    lease.waiting = Some(WaitingRecord::new(7, "now"));
     let bytes = lease.to_bytes().unwrap();
     assert_eq!(LeaseRecord::from_bytes(&bytes).unwrap(), lease);
     each_flip(&bytes, |bytes| LeaseRecord::from_bytes(bytes).is_ok());

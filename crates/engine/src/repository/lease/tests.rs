@@ -90,6 +90,23 @@ async fn it_is_renewed_and_lost_to_who_takes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_is_noted_at_each_renewal() {
+    let store = store();
+    let lease = Lease::take(&store, "x", LASTS).await.unwrap();
+    let counters = Arc::new(Counters::default());
+    lease.note(&counters);
+    counters.waiting_bytes.add(7);
+    let noted = async || stored(&store).await.unwrap().waiting;
+    assert_eq!(noted().await, None);
+    tokio::time::sleep(LASTS / 2).await;
+    assert_eq!(noted().await.unwrap().bytes, 7);
+    counters.waiting_bytes.take_back(7);
+    tokio::time::sleep(LASTS / 2).await;
+    assert_eq!(noted().await.unwrap().bytes, 0);
+    lease.release().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_renewed_is_lost_when_it_expires() {
     let store = store();
     let mut lease = Lease::take(&store, "x", LASTS).await.unwrap();
