@@ -1,6 +1,7 @@
 //! Capturing everything that is written to a deployment, all the time, as slices of its oplog in a repository.
 
 mod begin;
+mod gathering;
 mod oplog;
 mod options;
 mod reader;

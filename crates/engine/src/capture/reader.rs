@@ -1,45 +1,27 @@
 //! Reads the oplog and gathers slices of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
+use bson::{RawDocument, Timestamp, rawdoc};
 use futures::StreamExt;
 use mongodb::{options::SelectionCriteria, raw_batch_cursor::RawBatch};
-use rdump_format::{Namespace, Selector, repository::EntryMark};
-use rdump_oplog::{
-    GatheredSlice, OpTime, OpenTransactions, RemapError, Remapped, SliceBuilder, entry_mark, remap,
-};
+use rdump_format::repository::EntryMark;
+use rdump_oplog::{OpTime, OpenTransactions, entry_mark};
 use tokio::sync::mpsc;
 
 use super::{
     Capture,
+    gathering::{Gathered, Gathering, give},
     oplog::{self, OplogPosition},
-    waiting::Waiting,
 };
 use crate::{Error, ErrorKind, Result, command};
 
-/// How long a slice without entries is put off.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// The pauses between two looks at the oplog, at most and at least.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(50)];
 /// How long a reply may take: a majority of the members may be away, or the network.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How large a segment is, in bytes before compression.
-pub(super) const SEGMENT_BYTES: usize = 8 << 20;
 /// How many entries are asked for at once.
 const BATCH_ENTRIES: u32 = 10_000;
-
-/// A slice that is to be stored.
-#[derive(Debug)]
-pub(super) struct Gathered {
-    pub(super) slice: GatheredSlice,
-    /// When the oldest transaction began that is open at its end.
-    pub(super) open_since: Option<OpTime>,
-    /// Of a change stream, what leads on from there.
-    pub(super) token: Option<RawDocumentBuf>,
-    /// Goes once it is stored.
-    pub(super) waiting: Waiting,
-}
 
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
@@ -49,11 +31,7 @@ pub(super) struct Reader<'a> {
     open: OpenTransactions,
     open_since: Option<OpTime>,
     until: Option<OpTime>,
-    builder: SliceBuilder,
-    waiting: Waiting,
-    /// Since when something waits to be stored.
-    waits_since: Option<Instant>,
-    sealed_at: Instant,
+    gathering: Gathering<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -70,10 +48,7 @@ impl<'a> Reader<'a> {
             open: OpenTransactions::default(),
             open_since: position.open_since,
             until,
-            builder: SliceBuilder::new(SEGMENT_BYTES),
-            waiting: Waiting::new(&capture.cx.counters),
-            waits_since: None,
-            sealed_at: Instant::now(),
+            gathering: Gathering::new(capture),
         }
     }
 
@@ -89,8 +64,8 @@ impl<'a> Reader<'a> {
         loop {
             let is_stopped = self.look(gathered).await?;
             let has_caught_up = self.until.is_some_and(|until| self.last.at >= until);
-            if is_stopped || has_caught_up || self.is_due() {
-                self.seal(gathered).await?;
+            if is_stopped || has_caught_up || self.gathering.is_due() {
+                self.seal(gathered).await;
             }
             if is_stopped || has_caught_up {
                 return Ok(());
@@ -146,18 +121,18 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 self.take(entry)?;
-                if self.builder.bytes() >= self.capture.options.slice_bytes {
-                    self.seal(gathered).await?;
+                if self.gathering.is_full() {
+                    self.seal(gathered).await;
                 }
             }
-            if self.is_due() {
-                self.seal(gathered).await?;
+            if self.gathering.is_due() {
+                self.seal(gathered).await;
             }
         }
         if first {
             return Err(gone(&self.last));
         }
-        if let Some(last) = self.builder.mark() {
+        if let Some(last) = self.gathering.builder.mark() {
             self.last = last;
         }
         Ok(false)
@@ -177,54 +152,22 @@ impl<'a> Reader<'a> {
         let bytes = entry.as_bytes();
         let fail = |error: &dyn std::error::Error| oplog::malformed().caused_by(error.to_string());
         self.open.push(bytes).map_err(|error| fail(&error))?;
-        let changed;
-        let stored = match selected(&self.capture.options.select, bytes) {
-            Ok(Remapped::Same) => Some(bytes).filter(|_| !is_noop(entry)),
-            Ok(Remapped::Nothing) => None,
-            Ok(Remapped::Changed(entry)) => {
-                changed = entry;
-                Some(changed.as_bytes())
-            }
-            Err(error) => return Err(fail(&error)),
-        };
-        self.builder
-            .push(bytes, stored)
-            .map_err(|error| fail(&error))?;
-        self.waiting.grow_to(self.builder.bytes());
-        if stored.is_some() {
-            self.waits_since.get_or_insert_with(Instant::now);
-        }
-        Ok(())
+        self.gathering
+            .take(bytes, !is_noop(entry), oplog::malformed)
     }
 
-    /// Whether what was gathered has to be given over.
-    fn is_due(&self) -> bool {
-        let age = self.capture.options.slice_age;
-        match self.waits_since {
-            Some(since) => since.elapsed() >= age,
-            None => self.builder.end().is_some() && self.sealed_at.elapsed() >= IDLE.max(age),
-        }
-    }
-
-    async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) -> Result<()> {
-        let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
-        let waiting = self.waiting.take();
-        self.waits_since = None;
-        self.sealed_at = Instant::now();
-        let Some(slice) = builder.build() else {
-            return Ok(());
+    async fn seal(&mut self, gathered: &mpsc::Sender<Gathered>) {
+        let Some((slice, waiting)) = self.gathering.seal(None) else {
+            return;
         };
         self.last.clone_from(&slice.last);
-        let open_since = self.open.oldest();
-        // Who receives has failed, and says why.
         let gather = Gathered {
             slice,
-            open_since,
+            open_since: self.open.oldest(),
             token: None,
             waiting,
         };
-        let _ = gathered.send(gather).await;
-        Ok(())
+        give(gathered, gather).await;
     }
 
     async fn find(&self, start: OpTime, end: Option<OpTime>) -> Result<Batches> {
@@ -279,22 +222,6 @@ fn gone(last: &EntryMark) -> Error {
         ErrorKind::Unavailable,
         format!("the entry of {} is not in the oplog any more", last.at),
     )
-}
-
-/// What is stored of an entry.
-pub(super) fn selected(
-    select: &Selector,
-    entry: &[u8],
-) -> std::result::Result<Remapped, RemapError> {
-    if *select == Selector::default() {
-        return Ok(Remapped::Same);
-    }
-    let map = |namespace: &Namespace| select.selects(namespace).then(|| namespace.clone());
-    match remap(entry, &map) {
-        // A restore that needs what was in it says so.
-        Err(RemapError::RenamedIn { .. }) => Ok(Remapped::Same),
-        remapped => remapped,
-    }
 }
 
 fn is_noop(entry: &RawDocument) -> bool {

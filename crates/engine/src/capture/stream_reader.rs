@@ -1,17 +1,16 @@
 //! Gathers slices of what a change stream tells.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bson::{RawDocumentBuf, Timestamp, rawdoc};
 use mongodb::options::SelectionCriteria;
-use rdump_oplog::{OpTime, Remapped, SliceBuilder};
+use rdump_oplog::OpTime;
 use tokio::sync::mpsc;
 
 use super::{
     Capture,
-    reader::{Gathered, IDLE, SEGMENT_BYTES, selected},
+    gathering::{Gathered, Gathering, give},
     session::Run,
-    waiting::Waiting,
 };
 use crate::{
     Error, ErrorKind, Flavor, Result,
@@ -27,16 +26,13 @@ pub(super) struct StreamReader<'a> {
     from: &'a SelectionCriteria,
     telling: Telling<'a>,
     until: Option<OpTime>,
-    builder: SliceBuilder,
-    waiting: Waiting,
+    gathering: Gathering<'a>,
     /// The last moment that is stored or in the builder.
     end: OpTime,
     /// What leads on from there.
     token: Option<RawDocumentBuf>,
     /// Whether the builder ends amid a moment.
     is_amid: bool,
-    waits_since: Option<Instant>,
-    sealed_at: Instant,
 }
 
 impl<'a> StreamReader<'a> {
@@ -51,13 +47,10 @@ impl<'a> StreamReader<'a> {
             from,
             telling,
             until,
-            builder: SliceBuilder::new(SEGMENT_BYTES),
-            waiting: Waiting::new(&capture.cx.counters),
+            gathering: Gathering::new(capture),
             end: start,
             token: None,
             is_amid: false,
-            waits_since: None,
-            sealed_at: Instant::now(),
         }
     }
 
@@ -73,11 +66,11 @@ impl<'a> StreamReader<'a> {
             let (told, look) = looked?;
             for told in told {
                 self.take(told)?;
-                if self.builder.bytes() >= self.capture.options.slice_bytes {
+                if self.gathering.is_full() {
                     self.seal(gathered).await?;
                 }
             }
-            if self.is_amid && self.builder.bytes() >= MOST_OF_A_MOMENT {
+            if self.is_amid && self.gathering.builder.bytes() >= MOST_OF_A_MOMENT {
                 let why = format!(
                     "more than {} MiB happened at one moment",
                     MOST_OF_A_MOMENT >> 20
@@ -86,7 +79,7 @@ impl<'a> StreamReader<'a> {
             }
             let has_caught_up = self.has_caught_up().await?;
             let is_drained = matches!(look, Look::Drained);
-            let is_due = self.is_due();
+            let is_due = self.gathering.is_due();
             if !is_drained || has_caught_up || is_due {
                 self.seal(gathered).await?;
             }
@@ -141,43 +134,20 @@ impl<'a> StreamReader<'a> {
 
     fn take(&mut self, told: Told) -> Result<()> {
         for entry in &told.entries {
-            let bytes = entry.as_bytes();
-            let changed;
-            let stored = match selected(&self.capture.options.select, bytes) {
-                Ok(Remapped::Same) => Some(bytes),
-                Ok(Remapped::Nothing) => None,
-                Ok(Remapped::Changed(entry)) => {
-                    changed = entry;
-                    Some(changed.as_bytes())
-                }
-                Err(error) => return Err(malformed().caused_by(error)),
-            };
-            let pushed = self.builder.push(bytes, stored);
-            pushed.map_err(|error| malformed().caused_by(error))?;
-            self.waiting.grow_to(self.builder.bytes());
-            self.waits_since.get_or_insert_with(Instant::now);
+            self.gathering.take(entry.as_bytes(), true, malformed)?;
             self.is_amid = true;
         }
         let Some((at, token)) = told.until else {
             return Ok(());
         };
         (self.is_amid, self.token) = (false, token);
-        if at > self.end && self.builder.end() < Some(at) {
+        if at > self.end && self.gathering.builder.end() < Some(at) {
             let nothing = rawdoc! { "ts": Timestamp::from(at), "op": "n", "ns": "", "o": {} };
-            let pushed = self.builder.push(nothing.as_bytes(), None);
+            let pushed = self.gathering.builder.push(nothing.as_bytes(), None);
             pushed.map_err(|error| Error::internal("a moment").caused_by(error))?;
         }
         self.end = self.end.max(at);
         Ok(())
-    }
-
-    /// Whether what was gathered has to be given over.
-    fn is_due(&self) -> bool {
-        let age = self.capture.options.slice_age;
-        match self.waits_since {
-            Some(since) => since.elapsed() >= age,
-            None => self.builder.end().is_some() && self.sealed_at.elapsed() >= IDLE.max(age),
-        }
     }
 
     /// Gives over what was gathered, unless that ends amid a moment.
@@ -188,11 +158,8 @@ impl<'a> StreamReader<'a> {
         // Where streams were disabled meanwhile, nothing was told of what was written.
         let (source, select) = (&self.capture.source.0, &self.capture.options.select);
         check_enabled(source, self.from, select).await?;
-        let builder = std::mem::replace(&mut self.builder, SliceBuilder::new(SEGMENT_BYTES));
-        let waiting = self.waiting.take();
-        self.waits_since = self.telling.waits_since();
-        self.sealed_at = Instant::now();
-        let Some(slice) = builder.build() else {
+        let waits_since = self.telling.waits_since();
+        let Some((slice, waiting)) = self.gathering.seal(waits_since) else {
             return Ok(());
         };
         // A token of MongoDB has the id of a document in it.
@@ -204,8 +171,7 @@ impl<'a> StreamReader<'a> {
             token,
             waiting,
         };
-        // Who receives has failed, and says why.
-        let _ = gathered.send(gather).await;
+        give(gathered, gather).await;
         Ok(())
     }
 }

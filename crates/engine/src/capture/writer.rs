@@ -5,7 +5,7 @@ use rdump_format::repository::{
 };
 use tokio::sync::mpsc;
 
-use super::{Capture, CaptureReport, reader::Gathered, session::Run, stream_begin};
+use super::{Capture, CaptureReport, gathering::Gathered, session::Run, stream_begin};
 use crate::{
     Error, Event, Result,
     repository::{CaptureLease, pack_slice},

@@ -131,8 +131,8 @@ async fn what_is_updated_by_operators_in_a_collection_that_is_not_there_is_named
         "{error}"
     );
     assert!(error.to_string().contains("shop.lost"), "{error}");
-    let names = target.client().database("shop").list_collection_names();
-    assert_eq!(names.await.unwrap(), ["orders"]);
+    let shop = target.client().database("shop");
+    assert_eq!(shop.list_collection_names().await.unwrap(), ["orders"]);
     // Unless it was to go anyhow.
     let drop = doc! { "ts": at(100, 6), "t": 1_i64, "v": 2_i64, "op": "c", "ns": "shop.$cmd", "o": { "drop": "lost" } };
     all.push(drop);

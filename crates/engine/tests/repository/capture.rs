@@ -45,14 +45,16 @@ impl Running {
     }
 
     pub(super) fn of(source: &Source, repository: &Repository, options: CaptureOptions) -> Self {
+        Self::run(Capture::new(source, repository).options(options))
+    }
+
+    pub(super) fn run(capture: Capture) -> Self {
         let (cancel, observer) = (
             CancellationToken::new(),
             Arc::new(RecordingObserver::default()),
         );
-        let capture = Capture::new(source, repository)
-            .options(options)
-            .observer(Arc::clone(&observer) as _)
-            .cancel(cancel.clone());
+        let capture = capture.observer(Arc::clone(&observer) as _);
+        let capture = capture.cancel(cancel.clone());
         let mut task = JoinSet::new();
         task.spawn(async move { capture.run().await });
         Self {

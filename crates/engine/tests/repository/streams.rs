@@ -5,15 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bson::{Document, doc};
 use rdump::{
     Backup, Capture, CaptureOptions, CaptureSource, ConnectOptions, Consistency, DumpOptions,
-    ErrorKind, Event, Flavor, OpTime, Pattern, Repository, Restore, RestoreOptions, RestorePoint,
-    Selector, Source, Target,
+    ErrorKind, Event, Flavor, Pattern, Repository, Restore, RestoreOptions, RestorePoint, Selector,
+    Source, Target,
 };
 use rdump_testkit::{
     DocumentDb, Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload,
     WorkloadOptions, dataset,
     fingerprint::assert_same,
     wait::{PATIENCE, wait_for},
-    workload::Outcome,
 };
 
 use super::{

@@ -1,6 +1,5 @@
 //! Amazon DocumentDB, as far as it is known what that does.
 
-use rdump::{CancellationToken, RecordingObserver};
 use rdump_format::repository::{GapReason, GapRecord, OplogSlice};
 
 use super::*;
@@ -163,39 +162,23 @@ async fn a_rename_that_is_not_told_is_a_gap_which_says_nothing_to_who_has_no_key
     let (recipients, identities) = somebody();
     let repository = repository.identities(Some(identities));
     let options = streams().source(CaptureSource::Auto);
-    let cancel = CancellationToken::new();
-    let observer = Arc::new(RecordingObserver::default());
-    let capture = Capture::new(&from, &repository)
-        .options(options)
-        .recipients(Some(recipients))
-        .observer(Arc::clone(&observer) as _)
-        .cancel(cancel.clone());
-    let running = tokio::spawn(async move { capture.run().await });
-    let at = insert(&set, 1).await;
-    let captured = async |at: OpTime| {
-        let is_captured =
-            |event: &Event| matches!(event, Event::SliceStored { end, .. } if *end >= at);
-        wait_for("what was written to be captured", PATIENCE, async || {
-            observer.events().iter().any(is_captured).then_some(())
-        })
-        .await;
-    };
-    captured(at).await;
-    let admin = set.client().database("admin");
+    let capture = Capture::new(&from, &repository).options(options);
+    let running = Running::run(capture.recipients(Some(recipients)));
+    running.await_captured(insert(&set, 1).await).await;
     // Over another one: no new name appears.
     let shop = set.client().database("shop");
     shop.create_collection("other").await.unwrap();
-    captured(insert(&set, 2).await).await;
+    running.await_captured(insert(&set, 2).await).await;
     let rename = doc! { "renameCollection": "shop.log", "to": "shop.other", "dropTarget": true };
+    let admin = set.client().database("admin");
     admin.run_command(rename).await.unwrap();
     wait_for("a gap", PATIENCE, async || {
         let timeline = repository.timeline().await.unwrap();
         (timeline.gaps().count() > 0).then_some(())
     })
     .await;
-    captured(insert(&set, 3).await).await;
-    cancel.cancel();
-    let report = running.await.unwrap().unwrap();
+    running.await_captured(insert(&set, 3).await).await;
+    let report = running.stop().await;
     assert_eq!(report.gaps, 1);
     let timeline = repository.timeline().await.unwrap();
     let gap = timeline.gaps().next().unwrap().path();

@@ -1,5 +1,7 @@
 //! What streams do not tell, and what comes of it.
 
+use rdump::Store;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +171,7 @@ async fn a_stream_that_ended_goes_on_where_its_gap_ends_even_after_a_kill() {
     let timeline = repository.timeline().await.unwrap();
     let gap = *timeline.gaps().next().unwrap();
     for slice in timeline.slices().filter(|slice| slice.start >= gap.end) {
-        store.delete(&slice.path()).await.unwrap();
+        store.delete(&[&slice.path()]).await.unwrap();
     }
     insert(&from, 2).await;
     assert_eq!(once().await, 0);
