@@ -6,7 +6,6 @@
 
 mod bench;
 mod discard;
-mod machine;
 mod oplog;
 mod options;
 mod report;
@@ -19,16 +18,10 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use self::{
-    bench::Bench,
-    machine::{Machine, Versions},
-    options::Options,
-    report::Report,
-    rows::Kind,
-    servers::Servers,
-};
+use self::{bench::Bench, options::Options, report::Report, rows::Kind, servers::Servers};
 use crate::{
     arguments::arguments,
+    machine::{Machine, Versions},
     programs::{Programs, ReferenceTools},
     screen,
 };

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::{
+use super::rows::{Row, Side, Targets};
+use crate::{
     machine::{Machine, Versions},
-    rows::{Row, Side, Targets},
+    units::median,
 };
-use crate::units::median;
 
 /// Everything about one comparison.
 #[derive(Clone, Debug, Serialize)]

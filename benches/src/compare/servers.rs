@@ -1,9 +1,6 @@
 //! The deployments that are read and written, their data, and their peace.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
@@ -14,6 +11,7 @@ use rdump_testkit::{
 
 use super::oplog;
 use crate::{
+    process::processor_seconds,
     screen,
     units::{count, megabytes, seconds},
 };
@@ -26,8 +24,6 @@ const REST: f64 = 0.15;
 /// Over how long that is looked at.
 const REST_WINDOW: Duration = Duration::from_millis(400);
 const REST_PATIENCE: Duration = Duration::from_secs(60);
-/// In which `/proc/PID/stat` counts, on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// One collection at scale 1.
 struct Collection {
@@ -192,19 +188,12 @@ impl Servers {
         let members = [&self.source, &self.target]
             .into_iter()
             .flat_map(|server| server.members());
-        let mut ticks = 0.0;
+        let mut used = 0.0;
         for member in members {
             let id = member.id().context("a server was killed")?;
-            let stat =
-                fs::read_to_string(format!("/proc/{id}/stat")).context("a server is gone")?;
-            // The second field is the name in parentheses; user and system time are the 14th and 15th.
-            let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-            let times = fields.split(' ').skip(11).take(2);
-            ticks += times
-                .filter_map(|field| field.parse::<f64>().ok())
-                .sum::<f64>();
+            used += processor_seconds(id).context("a server is gone")?;
         }
-        Ok(ticks / TICKS_PER_SECOND)
+        Ok(used)
     }
 }
 

@@ -8,28 +8,28 @@ use crate::programs::{Programs, ReferenceTools, first_line, workspace};
 
 /// The machine.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Machine {
-    pub(super) processor: String,
-    pub(super) cores: usize,
-    pub(super) memory_bytes: u64,
-    pub(super) kernel: String,
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) kernel: String,
     /// Type of the file system that dumps and data are on.
-    pub(super) file_system: String,
+    pub(crate) file_system: String,
 }
 
 /// The programs.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Versions {
-    pub(super) rdump: String,
-    pub(super) mongod: String,
+pub(crate) struct Versions {
+    pub(crate) rdump: String,
+    pub(crate) mongod: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) mongodump: Option<String>,
-    pub(super) rustc: String,
+    pub(crate) mongodump: Option<String>,
+    pub(crate) rustc: String,
 }
 
 impl Machine {
     /// Asks the kernel; `folder` is where dumps go.
-    pub(super) fn find(folder: &Path) -> Self {
+    pub(crate) fn find(folder: &Path) -> Self {
         let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name));
@@ -50,7 +50,7 @@ impl Machine {
 
 impl Versions {
     /// Asks the programs.
-    pub(super) fn find(
+    pub(crate) fn find(
         programs: &Programs,
         reference: Option<&ReferenceTools>,
         mongod: String,
