@@ -162,8 +162,8 @@ impl<'a> Stream<'a, '_> {
     fn at(&self, start: (OpTime, Start), events: Events) -> StreamPosition<'a> {
         let (capture, manner) = (self.capture, events.manner);
         let is_wanted = |namespace: &_| capture.options.select.selects(namespace);
-        let definitions =
-            (!manner.expanded).then(|| Definitions::new(&capture.source.0, Box::new(is_wanted)));
+        let of = &capture.source.0;
+        let definitions = Definitions::new(of, manner.expanded, Box::new(is_wanted));
         StreamPosition {
             start: start.0,
             telling: Telling::new(events, start, definitions),

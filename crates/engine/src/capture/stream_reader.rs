@@ -114,22 +114,18 @@ impl<'a> StreamReader<'a> {
         let Some(until) = self.until.filter(|until| self.end >= *until) else {
             return Ok(false);
         };
-        match &mut self.telling.definitions {
-            None => Ok(true),
-            Some(definitions) => definitions.are_there(until).await,
-        }
+        self.telling.definitions.are_there(until).await
     }
 
     /// Has a look at definitions now and then.
     async fn look_up(&mut self) -> Result<()> {
-        match &mut self.telling.definitions {
-            Some(definitions) if definitions.is_due() => {
-                let cancel = self.capture.cx.cancel.clone();
-                let looked = cancel.run_until_cancelled(definitions.look()).await;
-                looked.unwrap_or(Ok(()))
-            }
-            _ => Ok(()),
+        let definitions = &mut self.telling.definitions;
+        if !definitions.is_due() {
+            return Ok(());
         }
+        let cancel = self.capture.cx.cancel.clone();
+        let looked = cancel.run_until_cancelled(definitions.look()).await;
+        looked.unwrap_or(Ok(()))
     }
 
     fn take(&mut self, told: Told) -> Result<()> {

@@ -1,10 +1,10 @@
 //! What a stream does not tell of collections, looked up.
 //!
-//! Servers before 6.0 and Amazon DocumentDB tell of documents and of what is dropped, and nothing of what is created, of indexes and of options. So the catalog is read again, and
+//! No server tells that a time-series collection is created. Those before 6.0 and Amazon DocumentDB tell of documents and of what is dropped, and nothing of what is created, of indexes and of options. So the catalog is read again, and
 //! what is found in it is said by commands that can be said again: each collection is created, and has these indexes and no others.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -23,8 +23,8 @@ use crate::{
 
 /// What the name ends with that a collection has while it is moved here from another database.
 const RENAMED_FROM_ELSEWHERE: &str = ".renameCollection";
-/// How long it may take until the stream tells that a collection was dropped, or made anew.
-const SUSPICION: Duration = Duration::from_secs(30);
+/// How long to wait at least before looking again where hardly anything can be found.
+const TOLD_PAUSE: Duration = Duration::from_secs(60);
 /// The share of the time that looking takes at most is one in this many.
 const SHARE: u32 = 10;
 
@@ -43,17 +43,17 @@ type IsWanted<'a> = Box<dyn Fn(&Namespace) -> bool + Send + Sync + 'a>;
 
 pub(crate) struct Definitions<'a> {
     deployment: &'a Deployment,
+    /// Whether the stream tells of all but time-series collections.
+    is_told: bool,
     is_wanted: IsWanted<'a>,
     /// What was there when it was last looked for, less what was dropped since then.
     known: BTreeMap<Namespace, Definition>,
-    /// Whether that is all there was.
-    is_complete: bool,
     /// What was found, and the moment of that, which the stream has not come to.
     looked: Option<(OpTime, BTreeMap<Namespace, Definition>)>,
     /// The moment of what counts.
     settled_at: Option<OpTime>,
-    /// Since when something is not as it was left, and nothing was told of it.
-    doubted: BTreeMap<Namespace, Instant>,
+    /// What was not as it was left when the last look counted, and nothing was told of it.
+    doubted: BTreeSet<Namespace>,
     /// How long not to look again.
     not_before: Instant,
 }
@@ -75,15 +75,15 @@ pub(crate) struct Definition {
 }
 
 impl<'a> Definitions<'a> {
-    pub(crate) fn new(deployment: &'a Deployment, is_wanted: IsWanted<'a>) -> Self {
+    pub(crate) fn new(deployment: &'a Deployment, is_told: bool, is_wanted: IsWanted<'a>) -> Self {
         Self {
             deployment,
+            is_told,
             is_wanted,
             known: BTreeMap::new(),
-            is_complete: false,
             looked: None,
             settled_at: None,
-            doubted: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             not_before: Instant::now(),
         }
     }
@@ -91,7 +91,7 @@ impl<'a> Definitions<'a> {
     /// Has it begin with what is known.
     pub(crate) fn starting_with(mut self, known: BTreeMap<Namespace, Definition>) -> Self {
         let known = known.into_iter().filter(|(it, _)| self.is_looked_up(it));
-        (self.known, self.is_complete) = (known.collect(), true);
+        self.known = known.collect();
         self
     }
 
@@ -102,7 +102,7 @@ impl<'a> Definitions<'a> {
     /// Takes note of what the stream tells, and gives the commands that have to come before: those that create what it is about.
     pub(crate) async fn before(&mut self, event: &ChangeEvent<'_>) -> Result<Looked> {
         let mut commands = Vec::new();
-        let Some(namespace) = event.namespace() else {
+        let Some(namespace) = event.namespace().filter(|_| !self.is_told) else {
             return Ok(Looked::Found(commands));
         };
         let to = event.renamed_to();
@@ -140,7 +140,7 @@ impl<'a> Definitions<'a> {
             }
             "dropDatabase" => {
                 self.known.retain(|it, _| it.db != namespace.db);
-                self.doubted.retain(|it, _| it.db != namespace.db);
+                self.doubted.retain(|it| it.db != namespace.db);
             }
             _ => {}
         }
@@ -165,7 +165,13 @@ impl<'a> Definitions<'a> {
         let at = now(self.deployment, &PRIMARY).await?;
         let found = self.read().await?;
         self.looked = Some((at, found));
-        self.not_before = Instant::now() + began.elapsed().saturating_mul(SHARE);
+        let pause = began.elapsed().saturating_mul(SHARE);
+        let pause = if self.is_told {
+            pause.max(TOLD_PAUSE)
+        } else {
+            pause
+        };
+        self.not_before = Instant::now() + pause;
         Ok(())
     }
 
@@ -187,13 +193,13 @@ impl<'a> Definitions<'a> {
 
     /// Everything until the moment of the look was told: gives the entries, of `at`, that bring definitions to what was found.
     ///
-    /// What happened between that moment and the look itself is told of later. So what does not fit what is known is left as it is, until it is
-    /// known not to be told of.
+    /// What happened between that moment and the look itself is told of later. So what does not fit what is known is left as it is until the next
+    /// look counts: by then it was told of.
     pub(crate) fn settle(&mut self, at: OpTime) -> Looked {
         let Some((looked_at, found)) = self.looked.take() else {
             return Looked::Found(Vec::new());
         };
-        let before = std::mem::take(&mut self.doubted);
+        let doubted = std::mem::take(&mut self.doubted);
         let mut entries = EventEntries::new(at);
         for (namespace, known) in std::mem::take(&mut self.known) {
             let now = found.get(&namespace);
@@ -204,25 +210,23 @@ impl<'a> Definitions<'a> {
                 continue;
             }
             if !now.is_some_and(|now| now.may_follow(&known)) {
-                let since = before.get(&namespace).copied();
-                let since = since.unwrap_or_else(Instant::now);
-                if since.elapsed() > SUSPICION {
+                if doubted.contains(&namespace) {
                     let what = if now.is_none() { "gone" } else { "another one" };
                     return Looked::Untold(format!(
                         "{namespace} is {what}, and nothing was told of that"
                     ));
                 }
-                self.doubted.insert(namespace.clone(), since);
+                self.doubted.insert(namespace.clone());
             }
             self.known.insert(namespace, known);
         }
         for (namespace, definition) in found {
             let before = self.known.get(&namespace);
-            if self.doubted.contains_key(&namespace) || before == Some(&definition) {
+            if self.doubted.contains(&namespace) || before == Some(&definition) {
                 continue;
             }
             match definition.kind {
-                CollectionKind::TimeSeries if before.is_some() || !self.is_complete => {}
+                CollectionKind::TimeSeries if before.is_some() => {}
                 CollectionKind::TimeSeries => entries.push_time_series(&namespace),
                 _ => {
                     let push = &mut |command: RawDocumentBuf| {
@@ -233,7 +237,6 @@ impl<'a> Definitions<'a> {
             }
             self.known.insert(namespace, definition);
         }
-        self.is_complete = true;
         self.settled_at = Some(looked_at);
         Looked::Found(entries.build())
     }
@@ -264,7 +267,11 @@ impl<'a> Definitions<'a> {
             if is_of_server || db.starts_with(INTERNAL_DATABASE_PREFIX) {
                 continue;
             }
-            for entry in catalog.collections(&db, doc! {}).await? {
+            let filter = match self.is_told {
+                true => doc! { "type": CollectionKind::TimeSeries.as_str() },
+                false => doc! {},
+            };
+            for entry in catalog.collections(&db, filter).await? {
                 let namespace = Namespace::new(&db, &entry.name);
                 if !self.is_looked_up(&namespace) {
                     continue;
@@ -285,7 +292,7 @@ impl Default for Definition {
     fn default() -> Self {
         Self {
             options: RawDocumentBuf::new(),
-            indexes: Vec::new(),
+            indexes: vec![rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }],
             kind: CollectionKind::Collection,
         }
     }

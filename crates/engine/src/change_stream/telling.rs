@@ -19,7 +19,7 @@ const MOST_WAITING: usize = 8 << 20;
 /// Makes entries of events, and says until when everything was told.
 pub(crate) struct Telling<'a> {
     events: Events,
-    pub(crate) definitions: Option<Definitions<'a>>,
+    pub(crate) definitions: Definitions<'a>,
     /// The last moment that is over; what comes is of later ones.
     end: OpTime,
     /// What leads on from there.
@@ -72,7 +72,7 @@ impl<'a> Telling<'a> {
     pub(crate) fn new(
         events: Events,
         (end, start): (OpTime, Start),
-        definitions: Option<Definitions<'a>>,
+        definitions: Definitions<'a>,
     ) -> Self {
         Self {
             events,
@@ -175,11 +175,7 @@ impl<'a> Telling<'a> {
         {
             self.close();
         }
-        let commands = match &mut self.definitions {
-            None => Looked::Found(Vec::new()),
-            Some(definitions) => definitions.before(&event).await?,
-        };
-        let commands = match commands {
+        let commands = match self.definitions.before(&event).await? {
             Looked::Found(commands) => commands,
             Looked::Untold(what) => {
                 self.untold.get_or_insert(what);
@@ -211,16 +207,13 @@ impl<'a> Telling<'a> {
 
     /// What was looked up counts before what is of a later moment.
     fn settle_definitions(&mut self, next: OpTime) {
-        let looked_at = self.definitions.as_ref().and_then(Definitions::looked_at);
+        let looked_at = self.definitions.looked_at();
         let Some(looked_at) = looked_at.filter(|it| *it < next) else {
             return;
         };
         self.close();
         let at = looked_at.max(self.end.next());
-        let Some(definitions) = &mut self.definitions else {
-            return;
-        };
-        match definitions.settle(at) {
+        match self.definitions.settle(at) {
             Looked::Found(entries) => {
                 self.told.push(Told {
                     entries,

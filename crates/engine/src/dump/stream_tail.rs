@@ -158,10 +158,9 @@ impl StreamTail {
             NotOpened::Forgotten(detail) | NotOpened::Ended(detail) => lost(&detail),
         })?;
         let is_wanted = |namespace: &Namespace| scope.has(namespace);
-        let definitions = (!events.manner.expanded).then(|| {
-            let known = self.known.clone();
-            Definitions::new(&deployment, Box::new(is_wanted)).starting_with(known)
-        });
+        let is_told = events.manner.expanded;
+        let definitions = Definitions::new(&deployment, is_told, Box::new(is_wanted));
+        let definitions = definitions.starting_with(self.known.clone());
         let mut telling = Telling::new(events, at.clone(), definitions);
         let mut waits_since = None;
         loop {
@@ -193,11 +192,7 @@ impl StreamTail {
                 continue;
             };
             let waited = waits_since.get_or_insert_with(Instant::now).elapsed();
-            let are_there = match &mut telling.definitions {
-                Some(definitions) if at.0 >= end => definitions.are_there(end).await?,
-                _ => true,
-            };
-            if at.0 >= end && are_there {
+            if at.0 >= end && telling.definitions.are_there(end).await? {
                 self.ended.get_or_init(|| at.0);
                 return Ok(true);
             }

@@ -5,6 +5,18 @@ use rdump_format::repository::{GapReason, GapRecord, OplogSlice};
 use super::*;
 use crate::repository::{encrypted::somebody, objects};
 
+/// Inserts until that is captured; gives the last id.
+async fn begun(set: &ReplicaSet, running: &Running) -> i32 {
+    let mut id = 0;
+    wait_for("the first slice", PATIENCE, async || {
+        id += 1;
+        insert(set, id).await;
+        (running.slices() > 0).then_some(())
+    })
+    .await;
+    id
+}
+
 async fn source_at(uri: String) -> Source {
     let options = ConnectOptions::default().uri(uri);
     Source::connect(&options).await.unwrap()
@@ -142,9 +154,10 @@ async fn streams_that_are_disabled_meanwhile_end_the_capture_and_nothing_is_said
     let from = source_at(documentdb.uri()).await;
     let (_, repository) = in_memory().await;
     let mut running = Running::of(&from, &repository, streams().source(CaptureSource::Auto));
-    running.await_captured(insert(&set, 1).await).await;
+    let mut id = begun(&set, &running).await;
     documentdb.disable_change_streams("", "").await;
-    let untold = insert(&set, 2).await;
+    id += 1;
+    let untold = insert(&set, id).await;
     let ended = running.task.join_next().await.unwrap().unwrap();
     let error = ended.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
@@ -164,20 +177,23 @@ async fn a_rename_that_is_not_told_is_a_gap_which_says_nothing_to_who_has_no_key
     let options = streams().source(CaptureSource::Auto);
     let capture = Capture::new(&from, &repository).options(options);
     let running = Running::run(capture.recipients(Some(recipients)));
-    running.await_captured(insert(&set, 1).await).await;
+    begun(&set, &running).await;
     // Over another one: no new name appears.
     let shop = set.client().database("shop");
     shop.create_collection("other").await.unwrap();
-    running.await_captured(insert(&set, 2).await).await;
+    running.await_captured(insert(&set, 0).await).await;
     let rename = doc! { "renameCollection": "shop.log", "to": "shop.other", "dropTarget": true };
     let admin = set.client().database("admin");
     admin.run_command(rename).await.unwrap();
-    wait_for("a gap", PATIENCE, async || {
+    // What is there is looked for as slices are stored.
+    let more = shop.collection("more");
+    wait_for("a gap", 2 * PATIENCE, async || {
+        more.insert_one(doc! {}).await.unwrap();
         let timeline = repository.timeline().await.unwrap();
         (timeline.gaps().count() > 0).then_some(())
     })
     .await;
-    running.await_captured(insert(&set, 3).await).await;
+    running.await_captured(insert(&set, -1).await).await;
     let report = running.stop().await;
     assert_eq!(report.gaps, 1);
     let timeline = repository.timeline().await.unwrap();

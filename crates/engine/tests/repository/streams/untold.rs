@@ -6,8 +6,16 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_older_servers_do_not_tell_of_definitions_is_looked_up() {
-    let from = ReplicaSet::builder();
-    let from = from.version(ServerVersion::V5_0_4).start().await;
+    check_definitions(ServerVersion::V5_0_4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_servers_tell_of_definitions_is_taken_from_the_stream() {
+    check_definitions(ServerVersion::V6_0_5).await;
+}
+
+async fn check_definitions(version: ServerVersion) {
+    let from = ReplicaSet::builder().version(version).start().await;
     let to = ReplicaSet::start().await;
     let (_, repository) = in_memory().await;
     let shop = from.client().database("shop");
@@ -65,12 +73,22 @@ async fn what_older_servers_do_not_tell_of_definitions_is_looked_up() {
     let expected = Fingerprint::of(&from.client(), &all).await;
     assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
 
-    // What comes from another database is not told of.
+    // What comes from another database is not told of by older servers.
     let rename = doc! { "renameCollection": "shop.old", "to": "other.old" };
     admin.run_command(rename).await.unwrap();
     let capture = Capture::new(&source(&from).await, &repository);
     let capture = capture.options(streams().until_caught_up(true));
-    assert_eq!(capture.run().await.unwrap().gaps, 1);
+    let gaps = capture.run().await.unwrap().gaps;
+    if version < ServerVersion::V6_0_5 {
+        return assert_eq!(gaps, 1);
+    }
+    assert_eq!(gaps, 0);
+    empty(&to).await;
+    let options = RestoreOptions::default();
+    restore(&repository, &to, RestorePoint::Latest, options).await;
+    let all = FingerprintOptions::new().databases(["shop", "other"]);
+    let expected = Fingerprint::of(&from.client(), &all).await;
+    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
 }
 
 /// Captures what older servers tell of, restores the newest moment, and compares.
