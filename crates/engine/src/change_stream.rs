@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Flavor, Result, ServerInfo, Topology, command, con
 use definitions::PRIMARY;
 pub(crate) use definitions::{Definition, Definitions};
 pub(crate) use scope::{Scope, check_enabled};
-pub(crate) use telling::{Look, Telling, Told};
+pub(crate) use telling::{Look, Telling, Told, ToldUntil};
 
 /// How long a reply may take beyond the time that the server is told to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

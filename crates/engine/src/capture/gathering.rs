@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bson::RawDocumentBuf;
 use rdump_format::{Namespace, Selector};
 use rdump_oplog::{GatheredSlice, OpTime, RemapError, Remapped, SliceBuilder, remap};
 use tokio::sync::mpsc;
 
 use super::{Capture, waiting::Waiting};
-use crate::{Error, Result};
+use crate::{Error, Result, change_stream::ToldUntil};
 
 /// How long a slice without entries is put off.
 const IDLE: Duration = Duration::from_secs(60);
@@ -22,7 +21,7 @@ pub(super) struct Gathered {
     /// When the oldest transaction began that is open at its end.
     pub(super) open_since: Option<OpTime>,
     /// Of a change stream, what leads on from there.
-    pub(super) token: Option<RawDocumentBuf>,
+    pub(super) told: Option<ToldUntil>,
     /// Goes once it is stored.
     pub(super) waiting: Waiting,
 }

@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
         let gather = Gathered {
             slice,
             open_since: self.open.oldest(),
-            token: None,
+            told: None,
             waiting,
         };
         give(gathered, gather).await;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error, ErrorKind, OpTime, Result,
     change_stream::{
-        Definitions, Events, NotOpened, Scope, Start, Telling, check_enabled, now, term,
+        Definitions, Events, NotOpened, Scope, Start, Telling, ToldUntil, check_enabled, now, term,
     },
 };
 
@@ -126,7 +126,7 @@ impl<'a> Stream<'a, '_> {
         let token = end.footer.resume.as_ref().filter(|_| is_of_this);
         Ok(match token {
             Some(token) => Start::Token(parse_token(token)?),
-            None => Start::After(end.span.end),
+            None => Start::After(end.footer.told_until.unwrap_or(end.span.end)),
         })
     }
 
@@ -179,10 +179,17 @@ fn parse_token(token: &str) -> Result<RawDocumentBuf> {
 }
 
 /// Notes in a footer what leads on from there.
-pub(super) fn set_token(footer: &mut SliceFooter, token: &RawDocumentBuf) -> Result<()> {
-    let text = ext_json::to_canonical(token);
-    footer.resume = Some(text.map_err(|error| {
-        Error::data("the server sent a malformed resume token").caused_by(error)
-    })?);
+pub(super) fn set_start(
+    footer: &mut SliceFooter,
+    told: &ToldUntil,
+    keeps_tokens: bool,
+) -> Result<()> {
+    footer.told_until = Some(told.told).filter(|told| *told < footer.end);
+    if let Some(token) = told.token.as_ref().filter(|_| keeps_tokens) {
+        let text = ext_json::to_canonical(token);
+        footer.resume = Some(text.map_err(|error| {
+            Error::data("the server sent a malformed resume token").caused_by(error)
+        })?);
+    }
     Ok(())
 }

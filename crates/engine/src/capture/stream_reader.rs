@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bson::{RawDocumentBuf, Timestamp, rawdoc};
+use bson::{Timestamp, rawdoc};
 use mongodb::options::SelectionCriteria;
 use rdump_oplog::OpTime;
 use tokio::sync::mpsc;
@@ -13,8 +13,8 @@ use super::{
     session::Run,
 };
 use crate::{
-    Error, ErrorKind, Flavor, Result,
-    change_stream::{Look, Telling, Told, check_enabled, malformed},
+    Error, ErrorKind, Result,
+    change_stream::{Look, Telling, Told, ToldUntil, check_enabled, malformed},
 };
 
 /// How many bytes of one moment are kept until it is over: all of a moment is in one slice.
@@ -30,7 +30,7 @@ pub(super) struct StreamReader<'a> {
     /// The last moment that is stored or in the builder.
     end: OpTime,
     /// What leads on from there.
-    token: Option<RawDocumentBuf>,
+    told: Option<ToldUntil>,
     /// Whether the builder ends amid a moment.
     is_amid: bool,
 }
@@ -38,7 +38,7 @@ pub(super) struct StreamReader<'a> {
 impl<'a> StreamReader<'a> {
     pub(super) fn new(
         (capture, run, from): (&'a Capture, &'a Run, &'a SelectionCriteria),
-        (telling, start): (Telling<'a>, OpTime),
+        (telling, end): (Telling<'a>, OpTime),
         until: Option<OpTime>,
     ) -> Self {
         Self {
@@ -48,8 +48,8 @@ impl<'a> StreamReader<'a> {
             telling,
             until,
             gathering: Gathering::new(capture),
-            end: start,
-            token: None,
+            end,
+            told: None,
             is_amid: false,
         }
     }
@@ -133,10 +133,11 @@ impl<'a> StreamReader<'a> {
             self.gathering.take(entry.as_bytes(), true, malformed)?;
             self.is_amid = true;
         }
-        let Some((at, token)) = told.until else {
+        let Some(until) = told.until else {
             return Ok(());
         };
-        (self.is_amid, self.token) = (false, token);
+        let at = until.end;
+        (self.is_amid, self.told) = (false, Some(until));
         if at > self.end && self.gathering.builder.end() < Some(at) {
             let nothing = rawdoc! { "ts": Timestamp::from(at), "op": "n", "ns": "", "o": {} };
             let pushed = self.gathering.builder.push(nothing.as_bytes(), None);
@@ -158,13 +159,10 @@ impl<'a> StreamReader<'a> {
         let Some((slice, waiting)) = self.gathering.seal(waits_since) else {
             return Ok(());
         };
-        // A token of MongoDB has the id of a document in it.
-        let is_plain = self.run.keys.is_none() || source.server.flavor == Flavor::DocumentDb;
-        let token = self.token.clone().filter(|_| is_plain);
         let gather = Gathered {
             slice,
             open_since: None,
-            token,
+            told: self.told.clone(),
             waiting,
         };
         give(gathered, gather).await;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Capture, CaptureReport, gathering::Gathered, session::Run, stream_begin};
 use crate::{
-    Error, Event, Result,
+    Error, Event, Flavor, Result,
     repository::{CaptureLease, pack_slice},
 };
 
@@ -65,11 +65,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// A token of MongoDB has the id of a document in it, which is not for who has no key.
+    fn keeps_tokens(&self) -> bool {
+        let flavor = self.capture.source.server().flavor;
+        self.run.keys.is_none() || flavor == Flavor::DocumentDb
+    }
+
     async fn store(&mut self, gathered: Gathered, report: &mut CaptureReport) -> Result<()> {
         let Gathered {
             slice,
             open_since,
-            token,
+            told,
             waiting,
         } = gathered;
         let cx = &self.capture.cx;
@@ -77,8 +83,8 @@ impl<'a> Writer<'a> {
         match self.header.from {
             SliceSource::Oplog => footer.last = Some(slice.last),
             SliceSource::ChangeStream => {
-                if let Some(token) = token {
-                    stream_begin::set_token(&mut footer, &token)?;
+                if let Some(told) = &told {
+                    stream_begin::set_start(&mut footer, told, self.keeps_tokens())?;
                 }
             }
             _ => return Err(Error::internal("a slice of unknown origin")),

@@ -22,6 +22,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) definitions: Definitions<'a>,
     /// The last moment that is over; what comes is of later ones.
     end: OpTime,
+    /// The last moment that the server has told of; what was looked up may be of a later one.
+    told_until: OpTime,
     /// What leads on from there.
     token: Option<RawDocumentBuf>,
     /// The moment of which more may come.
@@ -39,8 +41,27 @@ pub(crate) struct Telling<'a> {
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) entries: Vec<RawDocumentBuf>,
-    /// The moment until which everything was told, and what leads on from there; `None` amid a moment.
-    pub(crate) until: Option<(OpTime, Option<RawDocumentBuf>)>,
+    /// Where that is; `None` amid a moment.
+    pub(crate) until: Option<ToldUntil>,
+}
+
+/// The moment until which everything was told.
+#[derive(Clone, Debug)]
+pub(crate) struct ToldUntil {
+    pub(crate) end: OpTime,
+    /// The last moment of that which the server has told of: what was looked up may be of a later one.
+    pub(crate) told: OpTime,
+    /// What leads on from there.
+    pub(crate) token: Option<RawDocumentBuf>,
+}
+
+impl ToldUntil {
+    pub(crate) fn start(self) -> Start {
+        match self.token {
+            Some(token) => Start::Token(token),
+            None => Start::After(self.told),
+        }
+    }
 }
 
 /// What a look came to.
@@ -78,6 +99,7 @@ impl<'a> Telling<'a> {
             events,
             definitions,
             end,
+            told_until: end,
             token: match start {
                 Start::Token(token) => Some(token),
                 Start::After(_) => None,
@@ -128,8 +150,8 @@ impl<'a> Telling<'a> {
             {
                 self.heard = None;
                 self.token = reply.token().or_else(|| self.token.take());
-                self.advance(at);
                 self.settle_definitions(at.next());
+                self.advance(at);
             }
         }
         if self.heard.is_none() {
@@ -215,11 +237,14 @@ impl<'a> Telling<'a> {
         let at = looked_at.max(self.end.next());
         match self.definitions.settle(at) {
             Looked::Found(entries) => {
-                self.told.push(Told {
-                    entries,
-                    until: None,
-                });
-                self.advance(at);
+                if !entries.is_empty() {
+                    self.told.push(Told {
+                        entries,
+                        until: None,
+                    });
+                    self.end = at;
+                }
+                self.advance(looked_at);
             }
             Looked::Untold(what) => drop(self.untold.get_or_insert(what)),
         }
@@ -244,9 +269,14 @@ impl<'a> Telling<'a> {
     /// Everything until a moment was told.
     fn advance(&mut self, at: OpTime) {
         self.end = self.end.max(at);
+        self.told_until = self.told_until.max(at);
         self.told.push(Told {
             entries: Vec::new(),
-            until: Some((self.end, self.token.clone())),
+            until: Some(ToldUntil {
+                end: self.end,
+                told: self.told_until,
+                token: self.token.clone(),
+            }),
         });
     }
 

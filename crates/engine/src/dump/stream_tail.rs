@@ -170,8 +170,8 @@ impl StreamTail {
                 for entry in &told.entries {
                     take(entry.as_bytes(), Some(&self.scope), &mut kept)?;
                 }
-                if let Some((until, token)) = told.until {
-                    *at = (until, token.map_or(Start::After(until), Start::Token));
+                if let Some(until) = told.until {
+                    *at = (until.end, until.start());
                     self.retries.progressed();
                 }
             }

@@ -6,11 +6,17 @@ use std::{
     sync::Arc,
 };
 
+use bson::RawDocument;
+use futures::TryStreamExt;
 use rdump::{
-    BundleReader, Codec, Identities, Location, Repository, Selector, Snapshot,
-    SnapshotVerifyOptions, Store, media::DumpReader, storage::MemoryStore,
+    BundleReader, CancellationToken, Codec, ErrorKind, Identities, Location, Repository,
+    RestorePoint, Selector, Snapshot, SnapshotVerifyOptions, Store, media::DumpReader,
+    storage::MemoryStore,
 };
-use rdump_format::{Digest, repository::BegunRecord};
+use rdump_format::{
+    Digest,
+    repository::{BegunRecord, GapReason, GapRecord, OplogSlice, SliceSource},
+};
 
 use super::{Documents, bundle, read_whole, store_of, try_verify};
 
@@ -99,6 +105,74 @@ async fn repositories_of_version_1_1_are_read() {
     let begun = begun.iter().find(|(path, _)| path.starts_with("begun/"));
     let begun = BegunRecord::from_bytes(begun.unwrap().1).unwrap();
     assert_eq!(begun.captured_from.as_deref(), moment);
+}
+
+/// The ids that are inserted into `shop.log` by what was captured, in order.
+async fn captured_ids(repository: &Repository, after: &str) -> Vec<i32> {
+    let captured = repository.captured(after.parse().unwrap(), None).await;
+    let captured = captured.unwrap();
+    let slices: Vec<_> = captured.entries().try_collect().await.unwrap();
+    let slices = slices.concat();
+    let entries = rdump_format::documents(&slices);
+    let inserted = entries.filter_map(|entry| {
+        let entry = RawDocument::from_bytes(entry.unwrap()).unwrap();
+        let is_insert = ["op", "ns"].map(|name| entry.get_str(name).unwrap()) == ["i", "shop.log"];
+        let document = entry.get_document("o").unwrap();
+        is_insert.then(|| document.get_i32("_id").unwrap())
+    });
+    inserted.collect()
+}
+
+#[tokio::test]
+async fn timelines_of_version_1_1_are_read() {
+    // A capture of the oplog, a gap, and a capture of a change stream, the last slice of which is encrypted.
+    let store = copy_of("timeline-1.1").await;
+    let repository = Repository::open_in(Arc::clone(&store)).await.unwrap();
+    let verified = repository.verify_timeline(&CancellationToken::new()).await;
+    let verified = verified.unwrap();
+    assert_eq!(verified.damage, []);
+    let timeline = repository.timeline().await.unwrap();
+    let stretches = timeline.stretches();
+    let stretches: Vec<_> = stretches
+        .iter()
+        .map(|it| (it.start.to_string(), it.end.to_string()))
+        .collect();
+    let expected = [
+        ("1795440725:1", "1795440727:2"),
+        ("1795440727:4", "1795440732:2"),
+    ];
+    let expected = expected.map(|(start, end)| (start.to_owned(), end.to_owned()));
+    assert_eq!(stretches, expected);
+    let objects = super::objects(&*store).await;
+    let [gap] = timeline.gaps().collect::<Vec<_>>()[..] else {
+        panic!("one gap");
+    };
+    let gap = GapRecord::from_bytes(&objects[&gap.path()]).unwrap();
+    assert_eq!(gap.reason, GapReason::OtherSource);
+    let slices: Vec<_> = timeline.slices().collect();
+    let of_stream = slices.iter().find(|slice| slice.start == gap.end).unwrap();
+    let of_stream = OplogSlice::read(&objects[&of_stream.path()]).unwrap();
+    assert_eq!(of_stream.header.from, SliceSource::ChangeStream);
+    assert_eq!(of_stream.header.term, Some(1));
+    assert!(of_stream.footer.resume.is_some());
+    assert_eq!(
+        captured_ids(&repository, "1795440725:1").await,
+        [0, 1, 2, 3, 4, 5, 6]
+    );
+    let latest = repository.point_in_time(RestorePoint::Latest, None).await;
+    let latest = latest.unwrap();
+    assert_eq!(
+        (latest.base().to_string(), latest.at().to_string()),
+        ("1795440729:1".to_owned(), "1795440732:2".to_owned())
+    );
+    let locked = repository.captured(gap.end, None).await.unwrap();
+    let locked: Result<Vec<_>, _> = locked.entries().try_collect().await;
+    assert_eq!(locked.unwrap_err().kind(), ErrorKind::Denied);
+    let repository = repository.identities(Some(Identities::parse(&KEY.into()).unwrap()));
+    assert_eq!(
+        captured_ids(&repository, "1795440727:4").await,
+        [9, 10, 11, 12, 13]
+    );
 }
 
 #[tokio::test]

@@ -183,6 +183,9 @@ pub struct SliceFooter {
     /// From where a change stream goes on: the text of the resume token as canonical Extended JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
+    /// Of a change stream, the last moment that it had told of, where the end is a later one: that of definitions that were looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_until: Option<OpTime>,
     /// When it was written, by the clock of whoever did: RFC 3339, UTC.
     pub written_at: String,
     /// How many entries are stored.
@@ -211,6 +214,7 @@ impl SliceFooter {
             end,
             last: None,
             resume: None,
+            told_until: None,
             written_at: written_at.into(),
             entries: 0,
             uncompressed_bytes: 0,
