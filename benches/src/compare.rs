@@ -70,11 +70,13 @@ async fn run(options: &Options) -> Result<()> {
     let mut report = Report::new(
         Machine::find(bench.folder()),
         versions,
-        options.runs(),
+        (options.runs(), options.cold),
         bench.data(),
     );
     for row in rows {
-        report.rows.push(bench.row(row, options.runs()).await?);
+        report
+            .rows
+            .push(bench.row(row, options.runs(), options.cold).await?);
         // After each row, so that a run that is broken off leaves what it measured.
         save(&report, options)?;
     }

@@ -69,13 +69,13 @@ impl Bench {
     }
 
     /// Runs both sides of a row in turn; without the reference tools, ours alone.
-    pub(super) async fn row(&self, row: &Row, runs: u32) -> Result<RowReport> {
+    pub(super) async fn row(&self, row: &Row, runs: u32, is_cold: bool) -> Result<RowReport> {
         let mut sides = vec![&row.ours];
         sides.extend(self.reference.as_ref().map(|_| &row.theirs));
         for side in &sides {
             self.prepare(side).await?;
         }
-        if self.reference.is_some() {
+        if self.reference.is_some() && !is_cold {
             for side in &sides {
                 self.once(row, side).await?;
             }

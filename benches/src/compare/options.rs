@@ -21,6 +21,9 @@ pub(super) struct Options {
     /// How often each side of a row is run, beside one run to warm up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+    /// Leave the run to warm up out, where one takes very long
+    #[arg(long, conflicts_with = "smoke")]
+    pub(super) cold: bool,
     /// How much data: 1 is 1.4 GB in 2,405,000 documents of three shapes
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
     scale: f64,

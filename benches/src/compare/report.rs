@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub(super) machine: Machine,
     pub(super) versions: Versions,
     pub(super) runs: u32,
+    /// Whether there was none to warm up.
+    pub(super) cold: bool,
     pub(super) data: DataReport,
     pub(super) rows: Vec<RowReport>,
 }
@@ -92,7 +94,12 @@ pub(super) struct Ratio {
 
 impl Report {
     /// A report of today without rows.
-    pub(super) fn new(machine: Machine, versions: Versions, runs: u32, data: DataReport) -> Self {
+    pub(super) fn new(
+        machine: Machine,
+        versions: Versions,
+        (runs, cold): (u32, bool),
+        data: DataReport,
+    ) -> Self {
         let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
         Self {
             version: 1,
@@ -100,6 +107,7 @@ impl Report {
             machine,
             versions,
             runs,
+            cold,
             data,
             rows: Vec::new(),
         }

@@ -69,9 +69,11 @@ fn setting(report: &Report) -> String {
     let (against, how) = match &versions.mongodump {
         Some(version) => (
             format!(" against mongodump and mongorestore {version}"),
-            match report.runs {
-                1 => "one run after one to warm up".to_owned(),
-                runs => format!("medians of {runs} runs in turn after one to warm up"),
+            match (report.runs, report.cold) {
+                (1, true) => "one run".to_owned(),
+                (1, false) => "one run after one to warm up".to_owned(),
+                (runs, true) => format!("medians of {runs} runs in turn"),
+                (runs, false) => format!("medians of {runs} runs in turn after one to warm up"),
             },
         ),
         None => (String::new(), "our side alone".to_owned()),

@@ -61,7 +61,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped b
 
 const AFTER_HELP_CAPTURE: &str = "\
 SIGTERM and SIGINT end it with 0, once what was read is stored; killed, it goes on where it was. The last moment that is stored is
-printed on stdout at the end. The user needs the built-in role backup.
+printed on stdout at the end. The user needs the built-in role backup; for a change stream readAnyDatabase, or read on the one database
+that is selected.
 
 Environment:
   RDUMP_URI   connection string, where neither --uri, --host nor --port is given

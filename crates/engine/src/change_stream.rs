@@ -53,6 +53,8 @@ pub(crate) enum NotOpened {
 pub(crate) struct Manner {
     /// Events about definitions are told, too.
     pub(crate) expanded: bool,
+    /// Documents come as they were after an update, where the server keeps them.
+    pub(crate) images: bool,
     /// Documents are looked up after they were updated, since what was changed is not told.
     pub(crate) looked_up: bool,
     /// Events that are too long for a document come in parts.
@@ -68,6 +70,7 @@ impl Manner {
         let is_router = server.topology == Topology::Sharded;
         Self {
             expanded: is_mongodb,
+            images: is_mongodb,
             looked_up: !is_mongodb,
             split: false,
             settle: match is_mongodb && !is_router {
@@ -145,16 +148,15 @@ impl Events {
             };
             // A server that does not know the word refuses the whole stage.
             if manner.expanded && is_refused(&error) {
-                manner.expanded = false;
+                (manner.expanded, manner.images) = (false, false);
                 continue;
             }
-            return Err(match split && is_unknown_stage(&error) {
-                true => NotOpened::Ended(
-                    "an event is too long for a document, and this server sends none in parts"
-                        .to_owned(),
-                ),
-                false => NotOpened::of(error),
-            });
+            // What cannot come in parts is shorter without the document.
+            if manner.split && is_unknown_stage(&error) {
+                (manner.split, manner.images) = (false, false);
+                continue;
+            }
+            return Err(NotOpened::of(error));
         }
     }
 
@@ -194,6 +196,9 @@ async fn open(
     }
     if manner.expanded {
         stage.append(cstr!("showExpandedEvents"), true);
+    }
+    if manner.images {
+        stage.append(cstr!("fullDocument"), "whenAvailable");
     }
     if manner.looked_up {
         stage.append(cstr!("fullDocument"), "updateLookup");

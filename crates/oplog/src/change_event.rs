@@ -148,17 +148,12 @@ impl<'a> ChangeEvent<'a> {
                 Ok(vec![change("i", document, self.fields.key)?])
             }
             "delete" => Ok(vec![change("d", key()?, None)?]),
-            "update" if let Some(description) = self.fields.update => {
-                let changes = match (
-                    update::changes(description, self.at),
-                    self.fields.full_document,
-                ) {
-                    (Err(ChangeEventError::Path { .. }), Some(document)) => {
-                        return Ok(vec![change("u", document, Some(key()?))?]);
-                    }
-                    (changes, _) => changes?,
-                };
+            "update"
+                if let (Some(description), None) =
+                    (self.fields.update, self.fields.full_document) =>
+            {
                 let key = key()?;
+                let changes = update::changes(description, self.at)?;
                 let changes = changes.iter();
                 changes
                     .map(|it| change("u", it.as_bytes(), Some(key)))

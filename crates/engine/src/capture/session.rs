@@ -72,9 +72,9 @@ impl Run {
         self.splits_events.load(Ordering::Relaxed)
     }
 
-    /// Says whether events that are too long come in parts, from the next session on.
-    pub(super) fn split_events(&self, parts: bool) {
-        self.splits_events.store(parts, Ordering::Relaxed);
+    /// From the next session on, events that are too long come in parts.
+    pub(super) fn split_events(&self) {
+        self.splits_events.store(true, Ordering::Relaxed);
     }
 
     /// Why the change stream cannot go on, unless it can.

@@ -62,8 +62,6 @@ pub(super) async fn position<'a>(
         };
         newest.get_or_insert((end, why_not));
     }
-    // What it was good for is behind.
-    run.split_events(false);
     let after = newest.as_ref().map(|(end, _)| end.span.end);
     let (moment, events) = stream.begin(after.unwrap_or_default()).await?;
     let position = match newest {

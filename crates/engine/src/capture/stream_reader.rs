@@ -93,7 +93,7 @@ impl<'a> StreamReader<'a> {
                 }
                 Look::Ended => "the database was dropped".to_owned(),
                 Look::TooLong => {
-                    self.run.split_events(true);
+                    self.run.split_events();
                     "an event is too long for a document".to_owned()
                 }
                 Look::Untold(what) => return Ok(Some(self.ended(what))),

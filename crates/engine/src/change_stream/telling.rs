@@ -283,7 +283,8 @@ impl<'a> Telling<'a> {
     /// What an error means, if it does not pass by itself.
     fn interrupted(&self, error: DriverError) -> Result<Look> {
         let is_too_long = is_too_long(&error);
-        if is_too_long && !self.events.manner.split {
+        // There is another manner to try.
+        if is_too_long && self.events.manner.images && !self.events.manner.split {
             return Ok(Look::TooLong);
         }
         if is_too_long || error.contains_label("NonResumableChangeStreamError") {

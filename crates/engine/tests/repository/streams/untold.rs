@@ -198,3 +198,34 @@ async fn a_stream_that_ended_goes_on_where_its_gap_ends_even_after_a_kill() {
     assert!(timeline.slices().any(|slice| slice.start == gap.end));
     assert!(timeline.slices().all(|slice| slice.start != gap.start));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_as_they_were_are_stored_where_the_server_keeps_them() {
+    let from = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    let shop = from.client().database("shop");
+    let images = doc! { "create": "orders", "changeStreamPreAndPostImages": { "enabled": true } };
+    shop.run_command(images).await.unwrap();
+    let orders = shop.collection::<Document>("orders");
+    for id in 1..=2 {
+        orders
+            .insert_one(doc! { "_id": id, "b": 1, "c": 1 })
+            .await
+            .unwrap();
+    }
+    backup(&from, &repository, auto()).await;
+    // What is changed cannot be named by a path, and comes to another place.
+    let field = doc! { "$setField": { "field": "a.b", "input": "$$ROOT", "value": 1 } };
+    let again = doc! { "_id": "$_id", "c": 2, "b": 1 };
+    for (id, document) in [(1, field), (2, again)] {
+        let change = vec![doc! { "$replaceWith": document }];
+        let id = doc! { "_id": id };
+        orders.update_one(id.clone(), change).await.unwrap();
+        orders
+            .update_one(id, doc! { "$set": { "d": 1 } })
+            .await
+            .unwrap();
+    }
+    catch_up(&from, &repository, streams()).await;
+    check_latest(&from, &repository).await;
+}
