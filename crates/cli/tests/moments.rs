@@ -17,6 +17,9 @@ use crate::{
     repository::{json, on},
 };
 
+/// Snapshots that lie closer make restores shorter, of which there are many.
+const BETWEEN_BACKUPS: Duration = Duration::from_secs(60);
+
 /// How long and how much: by the environment, else little.
 fn from_environment(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |value| value.parse().expect("a number"))
@@ -55,6 +58,38 @@ async fn capture_and_be_killed(
         }
     }
     kills
+}
+
+/// Backs up once, and again each minute until then; gives the moment of the first snapshot.
+#[expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+async fn backup_now_and_then(repository: &str, uri: &str, until: Instant) -> Timestamp {
+    backup(repository, uri).await;
+    let status = json(&run(on(repository), ["status", "--json"]).await);
+    let base = status["newest-snapshot"]["consistent-at"].as_str();
+    let (seconds, ordinal) = base.unwrap().split_once(':').unwrap();
+    let base = Timestamp {
+        time: seconds.parse().unwrap(),
+        increment: ordinal.parse().unwrap(),
+    };
+    let mut next = Instant::now() + BETWEEN_BACKUPS;
+    while next < until {
+        sleep_until(next.into()).await;
+        backup(repository, uri).await;
+        next = Instant::now() + BETWEEN_BACKUPS;
+    }
+    base
+}
+
+async fn backup(repository: &str, uri: &str) {
+    // Something may be renamed or dropped at the wrong moment: that is said, and it is done again.
+    for _ in 0..50 {
+        let ran = run(on(repository), ["backup", uri]).await;
+        if ran.code == Some(0) {
+            return;
+        }
+        assert!(ran.stderr.contains("Failed: "), "{}", ran.stderr);
+    }
+    panic!("no backup succeeds");
 }
 
 async fn step_down_now_and_then(set: &ReplicaSet, times: u64, until: Instant) {
@@ -122,19 +157,8 @@ async fn check(source: &str) {
     let load = Workload::start(&set.client(), options);
     load.await_more(100).await;
     let until = Instant::now() + Duration::from_secs(seconds);
-    let backup = async {
-        // Something may be renamed or dropped at the wrong moment: that is said, and it is done again.
-        for _ in 0..50 {
-            let ran = run(on(repository), ["backup", &uri]).await;
-            if ran.code == Some(0) {
-                return;
-            }
-            assert!(ran.stderr.contains("Failed: "), "{}", ran.stderr);
-        }
-        panic!("no backup succeeds");
-    };
-    let ((), kills, ()) = tokio::join!(
-        backup,
+    let (base, kills, ()) = tokio::join!(
+        backup_now_and_then(repository, &uri, until),
         capture_and_be_killed((&uri, source), repository, until, kills),
         step_down_now_and_then(&set, stepdowns, until),
     );
@@ -146,12 +170,6 @@ async fn check(source: &str) {
     let status = json(&run(on(repository), ["status", "--json"]).await.expect(0));
     assert_eq!(status["gaps"], serde_json::json!([]));
     assert_eq!(status["spans"].as_array().unwrap().len(), 1, "{status}");
-    let base = status["newest-snapshot"]["consistent-at"].as_str().unwrap();
-    let (base_seconds, base_ordinal) = base.split_once(':').unwrap();
-    let base = Timestamp {
-        time: base_seconds.parse().unwrap(),
-        increment: base_ordinal.parse().unwrap(),
-    };
     println!(
         "{acknowledged} writes in {seconds} s, {kills} kills, {stepdowns} times another primary"
     );
