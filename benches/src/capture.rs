@@ -37,6 +37,7 @@ use crate::{
     programs::Programs,
     screen,
     units::count,
+    until_stopped::until_stopped,
 };
 
 /// Time between two looks at how far the capture is behind.
@@ -47,19 +48,7 @@ const CACHE_MEBIBYTES: u32 = 1024;
 /// Runs the measurement; the exit code is 0 if the capture ended well and has every insert.
 pub fn main() -> ExitCode {
     let options = Options::parse_from(arguments());
-    let outcome = tokio::runtime::Runtime::new()
-        .context("could not start the runtime")
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(async {
-                tokio::select! {
-                    outcome = Box::pin(run(&options)) => outcome.map(|()| ExitCode::SUCCESS),
-                    _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
-                }
-            });
-            runtime.shutdown_background();
-            outcome
-        });
-    outcome.unwrap_or_else(|error| screen::failure(&error))
+    until_stopped(async { run(&options).await.map(|()| ExitCode::SUCCESS) })
 }
 
 async fn run(options: &Options) -> Result<()> {

@@ -24,6 +24,7 @@ use crate::{
     machine::{Machine, Versions},
     programs::{Programs, ReferenceTools},
     screen,
+    until_stopped::until_stopped,
 };
 
 /// Runs the comparison; the exit code is 0 if every program did its work, whatever the ratios.
@@ -38,19 +39,7 @@ pub fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let outcome = tokio::runtime::Runtime::new()
-        .context("could not start the runtime")
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(async {
-                tokio::select! {
-                    outcome = Box::pin(run(&options)) => outcome.map(|()| ExitCode::SUCCESS),
-                    _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
-                }
-            });
-            runtime.shutdown_background();
-            outcome
-        });
-    outcome.unwrap_or_else(|error| screen::failure(&error))
+    until_stopped(async { run(&options).await.map(|()| ExitCode::SUCCESS) })
 }
 
 async fn run(options: &Options) -> Result<()> {

@@ -16,3 +16,4 @@ mod process;
 mod programs;
 mod screen;
 mod units;
+mod until_stopped;

@@ -147,6 +147,11 @@ pub(super) async fn restore(
     report
 }
 
+pub(super) async fn restore_latest(repository: &Repository, to: &Deployment) -> RestoreReport {
+    let options = RestoreOptions::default();
+    restore(repository, to, RestorePoint::Latest, options).await
+}
+
 pub(super) async fn empty(deployment: &Deployment) {
     for name in deployment.client().list_database_names().await.unwrap() {
         if !["admin", "config", "local"].contains(&name.as_str()) {
@@ -202,13 +207,7 @@ pub(super) async fn every_moment(capture: CaptureOptions, workload: WorkloadOpti
         state.assert_holds(&to.client(), str::to_owned).await;
         empty(&to).await;
     }
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
+    restore_latest(&repository, &to).await;
     let end = Timestamp::from(stretch.end);
     journal
         .state_at(end)

@@ -15,7 +15,9 @@ use rdump_testkit::{
 };
 
 use super::{
-    capture::{Running, auto, backup, empty, insert, quick, restore, source, try_restore},
+    capture::{
+        Running, auto, backup, empty, insert, quick, restore, restore_latest, source, try_restore,
+    },
     in_memory, objects, store_of,
     watched::Watched,
 };

@@ -9,14 +9,17 @@ use rdump::{
     Source, Target,
 };
 use rdump_testkit::{
-    DocumentDb, Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload,
+    Deployment, DocumentDb, Fingerprint, FingerprintOptions, ReplicaSet, ServerVersion, Workload,
     WorkloadOptions, dataset,
     fingerprint::assert_same,
     wait::{PATIENCE, wait_for},
 };
 
 use super::{
-    capture::{Running, auto, backup, empty, every_moment, insert, restore, source, try_restore},
+    capture::{
+        Running, auto, backup, empty, every_moment, insert, restore, restore_latest, source,
+        try_restore,
+    },
     in_memory,
 };
 
@@ -43,6 +46,13 @@ fn only(pattern: &str) -> Selector {
         include: vec![Pattern::parse(pattern).unwrap()],
         exclude: Vec::new(),
     }
+}
+
+/// Everything in these databases is the same.
+async fn check_same(from: &Deployment, to: &Deployment, databases: &[&str]) {
+    let all = FingerprintOptions::new().databases(databases.iter().copied());
+    let expected = Fingerprint::of(&from.client(), &all).await;
+    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
 }
 
 /// Captures what was written until now.
@@ -139,16 +149,8 @@ async fn documents_of_16_mib_come_in_parts() {
     let capture = capture.options(streams().until_caught_up(true));
     let report = capture.run().await.unwrap();
     assert_eq!(report.gaps, 0);
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
-    let all = FingerprintOptions::new().databases(["shop"]);
-    let expected = Fingerprint::of(&from.client(), &all).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
+    restore_latest(&repository, &to).await;
+    check_same(&from, &to, &["shop"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,13 +24,7 @@ async fn an_entry_as_long_as_there_can_be_is_captured_verified_and_restored() {
     let report = once(&from, &repository).await;
     assert!(report.uncompressed_bytes > 2 * (16 << 20), "{report}");
     assert_eq!(damage(&repository).await, []);
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
+    restore_latest(&repository, &to).await;
     let found = to.client().database("shop").collection::<Document>("log");
     for id in 0..=2 {
         let [one, other] = [&log, &found].map(|log| log.find_one(doc! { "_id": id }));
@@ -141,13 +135,7 @@ async fn that_a_database_is_dropped_leaves_what_the_source_never_had() {
     once(&from, &repository).await;
     let mine = to.client().database("shop").collection::<Document>("mine");
     mine.insert_one(doc! { "_id": 7 }).await.unwrap();
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
+    restore_latest(&repository, &to).await;
     assert_eq!(ids(&to).await, [1]);
     assert_eq!(mine.count_documents(doc! {}).await.unwrap(), 1);
 }

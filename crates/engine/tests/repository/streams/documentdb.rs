@@ -116,13 +116,7 @@ async fn amazon_documentdb_is_backed_up_and_captured_and_comes_back() {
     assert_eq!(found.collections()[&of_new].indexes.len(), 2);
     empty(&to).await;
 
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
+    restore_latest(&repository, &to).await;
     let state = journal.expected_state();
     state.assert_holds(&to.client(), str::to_owned).await;
     let expected = Fingerprint::of(&set.client(), &all).await;

@@ -62,16 +62,8 @@ async fn check_definitions(version: ServerVersion) {
     admin.run_command(rename).await.unwrap();
     catch_up(&from, &repository, streams()).await;
 
-    restore(
-        &repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
-    let all = FingerprintOptions::new().databases(["shop"]);
-    let expected = Fingerprint::of(&from.client(), &all).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
+    restore_latest(&repository, &to).await;
+    check_same(&from, &to, &["shop"]).await;
 
     // What comes from another database is not told of by older servers.
     let rename = doc! { "renameCollection": "shop.old", "to": "other.old" };
@@ -86,24 +78,14 @@ async fn check_definitions(version: ServerVersion) {
     empty(&to).await;
     let options = RestoreOptions::default();
     restore(&repository, &to, RestorePoint::Latest, options).await;
-    let all = FingerprintOptions::new().databases(["shop", "other"]);
-    let expected = Fingerprint::of(&from.client(), &all).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
+    check_same(&from, &to, &["shop", "other"]).await;
 }
 
 /// Captures what older servers tell of, restores the newest moment, and compares.
 async fn check_latest(from: &ReplicaSet, repository: &Repository) {
     let to = ReplicaSet::start().await;
-    restore(
-        repository,
-        &to,
-        RestorePoint::Latest,
-        RestoreOptions::default(),
-    )
-    .await;
-    let all = FingerprintOptions::new().databases(["shop"]);
-    let expected = Fingerprint::of(&from.client(), &all).await;
-    assert_same(&expected, &Fingerprint::of(&to.client(), &all).await);
+    restore_latest(repository, &to).await;
+    check_same(from, &to, &["shop"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
