@@ -351,7 +351,7 @@ pub(super) const ROWS: &[Row] = &[
             arguments: &["--uri={target}", "--quiet", "--oplogReplay", "{oplog}"],
         },
         targets: Targets {
-            wall: Some(0.25),
+            wall: Some(0.20),
             ..NO_TARGETS
         },
     },
