@@ -186,6 +186,10 @@ impl<'a> ChangeEvent<'a> {
         match self.kind {
             "drop" => push(start("drop")),
             "dropDatabase" => {
+                // Of views nothing else tells.
+                let mut views = DocumentBuilder::new();
+                views.string("drop", "system.views");
+                push(views);
                 let mut command = DocumentBuilder::new();
                 command.int32("dropDatabase", 1);
                 push(command);

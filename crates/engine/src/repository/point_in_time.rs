@@ -114,11 +114,11 @@ impl Repository {
                 wanted.map(|at| format!(" ({at})")).unwrap_or_default()
             )));
         };
-        let at = wanted.map(|at| at.to_string()).unwrap_or_default();
+        let at = wanted.map_or_else(|| "what was captured last".to_owned(), |at| at.to_string());
         let gap = timeline.gaps().find(|gap| gap.start == reached);
         let why = match gap {
             Some(gap) => format!("there is a gap from {} to {}", gap.start, gap.end),
-            None => format!("what is captured leads to {reached} only"),
+            None => format!("what is captured leads to {reached} without a hole, and not farther"),
         };
         let later = bases
             .iter()
@@ -242,7 +242,7 @@ impl Base {
         Ok(
             match timeline.way(*history, self.at, to.unwrap_or(OpTime::MAX)) {
                 Ok(way) => Ok((to.unwrap_or(OpTime::MAX), way)),
-                Err(no_way) if to.is_none() => {
+                Err(no_way) if to.is_none() && !is_left(timeline, no_way.reached) => {
                     let way = timeline.way(*history, self.at, no_way.reached)?;
                     Ok((no_way.reached, way))
                 }
@@ -250,6 +250,11 @@ impl Base {
             },
         )
     }
+}
+
+/// Whether something was captured after that moment: then it is not the latest.
+fn is_left(timeline: &Timeline, reached: OpTime) -> bool {
+    timeline.slices().any(|slice| slice.start >= reached)
 }
 
 fn no_base(why: String) -> Error {
@@ -593,11 +598,14 @@ impl Repository {
         };
         let (until, way) = match timeline.way(*history, after, until.unwrap_or(OpTime::MAX)) {
             Ok(way) => (until.unwrap_or(OpTime::MAX), way),
-            Err(no_way) if until.is_none() => (
+            Err(no_way) if until.is_none() && !is_left(&timeline, no_way.reached) => (
                 no_way.reached,
                 timeline.way(*history, after, no_way.reached)?,
             ),
-            Err(no_way) => return Err(no_way.into()),
+            Err(no_way) => {
+                let hint = format!("the last moment that can be reached is {}", no_way.reached);
+                return Err(Error::from(no_way).with_hint(hint));
+            }
         };
         Ok(CapturedSpan {
             slices: SliceReader::new(self),

@@ -15,7 +15,7 @@ use mongodb::{
     Database,
     options::{ReadPreference, SelectionCriteria},
 };
-use rdump_format::{Digest, Namespace, OpTime, RESTORES_DATABASE};
+use rdump_format::{Digest, Namespace, RESTORES_DATABASE};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{insert_reply::WriteReply, plan::PlannedNamespace, run::Shared};
@@ -29,7 +29,9 @@ use crate::{
 
 mod record;
 
-pub(super) use record::{Begun, Done, First, LedgerDocument, Progress, Stage, Unfinished, VERSION};
+pub(super) use record::{
+    Begun, Done, First, LedgerDocument, Progress, ReplayedUntil, Stage, Unfinished, VERSION,
+};
 
 /// The shortest time from writing down what is done to doing it again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -115,9 +117,9 @@ impl Ledger {
         self.written.lock().await.elapsed() >= PAUSE
     }
 
-    /// Writes down that everything until a moment is replayed.
-    pub(super) async fn replayed(&self, until: OpTime) -> Result<()> {
-        self.insert(&LedgerDocument::replayed(until)).await?;
+    /// Writes down how far the oplog is replayed.
+    pub(super) async fn replayed(&self, replayed: ReplayedUntil) -> Result<()> {
+        self.insert(&LedgerDocument::replayed(replayed)).await?;
         *self.written.lock().await = Instant::now();
         Ok(())
     }

@@ -9,7 +9,7 @@ use futures::{
 use rdump_format::{Namespace, OpTime, OpTimeLimit, Remap};
 use rdump_storage::Location;
 
-use super::selection;
+use super::{ledger::ReplayedUntil, selection};
 
 use crate::{
     Error, RestoreOptions, Result,
@@ -25,8 +25,8 @@ pub(super) struct PlannedOplog {
     pub(super) source: OplogSource,
     /// What of it is replayed, and under which names, if that is not all of it as it is.
     pub(super) names: Option<OplogNames>,
-    /// The moment until which an earlier run has replayed it, which had restored everything else.
-    pub(super) replayed: Option<OpTime>,
+    /// How far an earlier run has replayed it, which had restored everything else.
+    pub(super) replayed: Option<ReplayedUntil>,
     /// The moment that the dump is of without it, if it is of one.
     pub(super) since: OpTime,
     /// The moment until which documents of the dump may be later than the entries about them.

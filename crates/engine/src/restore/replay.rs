@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    ledger::ReplayedUntil,
     oplog_source::{OplogNames, PlannedOplog},
     run::Shared,
     undecided::Undecided,
@@ -91,13 +92,15 @@ pub(super) async fn replay(
             Some(_) => OpTime::MAX,
         },
     };
+    let replayed = planned.replayed.unwrap_or_default();
     let mut replaying = Replaying {
         shared,
         names: planned.names.as_ref(),
         replay,
         undecided: Undecided::new(),
         capped,
-        done: planned.replayed.unwrap_or_default().max(planned.since),
+        done: replayed.until.max(planned.since),
+        waits_from: replayed.waits_from.unwrap_or(OpTime::MAX),
         is_resumed: planned.replayed.is_some(),
         is_whole: planned.is_whole,
         limit: planned.limit,
@@ -152,6 +155,8 @@ struct Replaying<'a> {
     capped: Capped,
     /// The moment until which everything is there already.
     done: OpTime,
+    /// The moment from which on something of capped collections is not there although it is of before that.
+    waits_from: OpTime,
     is_resumed: bool,
     is_whole: bool,
     limit: OpTimeLimit,
@@ -220,7 +225,7 @@ impl Replaying<'_> {
         if parsed.at() != self.at {
             (self.before, self.at) = (self.at, parsed.at());
         }
-        if self.at > self.done {
+        if self.at > self.done || self.at >= self.waits_from {
             match self.capped.take(&parsed)? {
                 Waits::No => {}
                 Waits::Yes => return Ok(()),
@@ -327,11 +332,12 @@ impl Replaying<'_> {
         Ok(())
     }
 
-    /// Notes that everything until then is applied, unless something waits.
+    /// Notes that everything until then is applied, but what waits.
     async fn note(&self, until: OpTime) -> Result<()> {
+        let waits_from = self.capped.waits_from();
         match &self.shared.ledger {
-            Some(ledger) if self.capped.is_empty() => ledger.replayed(until).await,
-            _ => Ok(()),
+            Some(ledger) => ledger.replayed(ReplayedUntil { until, waits_from }).await,
+            None => Ok(()),
         }
     }
 

@@ -6,13 +6,16 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use bson::{RawDocument, Uuid, oid::ObjectId};
-use rdump_format::{Namespace, OpTime};
+use rdump_format::Namespace;
 
 use super::{
     conflict,
     foreseen::InTheWay,
     index_spec,
-    ledger::{self, Begun, Done, First, PlannedLedger, Progress, Stage, Unfinished, VERSION},
+    ledger::{
+        self, Begun, Done, First, PlannedLedger, Progress, ReplayedUntil, Stage, Unfinished,
+        VERSION,
+    },
     options::OnConflict,
     plan::{NamespaceKind, PlannedNamespace},
     read_back,
@@ -208,8 +211,8 @@ impl Resume {
         }
     }
 
-    /// The moment until which the run that is gone on with has replayed the oplog, if it had begun to: everything else was restored by then.
-    pub(super) fn replayed(&self) -> Option<OpTime> {
+    /// How far the run that is gone on with has replayed the oplog, if it had begun to: everything else was restored by then.
+    pub(super) fn replayed(&self) -> Option<ReplayedUntil> {
         let resumed = self.resumed.as_ref()?;
         let has_begun = resumed.stages.contains(&Stage::Oplog);
         has_begun.then(|| resumed.replayed.unwrap_or_default())

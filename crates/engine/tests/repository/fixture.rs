@@ -108,8 +108,9 @@ async fn repositories_of_version_1_1_are_read() {
 }
 
 /// The ids that are inserted into `shop.log` by what was captured, in order.
-async fn captured_ids(repository: &Repository, after: &str) -> Vec<i32> {
-    let captured = repository.captured(after.parse().unwrap(), None).await;
+async fn captured_ids(repository: &Repository, after: &str, until: &str) -> Vec<i32> {
+    let until = Some(until.parse().unwrap());
+    let captured = repository.captured(after.parse().unwrap(), until).await;
     let captured = captured.unwrap();
     let slices: Vec<_> = captured.entries().try_collect().await.unwrap();
     let slices = slices.concat();
@@ -156,7 +157,7 @@ async fn timelines_of_version_1_1_are_read() {
     assert_eq!(of_stream.header.term, Some(1));
     assert!(of_stream.footer.resume.is_some());
     assert_eq!(
-        captured_ids(&repository, "1795440725:1").await,
+        captured_ids(&repository, "1795440725:1", "1795440727:2").await,
         [0, 1, 2, 3, 4, 5, 6]
     );
     let latest = repository.point_in_time(RestorePoint::Latest, None).await;
@@ -170,7 +171,7 @@ async fn timelines_of_version_1_1_are_read() {
     assert_eq!(locked.unwrap_err().kind(), ErrorKind::Denied);
     let repository = repository.identities(Some(Identities::parse(&KEY.into()).unwrap()));
     assert_eq!(
-        captured_ids(&repository, "1795440727:4").await,
+        captured_ids(&repository, "1795440727:4", "1795440732:2").await,
         [9, 10, 11, 12, 13]
     );
 }

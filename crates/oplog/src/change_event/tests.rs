@@ -156,12 +156,6 @@ fn definitions_are_the_commands_of_the_oplog() {
     for (kind, more, db, expected) in [
         ("drop", doc! {}, "shop", doc! { "drop": "orders" }),
         (
-            "dropDatabase",
-            doc! { "ns": { "db": "shop" } },
-            "shop",
-            doc! { "dropDatabase": 1 },
-        ),
-        (
             "create",
             doc! { "operationDescription": { "capped": true, "size": 4096, "idIndex": &id_index } },
             "shop",
@@ -202,6 +196,17 @@ fn definitions_are_the_commands_of_the_oplog() {
         let expected = doc! { "op": "c", "ns": format!("{db}.$cmd"), "o": expected };
         assert_eq!(entries(&[event(kind, more)]), [expected]);
     }
+}
+
+#[test]
+fn with_a_database_its_views_are_dropped() {
+    let entries = entries(&[event("dropDatabase", doc! { "ns": { "db": "shop" } })]);
+    let command = |o: Document| doc! { "op": "c", "ns": "shop.$cmd", "o": o };
+    let expected = [
+        command(doc! { "drop": "system.views" }),
+        command(doc! { "dropDatabase": 1 }),
+    ];
+    assert_eq!(entries, expected);
 }
 
 #[test]

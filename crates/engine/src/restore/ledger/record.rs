@@ -5,7 +5,8 @@
 //! { _id, planned, begun: { version, dump, started_at, tool_version, options, namespaces } }       the last of these
 //! { _id, done: [ { ns, uuid, first, segments, documents, failed }, … ] }    from time to time
 //! { _id, stage: "oplog" | "indexes" }                                       once it begins
-//! { _id, replayed: "seconds:ordinal" }                                      from time to time: everything until then is replayed
+//! { _id, replayed: "seconds:ordinal", waits_from: "seconds:ordinal" }        from time to time: everything until then is replayed, but what waits of
+//!                                                                           capped collections, from another moment on
 //! ```
 
 use std::{collections::HashMap, ops::Range};
@@ -35,6 +36,16 @@ pub(in crate::restore) struct LedgerDocument {
     stage: Option<Stage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replayed: Option<OpTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits_from: Option<OpTime>,
+}
+
+/// How far an oplog is replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::restore) struct ReplayedUntil {
+    pub(in crate::restore) until: OpTime,
+    /// The moment from which on something of capped collections is not, unless it is later.
+    pub(in crate::restore) waits_from: Option<OpTime>,
 }
 
 /// What is restored, and how.
@@ -122,9 +133,10 @@ impl LedgerDocument {
 }
 
 impl LedgerDocument {
-    pub(super) fn replayed(until: OpTime) -> Self {
+    pub(super) fn replayed(replayed: ReplayedUntil) -> Self {
         Self {
-            replayed: Some(until),
+            replayed: Some(replayed.until),
+            waits_from: replayed.waits_from,
             ..Self::default()
         }
     }
@@ -202,15 +214,14 @@ pub(in crate::restore) struct Unfinished {
     pub(in crate::restore) planned: HashMap<Namespace, First>,
     pub(in crate::restore) done: HashMap<Namespace, Vec<Done>>,
     pub(in crate::restore) stages: Vec<Stage>,
-    /// The moment until which everything is replayed.
-    pub(in crate::restore) replayed: Option<OpTime>,
+    pub(in crate::restore) replayed: Option<ReplayedUntil>,
 }
 
 impl Unfinished {
     /// What the documents of a ledger say; `None` if its run had changed nothing yet.
     pub(super) fn of(id: ObjectId, documents: Vec<LedgerDocument>) -> Option<Self> {
         let (mut begun, mut planned, mut stages) = (None, HashMap::new(), Vec::new());
-        let mut replayed = None;
+        let mut replayed: Option<ReplayedUntil> = None;
         let mut done: HashMap<Namespace, Vec<Done>> = HashMap::new();
         for document in documents {
             begun = begun.or(document.begun);
@@ -219,7 +230,12 @@ impl Unfinished {
                 done.entry(noted.ns.clone()).or_default().push(noted);
             }
             stages.extend(document.stage);
-            replayed = replayed.max(document.replayed);
+            if let Some(until) = document.replayed
+                && replayed.is_none_or(|before| before.until <= until)
+            {
+                let waits_from = document.waits_from;
+                replayed = Some(ReplayedUntil { until, waits_from });
+            }
         }
         let begun = begun.filter(|begun: &Begun| {
             begun.version != VERSION || begun.namespaces == planned.len() as u64

@@ -57,7 +57,11 @@ impl Shared {
             let Some(operation) = batch.operation(position) else {
                 return Err(command::error(error));
             };
-            let is_missing = command::server_code(&error) == Some(code::NAMESPACE_NOT_FOUND);
+            // Later it is a view or a time-series collection, or is not there at all.
+            let is_missing = matches!(
+                command::server_code(&error),
+                Some(code::NAMESPACE_NOT_FOUND | code::COMMAND_NOT_SUPPORTED_ON_VIEW)
+            );
             let operation = Applied::of(operation)?;
             if !is_missing || !matches!(operation.kind.as_str(), "i" | "u" | "d") {
                 return Err(self.refused(command::error(error), &operation));

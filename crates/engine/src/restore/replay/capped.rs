@@ -9,7 +9,7 @@ use std::{collections::HashMap, env};
 use bson::{RawBson, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::Namespace;
-use rdump_oplog::Entry;
+use rdump_oplog::{Entry, OpTime};
 
 use crate::{
     Error, Result,
@@ -44,6 +44,8 @@ struct Waiting {
     /// The `_id` of its last document.
     last: RawBson,
     entries: Vec<(bool, Kept)>,
+    /// When the first of them was written, if there are any.
+    since: Option<OpTime>,
 }
 
 /// What becomes of an entry.
@@ -66,8 +68,12 @@ impl Capped {
             hint: "TMPDIR names another folder",
         };
         let waiting = last.into_iter().map(|(namespace, last)| {
-            let entries = Vec::new();
-            (namespace, Waiting { last, entries })
+            let waiting = Waiting {
+                last,
+                entries: Vec::new(),
+                since: None,
+            };
+            (namespace, waiting)
         });
         Self {
             spool: Spool::in_folder(env::temp_dir(), purpose),
@@ -75,8 +81,9 @@ impl Capped {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.values().all(|it| it.entries.is_empty())
+    /// When the first entry was written that waits.
+    pub(super) fn waits_from(&self) -> Option<OpTime> {
+        self.waiting.values().filter_map(|it| it.since).min()
     }
 
     pub(super) fn namespaces(&self) -> Vec<String> {
@@ -110,6 +117,7 @@ impl Capped {
         }
         let kept = self.spool.append(entry.as_bytes())?;
         waiting.entries.push((is_insert, kept));
+        waiting.since.get_or_insert(entry.at());
         Ok(Waits::Yes)
     }
 
@@ -177,15 +185,16 @@ impl Shared {
                 catalog.databases()
             })
             .await?;
+            let mut capped = Vec::new();
             for db in databases.iter().filter(|db| *db != "local") {
                 let listed = patiently(cx, max_retries, None, "listing collections", || {
                     catalog.collections(db, doc! { "options.capped": true })
                 });
                 let listed = listed.await?;
-                found.extend(listed.iter().map(|entry| Namespace::new(db, &entry.name)));
+                capped.extend(listed.iter().map(|entry| Namespace::new(db, &entry.name)));
             }
-            found.sort();
-            found.dedup();
+            // What was one in the dump may have been dropped, and be another one by now.
+            found = capped;
         }
         let mut last = HashMap::new();
         for namespace in found {
@@ -239,7 +248,7 @@ mod tests {
         assert_eq!(take(&mut capped, &insert(1)), Waits::Yes);
         let update = rawdoc! { "op": "u", "ns": "shop.log", "o": { "a": 1 }, "o2": { "_id": 1 } };
         assert_eq!(take(&mut capped, &update), Waits::Yes);
-        assert!(!capped.is_empty());
+        assert_eq!(capped.waits_from(), Some(OpTime::default()));
         let other = rawdoc! { "op": "i", "ns": "shop.x", "o": { "_id": 3 } };
         assert_eq!(take(&mut capped, &other), Waits::No);
         let known = Waits::Known("shop.log".to_owned());

@@ -157,3 +157,34 @@ async fn a_time_in_which_nothing_is_written_is_captured_too() {
     // Where there is nothing new, nothing is stored.
     assert_eq!(once(&from, &repository).await.slices, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_is_not_what_is_before_a_hole() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (store, repository) = in_memory().await;
+    insert(&from, 0).await;
+    once(&from, &repository).await;
+    let base = backup(&from, &repository, auto()).await;
+    for id in 1..=3 {
+        insert(&from, id).await;
+        once(&from, &repository).await;
+    }
+    let timeline = repository.timeline().await.unwrap();
+    let slices: Vec<_> = timeline.slices().filter(|it| it.end > base).collect();
+    let [.., before, missing, _] = slices.as_slice() else {
+        panic!("{slices:?}");
+    };
+    store.delete(&[&missing.path()]).await.unwrap();
+    let options = RestoreOptions::default();
+    let error = try_restore(&repository, &to, RestorePoint::Latest, options).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    assert!(
+        error.hint().unwrap().contains(&before.end.to_string()),
+        "{error:?}"
+    );
+    let error = repository.captured(base, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    let at = RestorePoint::At(before.end);
+    assert_eq!(ids_at(&repository, &to, at).await, [0, 1]);
+}

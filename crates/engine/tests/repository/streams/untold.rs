@@ -211,3 +211,24 @@ async fn documents_as_they_were_are_stored_where_the_server_keeps_them() {
     catch_up(&from, &repository, streams()).await;
     check_latest(&from, &repository).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_dropped_takes_its_views_along() {
+    for version in [ServerVersion::V5_0_4, ServerVersion::V6_0_5] {
+        let from = ReplicaSet::builder().version(version).start().await;
+        let (_, repository) = in_memory().await;
+        let shop = from.client().database("shop");
+        for command in [
+            doc! { "insert": "orders", "documents": [{ "_id": 1 }] },
+            doc! { "create": "seen", "viewOn": "orders", "pipeline": [] },
+        ] {
+            shop.run_command(command).await.unwrap();
+        }
+        backup(&from, &repository, auto()).await;
+        catch_up(&from, &repository, streams()).await;
+        shop.drop().await.unwrap();
+        insert(&from, 7).await;
+        catch_up(&from, &repository, streams()).await;
+        check_latest(&from, &repository).await;
+    }
+}
