@@ -14,14 +14,17 @@ use crate::{
 /// Captures.
 pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
-    let source = session
-        .unless_cancelled("connecting", Source::connect(&request.connect))
-        .await?;
-    console.details(connected(source.server()));
-    let opened = Repository::open_or_init(&request.location);
-    let repository = session
-        .unless_cancelled("opening the repository", opened)
-        .await?;
+    let begun = async {
+        let source = Source::connect(&request.connect).await?;
+        console.details(connected(source.server()));
+        let repository = Repository::open_or_init(&request.location).await?;
+        Ok::<_, rdump::Error>((source, repository))
+    };
+    let Some(begun) = session.cancel.run_until_cancelled(begun).await else {
+        console.log("stopped before anything was captured");
+        return Ok(Exit::Done);
+    };
+    let (source, repository) = begun?;
     let told = console.clone();
     let observer = move |event: &rdump::Event| {
         told.json("event", event);

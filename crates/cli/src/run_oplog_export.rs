@@ -1,16 +1,21 @@
 //! `rdump oplog-export`: what was captured, as mongorestore replays it.
 
-use std::{
-    fs,
-    io::{self, Write},
-};
+use std::{io, sync::Arc};
 
 use anyhow::Context;
-use futures::TryStreamExt;
-use rdump::Repository;
+use rdump::{
+    Event, Repository,
+    storage::{Sink, StreamUpload},
+};
 use serde_json::json;
 
-use crate::{convert::OplogExportRequest, exit::Exit, session::Session, time::text};
+use crate::{
+    convert::OplogExportRequest,
+    exit::Exit,
+    session::{Session, Stopped},
+    time::text,
+    units::bytes,
+};
 
 /// Writes a span.
 pub(crate) async fn run(
@@ -19,41 +24,43 @@ pub(crate) async fn run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let console = &session.console;
-    let written = async {
+    let found = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities);
-        let captured = repository.captured(request.after, request.until).await?;
-        let (mut output, name): (Box<dyn Write + Send>, _) = match &request.file {
-            Some(path) => {
-                let file = fs::File::create_new(path);
-                let file = file.with_context(|| path.display().to_string())?;
-                (Box::new(file), path.display().to_string())
-            }
-            None => (Box::new(io::stdout()), "standard output".to_owned()),
-        };
-        let mut bytes = 0_u64;
-        let mut entries = captured.entries();
-        while let Some(some) = entries.try_next().await? {
-            output.write_all(&some).with_context(|| name.clone())?;
-            bytes += some.len() as u64;
-        }
-        output.flush().with_context(|| name.clone())?;
-        anyhow::Ok((captured.until(), bytes))
+        repository.captured(request.after, request.until).await
     };
-    let done = session
-        .unless_cancelled("exporting the oplog", written)
-        .await;
-    if let (Err(_), Some(path)) = (&done, &request.file) {
-        console.log(format_args!("what {} has is not all of it", path.display()));
-    }
-    let (until, bytes) = done?;
+    let captured = session
+        .unless_cancelled("looking for what was captured", found)
+        .await?;
+    let (to, place) = match &request.file {
+        None => {
+            let stream = StreamUpload::new("stdout", io::stdout());
+            (Sink::Stream(stream), "stdout".to_owned())
+        }
+        Some(file) => {
+            let to = file.sink();
+            let to = to.with_context(|| format!("cannot write an oplog to {file}"))?;
+            (to, file.to_string())
+        }
+    };
+    let told = console.clone();
+    let observer = move |event: &Event| {
+        if let Event::Notice { message, .. } = event {
+            told.log(message);
+        }
+    };
+    let written = captured.write(to, Arc::new(observer), session.cancel.clone());
+    let stopped = format!("stopped, {place} holds not all that was captured");
+    let written = written.await.map_err(|error| Stopped::or(error, stopped))?;
+    let until = captured.until();
     console.log(format_args!(
-        "exported what was written after {} and until {}: {bytes} bytes",
+        "exported what was written after {} and until {}: {}",
         text(request.after),
-        text(until)
+        text(until),
+        bytes(written)
     ));
     if json {
-        console.document(json!({ "after": request.after, "until": until, "bytes": bytes }));
+        console.document(json!({ "after": request.after, "until": until, "bytes": written }));
     }
     Ok(Exit::Done)
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(
         for text in &request.snapshots {
             ids.push(repository.find_id(text).await?);
         }
-        let (mut damaged, mut unfinished) = (Vec::new(), Vec::new());
+        let (mut damaged, mut unfinished, mut captures) = (Vec::new(), Vec::new(), Vec::new());
         if request.snapshots.is_empty() {
             let listed = repository.snapshots().await?;
             let encrypted = listed
@@ -29,14 +29,15 @@ pub(crate) async fn run(
                 .filter(|it| it.manifest().is_encrypted());
             ids.extend(encrypted.map(|snapshot| snapshot.id().clone()));
             (damaged, unfinished) = (listed.damaged, listed.unfinished);
+            captures = repository.encrypted_captures().await?;
         }
-        Ok::<_, rdump::Error>((repository, ids, damaged, unfinished))
+        Ok::<_, rdump::Error>((repository, ids, damaged, unfinished, captures))
     };
-    let (repository, mut ids, damaged, unfinished) = session
+    let (repository, mut ids, damaged, unfinished, captures) = session
         .unless_cancelled("looking at the repository", found)
         .await?;
     // What is not finished will be gone on with; not all of that is encrypted.
-    ids.extend(unfinished.iter().cloned());
+    ids.extend(unfinished.iter().chain(&captures).cloned());
     let is_plain = |id, error: &anyhow::Error| {
         let error = error.downcast_ref::<rdump::Error>();
         unfinished.contains(id) && error.is_some_and(|it| it.kind() == ErrorKind::Invalid)
@@ -44,10 +45,14 @@ pub(crate) async fn run(
     let (mut changed, mut failed) = (Vec::new(), Vec::new());
     for id in &ids {
         let rekeyed = repository.rekey(id, &request.recipients);
-        let doing = format!("changing the keys of snapshot {id}");
+        let what = match captures.contains(id) {
+            true => "what was captured by",
+            false => "snapshot",
+        };
+        let doing = format!("changing the keys of {what} {id}");
         match session.unless_cancelled(&doing, rekeyed).await {
             Ok(()) => {
-                console.log(format_args!("snapshot {id} has other keys now"));
+                console.log(format_args!("{what} {id} has other keys now"));
                 changed.push(id);
             }
             Err(error) if is_plain(id, &error) => {}

@@ -1,6 +1,7 @@
 //! `rrestore`: restores what the request says.
 
 use std::{
+    fmt,
     io::{self, IsTerminal},
     sync::Arc,
 };
@@ -8,9 +9,10 @@ use std::{
 use anyhow::bail;
 use rdump::{
     Acknowledgement, ArchiveReader, BundleReader, Counters, DocumentStreamReader, FolderReader,
-    Location, OnConflict, Repository, Restore, RestoreReport, Snapshot, SnapshotReader, Target,
-    media::DumpReader,
+    Location, OnConflict, OpTime, Repository, Restore, RestoreReport, Snapshot, SnapshotId,
+    SnapshotReader, Target, media::DumpReader,
 };
+use serde::Serialize;
 
 use crate::{
     convert::{Input, RestoreRequest},
@@ -27,7 +29,7 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
     let Opened {
         reader,
         snapshot,
-        told,
+        moment,
     } = open(session, &request).await?;
     if request.options.resume && reader.identity().is_none() {
         bail!("--resume goes with a snapshot of a repository");
@@ -40,8 +42,9 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
             request.input,
             snapshot.manifest().run.started_at
         ));
-        if let Some(told) = told {
-            console.log(told);
+        if let Some(moment) = moment {
+            console.log(&moment);
+            console.json("moment", &moment);
         }
         check_named(&request, &*reader)?;
     }
@@ -101,8 +104,8 @@ struct Opened {
     reader: Arc<dyn DumpReader>,
     /// Which snapshot it is, if it is one.
     snapshot: Option<Snapshot>,
-    /// What else a person should know.
-    told: Option<String>,
+    /// The moment that it is restored to, if it is one of after the snapshot.
+    moment: Option<Moment>,
 }
 
 impl Opened {
@@ -111,7 +114,7 @@ impl Opened {
         Self {
             reader,
             snapshot: None,
-            told: None,
+            moment: None,
         }
     }
 
@@ -121,8 +124,31 @@ impl Opened {
         Self {
             reader,
             snapshot,
-            told: None,
+            moment: None,
         }
+    }
+}
+
+/// A moment that is gone to. `Display` is for people.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Moment {
+    at: OpTime,
+    snapshot: SnapshotId,
+    snapshot_at: OpTime,
+    slices: usize,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "going to {}, from snapshot {} of {} by {} slices",
+            text(self.at),
+            self.snapshot,
+            text(self.snapshot_at),
+            self.slices
+        )
     }
 }
 
@@ -176,19 +202,18 @@ async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Res
             None => None,
         };
         let found = repository.point_in_time(point, snapshot.as_ref()).await?;
-        let told = format!(
-            "going to {}, from snapshot {} of {} by {} slices",
-            text(found.at()),
-            found.snapshot().id(),
-            text(found.base()),
-            found.slices()
-        );
+        let moment = Moment {
+            at: found.at(),
+            snapshot: found.snapshot().id().clone(),
+            snapshot_at: found.base(),
+            slices: found.slices(),
+        };
         let snapshot = Some(found.snapshot().clone());
         let reader = Arc::new(found.reader(&request.options).await?);
         return Ok(Opened {
             reader,
             snapshot,
-            told: Some(told),
+            moment: Some(moment),
         });
     }
     if request.snapshot.is_some() || Repository::is_at(location).await? {
@@ -201,7 +226,7 @@ async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Res
         return Ok(Opened {
             reader,
             snapshot,
-            told: None,
+            moment: None,
         });
     }
     if let Some(bundle) = BundleReader::open(location, select, request.identities.clone()).await? {

@@ -28,7 +28,8 @@ pub(crate) async fn run(
     let age = |at: OpTime| now.saturating_sub(i64::from(at.seconds)).max(0);
     let stretches = timeline.stretches();
     let captured = stretches.iter().map(|stretch| stretch.end).max();
-    let lag = captured.map(age);
+    let restorable = snapshots.restorable_until(&timeline);
+    let lag = restorable.map(age);
     let waiting = capturing.as_ref().and_then(|it| it.waiting.as_ref());
     let newest = snapshots.whole.last();
     if json {
@@ -47,6 +48,7 @@ pub(crate) async fn run(
             "damaged-snapshots": snapshots.damaged.len(),
             "capturing": capturing.as_ref().map(ToString::to_string),
             "captured-until": captured,
+            "restorable-until": restorable,
             "lag-seconds": lag,
             "lag-bytes": waiting.map(|waiting| waiting.bytes),
             "lag-bytes-at": waiting.map(|waiting| &waiting.at),
@@ -68,6 +70,7 @@ pub(crate) async fn run(
                 capturing.as_ref().map_or_else(none, ToString::to_string),
             ),
             ("captured until", captured.map_or_else(none, text)),
+            ("restorable until", restorable.map_or_else(none, text)),
             ("lag", lag.map_or_else(none, |lag| format!("{lag} s"))),
             (
                 "read, not stored",

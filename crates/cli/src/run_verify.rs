@@ -18,6 +18,9 @@ use crate::{
     units::{bytes, counted},
 };
 
+/// What is known of what is encrypted where nobody can open it.
+const NO_KEY: &str = "without a key (--identity, --passphrase-file) stored bytes are compared with their digests, and not opened";
+
 /// Verifies.
 pub(crate) async fn run(
     session: &Session,
@@ -155,6 +158,13 @@ impl Verifying<'_> {
         for damage in &report.damage {
             console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));
         }
+        for path in &report.unreferenced {
+            console.log(format_args!("{path} is no slice and no gap"));
+        }
+        if report.locked > 0 {
+            let slices = counted(report.locked, "slice");
+            console.log(format_args!("{slices} not opened: {NO_KEY}"));
+        }
         if report.slices + report.gaps > 0 {
             console.log(format_args!(
                 "{} slices and {} gaps read, {}: {}",
@@ -177,6 +187,12 @@ impl Verifying<'_> {
         }
         for path in &report.unreferenced {
             console.log(format_args!("{path} is of no use to any snapshot"));
+        }
+        if report.locked {
+            console.log(format_args!(
+                "snapshot {} was not opened: {NO_KEY}",
+                report.id
+            ));
         }
         let read = format!(
             "{} of {} in {} read",

@@ -25,6 +25,11 @@ pub(crate) fn second(text: &str) -> Result<u32, String> {
     let parsed: Timestamp = text
         .parse()
         .map_err(|error| format!("{text:?} is no time such as 2026-11-21T08:30:00Z: {error}"))?;
+    if parsed.subsec_nanosecond() != 0 {
+        return Err(format!(
+            "{text:?} has a part of a second, which an oplog has not: give the second, of which all is meant, or --to-optime"
+        ));
+    }
     u32::try_from(parsed.as_second()).map_err(|_error| {
         format!("{text:?} is before 1970 or after 2106, where an oplog has no time")
     })
@@ -43,6 +48,9 @@ mod tests {
         assert!(duration("10").unwrap_err().contains("10s, 500ms"));
         assert_eq!(second("1970-01-01T00:00:07Z"), Ok(7));
         assert_eq!(second("1970-01-01T02:00:07+02:00"), Ok(7));
+        assert_eq!(second("1970-01-01T00:00:07.000Z"), Ok(7));
+        let refused = second("1970-01-01T00:00:07.250Z").unwrap_err();
+        assert!(refused.contains("a part of a second"), "{refused}");
         assert!(second("yesterday").unwrap_err().contains("yesterday"));
         assert!(second("1960-01-01T00:00:00Z").unwrap_err().contains("1970"));
     }

@@ -52,9 +52,23 @@ async fn what_is_captured_is_restored_to_the_moment_that_is_asked_for() {
     assert_eq!(status["spans"].as_array().unwrap().len(), 1);
     assert!(status["lag-seconds"].is_number() && status["capturing"].is_null());
     assert!(status["lag-bytes"].is_null() && status["lag-bytes-at"].is_null());
-    run(on(repository), ["status", "--max-lag", "1h"])
-        .await
-        .expect(0);
+    assert_eq!(status["restorable-until"], status["captured-until"]);
+    let lag = ["status", "--max-lag", "1h"];
+    run(on(repository), lag).await.expect(0);
+    // Without a snapshot nothing leads there.
+    let moved = ["manifests", "copies"].map(|name| folder.path().join(name));
+    for path in &moved {
+        std::fs::rename(path, path.with_extension("away")).unwrap();
+    }
+    let ran = run(on(repository), lag).await.expect(3);
+    assert!(
+        ran.stdout.contains("restorable until  none"),
+        "{}",
+        ran.stdout
+    );
+    for path in &moved {
+        std::fs::rename(path.with_extension("away"), path).unwrap();
+    }
 
     let uri = source.uri();
     let restored = async |name: &str, to: &[&str]| {

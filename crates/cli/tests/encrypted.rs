@@ -212,6 +212,61 @@ async fn a_passphrase_comes_from_a_file_or_the_environment() {
 }
 
 #[tokio::test]
+async fn a_slip_in_a_passphrase_is_found_before_anything_is_encrypted_with_it() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(20).seed(&source.client()).await;
+    let (place, uri) = (Place::new(), source.uri());
+    let (passphrase, wrong) = (place.path("passphrase"), place.path("wrong"));
+    let with = async |command: &[&str], passphrase: &str| {
+        let arguments = [command, &["--passphrase-file", passphrase]].concat();
+        secretive(place.run(&arguments).await)
+    };
+    let (backup, capture) = (["backup", &uri], ["capture", &uri, "--until-caught-up"]);
+    with(&capture, &passphrase).await.expect(0);
+    with(&backup, &passphrase).await.expect(0);
+    let log = source.client().database("shop").collection("log");
+    log.insert_one(bson::doc! { "_id": "late" }).await.unwrap();
+    for command in [&backup[..], &capture] {
+        let ran = with(command, &wrong).await.expect(1);
+        assert!(ran.stderr.contains("is not that of"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("rekey"), "{}", ran.stderr);
+    }
+    let ran = place.run(&capture).await.expect(0);
+    assert!(
+        ran.stderr.contains("what is captured will not be"),
+        "{}",
+        ran.stderr
+    );
+    log.insert_one(bson::doc! { "_id": "later" }).await.unwrap();
+    with(&capture, &passphrase).await.expect(0);
+
+    let verify = ["verify", "--all"];
+    let ran = place.run(&verify).await.expect(0);
+    assert!(ran.stderr.contains("slice not opened"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was not opened"), "{}", ran.stderr);
+    let ran = with(&verify, &wrong).await.expect(1);
+    assert!(
+        ran.stderr.contains("no key that was given opens it"),
+        "{}",
+        ran.stderr
+    );
+    let ran = with(&verify, &passphrase).await.expect(0);
+    assert!(!ran.stderr.contains("not opened"), "{}", ran.stderr);
+
+    // Slices get new keys as snapshots do.
+    let new = ["rekey", "--all", "--new-passphrase-file", &wrong];
+    let ran = with(&new, &passphrase).await.expect(0);
+    assert!(
+        ran.stderr.contains("what was captured by"),
+        "{}",
+        ran.stderr
+    );
+    with(&verify, &wrong).await.expect(0);
+    with(&backup, &passphrase).await.expect(1);
+    with(&capture, &wrong).await.expect(0);
+}
+
+#[tokio::test]
 async fn keys_that_are_none_are_refused_before_anything_is_read() {
     let place = Place::new();
     let alice = place.path("alice");
@@ -306,7 +361,7 @@ async fn what_was_begun_encrypted_is_not_gone_on_with_in_the_clear() {
     for more in [&[][..], &["--identity", &alice]] {
         let arguments = [&["backup", &uri, "--resume"], more].concat();
         let ran = secretive(place.run(&arguments).await.expect(1));
-        let refused = format!("Failed: snapshot {id} is not gone on with: snapshot {id} ");
+        let refused = format!("Failed: snapshot {id} is not gone on with: ");
         ran.says(&refused);
     }
 }

@@ -13,14 +13,17 @@ mod writer;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use rdump_format::repository::SpanName;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source, context::RunContext,
-    repository::LEASE,
+    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source,
+    context::RunContext,
+    repository::{CaptureLease, LEASE},
 };
+use session::Run;
 
 pub use options::{CaptureOptions, CaptureSource};
 
@@ -127,11 +130,25 @@ impl Capture {
     /// Dropping the future ends the capture; what was not stored is read again by the next one.
     pub async fn run(&self) -> Result<CaptureReport> {
         self.options.check()?;
+        // What outlives an interruption: whoever is interrupted has the lease still, and need not take it.
+        let (mut lease, mut run) = (None, None);
+        let ended = self.run_on(&mut lease, &mut run).boxed().await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        ended
+    }
+
+    async fn run_on(
+        &self,
+        lease: &mut Option<CaptureLease>,
+        run: &mut Option<Run>,
+    ) -> Result<CaptureReport> {
         let mut report = CaptureReport::default();
-        let (mut failures, mut run) = (0_u32, None);
+        let mut failures = 0_u32;
         loop {
             let before = report.slices;
-            let ended = session::run(self, &mut run, &mut report).await;
+            let ended = session::run(self, lease, run, &mut report).await;
             if report.slices > before {
                 failures = 0;
             }
@@ -180,7 +197,7 @@ pub struct CaptureReport {
     pub gaps: u64,
     /// How often it was interrupted and went on.
     pub interruptions: u64,
-    /// The last moment that is stored.
+    /// The last moment that is stored, also if it was before this run.
     pub captured_until: Option<OpTime>,
     /// How far the last slice was behind when it was stored, in seconds: from its last moment by the clock of the deployment to then by that of this
     /// machine.

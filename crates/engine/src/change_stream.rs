@@ -25,6 +25,8 @@ pub(crate) use telling::{Look, Telling, Told, ToldUntil};
 
 /// How long a reply may take beyond the time that the server is told to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Longer runs of hexadecimal digits are of a token.
+const TOKEN_DIGITS: usize = 16;
 /// How long nothing has to come of Amazon DocumentDB, or of a router, before it is believed that nothing is on its way: the one is known to hold events
 /// back and deliver them all at once, the other waits for shards that write nothing.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -227,7 +229,7 @@ impl NotOpened {
         let Some(code) = command::server_code(&error) else {
             return Self::Other(command::error(error));
         };
-        let detail = command::error(error.clone()).to_string();
+        let detail = without_tokens(&command::error(error.clone()).to_string());
         match code {
             // CappedPositionLost, ChangeStreamHistoryLost
             136 | 286 => Self::Forgotten(detail),
@@ -243,6 +245,28 @@ impl NotOpened {
             _ => Self::Ended(detail),
         }
     }
+}
+
+/// What a server says, but for tokens that it quotes: ids of documents are in them.
+fn without_tokens(text: &str) -> String {
+    let mut short = String::new();
+    let mut digits = 0;
+    for letter in text.chars() {
+        digits = match letter.is_ascii_hexdigit() {
+            true => digits + 1,
+            false => 0,
+        };
+        match digits {
+            0..=TOKEN_DIGITS => short.push(letter),
+            // It is a part of one.
+            _ if digits == TOKEN_DIGITS + 1 => {
+                short.truncate(short.len() - TOKEN_DIGITS);
+                short.push('…');
+            }
+            _ => {}
+        }
+    }
+    short
 }
 
 /// Whether the server does not know what it is asked for: FailedToParse, InvalidOptions, a field or a feature that it does not have.
@@ -307,4 +331,22 @@ pub(crate) async fn term(deployment: &Deployment) -> Result<Option<i64>> {
 
 pub(crate) fn malformed() -> Error {
     Error::data("the server sent a malformed change event")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_kept_without_tokens() {
+        let said = r#"the resume token was not found. {_data: "8265F2A1B300000001", at: "ab12"}"#;
+        let kept = r#"the resume token was not found. {_data: "…", at: "ab12"}"#;
+        assert_eq!(without_tokens(said), kept);
+        assert_eq!(
+            without_tokens("it failed: 0123456789abcdefF"),
+            "it failed: …"
+        );
+        let short = "error 280 of 0123456789abcdef";
+        assert_eq!(without_tokens(short), short);
+    }
 }

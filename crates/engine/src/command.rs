@@ -51,6 +51,7 @@ pub(crate) async fn run_raw(
 pub(crate) mod code {
     pub(crate) const BAD_VALUE: i32 = 2;
     pub(crate) const UNAUTHORIZED: i32 = 13;
+    pub(crate) const ILLEGAL_OPERATION: i32 = 20;
     pub(crate) const PATH_NOT_VIABLE: i32 = 28;
     pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
     pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;

@@ -324,6 +324,26 @@ impl Batch {
         rest.build(self.lane)
     }
 
+    /// What is left to send when the delete at this position failed because its collection is capped and the server takes no deletes of
+    /// those (`IllegalOperation`), and what is left out: all deletes on that collection from there on.
+    ///
+    /// MongoDB 5.0 writes into its oplog what falls out of a capped collection, and refuses to be told so: there it falls out by itself.
+    #[must_use]
+    pub fn without_deletes(&self, position: usize) -> (Option<Self>, Vec<RawDocumentBuf>) {
+        let is_delete = |operation: &RawDocument| operation.get_str("op").is_ok_and(|op| op == "d");
+        let namespace = |operation: &RawDocument| operation.get_str("ns").ok().map(str::to_owned);
+        let refused = self.operation(position).and_then(namespace);
+        let mut rest = BatchBuilder::new(self.bypass_document_validation);
+        let mut left_out = Vec::new();
+        for operation in self.documents().skip(position) {
+            match is_delete(operation) && namespace(operation) == refused {
+                true => left_out.push(operation.to_owned()),
+                false => rest.push(operation),
+            }
+        }
+        (rest.build(self.lane), left_out)
+    }
+
     /// The rename that this batch is, unless UUIDs are preserved; then it needs no further thought.
     ///
     /// A collection that is there under the new name has to be dropped, and the oplog knows it only by its

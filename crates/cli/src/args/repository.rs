@@ -403,7 +403,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) local: LocalArgs,
 
-    /// End with 3 if what is captured is further behind than this, or nothing is
+    /// End with 3 if the last moment that can be restored is longer ago, or there is none
     #[arg(long = "max-lag", value_name = "DURATION", value_parser = duration)]
     pub(crate) max_lag: Option<Duration>,
 }
@@ -416,7 +416,7 @@ pub(crate) struct StatusArgs {
     after_help = super::AFTER_HELP_REPOSITORY
 )]
 pub(crate) struct OplogExportArgs {
-    /// The file to write; standard output by default
+    /// The file or s3://bucket/key to write; standard output by default
     #[arg(value_name = "FILE", default_value = "-")]
     pub(crate) file: String,
 

@@ -1,6 +1,6 @@
 //! The options of commands on repositories.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 use rdump::{
@@ -92,7 +92,7 @@ pub(crate) struct OplogExportRequest {
     pub(crate) after: OpTime,
     pub(crate) until: Option<OpTime>,
     /// Standard output if there is none.
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) file: Option<Location>,
 }
 
 impl OplogExportRequest {
@@ -101,7 +101,7 @@ impl OplogExportRequest {
         let after = args.after.ok_or_else(|| {
             Refusal::Usage("say which moment the entries come after: --after S:I".to_owned())
         })?;
-        let file = (args.file != STANDARD).then(|| PathBuf::from(&args.file));
+        let file = file(&args.file)?;
         if file.is_none() && args.local.repository.json {
             return Err(Refusal::Usage(
                 "--json cannot be used when the entries go to standard output".to_owned(),

@@ -170,6 +170,12 @@ pub(super) fn refuse_other_deployment(
 }
 
 impl Position {
+    /// Where what is stored ends, if it leads here.
+    pub(super) fn stored_until(&self) -> Option<OpTime> {
+        let span = SpanName::parse_path(&self.previous.as_ref()?.path)?;
+        span.is_slice().then_some(span.end)
+    }
+
     /// A new timeline that begins after a moment.
     pub(super) fn new(start: OpTime) -> Self {
         let [id @ .., _, _, _, _, _, _, _, _] = bson::Uuid::new().bytes();

@@ -56,7 +56,16 @@ impl Run {
             .map_err(|error| Error::internal("could not name the capture").caused_by(error))?;
         let keys = match &capture.recipients {
             Some(recipients) => Some(make_keys(&capture.repository, &id, recipients).await?),
-            None => None,
+            None => {
+                let snapshots = capture.repository.snapshots().await?;
+                let newest = snapshots.whole.last();
+                if newest.is_some_and(|newest| newest.manifest().is_encrypted()) {
+                    let message =
+                        "the newest snapshot is encrypted, and what is captured will not be";
+                    capture.cx.notice(None, message);
+                }
+                None
+            }
         };
         Ok(Self {
             id,
@@ -141,35 +150,38 @@ async fn slice_source(capture: &Capture, from: &SelectionCriteria) -> Result<Sli
 /// Captures until it is stopped or has caught up.
 pub(super) fn run<'a>(
     capture: &'a Capture,
+    lease: &'a mut Option<CaptureLease>,
     run: &'a mut Option<Run>,
     report: &'a mut CaptureReport,
 ) -> BoxFuture<'a, Result<()>> {
-    take_lease(capture, run, report).boxed()
+    async move {
+        let held = hold_lease(capture, lease).boxed();
+        match capture.cx.cancel.run_until_cancelled(held).await {
+            Some(held) => held?,
+            None => return Ok(()),
+        }
+        let captured = under_lease(capture, run, report, lease.as_ref());
+        captured.boxed().await
+    }
+    .boxed()
 }
 
-async fn take_lease(
-    capture: &Capture,
-    run: &mut Option<Run>,
-    report: &mut CaptureReport,
-) -> Result<()> {
-    let lease = match capture.lease {
-        None => None,
-        Some(lasts) => {
-            let taken = capture.repository.take_capture_lease(lasts);
-            match capture.cx.cancel.run_until_cancelled(taken).await {
-                Some(taken) => Some(taken?),
-                None => return Ok(()),
-            }
-        }
+/// Takes the lease, unless it is held still.
+async fn hold_lease(capture: &Capture, lease: &mut Option<CaptureLease>) -> Result<()> {
+    let Some(lasts) = capture.lease else {
+        return Ok(());
     };
-    if let Some(lease) = &lease {
-        lease.note(&capture.cx.counters);
+    if let Some(held) = &lease {
+        match held.check().await {
+            Err(expired) if expired.is_retryable() => held.abandon().await,
+            held => return held,
+        }
+        *lease = None;
     }
-    let captured = Box::pin(under_lease(capture, run, report, lease.as_ref())).await;
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
-    captured
+    let taken = capture.repository.take_capture_lease(lasts).await?;
+    taken.note(&capture.cx.counters);
+    *lease = Some(taken);
+    Ok(())
 }
 
 async fn under_lease(
@@ -192,7 +204,7 @@ async fn under_lease(
             Some(run) => run,
             None => run.insert(Run::new(capture, &from).await?),
         };
-        let feed = Feed::open(capture, run, &from, &mut report.gaps).await?;
+        let feed = Feed::open(capture, run, &from, report).await?;
         Ok::<_, Error>((&*run, feed))
     };
     let Some(found) = capture.cx.cancel.run_until_cancelled(found.boxed()).await else {
@@ -226,7 +238,11 @@ impl<'a> Feed<'a> {
         capture: &'a Capture,
         run: &'a Run,
         from: &'a SelectionCriteria,
-        gaps: &mut u64,
+        CaptureReport {
+            gaps,
+            captured_until,
+            ..
+        }: &mut CaptureReport,
     ) -> Result<(SliceHeader, Self)> {
         if run.slices_from == SliceSource::Oplog {
             let oplog = Oplog {
@@ -234,6 +250,7 @@ impl<'a> Feed<'a> {
                 from,
             };
             let (position, at) = oplog::position(capture, run, from, gaps).boxed().await?;
+            *captured_until = captured_until.or(position.stored_until());
             let until = match capture.options.until_caught_up {
                 true => Some(oplog.newest().await?.at),
                 false => None,
@@ -246,6 +263,7 @@ impl<'a> Feed<'a> {
         }
         let found = stream_begin::position(capture, run, from, gaps).boxed();
         let (position, at) = found.await?;
+        *captured_until = captured_until.or(position.stored_until());
         let until = match capture.options.until_caught_up {
             true => Some(now(&capture.source.0, from).await?),
             false => None,

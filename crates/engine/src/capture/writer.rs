@@ -113,6 +113,7 @@ impl<'a> Writer<'a> {
         if let Some(lease) = self.lease {
             lease.check().await?;
         }
+        self.capture.repository.check_present().await?;
         self.capture
             .repository
             .put_slice(&path, packed.into())

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{BufReader, Read, Write},
     sync::Arc,
@@ -25,12 +26,16 @@ use zeroize::Zeroizing;
 use super::{not_written, put_once, read_record};
 use crate::{Error, ErrorKind, Result, Secret};
 
+/// How a record names a passphrase.
+const BY_PASSPHRASE: &str = "passphrase";
 /// What a passphrase costs to try: 2^17 rounds of scrypt, which take 128 MiB and a part of a second.
 const WORK_FACTOR: u8 = 17;
 /// The most that it may cost to open what somebody has stored: 2^18 rounds, 256 MiB.
 const MAX_WORK_FACTOR: u8 = 18;
 /// How long the keys of a snapshot may be, in bytes.
 const MAX_KEY_BYTES: u64 = 16 << 20;
+/// How many of the newest records are looked at to find one that a passphrase opens.
+const MOST_LOOKED_AT: usize = 8;
 /// How much of a public key is shown, in characters.
 const SHOWN_CHARACTERS: usize = 70;
 
@@ -95,7 +100,7 @@ impl Recipients {
     fn names(&self) -> Vec<String> {
         match &*self.0 {
             Wrapping::PublicKeys(keys) => keys.iter().map(PublicKey::to_string).collect(),
-            Wrapping::Passphrase(_) => vec!["passphrase".to_owned()],
+            Wrapping::Passphrase(_) => vec![BY_PASSPHRASE.to_owned()],
         }
     }
 
@@ -262,6 +267,43 @@ pub(super) fn data_key() -> Zeroizing<[u8; 32]> {
     key
 }
 
+/// Refuses another passphrase than that which opens what was encrypted last with one: a slip would be found at the restore.
+pub(super) async fn check_passphrase(store: &dyn Store, recipients: &Recipients) -> Result<()> {
+    let Wrapping::Passphrase(passphrase) = &*recipients.0 else {
+        return Ok(());
+    };
+    let mut newest = BTreeMap::new();
+    let mut listed = store.list(KEYS);
+    while let Some(listed) = listed.try_next().await? {
+        newest.extend(KeyRecord::parse_path(listed.path()));
+        if newest.len() > MOST_LOOKED_AT {
+            newest.pop_first();
+        }
+    }
+    for id in newest.keys().rev() {
+        // What cannot be read is for who verifies.
+        let Ok(record) = key_record(store, id).await else {
+            continue;
+        };
+        if record.recipients != [BY_PASSPHRASE] {
+            continue;
+        }
+        let mut identity = scrypt::Identity::new(passphrase.clone());
+        identity.set_max_work_factor(MAX_WORK_FACTOR);
+        let identities = Identities(vec![Arc::new(identity)]);
+        return match unwrap_keys(record, &identities).await {
+            Err(error) if error.kind() == ErrorKind::Denied => Err(Error::invalid(format!(
+                "the passphrase is not that of {id}, which was encrypted last"
+            ))
+            .with_hint(
+                "a repository has one passphrase; `rdump rekey --new-passphrase-file` changes it for all that is stored",
+            )),
+            _ => Ok(()),
+        };
+    }
+    Ok(())
+}
+
 /// Wraps keys and puts them as a record that must not be there yet.
 pub(super) async fn put_keys(
     store: &dyn Store,
@@ -314,11 +356,7 @@ pub(super) async fn delete_keys(
 /// The number after the last of these: of attempts, or of key records.
 pub(super) fn next_number(id: &SnapshotId, last: Option<u32>) -> Result<u32> {
     let next = last.unwrap_or_default().checked_add(1);
-    next.ok_or_else(|| {
-        Error::data(format!(
-            "snapshot {id} has a record of an impossible number"
-        ))
-    })
+    next.ok_or_else(|| Error::data(format!("{id} has a record of an impossible number")))
 }
 
 /// The record of a snapshot that counts.
@@ -326,7 +364,7 @@ pub(super) async fn key_record(store: &dyn Store, id: &SnapshotId) -> Result<Key
     let missing = || {
         let prefix = format!("{KEYS}{id}-");
         Error::data(format!(
-            "snapshot {id} is encrypted, and the record of its keys, {prefix}1.json or a later one, is missing"
+            "{id} is encrypted, and the record of its keys, {prefix}1.json or a later one, is missing"
         ))
         .at(prefix)
     };
@@ -357,7 +395,7 @@ pub(super) async fn unwrap_keys(record: KeyRecord, identities: &Identities) -> R
         Unopened::Others => Error::new(
             ErrorKind::Denied,
             format!(
-                "snapshot {} is encrypted to {}, and no key that was given opens it",
+                "{} is encrypted to {}, and no key that was given opens it",
                 record.id,
                 shown(&record.recipients)
             ),
@@ -373,9 +411,7 @@ pub(super) async fn unwrap_keys(record: KeyRecord, identities: &Identities) -> R
     let keys = keys.map_err(|error| error.at(path.as_str()))?;
     match *keys.id() == record.id {
         true => Ok(keys),
-        false => {
-            Err(Error::data(format!("{path} wraps the keys of snapshot {}", keys.id())).at(path))
-        }
+        false => Err(Error::data(format!("{path} wraps the keys of {}", keys.id())).at(path)),
     }
 }
 
@@ -384,7 +420,7 @@ pub(super) fn locked(record: &KeyRecord) -> Error {
     Error::new(
         ErrorKind::Denied,
         format!(
-            "snapshot {} is encrypted to {}, and no key was given",
+            "{} is encrypted to {}, and no key was given",
             record.id,
             shown(&record.recipients)
         ),
@@ -403,7 +439,7 @@ fn shown(recipients: &[String]) -> String {
     });
     let shown: Vec<_> = shown.collect();
     match shown.as_slice() {
-        [one] if one == "passphrase" => "a passphrase".to_owned(),
+        [one] if one == BY_PASSPHRASE => "a passphrase".to_owned(),
         all => all.join(", "),
     }
 }

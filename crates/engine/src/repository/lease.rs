@@ -129,9 +129,19 @@ impl Lease {
         }
     }
 
+    /// Whether somebody else has it.
+    pub(super) async fn is_lost(&self) -> bool {
+        self.shared.held.lock().await.lost.is_some()
+    }
+
     /// From now on notes at each renewal how much waits to be stored.
     pub(super) fn note(&self, counters: &Arc<Counters>) {
         self.shared.noted.get_or_init(|| Arc::clone(counters));
+    }
+
+    /// Leaves it as it is in the store: it has expired, and who comes next takes it.
+    pub(super) async fn abandon(&self) {
+        self.shared.held.lock().await.released = true;
     }
 
     /// Lets others take it at once. What fails is of no matter: it expires.

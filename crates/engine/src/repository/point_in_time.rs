@@ -3,22 +3,28 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use bytes::Bytes;
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Digest, Namespace, Pattern, Selector,
     repository::{
-        DataKeys, EntryMark, NoWay, OplogSlice, Previous, SnapshotId, SpanKind, SpanName, Timeline,
-        Unseen,
+        DataKeys, EntryMark, NoWay, OplogSlice, Previous, SnapshotId, SpanKind, SpanName, Stretch,
+        Timeline, Unseen,
     },
 };
 use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
+use rdump_storage::Sink;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Repository, Snapshot, SnapshotReader,
+    Repository, Snapshot, SnapshotReader, Snapshots,
     timeline::{open_keys, parse_slice, unpack_slice},
 };
-use crate::{Error, ErrorKind, RestoreOptions, Result, media::Documents};
+use crate::{
+    Error, ErrorKind, Observer, RestoreOptions, Result,
+    context::RunContext,
+    media::{Documents, single_object},
+};
 
 /// The moment that a restore goes to; what was written then is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +134,9 @@ impl Repository {
                 "the nearest moments that can be reached are {reached} before it and {} after it",
                 later.at
             ),
-            (None, _) => format!("the last moment that can be reached is {reached}"),
+            (None, _) => {
+                format!("the last moment that can be reached is {reached} (--to-optime {reached})")
+            }
         };
         Err(Error::new(
             ErrorKind::OplogGap,
@@ -171,6 +179,35 @@ impl Repository {
             renamed: Vec::new(),
             ahead: Ahead::default(),
         })
+    }
+}
+
+impl Snapshots {
+    /// The last moment that a restore of everything can go to: that to which what is captured leads without a hole from one of the snapshots, or
+    /// that of a snapshot itself. `None` if no snapshot is of one moment.
+    ///
+    /// A snapshot that is encrypted is taken for one of everything, since it does not say.
+    pub fn restorable_until(&self, timeline: &Timeline) -> Option<OpTime> {
+        let stretches = timeline.stretches();
+        let bases = self.whole.iter().filter_map(|snapshot| {
+            let run = &snapshot.manifest().run;
+            let at = run
+                .consistent_at
+                .as_ref()
+                .filter(|_| !is_part(&run.options));
+            at?.parse::<OpTime>().ok()
+        });
+        let reached = bases.map(|base| {
+            let histories = timeline.histories_of(base);
+            let [history] = histories.as_slice() else {
+                return base;
+            };
+            let leads_on =
+                |it: &&Stretch| it.timeline == *history && it.start <= base && base < it.end;
+            let ends = stretches.iter().filter(leads_on).map(|it| it.end);
+            ends.max().unwrap_or(base)
+        });
+        reached.max()
     }
 }
 
@@ -487,13 +524,13 @@ impl PointInTime {
 
 /// Reads slices, with the keys of those that are encrypted.
 #[derive(Clone, Debug)]
-struct SliceReader {
+pub(super) struct SliceReader {
     repository: Repository,
     keys: Arc<Mutex<HashMap<SnapshotId, Arc<DataKeys>>>>,
 }
 
 impl SliceReader {
-    fn new(repository: &Repository) -> Self {
+    pub(super) fn new(repository: &Repository) -> Self {
         Self {
             repository: repository.clone(),
             keys: Arc::default(),
@@ -501,7 +538,7 @@ impl SliceReader {
     }
 
     /// The entries of a slice that was read.
-    async fn entries(&self, span: &SpanName, bytes: Bytes) -> Result<Vec<u8>> {
+    pub(super) async fn entries(&self, span: &SpanName, bytes: Bytes) -> Result<Vec<u8>> {
         let keys = match span.kind {
             SpanKind::EncryptedSlice => {
                 let capture = parse_slice(span, &bytes)?.header.capture;
@@ -587,14 +624,12 @@ impl Repository {
         let timeline = self.timeline().await?;
         let histories = timeline.histories_of(after);
         let [history] = histories.as_slice() else {
-            return Err(Error::new(
-                ErrorKind::OplogGap,
-                format!(
-                    "what was written after {after} is captured {} times",
-                    histories.len()
-                ),
-            )
-            .with_hint("`rdump status` shows what is captured"));
+            let message = match histories.len() {
+                0 => format!("what was written after {after} is not captured"),
+                several => format!("{after} is in {several} histories of the deployment"),
+            };
+            return Err(Error::new(ErrorKind::OplogGap, message)
+                .with_hint("`rdump status` shows what is captured"));
         };
         let (until, way) = match timeline.way(*history, after, until.unwrap_or(OpTime::MAX)) {
             Ok(way) => (until.unwrap_or(OpTime::MAX), way),
@@ -620,6 +655,37 @@ impl CapturedSpan {
     /// Its last moment.
     pub fn until(&self) -> OpTime {
         self.until
+    }
+
+    /// Writes its entries to a place where nothing is yet, as an `oplog.bson` that mongorestore replays; gives how many bytes that are.
+    ///
+    /// # Errors
+    ///
+    /// As [`entries`](Self::entries), [`ErrorKind::Conflict`] if something is there, [`ErrorKind::Cancelled`], and as both places have them. Nothing is
+    /// there then, unless it is a stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel it by the token; dropping the future may leave what the next one removes who writes there.
+    pub async fn write(
+        &self,
+        to: Sink,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<u64> {
+        let mut cx = RunContext::default();
+        cx.set_observer(observer);
+        cx.cancel = cancel;
+        single_object::write(to, &cx, async |mut object| {
+            let (mut entries, mut written) = (self.entries(), 0);
+            while let Some(some) = entries.try_next().await? {
+                written += some.len() as u64;
+                object.write(some.into()).await?;
+            }
+            object.finish().await?;
+            Ok(written)
+        })
+        .await
     }
 
     /// Its entries, one after the other as in an `oplog.bson` of mongodump; slice by slice, each of which is checked, and that it follows the one before

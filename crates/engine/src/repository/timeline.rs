@@ -7,11 +7,12 @@ use futures::TryStreamExt;
 use rdump_format::{
     Codec, Segment, SegmentRecord,
     repository::{
-        DataKeys, GapRecord, OplogSlice, Previous, SliceFooter, SliceHeader, SnapshotId, SpanName,
-        TIMELINE, Timeline, WaitingRecord,
+        BEGUN, BegunRecord, DataKeys, GapRecord, KEYS, KeyRecord, OplogSlice, Previous,
+        REPOSITORY_FILE, SliceFooter, SliceHeader, SnapshotId, SpanName, TIMELINE, Timeline,
+        WaitingRecord,
     },
 };
-use rdump_storage::StorageError;
+use rdump_storage::{Listed, StorageError};
 
 use super::{
     Repository,
@@ -19,10 +20,12 @@ use super::{
     lease::Lease,
     not_written, put_same,
 };
-use crate::{Counters, Error, Result};
+use crate::{Counters, Error, ErrorKind, Result};
 
 /// The lease of whoever captures: one for a repository.
 const CAPTURE: &str = "capture";
+/// Objects that are neither slices nor gaps that are named.
+const MOST_STRANGERS: usize = 1000;
 /// The longest slice that is read, in bytes: one of an entry after another of the longest ones.
 const MAX_SLICE_BYTES: u64 = 1 << 30;
 
@@ -43,6 +46,21 @@ impl Repository {
             spans.extend(SpanName::parse_path(listed.path()));
         }
         Ok(spans.into_iter().collect())
+    }
+
+    /// What lies where slices and gaps are stored and is neither, at most a thousand of them.
+    pub(super) async fn strangers(&self) -> Result<Vec<String>> {
+        let mut listed = self.store().list(TIMELINE);
+        let mut paths = Vec::new();
+        while let Some(listed) = listed.try_next().await? {
+            let is_stranger = SpanName::parse_path(listed.path()).is_none();
+            if let (Listed::Object(object), true) =
+                (listed, is_stranger && paths.len() < MOST_STRANGERS)
+            {
+                paths.push(object.path);
+            }
+        }
+        Ok(paths)
     }
 
     /// Who captures now, if somebody does.
@@ -69,6 +87,38 @@ impl Repository {
     ) -> Result<CaptureLease> {
         let lease = Lease::take(self.store(), CAPTURE, lasts).await?;
         Ok(CaptureLease(lease))
+    }
+
+    /// The runs of captures whose slices are encrypted, the oldest first: [`rekey`](Self::rekey) takes their ids.
+    ///
+    /// # Errors
+    ///
+    /// As the place has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn encrypted_captures(&self) -> Result<Vec<SnapshotId>> {
+        let of_keys = |path: &str| KeyRecord::parse_path(path).map(|(id, _)| id);
+        let of_begun = |path: &str| BegunRecord::parse_path(path).map(|(id, _)| id);
+        let mut ids = self.ids(KEYS, of_keys).await?;
+        for snapshot in self.ids(BEGUN, of_begun).await? {
+            ids.remove(&snapshot);
+        }
+        let (manifests, copies) = self.finished().await?;
+        ids.retain(|id| !manifests.contains(id) && !copies.contains(id));
+        Ok(ids.into_iter().collect())
+    }
+
+    /// Refuses to write where the repository was removed: what is put there would be of none.
+    pub(crate) async fn check_present(&self) -> Result<()> {
+        match self.store().head(REPOSITORY_FILE).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::conflict(format!(
+                "{} holds no repository any more: {REPOSITORY_FILE} is gone",
+                self.location()
+            ))),
+        }
     }
 
     /// The bytes of a slice or a gap.
@@ -130,12 +180,27 @@ impl fmt::Display for Capturing {
 pub(crate) struct CaptureLease(Lease);
 
 impl CaptureLease {
+    /// Whether nobody else can be capturing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if somebody else has it; [`ErrorKind::Unavailable`] if it has expired, so that it has to be taken again.
     pub(crate) async fn check(&self) -> Result<()> {
-        self.0.check().await
+        match self.0.check().await {
+            Err(error) if !self.0.is_lost().await => {
+                Err(Error::new(ErrorKind::Unavailable, error.to_string()))
+            }
+            checked => checked,
+        }
     }
 
     pub(crate) fn note(&self, counters: &Arc<Counters>) {
         self.0.note(counters);
+    }
+
+    /// Lets go of one that has expired.
+    pub(crate) async fn abandon(&self) {
+        self.0.abandon().await;
     }
 
     pub(crate) async fn release(&self) {
@@ -176,6 +241,7 @@ pub(crate) async fn make_keys(
     keys.add(1, encryption::data_key());
     let keys = Arc::new(keys);
     let store = &**repository.store();
+    encryption::check_passphrase(store, recipients).await?;
     encryption::put_keys(store, recipients, Arc::clone(&keys), 1).await?;
     Ok(keys)
 }

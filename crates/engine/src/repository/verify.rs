@@ -105,6 +105,8 @@ pub struct SnapshotVerifyReport {
     pub verified_bytes: u64,
     /// Documents that were walked; none but with `deep`.
     pub documents: u64,
+    /// Whether it is encrypted and no key was given: what is stored is compared with its digests then, and nobody knows whether a key opens it.
+    pub locked: bool,
     /// Everything that is not as the manifest says.
     pub damage: Vec<Damage>,
     /// Objects in the folder of the snapshot that its manifest does not name, or names as given up: at most a thousand, and
@@ -124,6 +126,7 @@ impl SnapshotVerifyReport {
             stored_bytes: 0,
             verified_bytes: 0,
             documents: 0,
+            locked: false,
             damage: Vec::new(),
             unreferenced: Vec::new(),
             unreferenced_objects: 0,
@@ -389,7 +392,10 @@ impl Verifying<'_> {
                 report.damaged(path, kind, one_line(&error));
                 Ok(Opened::Closed)
             }
-            Err(_) if snapshot.is_locked() && !self.options.deep => Ok(Opened::Closed),
+            Err(_) if snapshot.is_locked() && !self.options.deep => {
+                report.locked = true;
+                Ok(Opened::Closed)
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,7 +9,7 @@ use rdump_format::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, timeline::parse_slice};
+use super::{Repository, point_in_time::SliceReader, timeline::parse_slice};
 use crate::{Damage, DamageKind, Error, ErrorKind, Result};
 
 /// What was found of everything that was captured.
@@ -25,6 +25,10 @@ pub struct TimelineVerifyReport {
     pub entries: u64,
     /// Bytes of slices and gaps as they are stored.
     pub stored_bytes: u64,
+    /// Slices that are encrypted and were not opened, since no key was given: what is stored is compared with its digests then.
+    pub locked: u64,
+    /// What lies among the slices and is none, nor a gap: at most a thousand paths.
+    pub unreferenced: Vec<String>,
     /// What is wrong.
     pub damage: Vec<Damage>,
 }
@@ -43,7 +47,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cancelled`], and as the place has them. Damage is no error.
+    /// [`ErrorKind::Cancelled`], [`ErrorKind::Denied`] if keys were given of which none opens a slice that is encrypted, and as the place has them. Damage is no error.
     ///
     /// # Cancel safety
     ///
@@ -53,13 +57,17 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<TimelineVerifyReport> {
         let timeline = self.timeline().await?;
-        let mut report = TimelineVerifyReport::default();
+        let mut report = TimelineVerifyReport {
+            unreferenced: self.strangers().await?,
+            ..TimelineVerifyReport::default()
+        };
+        let slices = SliceReader::new(self);
         let mut digests: HashMap<String, Digest> = HashMap::new();
         let mut links: Vec<(String, Previous)> = Vec::new();
         let gaps: Vec<SpanName> = timeline.gaps().copied().collect();
         for span in timeline.slices().chain(gaps) {
             let path = span.path();
-            let looked = cancel.run_until_cancelled(self.look_at(&span, &mut report));
+            let looked = cancel.run_until_cancelled(self.look_at(&slices, &span, &mut report));
             match looked.await {
                 None => return Err(Error::cancelled()),
                 Some(Ok((digest, previous))) => {
@@ -97,6 +105,7 @@ impl Repository {
 
     async fn look_at(
         &self,
+        slices: &SliceReader,
         span: &SpanName,
         report: &mut TimelineVerifyReport,
     ) -> Result<(Digest, Option<Previous>)> {
@@ -117,6 +126,13 @@ impl Repository {
                 report.slices += 1;
                 let slice = parse_slice(span, &bytes)?;
                 report.entries += slice.footer.entries;
+                match (span.kind, &self.identities) {
+                    (SpanKind::EncryptedSlice, None) => report.locked += 1,
+                    (SpanKind::EncryptedSlice, Some(_)) => {
+                        slices.entries(span, bytes.clone()).await?;
+                    }
+                    _ => {}
+                }
                 (slice.header.repository, slice.header.previous)
             }
         };

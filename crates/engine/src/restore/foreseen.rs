@@ -107,7 +107,7 @@ pub(super) async fn in_the_way(
         match options.on_conflict {
             _ if !existing.contains_key(&target) => {}
             _ if can_be_dropped => {
-                notices.push(format!("{target} is dropped: the oplog makes it"));
+                notices.push(format!("{target} is to be dropped: the oplog makes it"));
                 found.dropped.push(target);
             }
             OnConflict::Skip if !options.drop => {

@@ -55,7 +55,13 @@ pub(super) async fn plan(
         check_replayable(&deployment.server)?;
     }
     let replayed = oplog.as_ref().and_then(OplogSource::entry);
-    let (mut selected, skipped) = selection::select(&contents.entries, options, replayed)?;
+    let mut entries = contents.entries.iter();
+    let not_restored = match reader.until() {
+        // Whatever of it is needed.
+        Some(_) => entries.position(|entry| entry.namespace.is_oplog()),
+        None => replayed,
+    };
+    let (mut selected, skipped) = selection::select(&contents.entries, options, not_restored)?;
     let renamed: HashMap<Namespace, Namespace> = match reader.until() {
         Some(until) => until.renamed.iter().cloned().collect(),
         None => HashMap::new(),

@@ -86,6 +86,7 @@ pub(super) async fn replay(
         of_target,
         missing: Mutex::default(),
         there: Mutex::default(),
+        kept: Mutex::default(),
         // What was applied and not noted is applied again.
         fuzzy_until: match planned.replayed {
             None => planned.fuzzy_until,
@@ -385,6 +386,8 @@ struct About {
     of_target: OfTarget,
     /// Those that were not there for an operation on them, and when that was last.
     missing: Mutex<HashMap<Namespace, OpTime>>,
+    /// Capped ones that have what the oplog deletes, since the target takes no deletes of those.
+    kept: Mutex<HashSet<Namespace>>,
     /// Those that were there, and were neither dropped nor renamed since.
     there: Mutex<HashSet<Namespace>>,
     /// The moment until which documents may be later than the operations on them.
@@ -394,6 +397,10 @@ struct About {
 impl About {
     fn missing(&self) -> MutexGuard<'_, HashMap<Namespace, OpTime>> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashSet<Namespace>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn there(&self) -> MutexGuard<'_, HashSet<Namespace>> {

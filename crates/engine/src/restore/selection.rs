@@ -17,18 +17,18 @@ pub(super) struct Selected {
     pub(super) target: Namespace,
 }
 
-/// The entries that the options select, renamed, and why others are left out. One may be the oplog that is `replayed`.
+/// The entries that the options select, renamed, and why others are left out. One may be an oplog, which is `not_restored`.
 pub(super) fn select(
     entries: &[DumpEntry],
     options: &RestoreOptions,
-    replayed: Option<usize>,
+    not_restored: Option<usize>,
 ) -> Result<(Vec<Selected>, Vec<String>)> {
     let remap = remap(options)?;
     let mut selected = Vec::new();
     let mut notices = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
         let source = &entry.namespace;
-        if replayed == Some(number) || !is_asked_for(source, options) {
+        if not_restored == Some(number) || !is_asked_for(source, options) {
             continue;
         }
         if Authorization::of(source).is_some() {

@@ -4,7 +4,7 @@ use bson::{Document, Timestamp, doc};
 use futures::TryStreamExt;
 use rdump::{ErrorKind, RestoreOptions};
 use rdump_format::{Codec, Compressor, Segment};
-use rdump_testkit::{Deployment, ReplicaSet, Standalone, wait::PATIENCE};
+use rdump_testkit::{Deployment, ReplicaSet, ServerVersion, Standalone, wait::PATIENCE};
 
 use super::replaying;
 use crate::{
@@ -388,6 +388,59 @@ async fn a_collection_that_the_target_has_already_keeps_its_order_and_its_indexe
     assert_eq!(found, (1_980..2_000).collect::<Vec<_>>());
     let names = orders.list_index_names().await.unwrap();
     assert_eq!(names, ["_id_", "own_1", "number_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_falls_out_of_a_capped_collection_does_so_by_itself_where_a_server_takes_no_deletes() {
+    let target = ReplicaSet::builder().version(ServerVersion::V5_0_4);
+    let target = target.start().await;
+    let made = made();
+    let mut all = entries();
+    let create = doc! { "create": "last", "capped": true, "size": 100_000, "max": 3 };
+    all.push(doc! { "ts": at(100, 5), "op": "c", "ns": "shop.$cmd", "o": create });
+    let delete =
+        |id: i64| doc! { "ts": at(101, 1), "op": "d", "ns": "shop.last", "o": { "_id": id } };
+    for id in 0..10_i64 {
+        all.push(insert(100, "shop.last", doc! { "_id": id }));
+        all.extend((id >= 3).then(|| delete(id - 3)));
+    }
+    made.stray("oplog.bson", file(&all, Codec::None));
+    let report = restore(&made.location(), &target, replaying()).await;
+    assert_eq!(report.problems, []);
+    let last = target
+        .client()
+        .database("shop")
+        .collection::<Document>("last");
+    let found: Vec<_> = last
+        .find(doc! {})
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(
+        found,
+        [
+            doc! { "_id": 7_i64 },
+            doc! { "_id": 8_i64 },
+            doc! { "_id": 9_i64 }
+        ]
+    );
+
+    // As clients of later servers can.
+    all.push(delete(8));
+    made.stray("oplog.bson", file(&all, Codec::None));
+    target.client().database("shop").drop().await.unwrap();
+    let (restored, _) = try_restore(&made.location(), &target, replaying()).await;
+    let report = restored.unwrap();
+    let [problem] = report.problems.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(
+        problem.message.contains("that the oplog deletes"),
+        "{problem:?}"
+    );
+    assert_eq!(problem.namespace.as_ref().unwrap().to_string(), "shop.last");
 }
 
 #[tokio::test(flavor = "multi_thread")]

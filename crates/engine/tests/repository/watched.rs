@@ -28,6 +28,7 @@ pub(super) struct Watched {
     inner: Arc<dyn Store>,
     reads: Mutex<Vec<(String, Range<u64>)>>,
     refused: Mutex<Option<String>>,
+    full: AtomicBool,
     cancels: Mutex<Option<(String, CancellationToken)>>,
     hangs: Mutex<Option<String>>,
     holds: watch::Sender<Option<String>>,
@@ -41,6 +42,7 @@ impl Watched {
             inner,
             reads: Mutex::default(),
             refused: Mutex::default(),
+            full: AtomicBool::new(false),
             cancels: Mutex::default(),
             hangs: Mutex::default(),
             holds: watch::Sender::default(),
@@ -52,6 +54,11 @@ impl Watched {
     /// From now on no object may be written whose path has this in it.
     pub(super) fn refuse(&self, text: &str) {
         *self.refused.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Whether there is no space for anything.
+    pub(super) fn fill(&self, is_full: bool) {
+        self.full.store(is_full, Ordering::Relaxed);
     }
 
     /// Once an object is put whose path has this in it, the run is cancelled before it can hear of that.
@@ -105,6 +112,12 @@ impl Watched {
     }
 
     fn refused(&self, path: &str) -> Option<StorageError> {
+        if self.full.load(Ordering::Relaxed) {
+            return Some(StorageError::NoSpace {
+                path: path.to_owned(),
+                source: "the test says so".into(),
+            });
+        }
         let refused = self.refused.lock().unwrap();
         let is_refused = refused.as_ref().is_some_and(|text| path.contains(text));
         is_refused.then(|| StorageError::Denied {

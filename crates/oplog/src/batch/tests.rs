@@ -245,6 +245,33 @@ fn what_is_left_of_a_batch_is_without_the_collection_that_is_missing() {
 }
 
 #[test]
+fn what_is_left_of_a_batch_is_without_the_deletes_that_a_server_refuses() {
+    let delete = |collection: &str, id: i32| {
+        rawdoc! { "op": "d", "ns": format!("shop.{collection}"), "o": { "_id": id } }
+    };
+    let insert_elsewhere = rawdoc! { "op": "i", "ns": "shop.last", "o": { "_id": 3 } };
+    let entries = [
+        delete("last", 0),
+        insert(1),
+        delete("last", 1),
+        insert_elsewhere.clone(),
+        delete("orders", 1),
+        delete("last", 2),
+    ];
+    let batch = only(dispatch(&entries, at_most(1, 100, 10_000)));
+    let (rest, left_out) = batch.without_deletes(2);
+    let command = rawdoc! {
+        "applyOps": [insert_elsewhere, delete("orders", 1)], "allowAtomic": false,
+        "bypassDocumentValidation": false,
+    };
+    assert_eq!(rest.unwrap().command(), command.as_ref());
+    assert_eq!(left_out, [delete("last", 1), delete("last", 2)]);
+    let (rest, left_out) = batch.without_deletes(5);
+    assert!(rest.is_none());
+    assert_eq!(left_out, [delete("last", 2)]);
+}
+
+#[test]
 fn updates_by_operators_are_sent_as_updates_and_what_is_beside_them_too() {
     let entries = [
         entry_of("i", "shop.orders", rawdoc! { "_id": 1, "a": 1 }, None),

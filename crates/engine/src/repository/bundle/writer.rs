@@ -9,7 +9,7 @@ use rdump_format::{
     BLOCK_BYTES, BundleEntry, Digester, Namespace, SegmentRecord,
     repository::{BEGUN, BegunRecord, REPOSITORY_FILE, SnapshotId, SnapshotManifest},
 };
-use rdump_storage::{Sink, StorageError, Store, Upload, read_ahead};
+use rdump_storage::{Sink, StorageError, Store, read_ahead};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +17,11 @@ use super::{MAX_HEAD_BYTES, data_objects};
 use crate::{
     Error, ErrorKind, Observer, Repository, Result,
     context::RunContext,
-    media::{segments::segment_ranges, single_object},
-    repository::{Snapshot, encryption, read_bytes, read_record},
+    media::{
+        segments::segment_ranges,
+        single_object::{self, NewObject},
+    },
+    repository::{Snapshot, encryption, read_bytes, read_record, snapshot::Object},
 };
 
 /// What became of a snapshot that was written as a bundle.
@@ -87,15 +90,16 @@ impl Repository {
         let mut cx = RunContext::default();
         cx.set_observer(observer);
         cx.cancel = cancel;
-        let store = match &to {
-            Sink::Object { store, .. } => Some(Arc::clone(store)),
-            Sink::Stream(_) => None,
+        // What is wrong with it is known before anything is written, as far as that is possible.
+        let looked_at = async {
+            let snapshot = self.snapshot(id).await?;
+            let head = head(self, &snapshot).await?;
+            let objects = data_objects(&snapshot).await?;
+            Ok((snapshot, head, objects))
         };
-        let written = cx.unless_cancelled(write(self, id, to, &cx)).await;
-        if let (Err(_), Some(store)) = (&written, store) {
-            store.settle().await;
-        }
-        let mut report = written?;
+        let (snapshot, head, objects) = cx.unless_cancelled(looked_at).await?;
+        let write = async |object| write(self, &snapshot, (head, objects), object).await;
+        let mut report = single_object::write(to, &cx, write).await?;
         report.duration_seconds = clock.elapsed().as_secs_f64();
         Ok(report)
     }
@@ -103,34 +107,16 @@ impl Repository {
 
 async fn write(
     repository: &Repository,
-    id: &SnapshotId,
-    to: Sink,
-    cx: &RunContext,
+    snapshot: &Snapshot,
+    (head, objects): (Head, Vec<Object>),
+    output: NewObject,
 ) -> Result<BundleReport> {
-    // What is wrong with it is known before anything is written, as far as that is possible.
-    let snapshot = repository.snapshot(id).await?;
-    let head = head(repository, &snapshot).await?;
-    let objects = data_objects(&snapshot).await?;
-    let (upload, place) = match to {
-        Sink::Stream(stream) => (Box::new(stream) as Box<dyn Upload>, None),
-        Sink::Object { store, path } => {
-            if store.head(&path).await?.is_some() {
-                let error = single_object::exists(&*store, &path);
-                return Err(error.with_hint("choose another name"));
-            }
-            let mut notices = Vec::new();
-            let upload = single_object::begin(&*store, &path, &mut notices).await?;
-            for notice in notices {
-                cx.notice(None, notice);
-            }
-            (upload, Some((store, path)))
-        }
-    };
+    let id = snapshot.id();
     let started_at = snapshot.manifest().run.started_at.parse::<Timestamp>();
     let modified = started_at.map_or(0, Timestamp::as_second);
     let mut bundle = Bundle {
         store: repository.store(),
-        upload,
+        output,
         modified_seconds: u64::try_from(modified).unwrap_or_default(),
         bytes: 0,
     };
@@ -162,10 +148,7 @@ async fn write(
         .write(Bytes::from_static(&[0; 2 * BLOCK_BYTES]))
         .await?;
     report.bundle_bytes = bundle.bytes;
-    match place {
-        Some((store, path)) => single_object::finish(&*store, &path, bundle.upload).await?,
-        None => drop(bundle.upload.finish().await?),
-    }
+    bundle.output.finish().await?;
     Ok(report)
 }
 
@@ -245,7 +228,7 @@ async fn head(repository: &Repository, snapshot: &Snapshot) -> Result<Head> {
 /// A bundle being written.
 struct Bundle<'a> {
     store: &'a Arc<dyn Store>,
-    upload: Box<dyn Upload>,
+    output: NewObject,
     modified_seconds: u64,
     bytes: u64,
 }
@@ -325,6 +308,6 @@ impl Bundle<'_> {
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        Ok(self.upload.write(bytes).await?)
+        self.output.write(bytes).await
     }
 }

@@ -1,6 +1,8 @@
 //! Sending operations of an oplog to the target.
 
-use bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
+use std::collections::HashMap;
+
+use bson::{Document, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use mongodb::{Database, error::Error as DriverError};
 use rdump_format::Namespace;
 use rdump_oplog::{Batch, BatchPart, Entry, OpTime, WriteCommand};
@@ -45,12 +47,13 @@ impl Shared {
     async fn apply_ops(&self, mut batch: Batch, about: &About) -> Result<()> {
         let admin = self.deployment.database("admin");
         let mut retries = Retries::new(self.options.max_retries);
+        let mut fallen = Vec::new();
         loop {
             let sent = self
                 .send(&admin, batch.command().to_owned(), &mut retries)
                 .await?;
             let error = match sent {
-                Ok(_) => return Ok(()),
+                Ok(_) => break,
                 Err(error) => error,
             };
             let position = failed_position(&error);
@@ -62,16 +65,70 @@ impl Shared {
                 command::server_code(&error),
                 Some(code::NAMESPACE_NOT_FOUND | code::COMMAND_NOT_SUPPORTED_ON_VIEW)
             );
+            let code = command::server_code(&error);
             let operation = Applied::of(operation)?;
+            if (code, operation.kind.as_str()) == (Some(code::ILLEGAL_OPERATION), "d") {
+                let (rest, left_out) = batch.without_deletes(position);
+                fallen.extend(left_out);
+                match rest {
+                    Some(rest) => batch = rest,
+                    None => break,
+                }
+                continue;
+            }
             if !is_missing || !matches!(operation.kind.as_str(), "i" | "u" | "d") {
                 return Err(self.refused(command::error(error), &operation));
             }
             note(about, operation.namespace, operation.at);
             match batch.without_missing(position) {
                 Some(rest) => batch = rest,
-                None => return Ok(()),
+                None => break,
             }
         }
+        match fallen.is_empty() {
+            true => Ok(()),
+            false => self.check_fallen(&fallen, about, &mut retries).await,
+        }
+    }
+
+    /// Looks whether what the oplog deletes of capped collections has fallen out of them, where the server takes no deletes of those.
+    async fn check_fallen(
+        &self,
+        deletes: &[RawDocumentBuf],
+        about: &About,
+        retries: &mut Retries,
+    ) -> Result<()> {
+        let mut ids: HashMap<String, RawArrayBuf> = HashMap::new();
+        for delete in deletes {
+            let namespace = delete.get_str("ns").map_err(Error::from_bson)?;
+            let id = delete
+                .get_document("o")
+                .map_err(Error::from_bson)?
+                .get("_id");
+            let id = id.map_err(Error::from_bson)?;
+            let ids = ids.entry(namespace.to_owned()).or_default();
+            id.into_iter().for_each(|id| ids.push(id));
+        }
+        for (name, ids) in ids {
+            let namespace: Namespace = name.parse().map_err(|error| unsound().caused_by(error))?;
+            let database = self.deployment.database(&namespace.db);
+            let find = rawdoc! {
+                "find": namespace.collection.as_str(), "filter": { "_id": { "$in": ids } },
+                "projection": { "_id": 1 }, "limit": 1, "singleBatch": true,
+            };
+            let reply = self.ask(&database, find, retries).await?;
+            let reply = reply.map_err(command::error)?;
+            let cursor = reply.get_document("cursor").ok();
+            let found = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok());
+            let is_there = found.is_some_and(|found| !found.is_empty());
+            if is_there && about.kept().insert(namespace.clone()) {
+                self.problem(
+                    &namespace,
+                    "it has documents that the oplog deletes: this server takes no deletes from capped collections",
+                )?;
+            }
+        }
+        Ok(())
     }
 
     async fn is_there(&self, namespace: &Namespace, about: &About) -> Result<bool> {
@@ -163,6 +220,16 @@ impl Shared {
     ) -> Result<std::result::Result<Document, DriverError>> {
         let concern = RawDocumentBuf::try_from(&self.write_concern).map_err(Error::from_bson)?;
         command.append(cstr!("writeConcern"), concern);
+        self.ask(database, command, retries).await
+    }
+
+    /// As [`send`](Self::send), of what changes nothing.
+    async fn ask(
+        &self,
+        database: &Database,
+        command: RawDocumentBuf,
+        retries: &mut Retries,
+    ) -> Result<std::result::Result<Document, DriverError>> {
         loop {
             let failure = match command::run_raw(database, command.clone()).await {
                 Ok(reply) => match insert_reply::concern_error(&reply) {

@@ -47,6 +47,100 @@ async fn an_outage_of_the_store_is_waited_for_and_what_is_in_memory_is_bounded()
     );
 }
 
+/// Waits until a capture has tried in vain, twice.
+async fn await_retries(running: &Running) {
+    let is_retried = |event: &Event| matches!(event, Event::Retrying { .. });
+    wait_for("two attempts in vain", PATIENCE, async || {
+        let events = running.observer.events();
+        (events.iter().filter(|event| is_retried(event)).count() >= 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_full_is_waited_for_under_the_same_lease() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
+    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>)
+        .await
+        .unwrap();
+    insert(&from, 0).await;
+    once(&from, &repository).await;
+    backup(&from, &repository, auto()).await;
+    let running = Running::start(&from, &repository, quick()).await;
+    running.await_captured(insert(&from, 1).await).await;
+    let since = repository.capturing().await.unwrap().unwrap().since;
+    store.fill(true);
+    insert(&from, 2).await;
+    await_retries(&running).await;
+    store.fill(false);
+    running.await_captured(insert(&from, 3).await).await;
+    let capturing = repository.capturing().await.unwrap().unwrap();
+    assert_eq!(capturing.since, since);
+    let report = running.stop().await;
+    assert!(report.interruptions >= 2 && report.gaps == 0, "{report:?}");
+    assert_eq!(
+        ids_at(&repository, &to, RestorePoint::Latest).await,
+        [0, 1, 2, 3]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_has_expired_meanwhile_ends_no_capture() {
+    let from = ReplicaSet::start().await;
+    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
+    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>)
+        .await
+        .unwrap();
+    let capture = Capture::new(&source(&from).await, &repository).options(quick());
+    let running = Running::run(capture.lease(Some(Duration::from_millis(500))));
+    running.await_captured(insert(&from, 0).await).await;
+    store.hold("leases/");
+    let has_expired = async || {
+        repository
+            .capturing()
+            .await
+            .unwrap()
+            .is_none()
+            .then_some(())
+    };
+    wait_for("the lease to expire", PATIENCE, has_expired).await;
+    let last = insert(&from, 1).await;
+    let is_retried = |event: &Event| matches!(event, Event::Retrying { .. });
+    let is_missed = async || {
+        running
+            .observer
+            .events()
+            .iter()
+            .any(is_retried)
+            .then_some(())
+    };
+    wait_for("the lease to be missed", PATIENCE, is_missed).await;
+    store.let_go();
+    running.await_captured(last).await;
+    assert_eq!(running.stop().await.gaps, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_removed_is_not_written_on() {
+    let from = ReplicaSet::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("backups");
+    let location = place.to_str().unwrap().parse().unwrap();
+    let repository = Repository::init(&location).await.unwrap();
+    let mut running = Running::start(&from, &repository, quick()).await;
+    running.await_captured(insert(&from, 0).await).await;
+    // What is stored at this moment may come back.
+    while std::fs::remove_dir_all(&place).is_err() {}
+    insert(&from, 1).await;
+    let ended = running.task.join_next().await.unwrap().unwrap();
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("no repository any more"), "{text}");
+    assert!(!place.join("timeline").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_is_cut_is_waited_for() {
     let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
@@ -63,12 +157,7 @@ async fn a_network_that_is_cut_is_waited_for() {
     proxy.refuse();
     proxy.cut_all_now();
     insert(&from, 2).await;
-    let is_retried = |event: &Event| matches!(event, Event::Retrying { .. });
-    wait_for("two attempts in vain", PATIENCE, async || {
-        let events = running.observer.events();
-        (events.iter().filter(|event| is_retried(event)).count() >= 2).then_some(())
-    })
-    .await;
+    await_retries(&running).await;
     proxy.pass();
     running.await_captured(insert(&from, 3).await).await;
     let report = running.stop().await;
