@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use rdump::{
-    Counters, Repository,
+    Counters, Location, Repository,
     storage::{Sink, StreamUpload},
 };
 use serde_json::json;
@@ -26,9 +26,6 @@ pub(crate) async fn bundle(
     request: BundleRequest,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    if request.file.is_none() && io::stdout().is_terminal() {
-        bail!("a bundle is not for a terminal: name a FILE, or send standard output elsewhere");
-    }
     let found = async {
         let repository = Repository::open(&request.repository).await?;
         let id = repository.find_id(&request.snapshot).await?;
@@ -37,17 +34,7 @@ pub(crate) async fn bundle(
     let (repository, id) = session
         .unless_cancelled("looking for the snapshot", found)
         .await?;
-    let (to, place) = match &request.file {
-        None => {
-            let stream = StreamUpload::new("stdout", io::stdout());
-            (Sink::Stream(stream), "stdout".to_owned())
-        }
-        Some(file) => {
-            let to = file.sink();
-            let to = to.with_context(|| format!("cannot write a bundle to {file}"))?;
-            (to, file.to_string())
-        }
-    };
+    let (to, place) = output(request.file.as_ref(), "a bundle")?;
     let progress = progress(session);
     let observer = Arc::clone(&progress);
     let bundled = repository.bundle(&id, to, observer, session.cancel.clone());
@@ -66,6 +53,20 @@ pub(crate) async fn bundle(
         console.document(json!({ "snapshot": id, "report": report }));
     }
     Ok(Exit::Done)
+}
+
+/// What is written to, standard output by default, and its name.
+pub(crate) fn output(file: Option<&Location>, what: &str) -> anyhow::Result<(Sink, String)> {
+    let Some(file) = file else {
+        if io::stdout().is_terminal() {
+            bail!("{what} is not for a terminal: name a FILE, or send standard output elsewhere");
+        }
+        let stream = StreamUpload::new("stdout", io::stdout());
+        return Ok((Sink::Stream(stream), "stdout".to_owned()));
+    };
+    let to = file.sink();
+    let to = to.with_context(|| format!("cannot write {what} to {file}"))?;
+    Ok((to, file.to_string()))
 }
 
 /// Takes such a stream into a repository.

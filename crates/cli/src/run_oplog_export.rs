@@ -1,17 +1,14 @@
 //! `rdump oplog-export`: what was captured, as mongorestore replays it.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use anyhow::Context;
-use rdump::{
-    Event, Repository,
-    storage::{Sink, StreamUpload},
-};
+use rdump::{Event, Repository};
 use serde_json::json;
 
 use crate::{
     convert::OplogExportRequest,
     exit::Exit,
+    run_bundle::output,
     session::{Session, Stopped},
     time::text,
     units::bytes,
@@ -32,17 +29,7 @@ pub(crate) async fn run(
     let captured = session
         .unless_cancelled("looking for what was captured", found)
         .await?;
-    let (to, place) = match &request.file {
-        None => {
-            let stream = StreamUpload::new("stdout", io::stdout());
-            (Sink::Stream(stream), "stdout".to_owned())
-        }
-        Some(file) => {
-            let to = file.sink();
-            let to = to.with_context(|| format!("cannot write an oplog to {file}"))?;
-            (to, file.to_string())
-        }
-    };
+    let (to, place) = output(request.file.as_ref(), "an oplog")?;
     let told = console.clone();
     let observer = move |event: &Event| {
         if let Event::Notice { message, .. } = event {

@@ -151,10 +151,12 @@ async fn check(source: &str) {
         writers,
         large_documents: false,
         pause: Duration::ZERO,
+        transactions: writers.div_ceil(4),
         time_series: u32::from(source == "oplog"),
         ..WorkloadOptions::everything(1)
     };
     let load = Workload::start(&set.client(), options);
+    let start = Instant::now();
     load.await_more(100).await;
     let until = Instant::now() + Duration::from_secs(seconds);
     let (base, kills, ()) = tokio::join!(
@@ -163,6 +165,7 @@ async fn check(source: &str) {
         step_down_now_and_then(&set, stepdowns, until),
     );
     let acknowledged = load.acknowledged();
+    let lasted = start.elapsed().as_secs();
     let mut journal = load.stop().await;
     journal.resolve(&set.client()).await;
     run(on(repository), once).await.expect(0);
@@ -171,7 +174,9 @@ async fn check(source: &str) {
     assert_eq!(status["gaps"], serde_json::json!([]));
     assert_eq!(status["spans"].as_array().unwrap().len(), 1, "{status}");
     println!(
-        "{acknowledged} writes in {seconds} s, {kills} kills, {stepdowns} times another primary"
+        "{} documents and definitions changed by {acknowledged} commands and transactions in {lasted} s, \
+         {kills} kills, {stepdowns} times another primary",
+        journal.writes().len()
     );
 
     let times: Vec<_> = times(&journal)

@@ -64,26 +64,39 @@ impl End {
         if ends.first().is_some_and(|end| end.header.from != source) {
             ends.truncate(1);
         }
+        // Who was started once in another way, and now as before, leaves nothing out.
+        ends.sort_by_key(|end| end.difference(capture).is_some());
         Ok(ends)
     }
 
     /// After what the source has still.
     pub(super) fn go_on(self, capture: &Capture) -> Position {
-        if self.header.select == capture.options.select {
+        let Some(difference) = self.difference(capture) else {
             return Position {
                 timeline: self.header.timeline,
                 start: self.span.end,
                 previous: Some(self.previous),
             };
-        }
+        };
         let message = format!(
-            "what was captured until {} has other namespaces: from there on it is another timeline, which needs a snapshot of its own",
+            "what was captured until {} {difference}: from there on it is another timeline, which needs a snapshot of its own",
             self.span.end
         );
         capture.cx.notice(None, message);
         Position {
             previous: Some(self.previous),
             ..Position::new(self.span.end)
+        }
+    }
+
+    /// Why what comes next is of another timeline, if it is.
+    fn difference(&self, capture: &Capture) -> Option<&'static str> {
+        let is_encrypted = capture.recipients.is_some();
+        match (self.header.encrypted, is_encrypted) {
+            (true, false) => Some("is encrypted"),
+            (false, true) => Some("is not encrypted"),
+            _ if self.header.select != capture.options.select => Some("has other namespaces"),
+            _ => None,
         }
     }
 

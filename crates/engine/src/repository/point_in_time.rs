@@ -8,7 +8,7 @@ use rdump_format::{
     Digest, Namespace, Pattern, Selector,
     repository::{
         DataKeys, EntryMark, NoWay, OplogSlice, Previous, SnapshotId, SpanKind, SpanName, Stretch,
-        Timeline, Unseen,
+        Timeline, TimelineId, Unseen,
     },
 };
 use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
@@ -195,10 +195,11 @@ impl Snapshots {
                 .consistent_at
                 .as_ref()
                 .filter(|_| !is_part(&run.options));
-            at?.parse::<OpTime>().ok()
+            let at = at?.parse::<OpTime>().ok()?;
+            Some((at, snapshot.manifest().is_encrypted()))
         });
-        let reached = bases.map(|base| {
-            let histories = timeline.histories_of(base);
+        let reached = bases.map(|(base, is_encrypted)| {
+            let histories = histories(timeline, base, is_encrypted);
             let [history] = histories.as_slice() else {
                 return base;
             };
@@ -256,7 +257,7 @@ impl Base {
         if let Some(to) = to.filter(|to| *to == self.at) {
             return Ok(Ok((to, Vec::new())));
         }
-        let histories = timeline.histories_of(self.at);
+        let histories = histories(timeline, self.at, self.snapshot.manifest().is_encrypted());
         let [history] = histories.as_slice() else {
             return match (histories.as_slice(), to) {
                 ([], None) => Ok(Ok((self.at, Vec::new()))),
@@ -287,6 +288,16 @@ impl Base {
             },
         )
     }
+}
+
+/// The histories that lead on from a moment. Of several those that are encrypted, or not: who captured once in the other way by mistake goes on with the one of
+/// before.
+fn histories(timeline: &Timeline, from: OpTime, encrypted: bool) -> Vec<TimelineId> {
+    let mut histories = timeline.histories_of(from);
+    if histories.len() > 1 {
+        histories.retain(|history| timeline.is_encrypted(*history) == encrypted);
+    }
+    histories
 }
 
 /// Whether something was captured after that moment: then it is not the latest.
@@ -365,6 +376,7 @@ impl PointInTime {
             let bytes = self.repository.read_span(&span).await?;
             let slice = parse_slice(&span, &bytes)?;
             let header = &slice.header;
+            self.slices.check_encrypted(&span)?;
             let fail =
                 |what: String| Err(Error::data(format!("{} {what}", span.path())).at(span.path()));
             if header.repository != self.repository.record().id {
@@ -466,6 +478,9 @@ impl PointInTime {
                 needed.extend(all.take_while(|slice| slice.end >= since));
             }
         }
+        for span in &needed {
+            self.slices.check_encrypted(span)?;
+        }
         needed.reverse();
         self.before = needed;
         Ok(())
@@ -537,8 +552,21 @@ impl SliceReader {
         }
     }
 
+    /// Refuses a slice that is not encrypted where keys were given: who could write to the repository could have put it there.
+    pub(super) fn check_encrypted(&self, span: &SpanName) -> Result<()> {
+        match self.repository.identities.is_some() && span.kind == SpanKind::Slice {
+            true => Err(Error::invalid(format!(
+                "{} is not encrypted, although a key was given to open it",
+                span.path()
+            ))
+            .with_hint("if that is right, leave the key out")),
+            false => Ok(()),
+        }
+    }
+
     /// The entries of a slice that was read.
     pub(super) async fn entries(&self, span: &SpanName, bytes: Bytes) -> Result<Vec<u8>> {
+        self.check_encrypted(span)?;
         let keys = match span.kind {
             SpanKind::EncryptedSlice => {
                 let capture = parse_slice(span, &bytes)?.header.capture;
@@ -622,7 +650,7 @@ impl Repository {
             return Err(Error::invalid("the span ends before it begins"));
         }
         let timeline = self.timeline().await?;
-        let histories = timeline.histories_of(after);
+        let histories = histories(&timeline, after, self.identities.is_some());
         let [history] = histories.as_slice() else {
             let message = match histories.len() {
                 0 => format!("what was written after {after} is not captured"),

@@ -126,6 +126,9 @@ impl Repository {
                 report.slices += 1;
                 let slice = parse_slice(span, &bytes)?;
                 report.entries += slice.footer.entries;
+                slices
+                    .check_encrypted(span)
+                    .map_err(|error| Error::data(error.to_string()))?;
                 match (span.kind, &self.identities) {
                     (SpanKind::EncryptedSlice, None) => report.locked += 1,
                     (SpanKind::EncryptedSlice, Some(_)) => {

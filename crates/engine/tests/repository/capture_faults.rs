@@ -4,11 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use bson::{Document, doc};
 use rdump::{
-    CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Damage, ErrorKind,
-    Event, OpTime, Pattern, Repository, RestoreOptions, RestorePoint, Selector, Source, Store,
+    Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Damage,
+    ErrorKind, Event, OpTime, Pattern, Recipients, Repository, RestoreOptions, RestorePoint,
+    Selector, Source, Store,
     storage::{MemoryStore, PutIf},
 };
-use rdump_format::repository::{GapReason, GapRecord, LeaseRecord};
+use rdump_format::repository::{
+    GapReason, GapRecord, LeaseRecord, OplogSlice, Previous, SpanKind, SpanName,
+};
 use rdump_testkit::{
     Deployment, Proxy, ReplicaSet,
     wait::{PATIENCE, wait_for},
@@ -18,6 +21,7 @@ use super::{
     capture::{
         Running, auto, backup, empty, insert, quick, restore, restore_latest, source, try_restore,
     },
+    encrypted::somebody,
     in_memory, objects, store_of,
     watched::Watched,
 };
@@ -35,6 +39,13 @@ async fn once(from: &Deployment, repository: &Repository) -> CaptureReport {
         .run()
         .await
         .unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// A repository in memory that does what it is told.
+async fn watched() -> (Arc<Watched>, Repository) {
+    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
+    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>).await;
+    (store, repository.unwrap())
 }
 
 /// What is wrong with what was captured.

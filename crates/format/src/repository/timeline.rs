@@ -310,6 +310,14 @@ impl Timeline {
             .collect()
     }
 
+    /// Whether the slices of a history are encrypted: all of them are, or none.
+    #[must_use]
+    pub fn is_encrypted(&self, history: TimelineId) -> bool {
+        let slices = self.slices.get(&history);
+        let mut slices = slices.into_iter().flatten();
+        slices.any(|(_, _, kind)| *kind == SpanKind::EncryptedSlice)
+    }
+
     /// The slices that lead from one moment to another, each after the one that it follows; none if both are the same.
     ///
     /// # Errors

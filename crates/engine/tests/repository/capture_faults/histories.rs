@@ -184,3 +184,90 @@ async fn a_primary_that_is_killed_at_any_time_costs_nothing() {
         expected
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_in_the_clear_are_no_part_of_what_is_encrypted_whoever_put_them_there() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (store, plain) = in_memory().await;
+    let (recipients, identities) = somebody();
+    let opened = plain.clone().identities(Some(identities.clone()));
+    insert(&from, 0).await;
+    let once = async |recipients: Option<Recipients>| {
+        let capture = Capture::new(&source(&from).await, &plain).recipients(recipients);
+        let capture = capture.options(quick().until_caught_up(true));
+        assert_eq!(capture.run().await.unwrap().gaps, 0);
+    };
+    let encrypted = Some(recipients);
+    once(encrypted.clone()).await;
+    let backup = Backup::new(&source(&from).await, &plain).options(auto());
+    let backup = backup.recipients(encrypted.clone());
+    backup
+        .run(Box::pin(backup.plan()).await.unwrap())
+        .await
+        .unwrap();
+    insert(&from, 1).await;
+    once(encrypted.clone()).await;
+    let timeline = async || plain.timeline().await.unwrap();
+    let first = timeline().await.ends()[0];
+
+    // Somebody forgets the key once.
+    insert(&from, 2).await;
+    once(None).await;
+    let latest = RestorePoint::Latest;
+    let options = RestoreOptions::default;
+    let error = try_restore(&opened, &to, latest, options())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    insert(&from, 3).await;
+    once(encrypted).await;
+    restore(&opened, &to, latest, options()).await;
+    assert_eq!(ids(&to).await, [0, 1, 2, 3]);
+    empty(&to).await;
+
+    // Somebody puts a slice of their own there.
+    insert(&from, 4).await;
+    once(None).await;
+    let of_first = |span: &SpanName| span.timeline == first.timeline;
+    let (ours, theirs): (Vec<_>, Vec<_>) = timeline().await.ends().into_iter().partition(of_first);
+    let all = objects(&*store).await;
+    let slice = OplogSlice::read(&all[&theirs[0].path()]).unwrap();
+    let mut header = slice.header.clone();
+    (header.timeline, header.start) = (first.timeline, ours[0].end);
+    let before = ours[0].path();
+    header.previous = Some(Previous::new(&before, &all[&before]));
+    let stored: Vec<u8> = slice
+        .segments()
+        .flat_map(|(_, stored)| stored.to_vec())
+        .collect();
+    let forged = OplogSlice::write(&header, &slice.footer, &stored).unwrap();
+    let mut forged_too = all.clone();
+    forged_too.retain(|path, _| *path != theirs[0].path());
+    let name = SpanName::new(ours[0].end, theirs[0].end, first.timeline, SpanKind::Slice);
+    forged_too.insert(name.path(), forged.into());
+    let forged = Repository::open_in(store_of(&forged_too).await)
+        .await
+        .unwrap();
+    let forged = forged.identities(Some(identities));
+    let error = try_restore(&forged, &to, latest, options())
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("is not encrypted, although"),
+        "{error:?}"
+    );
+    assert!(
+        to.client()
+            .database("shop")
+            .list_collection_names()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let verified = forged
+        .verify_timeline(&CancellationToken::new())
+        .await
+        .unwrap();
+    let damaged: Vec<_> = verified.damage.iter().map(|damage| &damage.path).collect();
+    assert!(damaged.contains(&&name.path()), "{damaged:?}");
+}

@@ -5,10 +5,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_store_is_waited_for_and_what_is_in_memory_is_bounded() {
     let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
-    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>)
-        .await
-        .unwrap();
+    let (store, repository) = watched().await;
     insert(&from, 0).await;
     once(&from, &repository).await;
     backup(&from, &repository, auto()).await;
@@ -60,10 +57,7 @@ async fn await_retries(running: &Running) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_full_is_waited_for_under_the_same_lease() {
     let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
-    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
-    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>)
-        .await
-        .unwrap();
+    let (store, repository) = watched().await;
     insert(&from, 0).await;
     once(&from, &repository).await;
     backup(&from, &repository, auto()).await;
@@ -88,10 +82,7 @@ async fn a_store_that_is_full_is_waited_for_under_the_same_lease() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_has_expired_meanwhile_ends_no_capture() {
     let from = ReplicaSet::start().await;
-    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
-    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>)
-        .await
-        .unwrap();
+    let (store, repository) = watched().await;
     let capture = Capture::new(&source(&from).await, &repository).options(quick());
     let running = Running::run(capture.lease(Some(Duration::from_millis(500))));
     running.await_captured(insert(&from, 0).await).await;
@@ -233,10 +224,7 @@ async fn an_outage_that_lasts_until_the_oplog_has_forgotten_is_a_gap_that_begins
         .start()
         .await;
     let to = ReplicaSet::start().await;
-    let store = Watched::new(Arc::new(MemoryStore::new("backups")));
-    let repository = Repository::init_in(Arc::clone(&store) as Arc<dyn Store>)
-        .await
-        .unwrap();
+    let (store, repository) = watched().await;
     let options = quick().slice_bytes(1 << 20);
     let running = Running::start(&from, &repository, options).await;
     running.await_captured(insert(&from, 0).await).await;
