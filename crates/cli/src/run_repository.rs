@@ -46,9 +46,10 @@ pub(crate) async fn list(
     let listed = async {
         let repository = Repository::open(location).await?;
         let (snapshots, timeline) = (repository.snapshots().await?, repository.timeline().await?);
-        Ok::<_, rdump::Error>((snapshots, timeline.stretches(), repository))
+        let restorable = repository.restorable(&snapshots, &timeline).await?;
+        Ok::<_, rdump::Error>((snapshots, timeline.stretches(), restorable, repository))
     };
-    let (snapshots, stretches, repository) = session
+    let (snapshots, stretches, restorable, repository) = session
         .unless_cancelled("listing snapshots", listed)
         .await?;
     if json {
@@ -62,12 +63,26 @@ pub(crate) async fn list(
             "unfinished": snapshots.unfinished,
             "running": snapshots.running,
             "spans": stretches.iter().map(span).collect::<Vec<_>>(),
+            "restorable": restorable,
         }));
     } else {
         console.stdout(&table(&snapshots.whole));
-        for stretch in &stretches {
+        // The moment of a snapshot stands beside it.
+        for span in restorable.iter().filter(|span| span.from < span.until) {
+            let (from, until) = (text(span.from), text(span.until));
+            console.stdout(&format!(
+                "any moment from {from} to {until} can be restored\n"
+            ));
+        }
+        let leads_nowhere = |stretch: &&Stretch| {
+            let mut spans = restorable.iter();
+            !spans.any(|span| span.from < stretch.end && stretch.end <= span.until)
+        };
+        for stretch in stretches.iter().filter(leads_nowhere) {
             let (start, end) = (text(stretch.start), text(stretch.end));
-            console.stdout(&format!("captured after {start} until {end}\n"));
+            console.stdout(&format!(
+                "captured after {start} until {end}: no snapshot leads there\n"
+            ));
         }
     }
     for (id, error) in &snapshots.damaged {

@@ -19,17 +19,19 @@ pub(crate) async fn run(
     let read = async {
         let repository = Repository::open(&request.repository).await?;
         let (snapshots, timeline) = (repository.snapshots().await?, repository.timeline().await?);
-        Ok::<_, rdump::Error>((repository.capturing().await?, snapshots, timeline))
+        let restorable = repository.restorable(&snapshots, &timeline).await?;
+        let capturing = repository.capturing().await?;
+        Ok::<_, rdump::Error>((capturing, snapshots, timeline, restorable))
     };
-    let (capturing, snapshots, timeline) = session
+    let (capturing, snapshots, timeline, restorable) = session
         .unless_cancelled("looking at the repository", read)
         .await?;
     let now = Timestamp::now().as_second();
     let age = |at: OpTime| now.saturating_sub(i64::from(at.seconds)).max(0);
     let stretches = timeline.stretches();
     let captured = stretches.iter().map(|stretch| stretch.end).max();
-    let restorable = snapshots.restorable_until(&timeline);
-    let lag = restorable.map(age);
+    let until = restorable.iter().map(|span| span.until).max();
+    let lag = until.map(age);
     let waiting = capturing.as_ref().and_then(|it| it.waiting.as_ref());
     let newest = snapshots.whole.last();
     if json {
@@ -48,7 +50,8 @@ pub(crate) async fn run(
             "damaged-snapshots": snapshots.damaged.len(),
             "capturing": capturing.as_ref().map(ToString::to_string),
             "captured-until": captured,
-            "restorable-until": restorable,
+            "restorable-until": until,
+            "restorable": restorable,
             "lag-seconds": lag,
             "lag-bytes": waiting.map(|waiting| waiting.bytes),
             "lag-bytes-at": waiting.map(|waiting| &waiting.at),
@@ -70,7 +73,7 @@ pub(crate) async fn run(
                 capturing.as_ref().map_or_else(none, ToString::to_string),
             ),
             ("captured until", captured.map_or_else(none, text)),
-            ("restorable until", restorable.map_or_else(none, text)),
+            ("restorable until", until.map_or_else(none, text)),
             ("lag", lag.map_or_else(none, |lag| format!("{lag} s"))),
             (
                 "read, not stored",

@@ -28,7 +28,11 @@ pub(crate) async fn run(
     identities: Option<Identities>,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    let verifying = Verifying { session, json };
+    let verifying = Verifying {
+        session,
+        json,
+        has_key: identities.is_some(),
+    };
     match what {
         Verified::Snapshot(location, snapshot, options) => {
             let repository = Repository::open(&location);
@@ -60,6 +64,7 @@ pub(crate) async fn run(
 struct Verifying<'a> {
     session: &'a Session,
     json: bool,
+    has_key: bool,
 }
 
 impl Verifying<'_> {
@@ -140,10 +145,11 @@ impl Verifying<'_> {
                 "unfinished": listed.unfinished,
             }));
         }
+        let is_opened = !self.has_key || timeline.as_ref().is_none_or(|it| it.locked == 0);
         let is_whole = timeline.is_none_or(|timeline| timeline.is_whole());
         Ok(
             match is_whole && reports.iter().all(SnapshotVerifyReport::is_whole) {
-                true if not_verified.is_empty() => Exit::Done,
+                true if not_verified.is_empty() && is_opened => Exit::Done,
                 true => Exit::Failed,
                 false => Exit::Damaged,
             },
@@ -161,9 +167,19 @@ impl Verifying<'_> {
         for path in &report.unreferenced {
             console.log(format_args!("{path} is no slice and no gap"));
         }
-        if report.locked > 0 {
-            let slices = counted(report.locked, "slice");
-            console.log(format_args!("{slices} not opened: {NO_KEY}"));
+        let locked = counted(report.locked, "slice");
+        match (report.locked, self.has_key) {
+            (0, _) => {}
+            (_, false) => console.log(format_args!("{locked} not opened: {NO_KEY}")),
+            (_, true) => console.always(format_args!(
+                "NOT VERIFIED {locked}: no key that was given opens them"
+            )),
+        }
+        if self.has_key && report.plain > 0 {
+            let plain = counted(report.plain, "slice");
+            console.log(format_args!(
+                "{plain} not encrypted: no restore with the key takes them"
+            ));
         }
         if report.slices + report.gaps > 0 {
             console.log(format_args!(

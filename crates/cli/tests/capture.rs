@@ -55,11 +55,16 @@ async fn what_is_captured_is_restored_to_the_moment_that_is_asked_for() {
     assert_eq!(status["restorable-until"], status["captured-until"]);
     let lag = ["status", "--max-lag", "1h"];
     run(on(repository), lag).await.expect(0);
+    let listed = run(on(repository), ["list"]).await.expect(0).stdout;
+    assert!(listed.contains("any moment from "), "{listed}");
+    assert!(!listed.contains("captured after"), "{listed}");
     // Without a snapshot nothing leads there.
     let moved = ["manifests", "copies"].map(|name| folder.path().join(name));
     for path in &moved {
         std::fs::rename(path, path.with_extension("away")).unwrap();
     }
+    let listed = run(on(repository), ["list"]).await.expect(0).stdout;
+    assert!(listed.contains(": no snapshot leads there"), "{listed}");
     let ran = run(on(repository), lag).await.expect(3);
     assert!(
         ran.stdout.contains("restorable until  none"),

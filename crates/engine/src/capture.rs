@@ -19,11 +19,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source,
-    context::RunContext,
-    repository::{CaptureLease, LEASE},
+    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source, context::RunContext,
+    repository::LEASE,
 };
-use session::Run;
+use session::Hold;
 
 pub use options::{CaptureOptions, CaptureSource};
 
@@ -131,24 +130,18 @@ impl Capture {
     pub async fn run(&self) -> Result<CaptureReport> {
         self.options.check()?;
         // What outlives an interruption: whoever is interrupted has the lease still, and need not take it.
-        let (mut lease, mut run) = (None, None);
-        let ended = self.run_on(&mut lease, &mut run).boxed().await;
-        if let Some(lease) = lease {
-            lease.release().await;
-        }
+        let mut hold = Hold::new(self.cx.now().to_string());
+        let ended = self.run_on(&mut hold).boxed().await;
+        hold.release().await;
         ended
     }
 
-    async fn run_on(
-        &self,
-        lease: &mut Option<CaptureLease>,
-        run: &mut Option<Run>,
-    ) -> Result<CaptureReport> {
+    async fn run_on(&self, hold: &mut Hold) -> Result<CaptureReport> {
         let mut report = CaptureReport::default();
-        let mut failures = 0_u32;
+        let (mut failures, mut run) = (0_u32, None);
         loop {
             let before = report.slices;
-            let ended = session::run(self, lease, run, &mut report).await;
+            let ended = session::run(self, hold, &mut run, &mut report).await;
             if report.slices > before {
                 failures = 0;
             }

@@ -130,7 +130,7 @@ pub use media::{
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
     BundleReader, BundleReport, CapturedSpan, Capturing, Identities, PointInTime, Recipients,
-    Repository, RestorePoint, Sample, Snapshot, SnapshotNamespace, SnapshotReader,
+    Repository, RestorableSpan, RestorePoint, Sample, Snapshot, SnapshotNamespace, SnapshotReader,
     SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport,
     UnbundleReport,
 };

@@ -35,7 +35,7 @@ mod writer;
 pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use encryption::{Identities, Recipients};
 pub(crate) use lease::LEASE;
-pub use point_in_time::{CapturedSpan, PointInTime, RestorePoint};
+pub use point_in_time::{CapturedSpan, PointInTime, RestorableSpan, RestorePoint};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub use timeline::Capturing;

@@ -6,7 +6,7 @@ mod tests;
 
 use std::num::NonZeroUsize;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
 use rdump_format::element::{Elements, Value};
 
 use crate::document::DocumentBuilder;
@@ -325,20 +325,29 @@ impl Batch {
     }
 
     /// What is left to send when the delete at this position failed because its collection is capped and the server takes no deletes of
-    /// those (`IllegalOperation`), and what is left out: all deletes on that collection from there on.
+    /// those (`IllegalOperation`); and the documents that are not there afterwards: the deletes that are left out, all on that collection from there
+    /// on, but those of what is inserted again.
     ///
     /// MongoDB 5.0 writes into its oplog what falls out of a capped collection, and refuses to be told so: there it falls out by itself.
     #[must_use]
     pub fn without_deletes(&self, position: usize) -> (Option<Self>, Vec<RawDocumentBuf>) {
         let is_delete = |operation: &RawDocument| operation.get_str("op").is_ok_and(|op| op == "d");
         let namespace = |operation: &RawDocument| operation.get_str("ns").ok().map(str::to_owned);
+        let id = |operation: &RawDocument| {
+            let object = operation.get_document("o").ok()?;
+            object.get("_id").ok()?.map(RawBson::from)
+        };
         let refused = self.operation(position).and_then(namespace);
         let mut rest = BatchBuilder::new(self.bypass_document_validation);
-        let mut left_out = Vec::new();
+        let mut left_out: Vec<RawDocumentBuf> = Vec::new();
         for operation in self.documents().skip(position) {
-            match is_delete(operation) && namespace(operation) == refused {
+            let is_there = namespace(operation) == refused;
+            match is_delete(operation) && is_there {
                 true => left_out.push(operation.to_owned()),
                 false => rest.push(operation),
+            }
+            if is_there && operation.get_str("op").is_ok_and(|op| op == "i") {
+                left_out.retain(|deleted| id(deleted) != id(operation));
             }
         }
         (rest.build(self.lane), left_out)

@@ -29,6 +29,8 @@ pub(super) struct End {
     pub(super) span: SpanName,
     /// The newest gap after it.
     gap: Option<SpanName>,
+    /// All timelines that have slices.
+    timelines: Vec<TimelineId>,
     previous: Previous,
     pub(super) header: SliceHeader,
     pub(super) footer: SliceFooter,
@@ -41,8 +43,9 @@ impl End {
     pub(super) async fn of_source(capture: &Capture, source: SliceSource) -> Result<Vec<Self>> {
         let repository = &capture.repository;
         let timeline = repository.timeline().await?;
-        let mut ends = Vec::new();
-        for span in timeline.ends().into_iter().take(MOST_TIMELINES) {
+        let (all, mut ends) = (timeline.ends(), Vec::new());
+        let timelines: Vec<_> = all.iter().map(|span| span.timeline).collect();
+        for span in all.into_iter().take(MOST_TIMELINES) {
             let bytes = repository.read_span(&span).await?;
             let slice = parse_slice(&span, &bytes)?;
             if slice.header.repository != repository.record().id {
@@ -54,6 +57,7 @@ impl End {
             let is_next = |gap: &&SpanName| (gap.start, gap.timeline) == (span.end, span.timeline);
             ends.push(Self {
                 gap: timeline.gaps().filter(is_next).last().copied(),
+                timelines: timelines.clone(),
                 span,
                 previous: Previous::new(span.path(), &bytes),
                 header: slice.header,
@@ -114,11 +118,20 @@ impl End {
             let damaged = Error::data(format!("{path} is damaged"));
             damaged.at(&path).caused_by(error)
         })?;
-        Ok(Some(Position {
-            timeline: record.next,
-            start: gap.end,
-            previous: Some(Previous::new(path, &bytes)),
-        }))
+        let previous = Some(Previous::new(path, &bytes));
+        let mut position = Position {
+            previous,
+            ..Position::new(gap.end)
+        };
+        // That of what comes next was chosen by who stored the gap, and may have been gone on with in another way since.
+        let is_ours = match record.next == self.header.timeline {
+            true => self.difference(capture).is_none(),
+            false => !self.timelines.contains(&record.next),
+        };
+        if is_ours {
+            position.timeline = record.next;
+        }
+        Ok(Some(position))
     }
 
     /// Stores that nothing is known from here to a moment from which on a capture goes on.
@@ -133,6 +146,9 @@ impl End {
         let mut position = Position::new(start);
         let end = start.max(self.span.end.next());
         let (repository, timeline) = (&capture.repository, self.header.timeline);
+        if reason == GapReason::RolledOver && self.difference(capture).is_none() {
+            position.timeline = timeline;
+        }
         let mut gap = GapRecord::new(
             repository.record().id,
             timeline,
@@ -144,9 +160,6 @@ impl End {
         // Servers name documents and collections in it.
         if capture.recipients.is_none() {
             gap.detail.clone_from(&detail);
-        }
-        if reason == GapReason::RolledOver {
-            position.timeline = timeline;
         }
         gap.next = position.timeline;
         position.previous = Some(repository.put_gap(&gap).await?);

@@ -25,7 +25,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    Error, ErrorKind, Flavor, Result, Topology,
+    Error, ErrorKind, Flavor, Repository, Result, Topology,
     change_stream::now,
     dump::source_record,
     repository::{CaptureLease, make_keys},
@@ -57,13 +57,7 @@ impl Run {
         let keys = match &capture.recipients {
             Some(recipients) => Some(make_keys(&capture.repository, &id, recipients).await?),
             None => {
-                let snapshots = capture.repository.snapshots().await?;
-                let newest = snapshots.whole.last();
-                if newest.is_some_and(|newest| newest.manifest().is_encrypted()) {
-                    let message =
-                        "the newest snapshot is encrypted, and what is captured will not be";
-                    capture.cx.notice(None, message);
-                }
+                refuse_plain(&capture.repository).await?;
                 None
             }
         };
@@ -102,6 +96,23 @@ impl Run {
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses to capture in the clear where snapshots are encrypted: no restore would take both.
+async fn refuse_plain(repository: &Repository) -> Result<()> {
+    // What cannot be read is for who verifies.
+    let newest = match repository.find_snapshot("latest").await {
+        Err(error) if error.is_retryable() => return Err(error),
+        newest => newest.ok(),
+    };
+    match newest.filter(|newest| newest.manifest().is_encrypted()) {
+        Some(newest) => Err(Error::invalid(format!(
+            "snapshot {}, the newest, is encrypted, and what would be captured is not: no restore takes both",
+            newest.id()
+        ))
+        .with_hint("say who it is encrypted to, as it was said for the snapshot; or take one that is not encrypted first")),
+        None => Ok(()),
     }
 }
 
@@ -147,41 +158,62 @@ async fn slice_source(capture: &Capture, from: &SelectionCriteria) -> Result<Sli
     }
 }
 
+/// The lease of a capture, from its first session to its last.
+#[derive(Debug)]
+pub(super) struct Hold {
+    /// When the capture began: by that it knows its own lease.
+    since: String,
+    lease: Option<CaptureLease>,
+}
+
+impl Hold {
+    pub(super) fn new(since: String) -> Self {
+        Self { since, lease: None }
+    }
+
+    /// Takes the lease, unless it is held still.
+    async fn take(&mut self, capture: &Capture) -> Result<()> {
+        let Some(lasts) = capture.lease else {
+            return Ok(());
+        };
+        if let Some(held) = &self.lease {
+            match held.check().await {
+                Err(expired) if expired.is_retryable() => held.abandon().await,
+                held => return held,
+            }
+            self.lease = None;
+        }
+        let (repository, since) = (&capture.repository, self.since.clone());
+        let taken = repository.take_capture_lease(lasts, since).await?;
+        taken.note(&capture.cx.counters);
+        self.lease = Some(taken);
+        Ok(())
+    }
+
+    pub(super) async fn release(self) {
+        if let Some(lease) = self.lease {
+            lease.release().await;
+        }
+    }
+}
+
 /// Captures until it is stopped or has caught up.
 pub(super) fn run<'a>(
     capture: &'a Capture,
-    lease: &'a mut Option<CaptureLease>,
+    hold: &'a mut Hold,
     run: &'a mut Option<Run>,
     report: &'a mut CaptureReport,
 ) -> BoxFuture<'a, Result<()>> {
     async move {
-        let held = hold_lease(capture, lease).boxed();
+        let held = hold.take(capture).boxed();
         match capture.cx.cancel.run_until_cancelled(held).await {
             Some(held) => held?,
             None => return Ok(()),
         }
-        let captured = under_lease(capture, run, report, lease.as_ref());
+        let captured = under_lease(capture, run, report, hold.lease.as_ref());
         captured.boxed().await
     }
     .boxed()
-}
-
-/// Takes the lease, unless it is held still.
-async fn hold_lease(capture: &Capture, lease: &mut Option<CaptureLease>) -> Result<()> {
-    let Some(lasts) = capture.lease else {
-        return Ok(());
-    };
-    if let Some(held) = &lease {
-        match held.check().await {
-            Err(expired) if expired.is_retryable() => held.abandon().await,
-            held => return held,
-        }
-        *lease = None;
-    }
-    let taken = capture.repository.take_capture_lease(lasts).await?;
-    taken.note(&capture.cx.counters);
-    *lease = Some(taken);
-    Ok(())
 }
 
 async fn under_lease(

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fmt,
     io::{BufReader, Read, Write},
     sync::Arc,
@@ -23,7 +23,7 @@ use rdump_format::repository::{DataKeys, KEYS, KeyRecord, NONCE_BYTES, SnapshotI
 use rdump_storage::Store;
 use zeroize::Zeroizing;
 
-use super::{not_written, put_once, read_record};
+use super::{Repository, not_written, put_once, read_record};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// How a record names a passphrase.
@@ -34,8 +34,9 @@ const WORK_FACTOR: u8 = 17;
 const MAX_WORK_FACTOR: u8 = 18;
 /// How long the keys of a snapshot may be, in bytes.
 const MAX_KEY_BYTES: u64 = 16 << 20;
-/// How many of the newest records are looked at to find one that a passphrase opens.
-const MOST_LOOKED_AT: usize = 8;
+/// How many of the newest records are looked at to find one that a passphrase opens, and how many of these it is tried on.
+const MOST_LOOKED_AT: usize = 64;
+const MOST_TRIED: usize = 8;
 /// How much of a public key is shown, in characters.
 const SHOWN_CHARACTERS: usize = 70;
 
@@ -267,41 +268,61 @@ pub(super) fn data_key() -> Zeroizing<[u8; 32]> {
     key
 }
 
-/// Refuses another passphrase than that which opens what was encrypted last with one: a slip would be found at the restore.
-pub(super) async fn check_passphrase(store: &dyn Store, recipients: &Recipients) -> Result<()> {
+/// Refuses a passphrase that opens nothing of what was encrypted last with one: a slip would be found at the restore.
+pub(super) async fn check_passphrase(
+    repository: &Repository,
+    recipients: &Recipients,
+) -> Result<()> {
     let Wrapping::Passphrase(passphrase) = &*recipients.0 else {
         return Ok(());
     };
-    let mut newest = BTreeMap::new();
+    let mut identity = scrypt::Identity::new(passphrase.clone());
+    identity.set_max_work_factor(MAX_WORK_FACTOR);
+    let identities = Identities(vec![Arc::new(identity)]);
+    let store = &**repository.store();
+    let mut ids = BTreeSet::new();
     let mut listed = store.list(KEYS);
     while let Some(listed) = listed.try_next().await? {
-        newest.extend(KeyRecord::parse_path(listed.path()));
-        if newest.len() > MOST_LOOKED_AT {
-            newest.pop_first();
+        ids.extend(KeyRecord::parse_path(listed.path()).map(|(id, _)| id));
+        if ids.len() > MOST_LOOKED_AT {
+            ids.pop_first();
         }
     }
-    for id in newest.keys().rev() {
-        // What cannot be read is for who verifies.
-        let Ok(record) = key_record(store, id).await else {
-            continue;
+    let (mut newest, mut tried) = (None, 0);
+    for id in ids.iter().rev() {
+        let record = match key_record(store, id).await {
+            // What is damaged is for who verifies.
+            Err(error) if error.kind() == ErrorKind::Data => continue,
+            record => record?,
         };
         if record.recipients != [BY_PASSPHRASE] {
             continue;
         }
-        let mut identity = scrypt::Identity::new(passphrase.clone());
-        identity.set_max_work_factor(MAX_WORK_FACTOR);
-        let identities = Identities(vec![Arc::new(identity)]);
-        return match unwrap_keys(record, &identities).await {
-            Err(error) if error.kind() == ErrorKind::Denied => Err(Error::invalid(format!(
-                "the passphrase is not that of {id}, which was encrypted last"
-            ))
-            .with_hint(
-                "a repository has one passphrase; `rdump rekey --new-passphrase-file` changes it for all that is stored",
-            )),
-            _ => Ok(()),
-        };
+        match unwrap_keys(record, &identities).await {
+            Ok(_) => return Ok(()),
+            Err(error) => match error.kind() {
+                // Nothing needs the keys of what was begun and came to nothing.
+                ErrorKind::Denied if repository.uses_keys(id).await? => {
+                    newest.get_or_insert(id);
+                }
+                ErrorKind::Denied | ErrorKind::Data | ErrorKind::Unsupported => {}
+                _ => return Err(error),
+            },
+        }
+        tried += 1;
+        if tried == MOST_TRIED {
+            break;
+        }
     }
-    Ok(())
+    match newest {
+        None => Ok(()),
+        Some(id) => Err(Error::invalid(format!(
+            "the passphrase is not that of {id}, which was encrypted last"
+        ))
+        .with_hint(
+            "a repository has one passphrase; `rdump rekey --new-passphrase-file` changes it for what is stored",
+        )),
+    }
 }
 
 /// Wraps keys and puts them as a record that must not be there yet.

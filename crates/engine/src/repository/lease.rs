@@ -65,17 +65,30 @@ impl Lease {
     /// [`ErrorKind::Conflict`] if somebody has it, [`ErrorKind::Unsupported`] if the store does not mind conditions, and as the
     /// place has them.
     pub(super) async fn take(store: &Arc<dyn Store>, name: &str, lasts: Duration) -> Result<Self> {
+        Self::take_since(store, name, lasts, Timestamp::now().to_string()).await
+    }
+
+    /// As [`take`](Self::take), where `since` tells the taker from others of this process: what it has taken before, and not heard of, it takes again.
+    pub(super) async fn take_since(
+        store: &Arc<dyn Store>,
+        name: &str,
+        lasts: Duration,
+        since: String,
+    ) -> Result<Self> {
         let before = held(&**store, name).await?;
         let (mut number, mut condition) = (1, PutIf::Absent);
         let path = format!("{LEASES}{name}.json");
         if let Some((record, version)) = before {
-            if is_held(&record) {
+            let is_ours = record.process == process::this()
+                && record.host == process::host()
+                && record.taken_at == since;
+            if is_held(&record) && !is_ours {
                 return Err(taken(&path, &record));
             }
             number = record.number.saturating_add(1);
             condition = PutIf::Unchanged(version);
         }
-        let (record, until) = record(name, number, lasts, Timestamp::now().to_string())?;
+        let (record, until) = record(name, number, lasts, since)?;
         let bytes: bytes::Bytes = record.to_bytes().map_err(not_written)?.into();
         let put = match store.put(&path, bytes.clone(), condition).await {
             Err(StorageError::Exists { .. } | StorageError::Changed { .. }) => {
@@ -209,8 +222,8 @@ impl Shared {
                 // The answer to what was put before may have been lost.
                 let (found, version) = found.ok_or_else(|| lost.clone())?;
                 let is_ours = |of: &LeaseRecord| {
-                    let same = of.number == before.number && of.taken_at == before.taken_at;
-                    same && of.process == before.process && of.host == before.host
+                    let same = of.taken_at == before.taken_at && of.host == before.host;
+                    same && of.process == before.process
                 };
                 match is_ours(&found) {
                     true => {

@@ -13,6 +13,7 @@ use rdump_format::{
 };
 use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
 use rdump_storage::Sink;
+use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -85,10 +86,20 @@ impl Repository {
             None => self.snapshots().await?.whole,
         };
         let mut unfit = None;
+        // The newest that no key opens.
+        let mut closed: Option<(OpTime, Error)> = None;
         for snapshot in snapshots {
+            let at = moment(&snapshot);
             match Base::of(snapshot, is_chosen).await? {
                 Ok(base) => bases.push(base),
-                Err(why) => unfit = Some(why),
+                Err(Unfit::Closed(why)) => {
+                    let newest = closed.as_ref().map(|(at, _)| *at);
+                    if let Some(at) = at.filter(|at| newest.is_none_or(|newest| *at > newest)) {
+                        closed = Some((at, why.clone()));
+                    }
+                    unfit = Some(why);
+                }
+                Err(Unfit::NoBase(why)) => unfit = Some(why),
             }
         }
         bases.sort_by_key(|base| base.at);
@@ -107,12 +118,23 @@ impl Repository {
             return Err(Error::invalid("the repository holds no snapshot"));
         };
         let usable = |base: &&Base| wanted.is_none_or(|wanted| base.at <= wanted);
-        let mut nearest = None;
+        let (mut nearest, mut ambiguous) = (None, None);
         for base in bases.iter().rev().filter(usable) {
-            match base.way(&timeline, wanted)? {
-                Ok((at, way)) => return self.found(base, at, way, &timeline),
-                Err(no_way) => nearest = nearest.max(Some((no_way.reached, no_way.next))),
+            match base.way(&timeline, wanted) {
+                Ok(Ok((at, way))) => {
+                    let is_older = |closed: &(OpTime, Error)| wanted.is_none() && closed.0 > at;
+                    return match closed.filter(is_older) {
+                        Some((_, why)) => Err(why),
+                        None => self.found(base, at, way, &timeline),
+                    };
+                }
+                Ok(Err(no_way)) => nearest = nearest.max(Some((no_way.reached, no_way.next))),
+                Err(error) => ambiguous = ambiguous.or(Some(error)),
             }
+        }
+        let closed = closed.filter(|(at, _)| wanted.is_none_or(|wanted| *at <= wanted));
+        if let Some(why) = ambiguous.or(closed.map(|(_, why)| why)) {
+            return Err(why);
         }
         let Some((reached, next)) = nearest else {
             return Err(Error::invalid(format!(
@@ -182,33 +204,79 @@ impl Repository {
     }
 }
 
-impl Snapshots {
-    /// The last moment that a restore of everything can go to: that to which what is captured leads without a hole from one of the snapshots, or
-    /// that of a snapshot itself. `None` if no snapshot is of one moment.
+/// Moments that a restore of everything can go to: each from one until another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RestorableSpan {
+    /// The moment of the first snapshot.
+    pub from: OpTime,
+    /// The last moment that what is captured leads to from there without a hole: that of the snapshot, if nothing is.
+    pub until: OpTime,
+}
+
+impl Repository {
+    /// What of everything that was backed up can be restored, the oldest first: by these snapshots, and what is captured.
     ///
-    /// A snapshot that is encrypted is taken for one of everything, since it does not say.
-    pub fn restorable_until(&self, timeline: &Timeline) -> Option<OpTime> {
-        let stretches = timeline.stretches();
-        let bases = self.whole.iter().filter_map(|snapshot| {
-            let run = &snapshot.manifest().run;
-            let at = run
-                .consistent_at
-                .as_ref()
-                .filter(|_| !is_part(&run.options));
-            let at = at?.parse::<OpTime>().ok()?;
-            Some((at, snapshot.manifest().is_encrypted()))
-        });
-        let reached = bases.map(|(base, is_encrypted)| {
-            let histories = histories(timeline, base, is_encrypted);
-            let [history] = histories.as_slice() else {
-                return base;
+    /// A snapshot that is encrypted is taken for one of everything, since it does not say. One of no single moment is in no span.
+    ///
+    /// # Errors
+    ///
+    /// As the place has them. A slice that cannot be read leads nowhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn restorable(
+        &self,
+        snapshots: &Snapshots,
+        timeline: &Timeline,
+    ) -> Result<Vec<RestorableSpan>> {
+        let mut whole = HashMap::new();
+        for last in timeline.ends() {
+            let bytes = match self.read_span(&last).await {
+                Err(error) if error.kind() == ErrorKind::Data => continue,
+                read => read?,
             };
-            let leads_on =
-                |it: &&Stretch| it.timeline == *history && it.start <= base && base < it.end;
-            let ends = stretches.iter().filter(leads_on).map(|it| it.end);
-            ends.max().unwrap_or(base)
-        });
-        reached.max()
+            let slice = parse_slice(&last, &bytes).ok();
+            let header = slice.map(|slice| slice.header);
+            if let Some(header) = header.filter(|it| it.select == Selector::default()) {
+                whole.insert(last.timeline, header);
+            }
+        }
+        let mut stretches = timeline.stretches();
+        stretches.retain(|stretch| whole.contains_key(&stretch.timeline));
+        let mut spans: Vec<RestorableSpan> = Vec::new();
+        for snapshot in &snapshots.whole {
+            let run = &snapshot.manifest().run;
+            let Some(from) = moment(snapshot).filter(|_| !is_part(&run.options)) else {
+                continue;
+            };
+            let leads_on = |stretch: &&Stretch| {
+                let header = whole.get(&stretch.timeline);
+                let is_alike = header.is_some_and(|header| {
+                    header.encrypted == snapshot.manifest().is_encrypted()
+                        && header.source.set_name == run.source.set_name
+                });
+                is_alike && stretch.start <= from && from < stretch.end
+            };
+            let mut ends = stretches.iter().filter(leads_on);
+            let until = match (ends.next(), ends.next()) {
+                (Some(stretch), None) => stretch.end,
+                // In several histories, or in none.
+                _ => from,
+            };
+            spans.push(RestorableSpan { from, until });
+        }
+        spans.sort_unstable();
+        let mut merged: Vec<RestorableSpan> = Vec::new();
+        for span in spans {
+            match merged.last_mut().filter(|last| span.from <= last.until) {
+                Some(last) => last.until = last.until.max(span.until),
+                None => merged.push(span),
+            }
+        }
+        Ok(merged)
     }
 }
 
@@ -220,32 +288,48 @@ struct Base {
     has_oplog: bool,
 }
 
+/// Why nothing starts from a snapshot.
+enum Unfit {
+    /// It is encrypted and no key opens it, or it is not and a key was given.
+    Closed(Error),
+    /// It is of no moment, or of a part.
+    NoBase(Error),
+}
+
+/// The moment that a snapshot says that it is of.
+fn moment(snapshot: &Snapshot) -> Option<OpTime> {
+    let at = snapshot.manifest().run.consistent_at.as_deref();
+    at?.parse().ok()
+}
+
 impl Base {
-    async fn of(snapshot: Snapshot, is_chosen: bool) -> Result<std::result::Result<Self, Error>> {
+    async fn of(snapshot: Snapshot, is_chosen: bool) -> Result<std::result::Result<Self, Unfit>> {
         let id = snapshot.id().clone();
+        if let (Err(error), false) = (snapshot.check_encrypted(), is_chosen) {
+            return Ok(Err(Unfit::Closed(error)));
+        }
         // Without a key nothing is known of what it has.
         let run = match snapshot.run().await {
             Err(error) if error.kind() == ErrorKind::Denied && !is_chosen => {
-                return Ok(Err(error));
+                return Ok(Err(Unfit::Closed(error)));
             }
             run => run?,
         };
         if !is_chosen && is_part(&run.options) {
-            return Ok(Err(no_base(format!(
-                "snapshot {id} is of a part of the deployment"
-            ))
-            .with_hint("choose it, if that part is to be restored (--snapshot)")));
+            let why = no_base(format!("snapshot {id} is of a part of the deployment"));
+            let hint = "choose it, if that part is to be restored (--snapshot)";
+            return Ok(Err(Unfit::NoBase(why.with_hint(hint))));
         }
-        let at = run.consistent_at.as_deref().map(str::parse::<OpTime>);
-        Ok(match at {
-            None => Err(no_base(format!("snapshot {id} is of no single moment"))),
-            Some(Err(_)) => Err(no_base(format!("snapshot {id} says a moment that is none"))),
-            Some(Ok(at)) => Ok(Self {
+        let no_base = |why: String| Ok(Err(Unfit::NoBase(no_base(why))));
+        match run.consistent_at.as_deref().map(str::parse::<OpTime>) {
+            None => no_base(format!("snapshot {id} is of no single moment")),
+            Some(Err(_)) => no_base(format!("snapshot {id} says a moment that is none")),
+            Some(Ok(at)) => Ok(Ok(Self {
                 snapshot,
                 at,
                 has_oplog: run.consistency == "oplog",
-            }),
-        })
+            })),
+        }
     }
 
     /// The slices that lead to a moment, or as far as they go.
@@ -260,8 +344,8 @@ impl Base {
         let histories = histories(timeline, self.at, self.snapshot.manifest().is_encrypted());
         let [history] = histories.as_slice() else {
             return match (histories.as_slice(), to) {
-                ([], None) => Ok(Ok((self.at, Vec::new()))),
-                ([], Some(_)) => {
+                ([], None) if !is_left(timeline, self.at) => Ok(Ok((self.at, Vec::new()))),
+                ([], _) => {
                     let mut later = timeline.slices().map(|slice| slice.start);
                     Ok(Err(NoWay::new(
                         self.at,
@@ -293,16 +377,18 @@ impl Base {
 /// The histories that lead on from a moment. Of several those that are encrypted, or not: who captured once in the other way by mistake goes on with the one of
 /// before.
 fn histories(timeline: &Timeline, from: OpTime, encrypted: bool) -> Vec<TimelineId> {
-    let mut histories = timeline.histories_of(from);
-    if histories.len() > 1 {
-        histories.retain(|history| timeline.is_encrypted(*history) == encrypted);
+    let all = timeline.histories_of(from);
+    let is_alike = |history: &&TimelineId| timeline.is_encrypted(**history) == encrypted;
+    let alike: Vec<_> = all.iter().filter(is_alike).copied().collect();
+    match alike.is_empty() {
+        true => all,
+        false => alike,
     }
-    histories
 }
 
 /// Whether something was captured after that moment: then it is not the latest.
 fn is_left(timeline: &Timeline, reached: OpTime) -> bool {
-    timeline.slices().any(|slice| slice.start >= reached)
+    timeline.slices().any(|slice| slice.end > reached)
 }
 
 fn no_base(why: String) -> Error {
@@ -541,7 +627,8 @@ impl PointInTime {
 #[derive(Clone, Debug)]
 pub(super) struct SliceReader {
     repository: Repository,
-    keys: Arc<Mutex<HashMap<SnapshotId, Arc<DataKeys>>>>,
+    /// Those that were looked for, of each capture.
+    keys: Arc<Mutex<HashMap<SnapshotId, Result<Arc<DataKeys>>>>>,
 }
 
 impl SliceReader {
@@ -559,7 +646,9 @@ impl SliceReader {
                 "{} is not encrypted, although a key was given to open it",
                 span.path()
             ))
-            .with_hint("if that is right, leave the key out")),
+            .with_hint(
+                "if that is right: `rdump oplog-export` without the key, and `rrestore --oplogReplay --oplogFile` of what it writes after the snapshot is restored",
+            )),
             false => Ok(()),
         }
     }
@@ -571,14 +660,15 @@ impl SliceReader {
             SpanKind::EncryptedSlice => {
                 let capture = parse_slice(span, &bytes)?.header.capture;
                 let mut known = self.keys.lock().await;
-                Some(match known.get(&capture) {
-                    Some(keys) => Arc::clone(keys),
+                let opened = match known.get(&capture) {
+                    Some(opened) => opened.clone(),
                     None => {
-                        let keys = Arc::new(open_keys(&self.repository, &capture).await?);
-                        known.insert(capture, Arc::clone(&keys));
-                        keys
+                        let opened = open_keys(&self.repository, &capture).await.map(Arc::new);
+                        known.insert(capture, opened.clone());
+                        opened
                     }
-                })
+                };
+                Some(opened?)
             }
             _ => None,
         };

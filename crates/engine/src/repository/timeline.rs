@@ -8,8 +8,8 @@ use rdump_format::{
     Codec, Segment, SegmentRecord,
     repository::{
         BEGUN, BegunRecord, DataKeys, GapRecord, KEYS, KeyRecord, OplogSlice, Previous,
-        REPOSITORY_FILE, SliceFooter, SliceHeader, SnapshotId, SpanName, TIMELINE, Timeline,
-        WaitingRecord,
+        REPOSITORY_FILE, SliceFooter, SliceHeader, SnapshotId, SpanKind, SpanName, TIMELINE,
+        Timeline, WaitingRecord,
     },
 };
 use rdump_storage::{Listed, StorageError};
@@ -84,8 +84,9 @@ impl Repository {
     pub(crate) async fn take_capture_lease(
         &self,
         lasts: std::time::Duration,
+        since: String,
     ) -> Result<CaptureLease> {
-        let lease = Lease::take(self.store(), CAPTURE, lasts).await?;
+        let lease = Lease::take_since(self.store(), CAPTURE, lasts, since).await?;
         Ok(CaptureLease(lease))
     }
 
@@ -108,6 +109,24 @@ impl Repository {
         let (manifests, copies) = self.finished().await?;
         ids.retain(|id| !manifests.contains(id) && !copies.contains(id));
         Ok(ids.into_iter().collect())
+    }
+
+    /// Whether a snapshot, or what was captured last of a timeline, is encrypted with the keys of this id.
+    pub(super) async fn uses_keys(&self, id: &SnapshotId) -> Result<bool> {
+        for path in [id.manifest(), id.manifest_copy()] {
+            if self.store().head(&path).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        let timeline = self.timeline().await?;
+        let is_encrypted = |span: &SpanName| span.kind == SpanKind::EncryptedSlice;
+        for span in timeline.ends().into_iter().filter(is_encrypted) {
+            let bytes = self.read_span(&span).await?;
+            if parse_slice(&span, &bytes).is_ok_and(|slice| slice.header.capture == *id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Refuses to write where the repository was removed: what is put there would be of none.
@@ -163,7 +182,7 @@ impl Repository {
 pub struct Capturing {
     /// The name of their machine.
     pub host: String,
-    /// Since when without an interruption: RFC 3339, UTC.
+    /// Since when: RFC 3339, UTC.
     pub since: String,
     /// What they had read and not stored when they last renewed their lease, which they do each minute.
     pub waiting: Option<WaitingRecord>,
@@ -241,7 +260,7 @@ pub(crate) async fn make_keys(
     keys.add(1, encryption::data_key());
     let keys = Arc::new(keys);
     let store = &**repository.store();
-    encryption::check_passphrase(store, recipients).await?;
+    encryption::check_passphrase(repository, recipients).await?;
     encryption::put_keys(store, recipients, Arc::clone(&keys), 1).await?;
     Ok(keys)
 }

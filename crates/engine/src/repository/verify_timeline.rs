@@ -1,10 +1,10 @@
 //! Reading every slice and gap again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rdump_format::{
     Digest,
-    repository::{GapRecord, Previous, SpanKind, SpanName},
+    repository::{GapRecord, Previous, SpanKind, SpanName, TimelineId},
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +25,11 @@ pub struct TimelineVerifyReport {
     pub entries: u64,
     /// Bytes of slices and gaps as they are stored.
     pub stored_bytes: u64,
-    /// Slices that are encrypted and were not opened, since no key was given: what is stored is compared with its digests then.
+    /// Slices that are encrypted and were not opened, since no key that was given opens them, or none was: what is stored is compared with its
+    /// digests then.
     pub locked: u64,
+    /// Slices that are not encrypted.
+    pub plain: u64,
     /// What lies among the slices and is none, nor a gap: at most a thousand paths.
     pub unreferenced: Vec<String>,
     /// What is wrong.
@@ -47,7 +50,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cancelled`], [`ErrorKind::Denied`] if keys were given of which none opens a slice that is encrypted, and as the place has them. Damage is no error.
+    /// [`ErrorKind::Cancelled`], and as the place has them. Damage is no error.
     ///
     /// # Cancel safety
     ///
@@ -62,12 +65,16 @@ impl Repository {
             ..TimelineVerifyReport::default()
         };
         let slices = SliceReader::new(self);
+        let is_encrypted = |span: &SpanName| span.kind == SpanKind::EncryptedSlice;
+        let encrypted = timeline.slices().filter(is_encrypted);
+        let encrypted: HashSet<_> = encrypted.map(|span| span.timeline).collect();
         let mut digests: HashMap<String, Digest> = HashMap::new();
         let mut links: Vec<(String, Previous)> = Vec::new();
         let gaps: Vec<SpanName> = timeline.gaps().copied().collect();
         for span in timeline.slices().chain(gaps) {
             let path = span.path();
-            let looked = cancel.run_until_cancelled(self.look_at(&slices, &span, &mut report));
+            let looked =
+                cancel.run_until_cancelled(self.look_at((&slices, &encrypted), &span, &mut report));
             match looked.await {
                 None => return Err(Error::cancelled()),
                 Some(Ok((digest, previous))) => {
@@ -105,7 +112,7 @@ impl Repository {
 
     async fn look_at(
         &self,
-        slices: &SliceReader,
+        (slices, encrypted): (&SliceReader, &HashSet<TimelineId>),
         span: &SpanName,
         report: &mut TimelineVerifyReport,
     ) -> Result<(Digest, Option<Previous>)> {
@@ -126,15 +133,17 @@ impl Repository {
                 report.slices += 1;
                 let slice = parse_slice(span, &bytes)?;
                 report.entries += slice.footer.entries;
-                slices
-                    .check_encrypted(span)
-                    .map_err(|error| Error::data(error.to_string()))?;
-                match (span.kind, &self.identities) {
-                    (SpanKind::EncryptedSlice, None) => report.locked += 1,
-                    (SpanKind::EncryptedSlice, Some(_)) => {
-                        slices.entries(span, bytes.clone()).await?;
+                match span.kind {
+                    SpanKind::EncryptedSlice => match slices.entries(span, bytes.clone()).await {
+                        Err(error) if error.kind() == ErrorKind::Denied => report.locked += 1,
+                        opened => drop(opened?),
+                    },
+                    _ if self.identities.is_some() && encrypted.contains(&span.timeline) => {
+                        return Err(Error::data(
+                            "it is not encrypted, and other slices of its timeline are",
+                        ));
                     }
-                    _ => {}
+                    _ => report.plain += 1,
                 }
                 (slice.header.repository, slice.header.previous)
             }

@@ -228,7 +228,7 @@ impl SnapshotWriter {
         keys.add(shared.attempt, encryption::data_key());
         let keys = shared.keys.get_or_init(|| Arc::new(keys));
         let store = &**shared.repository.store();
-        encryption::check_passphrase(store, recipients).await?;
+        encryption::check_passphrase(&shared.repository, recipients).await?;
         encryption::put_keys(store, recipients, Arc::clone(keys), shared.attempt).await?;
         Ok(())
     }

@@ -335,6 +335,10 @@ impl Replaying<'_> {
 
     /// Notes that everything until then is applied, but what waits.
     async fn note(&self, until: OpTime) -> Result<()> {
+        // Who goes on has to find that too.
+        if !self.lanes.about.kept().is_empty() {
+            return Ok(());
+        }
         let waits_from = self.capped.waits_from();
         match &self.shared.ledger {
             Some(ledger) => ledger.replayed(ReplayedUntil { until, waits_from }).await,

@@ -324,11 +324,15 @@ async fn the_catalog_is_listed_until_it_stands_still() {
             .unwrap();
     }
     let mut changing = tokio::task::JoinSet::new();
-    changing.spawn(async move {
-        for number in 0.. {
-            shop.create_collection(format!("c{number}")).await.unwrap();
-        }
-    });
+    for creator in 0..4 {
+        let shop = shop.clone();
+        changing.spawn(async move {
+            for number in 0.. {
+                let name = format!("c{creator}-{number}");
+                shop.create_collection(name).await.unwrap();
+            }
+        });
+    }
     let (_, repository) = in_memory().await;
     let source = source(&from).await;
     let backup = async |options: DumpOptions| {

@@ -261,7 +261,7 @@ fn what_is_left_of_a_batch_is_without_the_deletes_that_a_server_refuses() {
     let batch = only(dispatch(&entries, at_most(1, 100, 10_000)));
     let (rest, left_out) = batch.without_deletes(2);
     let command = rawdoc! {
-        "applyOps": [insert_elsewhere, delete("orders", 1)], "allowAtomic": false,
+        "applyOps": [insert_elsewhere.clone(), delete("orders", 1)], "allowAtomic": false,
         "bypassDocumentValidation": false,
     };
     assert_eq!(rest.unwrap().command(), command.as_ref());
@@ -269,6 +269,13 @@ fn what_is_left_of_a_batch_is_without_the_deletes_that_a_server_refuses() {
     let (rest, left_out) = batch.without_deletes(5);
     assert!(rest.is_none());
     assert_eq!(left_out, [delete("last", 2)]);
+    let again = [delete("last", 3), delete("last", 4), insert_elsewhere];
+    let batch = only(dispatch(&again, at_most(1, 100, 10_000)));
+    let (rest, left_out) = batch.without_deletes(0);
+    assert_eq!(
+        (rest.unwrap().operations(), left_out),
+        (1, vec![delete("last", 4)])
+    );
 }
 
 #[test]

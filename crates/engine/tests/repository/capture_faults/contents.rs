@@ -187,4 +187,15 @@ async fn the_latest_is_not_what_is_before_a_hole() {
     assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
     let at = RestorePoint::At(before.end);
     assert_eq!(ids_at(&repository, &to, at).await, [0, 1]);
+
+    // Nor is it a snapshot that nothing leads on from.
+    let rest: Vec<_> = slices.iter().filter(|it| it.end < missing.end).collect();
+    for slice in rest {
+        store.delete(&[&slice.path()]).await.unwrap();
+    }
+    let options = RestoreOptions::default();
+    let error = try_restore(&repository, &to, RestorePoint::Latest, options).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    assert_eq!(ids_at(&repository, &to, RestorePoint::At(base)).await, [0]);
 }

@@ -192,38 +192,62 @@ async fn slices_in_the_clear_are_no_part_of_what_is_encrypted_whoever_put_them_t
     let (recipients, identities) = somebody();
     let opened = plain.clone().identities(Some(identities.clone()));
     insert(&from, 0).await;
-    let once = async |recipients: Option<Recipients>| {
+    let capture = async |recipients: Option<Recipients>| {
         let capture = Capture::new(&source(&from).await, &plain).recipients(recipients);
-        let capture = capture.options(quick().until_caught_up(true));
-        assert_eq!(capture.run().await.unwrap().gaps, 0);
+        capture.options(quick().until_caught_up(true)).run().await
+    };
+    let once = async |recipients: Option<Recipients>| {
+        assert_eq!(capture(recipients).await.unwrap().gaps, 0);
+    };
+    let snapshot = async |recipients: Option<Recipients>| {
+        let backup = Backup::new(&source(&from).await, &plain).options(auto());
+        let backup = backup.recipients(recipients);
+        let plan = Box::pin(backup.plan()).await.unwrap();
+        let report = backup.run(plan).await.unwrap();
+        report.report.consistent_at.unwrap()
     };
     let encrypted = Some(recipients);
     once(encrypted.clone()).await;
-    let backup = Backup::new(&source(&from).await, &plain).options(auto());
-    let backup = backup.recipients(encrypted.clone());
-    backup
-        .run(Box::pin(backup.plan()).await.unwrap())
-        .await
-        .unwrap();
+    let base = snapshot(encrypted.clone()).await;
     insert(&from, 1).await;
     once(encrypted.clone()).await;
     let timeline = async || plain.timeline().await.unwrap();
     let first = timeline().await.ends()[0];
 
-    // Somebody forgets the key once.
-    insert(&from, 2).await;
+    // Somebody forgets the key: of what is captured, and then of a snapshot, too.
+    let error = capture(None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+    snapshot(None).await;
+    let between = insert(&from, 2).await;
     once(None).await;
     let latest = RestorePoint::Latest;
     let options = RestoreOptions::default;
-    let error = try_restore(&opened, &to, latest, options())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
+    let error = try_restore(&opened, &to, latest, options()).await;
+    let error = error.unwrap_err();
+    assert!(
+        error.to_string().contains("is not encrypted, although"),
+        "{error:?}"
+    );
+    restore(&plain, &to, RestorePoint::At(between), options()).await;
+    assert_eq!(ids(&to).await, [0, 1, 2]);
+    empty(&to).await;
     insert(&from, 3).await;
     once(encrypted).await;
     restore(&opened, &to, latest, options()).await;
     assert_eq!(ids(&to).await, [0, 1, 2, 3]);
     empty(&to).await;
+    let snapshots = plain.snapshots().await.unwrap();
+    let restorable = plain
+        .restorable(&snapshots, &timeline().await)
+        .await
+        .unwrap();
+    let [span] = restorable.as_slice() else {
+        panic!("{restorable:?}");
+    };
+    assert_eq!(
+        (span.from, span.until),
+        (base, timeline().await.ends()[0].end)
+    );
 
     // Somebody puts a slice of their own there.
     insert(&from, 4).await;
@@ -270,4 +294,43 @@ async fn slices_in_the_clear_are_no_part_of_what_is_encrypted_whoever_put_them_t
         .unwrap();
     let damaged: Vec<_> = verified.damage.iter().map(|damage| &damage.path).collect();
     assert!(damaged.contains(&&name.path()), "{damaged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_captured_in_part_by_mistake_is_in_the_way_of_nothing() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (_, repository) = in_memory().await;
+    insert(&from, 0).await;
+    once(&from, &repository).await;
+    let base = backup(&from, &repository, auto()).await;
+    let select = Selector {
+        include: vec![Pattern::parse("shop.*").unwrap()],
+        exclude: Vec::new(),
+    };
+    insert(&from, 1).await;
+    once(&from, &repository).await;
+    let capture = Capture::new(&source(&from).await, &repository);
+    let in_part = capture.options(quick().until_caught_up(true).select(select));
+    backup(&from, &repository, auto()).await;
+    insert(&from, 2).await;
+    in_part.run().await.unwrap();
+    // That alone is not all that can be restored.
+    let latest = RestorePoint::Latest;
+    let restorable = async || {
+        let timeline = repository.timeline().await.unwrap();
+        let snapshots = repository.snapshots().await.unwrap();
+        repository.restorable(&snapshots, &timeline).await.unwrap()
+    };
+    let end = repository.timeline().await.unwrap().ends()[0].end;
+    assert!(restorable().await.iter().all(|span| span.until < end));
+    // What was captured before goes on from where it was, and the second snapshot is in both.
+    insert(&from, 3).await;
+    once(&from, &repository).await;
+    assert_eq!(ids_at(&repository, &to, latest).await, [0, 1, 2, 3]);
+    let end = repository.timeline().await.unwrap().ends()[0].end;
+    let restorable = restorable().await;
+    let [span] = restorable.as_slice() else {
+        panic!("{restorable:?}");
+    };
+    assert_eq!((span.from, span.until), (base, end));
 }
