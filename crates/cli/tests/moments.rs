@@ -152,6 +152,7 @@ async fn check(source: &str) {
         large_documents: false,
         pause: Duration::ZERO,
         transactions: writers.div_ceil(4),
+        bulk: 50,
         time_series: u32::from(source == "oplog"),
         ..WorkloadOptions::everything(1)
     };

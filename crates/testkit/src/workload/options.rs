@@ -30,6 +30,8 @@ pub struct WorkloadOptions {
     ///
     /// Each takes 18 MB of the oplog and of the journal.
     pub large_transactions: bool,
+    /// Documents that every other transaction inserts or deletes by one command. Default: 0, none does.
+    pub bulk: usize,
     /// Tasks that create, change and drop collections, indexes and views. Default: 0.
     pub definitions: u32,
     /// Whether these rename collections too, and write over them by `$out`. Default: no.
@@ -63,6 +65,7 @@ impl Default for WorkloadOptions {
             large_documents: false,
             transactions: 0,
             large_transactions: false,
+            bulk: 0,
             definitions: 0,
             renames: false,
             capped: 0,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bson::Timestamp;
+use bson::{Document, Timestamp};
 use mongodb::{ClientSession, error::Result, options::TransactionOptions, options::WriteConcern};
 use rand::RngExt as _;
 
@@ -128,6 +128,21 @@ async fn carry_out(
     };
     let options = TransactionOptions::builder().write_concern(concern).build();
     session.start_transaction().with_options(options).await?;
+    let bulk = pen.shared.options.bulk;
+    if bulk > 0 && pen.chance(50) {
+        let (steps, command) = desk.bulk(pen, bulk);
+        let expected = i32::try_from(steps.len()).expect("few documents");
+        let (db, _) = split(&steps[0].namespace);
+        let database = pen.shared.client.database(db);
+        steps.into_iter().for_each(|step| effects.add(step));
+        let reply = written(database.run_raw_command(command).session(session).await?)?;
+        let is_done = reply.get_i32("n").ok() == Some(expected);
+        assert!(
+            is_done || !pen.is_durable(),
+            "a write of {expected}: {reply}"
+        );
+        return Ok(());
+    }
     let steps = if is_large {
         LARGE.0
     } else {
@@ -148,11 +163,16 @@ async fn carry_out(
         let command = step.command.clone();
         effects.add(step.clone());
         let reply = database.run_raw_command(command).session(&mut *session);
-        let reply = reply.await?;
-        if reply.contains_key("writeErrors") {
-            return Err(std::io::Error::other(reply.to_string()).into());
-        }
+        let reply = written(reply.await?)?;
         step.verify(&reply, pen);
     }
     Ok(())
+}
+
+/// The reply, unless something was not written.
+fn written(reply: Document) -> std::io::Result<Document> {
+    match reply.contains_key("writeErrors") {
+        true => Err(std::io::Error::other(reply.to_string())),
+        false => Ok(reply),
+    }
 }

@@ -1,8 +1,8 @@
 //! The documents of one writer, and what it does with them next.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use bson::{Document, RawDocumentBuf, doc, raw::cstr};
+use bson::{Document, RawArrayBuf, RawDocumentBuf, doc, raw::cstr, rawdoc};
 use rand::RngExt as _;
 
 use crate::workload::{
@@ -18,6 +18,9 @@ const MAX_GONE: usize = 50;
 const LARGE_FROM_BYTES: usize = 100_000;
 /// One document in so many is large, if any is.
 const LARGE_ONE_IN: usize = 400;
+
+/// So many times as many documents as a bulk has are deleted, not inserted.
+const MANY: usize = 12;
 
 /// The documents of one writer.
 #[derive(Debug, Default)]
@@ -69,6 +72,38 @@ impl Desk {
         let (namespace, id) = (Self::namespace(pen), pen.id());
         let document = document::large(pen, id, text_bytes);
         insert(namespace, id, &document)
+    }
+
+    /// Writes to so many documents of one namespace, or less, by one command: if there are many already, it deletes them.
+    pub(in crate::workload) fn bulk(
+        &mut self,
+        pen: &mut Pen,
+        documents: usize,
+    ) -> (Vec<Step>, RawDocumentBuf) {
+        let namespace = Self::namespace(pen);
+        let (_, collection) = split(&namespace);
+        let chosen = self.alive.iter().filter(|it| it.namespace == namespace);
+        let chosen: Vec<i64> = chosen.map(|it| it.id).take(documents).collect();
+        if self.alive.len() < documents * MANY || chosen.is_empty() {
+            let mut inserted = RawArrayBuf::new();
+            let steps = (0..documents).map(|_| {
+                let id = pen.id();
+                let step = insert(Arc::clone(&namespace), id, &document::new(pen, id));
+                inserted.push(step.after.as_deref().expect("an insert").clone());
+                step
+            });
+            let steps = steps.collect();
+            let command = rawdoc! { "insert": collection, "documents": inserted };
+            return (steps, command);
+        }
+        let is_chosen = |it: &Alive| it.namespace == namespace && chosen.contains(&it.id);
+        let (deleted, alive) = mem::take(&mut self.alive).into_iter().partition(is_chosen);
+        self.alive = alive;
+        let deleted: Vec<Alive> = deleted;
+        let steps: Vec<Step> = deleted.into_iter().map(Alive::delete).collect();
+        let ids: RawArrayBuf = chosen.into_iter().collect();
+        let delete = rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0 };
+        (steps, rawdoc! { "delete": collection, "deletes": [delete] })
     }
 
     pub(in crate::workload) fn done(&mut self, step: Step) {
@@ -150,7 +185,7 @@ impl Alive {
 pub(in crate::workload) fn insert(namespace: Arc<str>, id: i64, document: &Document) -> Step {
     let image = document::image(document);
     let (_, collection) = split(&namespace);
-    let mut documents = bson::RawArrayBuf::new();
+    let mut documents = RawArrayBuf::new();
     documents.push(image.as_ref().clone());
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("insert"), collection);
