@@ -47,11 +47,12 @@ pub(crate) async fn list(
         let repository = Repository::open(location).await?;
         let (snapshots, timeline) = (repository.snapshots().await?, repository.timeline().await?);
         let restorable = repository.restorable(&snapshots, &timeline).await?;
-        Ok::<_, rdump::Error>((snapshots, timeline.stretches(), restorable, repository))
+        Ok::<_, rdump::Error>((snapshots, timeline, restorable, repository))
     };
-    let (snapshots, stretches, restorable, repository) = session
+    let (snapshots, timeline, restorable, repository) = session
         .unless_cancelled("listing snapshots", listed)
         .await?;
+    let stretches = timeline.stretches();
     if json {
         let damaged = snapshots.damaged.iter().map(
             |(id, error)| json!({ "id": id, "error": error.to_string(), "path": error.location() }),
@@ -73,6 +74,10 @@ pub(crate) async fn list(
             console.stdout(&format!(
                 "any moment from {from} to {until} can be restored\n"
             ));
+        }
+        for gap in timeline.gaps() {
+            let (start, end) = (text(gap.start), text(gap.end));
+            console.stdout(&format!("gap after {start} until {end}\n"));
         }
         let leads_nowhere = |stretch: &&Stretch| {
             let mut spans = restorable.iter();

@@ -9,8 +9,8 @@ use std::{
 use anyhow::bail;
 use rdump::{
     Acknowledgement, ArchiveReader, BundleReader, Counters, DocumentStreamReader, FolderReader,
-    Location, OnConflict, OpTime, Repository, Restore, RestoreReport, Snapshot, SnapshotId,
-    SnapshotReader, Target, media::DumpReader,
+    Location, OnConflict, OpTime, PointInTime, Repository, Restore, RestoreReport, Snapshot,
+    SnapshotId, SnapshotReader, Target, media::DumpReader,
 };
 use serde::Serialize;
 
@@ -246,8 +246,12 @@ fn check_named(request: &RestoreRequest, reader: &dyn DumpReader) -> anyhow::Res
             .as_ref()
             .is_none_or(|it| it == collection)
     };
-    let mut entries = reader.contents().entries.iter();
-    if entries.any(|it| it.namespace.db == *db && named(&it.namespace.collection)) {
+    let entries = reader.contents().entries.iter().map(|it| &it.namespace);
+    let made = reader.until().into_iter().flat_map(PointInTime::made);
+    if entries
+        .chain(made)
+        .any(|it| it.db == *db && named(&it.collection))
+    {
         return Ok(());
     }
     match &options.collection {

@@ -110,7 +110,10 @@ impl<'a> Writer<'a> {
         let span = SpanName::new(self.header.start, end, self.header.timeline, kind);
         let (path, bytes) = (span.path(), packed.len() as u64);
         let previous = Previous::new(&path, &packed);
-        self.capture.repository.check_present().await?;
+        let repository = &self.capture.repository;
+        repository
+            .check_present(self.header.previous.as_ref())
+            .await?;
         if let Some(lease) = self.lease {
             lease.check().await?;
         }

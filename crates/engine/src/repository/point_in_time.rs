@@ -7,8 +7,8 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Digest, Namespace, Pattern, Selector,
     repository::{
-        DataKeys, EntryMark, NoWay, OplogSlice, Previous, SnapshotId, SpanKind, SpanName, Stretch,
-        Timeline, TimelineId, Unseen,
+        DataKeys, EntryMark, NoWay, OplogSlice, Previous, SliceHeader, SnapshotId, SpanKind,
+        SpanName, Stretch, Timeline, TimelineId, Unseen,
     },
 };
 use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
@@ -26,6 +26,9 @@ use crate::{
     context::RunContext,
     media::{Documents, single_object},
 };
+
+/// How many slices are tried until one can be read.
+const MOST_HEADERS: usize = 4;
 
 /// The moment that a restore goes to; what was written then is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,12 +237,7 @@ impl Repository {
     ) -> Result<Vec<RestorableSpan>> {
         let mut whole = HashMap::new();
         for last in timeline.ends() {
-            let bytes = match self.read_span(&last).await {
-                Err(error) if error.kind() == ErrorKind::Data => continue,
-                read => read?,
-            };
-            let slice = parse_slice(&last, &bytes).ok();
-            let header = slice.map(|slice| slice.header);
+            let header = self.header_of(timeline, last.timeline).await?;
             if let Some(header) = header.filter(|it| it.select == Selector::default()) {
                 whole.insert(last.timeline, header);
             }
@@ -277,6 +275,28 @@ impl Repository {
             }
         }
         Ok(merged)
+    }
+}
+
+impl Repository {
+    /// What the slices of a history say of it: the last one that can be read, of a few.
+    async fn header_of(
+        &self,
+        timeline: &Timeline,
+        history: TimelineId,
+    ) -> Result<Option<SliceHeader>> {
+        let of_history = |span: &SpanName| span.timeline == history;
+        let slices: Vec<_> = timeline.slices().filter(of_history).collect();
+        for span in slices.iter().rev().take(MOST_HEADERS) {
+            let bytes = match self.read_span(span).await {
+                Err(error) if error.kind() == ErrorKind::Data => continue,
+                read => read?,
+            };
+            if let Ok(slice) = parse_slice(span, &bytes) {
+                return Ok(Some(slice.header));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -386,9 +406,10 @@ fn histories(timeline: &Timeline, from: OpTime, encrypted: bool) -> Vec<Timeline
     }
 }
 
-/// Whether something was captured after that moment: then it is not the latest.
+/// Whether something was captured after that moment, or is known to be missing: then it is not the latest.
 fn is_left(timeline: &Timeline, reached: OpTime) -> bool {
-    timeline.slices().any(|slice| slice.end > reached)
+    let mut spans = timeline.slices().chain(timeline.gaps().copied());
+    spans.any(|span| span.end > reached)
 }
 
 fn no_base(why: String) -> Error {
@@ -613,8 +634,15 @@ impl PointInTime {
             let more = more.map(|name| Pattern::literal(&name.to_string()));
             select.include.extend(more);
         }
-        let reader = SnapshotReader::open(&self.snapshot, &select).await?;
+        let made: Vec<_> = self.made().collect();
+        let reader = SnapshotReader::open_and(&self.snapshot, &select, &made).await?;
         Ok(reader.until(self))
+    }
+
+    /// Collections and views that are made or get their name after the snapshot; known once a [`reader`](Self::reader) was opened.
+    pub fn made(&self) -> impl Iterator<Item = &Namespace> {
+        let created = self.ahead.created.iter().map(|created| &created.namespace);
+        created.chain(self.ahead.renamed.iter().map(|renamed| &renamed.to))
     }
 
     /// Whether it starts from what the snapshot's own oplog leads to.

@@ -45,11 +45,23 @@ impl SnapshotReader {
     ///
     /// Dropping the future has no effect.
     pub async fn open(snapshot: &Snapshot, select: &Selector) -> Result<Self> {
+        Self::open_and(snapshot, select, &[]).await
+    }
+
+    /// As [`open`](Self::open), where there is more to select than the snapshot has: what is made later.
+    pub(super) async fn open_and(
+        snapshot: &Snapshot,
+        select: &Selector,
+        made: &[&Namespace],
+    ) -> Result<Self> {
         snapshot.check_encrypted()?;
         let keys = snapshot.keys().await?;
         let run = snapshot.run().await?;
         let needs_oplog = run.consistency == "oplog";
         let (mut entries, mut unmatched) = (Vec::new(), select.clone());
+        let rest = unmatched.unmatched(made.iter().copied());
+        unmatched.include = rest.into_iter().cloned().collect();
+        let is_made = made.iter().any(|made| select.selects(made));
         let mut catalog = snapshot.catalog();
         let (mut in_catalog, mut with_data, mut oplog) = (0_u64, HashSet::new(), None);
         while let Some(entry) = catalog.try_next().await? {
@@ -79,7 +91,7 @@ impl SnapshotReader {
             ))
             .with_hint("`rdump show` lists its namespaces"));
         }
-        if entries.is_empty() && in_catalog > 0 {
+        if entries.is_empty() && in_catalog > 0 && !is_made {
             return Err(Error::invalid(format!(
                 "nothing of snapshot {} is selected: what is included is excluded too",
                 snapshot.id()

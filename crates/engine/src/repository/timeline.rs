@@ -129,15 +129,22 @@ impl Repository {
         Ok(false)
     }
 
-    /// Refuses to write where the repository was removed: what is put there would be of none.
-    pub(crate) async fn check_present(&self) -> Result<()> {
-        match self.store().head(REPOSITORY_FILE).await? {
-            Some(_) => Ok(()),
-            None => Err(Error::conflict(format!(
+    /// Refuses to write what would follow nothing: where the last slice was removed, or the whole repository.
+    pub(crate) async fn check_present(&self, previous: Option<&Previous>) -> Result<()> {
+        let last = previous.map_or(REPOSITORY_FILE, |previous| &previous.path);
+        if self.store().head(last).await?.is_some() {
+            return Ok(());
+        }
+        let gone = match self.store().head(REPOSITORY_FILE).await? {
+            Some(_) => {
+                format!("{last} is gone, and with it the way to what comes next: take a snapshot")
+            }
+            None => format!(
                 "{} holds no repository any more: {REPOSITORY_FILE} is gone",
                 self.location()
-            ))),
-        }
+            ),
+        };
+        Err(Error::conflict(gone))
     }
 
     /// The bytes of a slice or a gap.

@@ -418,7 +418,7 @@ impl Shared {
 
     /// Drops our collections, however the run ended.
     pub(super) async fn clean_up_authorization(&self, planned: &PlannedAuthorization) {
-        if !planned.begun.load(Ordering::Acquire) {
+        if !planned.begun.swap(false, Ordering::AcqRel) {
             return;
         }
         // The server would end a merge in the middle of it.

@@ -11,6 +11,7 @@ use super::{
     oplog_source::{OplogNames, OplogSource},
     plan::PlannedNamespace,
     planner, replay,
+    replay::OfTarget,
 };
 use crate::{
     Error, RestoreOptions, Result,
@@ -68,6 +69,8 @@ pub(super) fn check_unknown(
 pub(super) struct InTheWay {
     /// What is left as it is, by its name in the dump.
     pub(super) skipped: Vec<Namespace>,
+    /// What stays beside what the oplog makes under the same name.
+    pub(super) kept: OfTarget,
     /// What is dropped before the replay.
     pub(super) dropped: Vec<Namespace>,
 }
@@ -81,9 +84,6 @@ pub(super) async fn in_the_way(
     notices: &mut Vec<String>,
 ) -> Result<InTheWay> {
     let mut found = InTheWay::default();
-    if options.on_conflict == OnConflict::Merge && !options.drop {
-        return Ok(found);
-    }
     let restored: HashSet<_> = namespaces.iter().map(|it| &it.namespace).collect();
     let is_minded = |target: &Namespace| {
         let of_server = ["system.views", "system.profile"].contains(&&*target.collection);
@@ -116,7 +116,10 @@ pub(super) async fn in_the_way(
                 ));
                 found.skipped.push(source);
             }
-            OnConflict::Merge => {}
+            OnConflict::Merge => {
+                let uuid = existing.get(&target).and_then(|entry| entry.uuid);
+                found.kept.extend(uuid.map(|uuid| (target, uuid)));
+            }
             _ => taken.push(target.to_string()),
         }
     }

@@ -9,7 +9,7 @@ use futures::{
 use rdump_format::{Namespace, OpTime, OpTimeLimit, Remap};
 use rdump_storage::Location;
 
-use super::{ledger::ReplayedUntil, selection};
+use super::{ledger::ReplayedUntil, replay::OfTarget, selection};
 
 use crate::{
     Error, RestoreOptions, Result,
@@ -37,6 +37,8 @@ pub(super) struct PlannedOplog {
     pub(super) is_whole: bool,
     /// Whether it is from a repository.
     pub(super) is_of_snapshot: bool,
+    /// What the target has and keeps, of what the oplog makes, if that was looked at.
+    pub(super) kept: Option<OfTarget>,
     /// What the target has and is dropped first, since it makes it anew.
     pub(super) dropped: Vec<Namespace>,
 }

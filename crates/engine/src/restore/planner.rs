@@ -16,6 +16,7 @@ use super::{
     conflict,
     create_command::{self, AutoIndexId, CreateRules},
     foreseen,
+    foreseen::InTheWay,
     index_spec::{self, IndexRules},
     oplog_source::{OplogNames, OplogSource, PlannedOplog},
     options::OnConflict,
@@ -137,7 +138,7 @@ pub(super) async fn plan(
         namespaces.push(planned);
     }
     let until = reader.until();
-    let mut skipped_of_oplog = Vec::new();
+    let mut of_oplog = InTheWay::default();
     let oplog = match oplog {
         Some(source) => {
             let limit = until.map_or(options.oplog_limit, |until| until.at().next().into());
@@ -155,7 +156,7 @@ pub(super) async fn plan(
                 }
             };
             left_out.extend(in_the_way.skipped.iter().cloned());
-            skipped_of_oplog = in_the_way.skipped;
+            of_oplog = in_the_way;
             Some(PlannedOplog {
                 names: OplogNames::new(options, left_out, renamed)?,
                 replayed,
@@ -167,7 +168,9 @@ pub(super) async fn plan(
                 limit,
                 is_whole: until.is_some(),
                 is_of_snapshot: is_snapshot,
-                dropped: in_the_way.dropped,
+                // Of a stream nothing is known ahead.
+                kept: is_snapshot.then(|| of_oplog.kept.clone()),
+                dropped: std::mem::take(&mut of_oplog.dropped),
                 source,
             })
         }
@@ -191,12 +194,7 @@ pub(super) async fn plan(
     let outdated = resume::outdated(&others, &namespaces, &mut notices);
     let ledger = resume.map(|resume| {
         let now = cx.now().to_string();
-        resume.into_ledger(
-            (&namespaces, skipped_of_oplog),
-            &existing,
-            now,
-            &mut notices,
-        )
+        resume.into_ledger((&namespaces, of_oplog), &existing, now, &mut notices)
     });
     Ok(RestorePlan {
         ledger,

@@ -292,8 +292,9 @@ impl Replaying<'_> {
                     let message = format!("not replayed: {unknown}");
                     self.shared.problem(&Namespace::oplog(), message)?;
                 }
-                // What it has done is there already.
-                Step::Notice(Notice::TransactionStartMissing { .. }) if self.at <= self.done => {}
+                // What it has done is there already; so is what ends with the first entry, which was written before anything was read.
+                Step::Notice(Notice::TransactionStartMissing { .. })
+                    if self.at <= self.done || self.before == OpTime::default() => {}
                 Step::Notice(notice @ Notice::TransactionStartMissing { .. }) if self.is_whole => {
                     let hint = "take a newer snapshot as the base (--snapshot), or another moment";
                     return Err(unsound().caused_by(notice.to_string()).with_hint(hint));

@@ -220,9 +220,14 @@ impl Resume {
 
     /// What the run that is gone on with left as it was, although the oplog makes it.
     pub(super) fn skipped_of_oplog(&self) -> InTheWay {
-        let skipped = self.resumed.as_ref().map(|it| it.begun.skipped.clone());
+        let Some(resumed) = &self.resumed else {
+            return InTheWay::default();
+        };
+        let kept = resumed.begun.kept.iter();
+        let kept = kept.filter_map(|it| Some((it.ns.clone(), it.uuid?.bytes())));
         InTheWay {
-            skipped: skipped.unwrap_or_default(),
+            skipped: resumed.begun.skipped.clone(),
+            kept: kept.collect(),
             dropped: Vec::new(),
         }
     }
@@ -294,7 +299,7 @@ impl Resume {
     /// What the run notes.
     pub(super) fn into_ledger(
         self,
-        (namespaces, skipped): (&[PlannedNamespace], Vec<Namespace>),
+        (namespaces, of_oplog): (&[PlannedNamespace], InTheWay),
         existing: &Existing,
         started_at: String,
         notices: &mut Vec<String>,
@@ -315,6 +320,11 @@ impl Resume {
             create: planned.create,
             uuid: uuid(planned, existing).filter(|_| !planned.create),
         });
+        let kept = of_oplog.kept.into_iter().map(|(ns, uuid)| First {
+            ns,
+            create: false,
+            uuid: Some(Uuid::from_bytes(uuid)),
+        });
         let begun = Begun {
             version: VERSION,
             dump: self.dump,
@@ -322,7 +332,8 @@ impl Resume {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             options: self.options,
             namespaces: namespaces.len() as u64,
-            skipped,
+            skipped: of_oplog.skipped,
+            kept: kept.collect(),
         };
         PlannedLedger {
             id: ObjectId::new(),

@@ -200,6 +200,7 @@ impl Shared {
     async fn catalog(
         &self,
         namespaces: &[Arc<PlannedNamespace>],
+        kept: Option<&OfTarget>,
     ) -> Result<(IndexCatalog, OfTarget)> {
         let mut catalog = IndexCatalog::new();
         for planned in namespaces {
@@ -217,6 +218,8 @@ impl Shared {
             }
             catalog.insert_existing(&namespace);
         }
+        // What a run that is gone on with has made is not the target's own.
+        let of_target = kept.cloned().unwrap_or(of_target);
         Ok((catalog, of_target))
     }
 
@@ -297,6 +300,10 @@ pub(super) async fn restore_all(
     let namespaces: Vec<Arc<PlannedNamespace>> =
         plan.namespaces.into_iter().map(Arc::new).collect();
     let replayed = plan.oplog.as_ref().and_then(|oplog| oplog.replayed);
+    if let (Some(authorization), true) = (&plan.authorization, replayed.is_some()) {
+        // The run that is gone on with may have left its collections behind.
+        authorization.begin();
+    }
     let plan = Planned {
         authorization: plan.authorization.filter(|_| replayed.is_none()),
         oplog: plan.oplog,
@@ -350,6 +357,8 @@ pub(super) async fn restore_all(
         }
         let empty = |part: &Namespace| restored.get(part).is_none_or(|part| part.documents == 0);
         shared.merge_authorization(planned, empty).await?;
+        // A run that is killed while it replays is to leave no passwords behind.
+        shared.clean_up_authorization(planned).await;
     }
 
     let mut oplog = None;
@@ -373,7 +382,7 @@ pub(super) async fn restore_all(
             Some((documents, rest)) => (documents, Some(rest)),
             None => (planned.source.documents(&*shared.reader)?, None),
         };
-        let (catalog, of_target) = shared.catalog(&namespaces).await?;
+        let (catalog, of_target) = shared.catalog(&namespaces, planned.kept.as_ref()).await?;
         // A dump that is of one moment has nothing of what comes after it.
         let is_exact = planned.since > OpTime::default();
         let overlapping = namespaces.iter().filter(|_| !is_exact);

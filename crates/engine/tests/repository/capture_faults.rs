@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bson::{Document, doc};
 use rdump::{
-    Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Damage,
-    ErrorKind, Event, OpTime, Pattern, Recipients, Repository, RestoreOptions, RestorePoint,
-    Selector, Source, Store,
+    Backup, CancellationToken, Capture, CaptureOptions, CaptureReport, ConnectOptions, Consistency,
+    Damage, DumpOptions, ErrorKind, Event, OpTime, Pattern, Recipients, Repository, RestoreOptions,
+    RestorePoint, Selector, Source, Store,
     storage::{MemoryStore, PutIf},
 };
 use rdump_format::repository::{

@@ -8,7 +8,7 @@ use rdump::{
     RecordingObserver, Repository, RestoreOptions, Selector, Snapshot, SnapshotWriter, Source,
 };
 use rdump_testkit::{
-    Deployment, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset,
+    Deployment, FailPoint, ReplicaSet, Standalone, Workload, WorkloadOptions, dataset,
     workload::{self, Journal},
 };
 
@@ -317,12 +317,6 @@ async fn the_catalog_is_listed_until_it_stands_still() {
     let from = ReplicaSet::start().await;
     dataset::orders(100).seed(&from.client()).await;
     let shop = from.client().database("shop");
-    // So many that to list them takes longer than to make one.
-    for number in 0..400 {
-        shop.create_collection(format!("before{number}"))
-            .await
-            .unwrap();
-    }
     let mut changing = tokio::task::JoinSet::new();
     for creator in 0..4 {
         let shop = shop.clone();
@@ -339,9 +333,16 @@ async fn the_catalog_is_listed_until_it_stands_still() {
         let backup = Backup::new(&source, &repository);
         backup.options(options).plan().await
     };
+    // To list them takes longer than to make one, however busy the machine is.
+    let slow = doc! {
+        "configureFailPoint": "failCommand", "mode": "alwaysOn",
+        "data": { "failCommands": ["listCollections"], "blockConnection": true, "blockTimeMS": 500 },
+    };
+    let slow = FailPoint::enable(&from, slow).await;
     let strict = DumpOptions::default().consistency(Consistency::Snapshot);
     let error = backup(strict.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    slow.disable().await;
     // What is not dumped may change as it likes.
     backup(strict.select(only("shop.orders"))).await.unwrap();
     let auto = DumpOptions::default().consistency(Consistency::Auto);

@@ -122,6 +122,29 @@ async fn a_rename_is_done_once_also_while_entries_of_capped_collections_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_first_run_has_made_is_replaced_and_not_kept() {
+    let from = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    run(&from, [doc! { "insert": "z", "documents": [{ "_id": 1 }] }]).await;
+    backup(&from, &repository, auto()).await;
+    let admin = from.client().database("admin");
+    let replace = async |id: i32| {
+        run(
+            &from,
+            [doc! { "insert": "n", "documents": [{ "_id": id }] }],
+        )
+        .await;
+        let rename = doc! { "renameCollection": "q.n", "to": "q.y", "dropTarget": true };
+        admin.run_command(rename).await.unwrap();
+    };
+    replace(1).await;
+    fill(&from, "fill").await;
+    replace(2).await;
+    catch_up(&from, &repository).await;
+    restore_in_two(&repository, &from, "fill").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_a_view_or_a_time_series_since_is_no_hindrance() {
     let from = ReplicaSet::start().await;
     let (_, repository) = in_memory().await;

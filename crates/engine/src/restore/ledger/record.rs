@@ -64,6 +64,9 @@ pub(in crate::restore) struct Begun {
     /// What only the oplog has, and is left as it was at the target; by its name in the dump.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::restore) skipped: Vec<Namespace>,
+    /// What the target had and keeps, of what the oplog makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::restore) kept: Vec<First>,
 }
 
 /// What the first run planned to do with one namespace.
@@ -278,6 +281,7 @@ mod tests {
             options: "{}".to_owned(),
             namespaces,
             skipped: Vec::new(),
+            kept: Vec::new(),
         }
     }
 

@@ -199,3 +199,64 @@ async fn the_latest_is_not_what_is_before_a_hole() {
     assert_eq!(error.kind(), ErrorKind::OplogGap, "{error:?}");
     assert_eq!(ids_at(&repository, &to, RestorePoint::At(base)).await, [0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_ends_where_a_backup_begins_is_in_it() {
+    let parameter = "--setParameter=maxNumberOfTransactionOperationsInSingleOplogEntry=1";
+    let from = ReplicaSet::builder().argument(parameter).start().await;
+    let to = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    insert(&from, 0).await;
+    let client = from.client();
+    let log = client.database("shop").collection::<Document>("log");
+    let mut session = client.start_session().await.unwrap();
+    session.start_transaction().await.unwrap();
+    for id in 1..=2 {
+        let insert = log.insert_one(doc! { "_id": id });
+        insert.session(&mut session).await.unwrap();
+    }
+    session.commit_transaction().await.unwrap();
+    let oplog = DumpOptions::default().consistency(Consistency::Oplog);
+    backup(&from, &repository, oplog).await;
+    insert(&from, 3).await;
+    once(&from, &repository).await;
+    let latest = RestorePoint::Latest;
+    assert_eq!(ids_at(&repository, &to, latest).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_after_the_snapshot_is_selected_by_name() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    let (_, repository) = in_memory().await;
+    insert(&from, 0).await;
+    backup(&from, &repository, auto()).await;
+    for (db, name) in [("shop", "later"), ("new", "x"), ("new", "y")] {
+        let collection = from.client().database(db).collection(name);
+        collection.insert_one(doc! { "_id": name }).await.unwrap();
+    }
+    once(&from, &repository).await;
+    let restored = async |patterns: &[&str]| {
+        let include = patterns.iter().map(|it| Pattern::parse(it).unwrap());
+        let select = Selector {
+            include: include.collect(),
+            exclude: Vec::new(),
+        };
+        let options = RestoreOptions::default().select(select);
+        let restored = try_restore(&repository, &to, RestorePoint::Latest, options).await;
+        let mut names = Vec::new();
+        for db in ["shop", "new"] {
+            let db = to.client().database(db);
+            let found = db.list_collection_names().await.unwrap();
+            names.extend(found.iter().map(|name| format!("{}.{name}", db.name())));
+            db.drop().await.unwrap();
+        }
+        names.sort();
+        restored.map(|_| names)
+    };
+    assert_eq!(restored(&["new.*"]).await.unwrap(), ["new.x", "new.y"]);
+    assert_eq!(restored(&["shop.later"]).await.unwrap(), ["shop.later"]);
+    let both = restored(&["shop.log", "new.y"]).await.unwrap();
+    assert_eq!(both, ["new.y", "shop.log"]);
+    let error = restored(&["never.*"]).await.unwrap_err();
+    assert!(error.to_string().contains("never.*"), "{error}");
+}

@@ -83,6 +83,8 @@ async fn a_store_that_is_full_is_waited_for_under_the_same_lease() {
 async fn a_lease_that_has_expired_meanwhile_ends_no_capture() {
     let from = ReplicaSet::start().await;
     let (store, repository) = watched().await;
+    insert(&from, -1).await;
+    backup(&from, &repository, auto()).await;
     let capture = Capture::new(&source(&from).await, &repository).options(quick());
     let running = Running::run(capture.lease(Some(Duration::from_millis(500))));
     running.await_captured(insert(&from, 0).await).await;
@@ -119,6 +121,8 @@ async fn a_repository_that_is_removed_is_not_written_on() {
     let place = folder.path().join("backups");
     let location = place.to_str().unwrap().parse().unwrap();
     let repository = Repository::init(&location).await.unwrap();
+    insert(&from, -1).await;
+    backup(&from, &repository, auto()).await;
     let mut running = Running::start(&from, &repository, quick()).await;
     running.await_captured(insert(&from, 0).await).await;
     // What is stored at this moment may come back.
@@ -130,6 +134,35 @@ async fn a_repository_that_is_removed_is_not_written_on() {
     let text = error.to_string();
     assert!(text.contains("no repository any more"), "{text}");
     assert!(!place.join("timeline").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_stored_after_a_slice_that_was_removed() {
+    let from = ReplicaSet::start().await;
+    let (store, repository) = in_memory().await;
+    let mut running = Running::start(&from, &repository, quick()).await;
+    running.await_captured(insert(&from, 0).await).await;
+    let ended = async {
+        loop {
+            let timeline = repository.timeline().await.unwrap();
+            for slice in timeline.slices() {
+                store.delete(&[&slice.path()]).await.unwrap();
+            }
+            insert_more(&from).await;
+            if let Some(ended) = running.task.try_join_next() {
+                break ended.unwrap();
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    assert!(error.to_string().contains("is gone"), "{error}");
+}
+
+async fn insert_more(to: &Deployment) {
+    let log = to.client().database("shop").collection("log");
+    log.insert_one(doc! { "a": 1 }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
