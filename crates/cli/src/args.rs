@@ -69,7 +69,8 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
   RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE  public keys, passphrase, where no flag gives any
 
-Exit codes: 0 stopped or caught up, 1 failed, 2 wrong usage, 3 there is a gap: take a snapshot.";
+Exit codes: 0 stopped or caught up, 1 failed, 2 wrong usage, 3 there is a gap that no
+snapshot is after: take one.";
 
 const AFTER_HELP_STATUS: &str = "\
 Environment:

@@ -50,7 +50,10 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
     if let (false, Some(until)) = (console.wants_json(), report.captured_until) {
         console.stdout(&format!("{until}\n"));
     }
-    Ok(match report.gaps {
+    if report.open_gaps > report.gaps {
+        console.always("there is a gap that no snapshot is after: take a snapshot");
+    }
+    Ok(match report.gaps + report.open_gaps {
         0 => Exit::Done,
         _ => Exit::Problems,
     })

@@ -36,6 +36,10 @@ pub(crate) async fn run(
     let (repository, mut ids, damaged, unfinished, captures) = session
         .unless_cancelled("looking at the repository", found)
         .await?;
+    if !request.snapshots.is_empty() {
+        console
+            .log("other snapshots, and what is captured, keep their keys: --all changes them all");
+    }
     // What is not finished will be gone on with; not all of that is encrypted.
     ids.extend(unfinished.iter().chain(&captures).cloned());
     let is_plain = |id, error: &anyhow::Error| {

@@ -119,7 +119,7 @@ async fn what_is_captured_is_verified_before_there_is_a_snapshot() {
     let source = ReplicaSet::start().await;
     let folder = tempfile::tempdir().unwrap();
     let repository = folder.path().to_str().unwrap();
-    capture(&source, repository, &[]).await.expect(0);
+    run(on(repository), ["init"]).await.expect(0);
     let verify = async || run(on(repository), ["verify", "--all"]).await;
     let ran = verify().await.expect(1);
     assert!(ran.stderr.contains("nothing to verify"), "{}", ran.stderr);

@@ -133,7 +133,9 @@ impl Capture {
         let mut hold = Hold::new(self.cx.now().to_string());
         let ended = self.run_on(&mut hold).boxed().await;
         hold.release().await;
-        ended
+        let mut report = ended?;
+        report.open_gaps = begin::open_gaps(&self.repository).await.unwrap_or_default();
+        Ok(report)
     }
 
     async fn run_on(&self, hold: &mut Hold) -> Result<CaptureReport> {
@@ -188,6 +190,8 @@ pub struct CaptureReport {
     pub stored_bytes: u64,
     /// Gaps that were found.
     pub gaps: u64,
+    /// Gaps, also those of before, that no snapshot is after yet: what is captured after them leads nowhere. None if that could not be found out.
+    pub open_gaps: u64,
     /// How often it was interrupted and went on.
     pub interruptions: u64,
     /// The last moment that is stored, also if it was before this run.

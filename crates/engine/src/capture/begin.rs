@@ -8,7 +8,7 @@ use rdump_format::{
 };
 
 use super::{Capture, session::Run};
-use crate::{Error, Event, OpTime, Result, Snapshot, repository::parse_slice};
+use crate::{Error, Event, OpTime, Repository, Result, Snapshot, repository::parse_slice};
 
 /// How many timelines are looked at to find the one that is gone on with: those that reach farthest.
 const MOST_TIMELINES: usize = 8;
@@ -226,6 +226,18 @@ impl Position {
         header.select = capture.options.select.clone();
         header
     }
+}
+
+/// How many gaps the newest snapshot is before.
+pub(super) async fn open_gaps(repository: &Repository) -> Result<u64> {
+    let timeline = repository.timeline().await?;
+    if timeline.gaps().next().is_none() {
+        return Ok(0);
+    }
+    let snapshot = repository.find_snapshot("latest").await.ok();
+    let at = snapshot.and_then(|it| it.manifest().run.consistent_at.as_ref()?.parse().ok());
+    let at: OpTime = at.unwrap_or_default();
+    Ok(timeline.gaps().filter(|gap| gap.end > at).count() as u64)
 }
 
 /// The moments that snapshots of the deployment are of, the oldest first.

@@ -27,6 +27,14 @@ use crate::{
     media::{Documents, single_object},
 };
 
+/// A moment, or the end of a second.
+fn shown(at: OpTime) -> String {
+    match at.ordinal {
+        u32::MAX => format!("the end of second {}", at.seconds),
+        _ => at.to_string(),
+    }
+}
+
 /// How many slices are tried until one can be read.
 const MOST_HEADERS: usize = 4;
 
@@ -140,12 +148,18 @@ impl Repository {
             return Err(why);
         }
         let Some((reached, next)) = nearest else {
+            let which = match is_chosen {
+                true => "the snapshot that was chosen",
+                false => "the first snapshot",
+            };
             return Err(Error::invalid(format!(
-                "the moment that is asked for is before the first snapshot{}: that is of {oldest}",
-                wanted.map(|at| format!(" ({at})")).unwrap_or_default()
+                "the moment that is asked for is before {which}{}: that is of {oldest}",
+                wanted
+                    .map(|at| format!(" ({})", shown(at)))
+                    .unwrap_or_default()
             )));
         };
-        let at = wanted.map_or_else(|| "what was captured last".to_owned(), |at| at.to_string());
+        let at = wanted.map_or_else(|| "what was captured last".to_owned(), shown);
         let gap = timeline.gaps().find(|gap| gap.start == reached);
         let why = match gap {
             Some(gap) => format!("there is a gap from {} to {}", gap.start, gap.end),

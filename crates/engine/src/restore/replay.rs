@@ -35,6 +35,9 @@ mod capped;
 /// The most entries that are taken without noting that they are applied.
 const MOST_TAKEN: u64 = 50_000;
 
+/// The name of what change streams do not tell of, as a command that is made up for it.
+const CREATE_TIME_SERIES: &str = "createTimeSeries";
+
 pub(super) use capped::Capped;
 
 /// What a restore replayed of an oplog.
@@ -377,9 +380,17 @@ pub(super) fn unsound() -> Error {
 
 /// Why what is not known ends a restore, and what can be done about it.
 pub(super) fn unknown(unknown: &Unknown) -> Error {
-    unsound().caused_by(unknown.to_string()).with_hint(
-        "a newer release may know it; --skip-unknown-oplog-entries goes on without it, and what is restored may not be what was there",
-    )
+    let text = unknown.to_string();
+    let hint = match text.contains(CREATE_TIME_SERIES) {
+        // What is looked up of it is all that is known.
+        true => {
+            "change streams tell nothing of time-series collections: leave it out (--nsExclude)"
+        }
+        false => {
+            "a newer release may know it; --skip-unknown-oplog-entries goes on without it, and what is restored may not be what was there"
+        }
+    };
+    unsound().caused_by(text).with_hint(hint)
 }
 
 /// The UUIDs of collections that the target had, and the dump has not.

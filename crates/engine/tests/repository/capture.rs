@@ -336,9 +336,20 @@ async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
         .into_iter()
         .filter(|event| matches!(event, Event::Gap { .. }));
     assert_eq!(gaps.count(), 1);
+    let report = running.stop().await;
+    assert_eq!((report.gaps, report.open_gaps), (1, 1));
+    let running = Running::start(&from, &repository, quick()).await;
+    running.await_captured(insert(&from, -3).await).await;
+    let report = running.stop().await;
+    assert_eq!((report.gaps, report.open_gaps), (0, 1));
+    let options = RestoreOptions::default();
+    let latest = try_restore(&repository, &to, RestorePoint::Latest, options).await;
+    assert_eq!(latest.unwrap_err().kind(), ErrorKind::OplogGap);
+    let running = Running::start(&from, &repository, quick()).await;
     let second = backup(&from, &repository, auto()).await;
     running.await_captured(insert(&from, -2).await).await;
-    running.stop().await;
+    let report = running.stop().await;
+    assert_eq!((report.gaps, report.open_gaps), (0, 0));
 
     let timeline = repository.timeline().await.unwrap();
     let [gap] = timeline.gaps().collect::<Vec<_>>()[..] else {
