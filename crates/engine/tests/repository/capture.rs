@@ -296,10 +296,11 @@ async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
         .await;
     let to = ReplicaSet::start().await;
     let (_, repository) = in_memory().await;
-    let running = Running::start(&from, &repository, quick()).await;
     let log = from.client().database("shop").collection("log");
-    running.await_captured(insert(&from, 0).await).await;
+    insert(&from, 0).await;
     let first = backup(&from, &repository, auto()).await;
+    let running = Running::start(&from, &repository, quick()).await;
+    running.await_captured(first).await;
     running.stop().await;
     let before = repository.timeline().await.unwrap().stretches();
 
