@@ -228,16 +228,16 @@ impl Position {
     }
 }
 
-/// How many gaps the newest snapshot is before.
+/// How many gaps there are that nothing that can be restored is after.
 pub(super) async fn open_gaps(repository: &Repository) -> Result<u64> {
     let timeline = repository.timeline().await?;
     if timeline.gaps().next().is_none() {
         return Ok(0);
     }
-    let snapshot = repository.find_snapshot("latest").await.ok();
-    let at = snapshot.and_then(|it| it.manifest().run.consistent_at.as_ref()?.parse().ok());
-    let at: OpTime = at.unwrap_or_default();
-    Ok(timeline.gaps().filter(|gap| gap.end > at).count() as u64)
+    let snapshots = repository.snapshots().await?;
+    let restorable = repository.restorable(&snapshots, &timeline).await?;
+    let until = restorable.last().map(|span| span.until).unwrap_or_default();
+    Ok(timeline.gaps().filter(|gap| gap.end > until).count() as u64)
 }
 
 /// The moments that snapshots of the deployment are of, the oldest first.

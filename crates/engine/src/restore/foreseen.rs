@@ -20,18 +20,18 @@ use crate::{
     media::{Access, DumpReader},
 };
 
-/// Reads what a snapshot has of the oplog; what was captured after it was read already. Of other dumps nothing is known before it is replayed.
+/// Reads what a snapshot has of the oplog; what was captured after it was read already. `None` of others: nothing is known before it is replayed.
 pub(super) async fn look_ahead(
     source: &OplogSource,
     reader: &dyn DumpReader,
     limit: OpTimeLimit,
-) -> Result<Ahead> {
-    let until = reader.until().map(|until| until.ahead.clone());
-    let mut ahead = until.unwrap_or_default();
+) -> Result<Option<Ahead>> {
+    let mut ahead = reader.until().map(|until| until.ahead.clone());
     let own = source.entry().filter(|_| reader.identity().is_some());
     if let Some(entry) = own.and_then(|own| reader.contents().entries.get(own))
         && let Access::Random(random) = reader.access()
     {
+        let ahead = ahead.get_or_insert_default();
         let mut documents = random.documents(entry);
         while let Some(run) = documents.next().await {
             for entry in rdump_format::documents(&run?.body) {
@@ -41,7 +41,9 @@ pub(super) async fn look_ahead(
             }
         }
     }
-    ahead.retain(|at| limit.allows(at));
+    if let Some(ahead) = &mut ahead {
+        ahead.retain(|at| limit.allows(at));
+    }
     Ok(ahead)
 }
 

@@ -143,6 +143,8 @@ pub(super) async fn plan(
         Some(source) => {
             let limit = until.map_or(options.oplog_limit, |until| until.at().next().into());
             let ahead = foreseen::look_ahead(&source, reader, limit).await?;
+            let is_known = ahead.is_some();
+            let ahead = ahead.unwrap_or_default();
             let names = OplogNames::new(options, left_out.clone(), renamed.clone())?;
             foreseen::check_unknown(&ahead, names.as_ref(), options)?;
             let replayed = resume.as_ref().and_then(Resume::replayed);
@@ -168,8 +170,7 @@ pub(super) async fn plan(
                 limit,
                 is_whole: until.is_some(),
                 is_of_snapshot: is_snapshot,
-                // Of a stream nothing is known ahead.
-                kept: is_snapshot.then(|| of_oplog.kept.clone()),
+                kept: is_known.then(|| of_oplog.kept.clone()),
                 dropped: std::mem::take(&mut of_oplog.dropped),
                 source,
             })

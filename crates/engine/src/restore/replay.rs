@@ -107,6 +107,8 @@ pub(super) async fn replay(
         waits_from: replayed.waits_from.unwrap_or(OpTime::MAX),
         is_resumed: planned.replayed.is_some(),
         is_whole: planned.is_whole,
+        begins_with_dump: planned.source.entry().is_some(),
+        is_first: false,
         limit: planned.limit,
         taken: 0,
         skipped: 0,
@@ -163,6 +165,10 @@ struct Replaying<'a> {
     waits_from: OpTime,
     is_resumed: bool,
     is_whole: bool,
+    /// Whether the next entry is the first of what was captured with the dump.
+    begins_with_dump: bool,
+    /// Whether the entry at hand is that.
+    is_first: bool,
     limit: OpTimeLimit,
     /// How many entries were taken after that.
     taken: u64,
@@ -204,6 +210,7 @@ impl Replaying<'_> {
 
     /// Takes one entry, as far as it is about what is restored.
     async fn take(&mut self, entry: &[u8]) -> Result<()> {
+        self.is_first = std::mem::take(&mut self.begins_with_dump);
         let parsed = Entry::parse(entry).map_err(|error| unsound().caused_by(error))?;
         if !self.limit.allows(parsed.at()) {
             // After that nothing is taken any more.
@@ -251,6 +258,12 @@ impl Replaying<'_> {
 
     async fn take_now(&mut self, entry: &[u8]) -> Result<()> {
         let pushed = self.replay.push(entry, &mut self.steps);
+        if self.is_first && matches!(pushed, Ok(Disposition::Done)) {
+            // What ends with the entry that the dump's own oplog begins with is in the dump, of which nothing was read before.
+            let is_told =
+                |step: &Step| matches!(step, Step::Notice(Notice::TransactionStartMissing { .. }));
+            self.steps.retain(|step| !is_told(step));
+        }
         match self.advance(pushed).await? {
             Disposition::Done => {}
             Disposition::Keep(transaction) => self.undecided.keep(transaction, entry)?,
@@ -295,9 +308,8 @@ impl Replaying<'_> {
                     let message = format!("not replayed: {unknown}");
                     self.shared.problem(&Namespace::oplog(), message)?;
                 }
-                // What it has done is there already; so is what ends with the first entry, which was written before anything was read.
-                Step::Notice(Notice::TransactionStartMissing { .. })
-                    if self.at <= self.done || self.before == OpTime::default() => {}
+                // What it has done is there already.
+                Step::Notice(Notice::TransactionStartMissing { .. }) if self.at <= self.done => {}
                 Step::Notice(notice @ Notice::TransactionStartMissing { .. }) if self.is_whole => {
                     let hint = "take a newer snapshot as the base (--snapshot), or another moment";
                     return Err(unsound().caused_by(notice.to_string()).with_hint(hint));

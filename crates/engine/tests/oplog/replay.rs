@@ -565,6 +565,39 @@ async fn large_transactions_are_applied_in_the_order_of_their_commits() {
     assert_eq!(numbers(&target).await, expected);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_ends_with_the_first_entry_is_in_the_dump_and_no_other_is() {
+    let target = ReplicaSet::start().await;
+    let part = |ordinal: u32, id: i32, mark: Option<&str>| {
+        let insert = doc! { "op": "i", "ns": "shop.orders", "o": { "_id": id, "number": id } };
+        let mut operations = doc! { "applyOps": [insert] };
+        operations.extend(mark.map(|mark| (mark.to_owned(), true.into())));
+        doc! {
+            "ts": at(101, ordinal), "t": 1_i64, "v": 2_i64, "op": "c", "ns": "admin.$cmd", "o": operations,
+            "lsid": { "id": 1 }, "txnNumber": 1_i64,
+            "prevOpTime": { "ts": at(101, ordinal - 1), "t": 1_i64 },
+        }
+    };
+    let last = part(6, 6, None);
+    let noop = doc! { "ts": at(100, 1), "op": "n", "ns": "", "o": { "msg": "periodic noop" } };
+    for (entries, is_told) in [
+        (vec![last.clone()], false),
+        // What comes before it is not replayed.
+        (vec![part(5, 5, Some("partialTxn")), last.clone()], true),
+        (vec![noop, last], true),
+    ] {
+        let mut made = Made::new();
+        made.metadata("shop.orders", doc! {}, &[]);
+        made.data("shop.orders", Codec::None, [doc! { "_id": 1, "number": 1 }]);
+        made.stray("oplog.bson", file(&entries, Codec::None));
+        let (report, observer) =
+            try_restore(&made.location(), &target, replaying().drop(true)).await;
+        report.unwrap();
+        let told = format!("{:?}", observer.events()).contains("began before the oplog does");
+        assert_eq!(told, is_told, "{entries:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_oplog_is_replayed_over_everything_or_not_at_all() {
     let target = Standalone::start().await;

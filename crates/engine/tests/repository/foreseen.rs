@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use bson::{Document, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
 use bytes::Bytes;
 use rdump::{
-    Counters, ErrorKind, OnConflict, Pattern, Repository, RestoreOptions, RestorePoint, Selector,
+    Counters, DumpOptions, ErrorKind, OnConflict, Pattern, Repository, Restore, RestoreOptions,
+    RestorePoint, Selector, SnapshotReader,
 };
 use rdump_format::{
     Codec, Compression, Compressor, Digester, SegmentBuilder, SegmentRecord, repository::OplogSlice,
@@ -254,7 +255,7 @@ async fn what_a_snapshots_own_oplog_makes_is_known_too() {
     rdump_testkit::dataset::seed_bulk(&from.client(), "shop.c", shape, 10_000, 1).await;
     let (_, repository) = in_memory().await;
     let counters = Arc::new(Counters::default());
-    let options = rdump::DumpOptions::default()
+    let options = DumpOptions::default()
         .consistency(rdump::Consistency::Oplog)
         .compression(Compression::None)
         .limit_bytes_per_second(4 << 20);
@@ -275,12 +276,58 @@ async fn what_a_snapshots_own_oplog_makes_is_known_too() {
     report.unwrap();
     occupy(&to, &["late"]).await;
     let snapshot = repository.find_snapshot("latest").await.unwrap();
-    let reader = rdump::SnapshotReader::open(&snapshot, &Selector::default())
+    let reader = SnapshotReader::open(&snapshot, &Selector::default())
         .await
         .unwrap();
     let options = RestoreOptions::default().on_conflict(OnConflict::Fail);
-    let restore = rdump::Restore::new(&crate::restore::target(&to).await, Arc::new(reader));
+    let restore = Restore::new(&crate::restore::target(&to).await, Arc::new(reader));
     let error = Box::pin(restore.options(options).plan()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
     assert!(error.to_string().contains("shop.late"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_target_has_is_kept_from_an_oplog_that_nothing_is_known_of() {
+    let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
+    insert(&from, 0).await;
+    let (_, repository) = in_memory().await;
+    let without_oplog = DumpOptions::default().consistency(rdump::Consistency::Snapshot);
+    backup(&from, &repository, without_oplog).await;
+    let snapshot = repository.find_snapshot("latest").await.unwrap();
+    occupy(&to, &["renamed"]).await;
+
+    let command = |ordinal: u32, o: Document| {
+        let ts = Timestamp {
+            time: 100,
+            increment: ordinal,
+        };
+        rawdoc! { "ts": ts, "t": 1_i64, "v": 2_i64, "op": "c", "ns": "shop.$cmd", "o": RawDocumentBuf::try_from(&o).unwrap() }
+    };
+    let entries = [
+        command(1, doc! { "create": "staged" }),
+        command(
+            2,
+            doc! { "renameCollection": "shop.staged", "to": "shop.renamed", "stayTemp": false },
+        ),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("oplog.bson");
+    std::fs::write(&file, entries.map(|entry| entry.into_bytes()).concat()).unwrap();
+    let reader = SnapshotReader::open(&snapshot, &Selector::default()).await;
+    let target = crate::restore::target(&to).await;
+    let options = RestoreOptions::default()
+        .on_conflict(OnConflict::Merge)
+        .oplog_replay(true)
+        .oplog_file(file.display().to_string());
+    let restore = Restore::new(&target, Arc::new(reader.unwrap())).options(options);
+    let plan = Box::pin(restore.plan()).await.unwrap();
+    Box::pin(restore.run(plan)).await.unwrap();
+    assert!(ids(&to, "renamed").await.is_empty());
+    let names = names(&to).await;
+    let kept = names.iter().find(|name| name.ends_with(".rename"));
+    assert_eq!(
+        ids(&to, kept.unwrap()).await,
+        ["of the target"],
+        "{names:?}"
+    );
 }
