@@ -286,6 +286,29 @@ pub(super) async fn insert(to: &Deployment, id: i32) -> OpTime {
     OpTime::from(reply.await.unwrap().get_timestamp("operationTime").unwrap())
 }
 
+/// Inserts one more document, by no number of its own.
+pub(super) async fn insert_more(to: &Deployment) {
+    let log = to.client().database("shop").collection("log");
+    log.insert_one(doc! { "a": 1 }).await.unwrap();
+}
+
+/// The collections of `shop`.
+pub(super) async fn names(of: &Deployment) -> Vec<String> {
+    let shop = of.client().database("shop");
+    let mut names = shop.list_collection_names().await.unwrap();
+    names.sort();
+    names
+}
+
+/// Waits until nobody has the lease of a capture.
+pub(super) async fn await_free(repository: &Repository) {
+    let is_free = async || {
+        let capturing = repository.capturing().await.unwrap();
+        capturing.is_none().then_some(())
+    };
+    wait_for("the lease to be free", PATIENCE, is_free).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
     let from = ReplicaSet::builder()
@@ -392,14 +415,7 @@ async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
         error.hint().unwrap().contains(&end.to_string()),
         "{error:?}"
     );
-    assert!(
-        to.client()
-            .database("shop")
-            .list_collection_names()
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(names(&to).await.is_empty());
     // On each side of it every moment is there.
     restore(
         &repository,
@@ -663,14 +679,7 @@ async fn a_part_is_no_base_for_all_and_what_was_not_captured_is_not_restored_as_
     once().await;
     let error = latest(RestoreOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
-    assert!(
-        to.client()
-            .database("shop")
-            .list_collection_names()
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(names(&to).await.is_empty());
     let report = latest(RestoreOptions::default().select(only("shop.*")))
         .await
         .unwrap();

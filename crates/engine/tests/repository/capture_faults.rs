@@ -19,7 +19,8 @@ use rdump_testkit::{
 
 use super::{
     capture::{
-        Running, auto, backup, empty, insert, quick, restore, restore_latest, source, try_restore,
+        Running, auto, await_free, backup, empty, insert, insert_more, names, quick, restore,
+        restore_latest, source, try_restore,
     },
     encrypted::somebody,
     in_memory, objects, store_of,

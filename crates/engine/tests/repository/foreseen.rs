@@ -17,7 +17,7 @@ use rdump_testkit::{
 };
 
 use super::{
-    capture::{auto, backup, captured, empty, insert, quick, restore, source, try_restore},
+    capture::{auto, backup, captured, empty, insert, names, quick, restore, source, try_restore},
     in_memory, objects, store_of, whole,
 };
 
@@ -64,13 +64,6 @@ fn only(pattern: &str) -> Selector {
         include: vec![Pattern::parse(pattern).unwrap()],
         exclude: Vec::new(),
     }
-}
-
-async fn names(of: &Deployment) -> Vec<String> {
-    let shop = of.client().database("shop");
-    let mut names = shop.list_collection_names().await.unwrap();
-    names.sort();
-    names
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! { _id, planned: [ { ns, create, uuid }, … ] }                             every namespace, so many a document
-//! { _id, planned, begun: { version, dump, started_at, tool_version, options, namespaces } }       the last of these
+//! { _id, planned, begun: { version, dump, started_at, tool_version, options, namespaces, skipped, kept } }   the last of these
 //! { _id, done: [ { ns, uuid, first, segments, documents, failed }, … ] }    from time to time
 //! { _id, stage: "oplog" | "indexes" }                                       once it begins
 //! { _id, replayed: "seconds:ordinal", waits_from: "seconds:ordinal" }        from time to time: everything until then is replayed, but what waits of

@@ -280,14 +280,7 @@ async fn slices_in_the_clear_are_no_part_of_what_is_encrypted_whoever_put_them_t
         error.to_string().contains("is not encrypted, although"),
         "{error:?}"
     );
-    assert!(
-        to.client()
-            .database("shop")
-            .list_collection_names()
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(names(&to).await.is_empty());
     let verified = forged
         .verify_timeline(&CancellationToken::new())
         .await

@@ -89,15 +89,7 @@ async fn a_lease_that_has_expired_meanwhile_ends_no_capture() {
     let running = Running::run(capture.lease(Some(Duration::from_millis(500))));
     running.await_captured(insert(&from, 0).await).await;
     store.hold("leases/");
-    let has_expired = async || {
-        repository
-            .capturing()
-            .await
-            .unwrap()
-            .is_none()
-            .then_some(())
-    };
-    wait_for("the lease to expire", PATIENCE, has_expired).await;
+    await_free(&repository).await;
     let last = insert(&from, 1).await;
     let is_retried = |event: &Event| matches!(event, Event::Retrying { .. });
     let is_missed = async || {
@@ -158,11 +150,6 @@ async fn nothing_is_stored_after_a_slice_that_was_removed() {
     let error = ended.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
     assert!(error.to_string().contains("is gone"), "{error}");
-}
-
-async fn insert_more(to: &Deployment) {
-    let log = to.client().database("shop").collection("log");
-    log.insert_one(doc! { "a": 1 }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

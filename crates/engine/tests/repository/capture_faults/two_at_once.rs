@@ -60,15 +60,7 @@ async fn when_the_first_of_two_captures_is_killed_the_second_goes_on() {
     first.kill().await;
     insert(&from, 2).await;
     // A process that is killed lets go by that alone; a task that is dropped says so first.
-    wait_for("the lease to be free", PATIENCE, async || {
-        repository
-            .capturing()
-            .await
-            .unwrap()
-            .is_none()
-            .then_some(())
-    })
-    .await;
+    await_free(&repository).await;
     let second = Running::start(&from, &repository, quick()).await;
     let last = insert(&from, 3).await;
     second.await_captured(last).await;
@@ -113,9 +105,4 @@ async fn who_loses_the_lease_to_a_clock_that_is_ahead_stops_and_stores_nothing_m
         "{text}"
     );
     assert_eq!(slices().await, before);
-}
-
-async fn insert_more(to: &Deployment) {
-    let log = to.client().database("shop").collection("log");
-    log.insert_one(doc! { "a": 1 }).await.unwrap();
 }
