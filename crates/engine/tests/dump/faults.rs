@@ -232,8 +232,8 @@ async fn a_failure_that_does_not_end_ends_the_dump_and_says_how_often_it_was_tri
 #[tokio::test]
 async fn a_document_that_comes_again_is_no_progress() {
     let source = ReplicaSet::start().await;
-    // So large that each is a batch by itself.
-    let large = (0..4).map(|n| doc! { "_id": n, "text": "x".repeat(600 << 10) });
+    // So large that no reply holds two, however much is asked for.
+    let large = (0..3).map(|n| doc! { "_id": n, "text": "x".repeat(9 << 20) });
     let collection = source.client().database("shop").collection("c");
     collection.insert_many(large).await.unwrap();
     let _fail = FailPoint::fail_command(

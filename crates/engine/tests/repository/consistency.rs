@@ -318,12 +318,13 @@ async fn the_catalog_is_listed_until_it_stands_still() {
     dataset::orders(100).seed(&from.client()).await;
     let shop = from.client().database("shop");
     let mut changing = tokio::task::JoinSet::new();
-    for creator in 0..4 {
-        let shop = shop.clone();
+    for number in 0..4 {
+        let (shop, name) = (shop.clone(), format!("c{number}"));
         changing.spawn(async move {
-            for number in 0.. {
-                let name = format!("c{creator}-{number}");
-                shop.create_collection(name).await.unwrap();
+            shop.create_collection(&name).await.unwrap();
+            for level in ["moderate", "strict"].iter().cycle() {
+                let change = doc! { "collMod": &name, "validationLevel": level };
+                shop.run_command(change).await.unwrap();
             }
         });
     }
@@ -333,7 +334,7 @@ async fn the_catalog_is_listed_until_it_stands_still() {
         let backup = Backup::new(&source, &repository);
         backup.options(options).plan().await
     };
-    // To list them takes longer than to make one, however busy the machine is.
+    // To list them takes longer than to change one, however busy the machine is.
     let slow = doc! {
         "configureFailPoint": "failCommand", "mode": "alwaysOn",
         "data": { "failCommands": ["listCollections"], "blockConnection": true, "blockTimeMS": 500 },
