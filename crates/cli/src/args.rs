@@ -10,6 +10,7 @@ mod go_flags;
 mod keys;
 mod medium;
 mod namespace;
+mod prune;
 mod rate;
 mod repository;
 mod restore;
@@ -29,6 +30,7 @@ pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
 pub(crate) use namespace::PatternArgs;
+pub(crate) use prune::{PolicyArgs, PruneArgs};
 pub(crate) use repository::{
     BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, LocalArgs, OplogExportArgs,
     RepositoryArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
@@ -95,6 +97,17 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
+
+const AFTER_HELP_PRUNE: &str = "\
+The newest snapshot of each deployment, the newest that was verified and found whole, and what restorable moments are restored from
+stay whatever the rules say. --dry-run says what would go, and why the rest stays.
+
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+  RDUMP_PASSPHRASE, RDUMP_IDENTITY  passphrase and secret keys, where no flag gives any: to tell snapshots of parts apart
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a manifest is lost or damaged or something could not be deleted,
+130 stopped by a signal.";
 
 const AFTER_HELP_REKEY: &str = "\
 Who has opened a snapshot once can keep its keys and read it for ever: to shut somebody out who had the data, take new snapshots.

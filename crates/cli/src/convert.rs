@@ -7,6 +7,7 @@ mod json;
 mod keys;
 mod medium;
 mod positional;
+mod prune;
 mod read_preference;
 mod refused;
 mod repository;
@@ -23,6 +24,7 @@ pub(crate) use dump::DumpRequest;
 pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
+pub(crate) use prune::PruneRequest;
 pub(crate) use repository::{
     BackupRequest, BundleRequest, CaptureRequest, ExportRequest, ImportRequest, OplogExportRequest,
     RekeyRequest, ShowRequest, StatusRequest, UnbundleRequest, Verified, repository, verified,

@@ -11,6 +11,7 @@
 //! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
 //! | `run_bundle` | snapshots as one stream |
 //! | `run_transfer` | commands that take a dump from one medium to another |
+//! | `run_prune` | deleting what a policy does not keep |
 //! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
 //! | `progress` | log lines and bars from the engine's events |
@@ -34,6 +35,7 @@ mod run_bundle;
 mod run_capture;
 mod run_dump;
 mod run_oplog_export;
+mod run_prune;
 mod run_rekey;
 mod run_repository;
 mod run_restore;
@@ -56,8 +58,8 @@ use clap::CommandFactory;
 use console::Console;
 use convert::{
     BackupRequest, BundleRequest, CaptureRequest, DumpRequest, Environment, ExportRequest,
-    ImportRequest, OplogExportRequest, Refusal, RekeyRequest, RestoreRequest, ShowRequest,
-    StatusRequest, UnbundleRequest, identities, repository, verified,
+    ImportRequest, OplogExportRequest, PruneRequest, Refusal, RekeyRequest, RestoreRequest,
+    ShowRequest, StatusRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -212,6 +214,13 @@ fn subcommand(command: &DumpCommand) -> Exit {
             on_repository("rdump show", local, async |session| {
                 let request = ShowRequest::new(args, &environment()?)?;
                 Ok(run_repository::show(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::Prune(args) => {
+            let local = &args.local;
+            on_repository("rdump prune", local, async |session| {
+                let request = PruneRequest::new(args, &environment()?)?;
+                Ok(run_prune::run(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Rekey(args) => {

@@ -217,7 +217,7 @@ impl Shown {
             ("server", run.source.server_version.clone()),
             ("tool", run.tool_version.clone()),
             ("consistency", consistency(manifest)),
-            ("only", part(&run.options)),
+            ("only", run.part().unwrap_or_default()),
             ("documents", run.documents.to_string()),
             (
                 "bytes",
@@ -278,16 +278,6 @@ impl Shown {
         page
     }
 }
-
-/// The options of a dump that say which part of a deployment it is of.
-const OPTIONS_OF_PART: [&str; 6] = [
-    "db",
-    "collection",
-    "query",
-    "select",
-    "exclude-collections",
-    "exclude-collections-with-prefix",
-];
 
 /// What is said of what is captured without a gap, for machines.
 pub(crate) fn span(stretch: &Stretch) -> Value {
@@ -365,21 +355,6 @@ fn source(run: &RunRecord) -> &str {
     let source = &run.source;
     let name = source.set_name.as_ref().or(source.hosts.first());
     name.map_or("unknown", String::as_str)
-}
-
-/// What of the deployment was asked for, if not all.
-fn part(options: &Value) -> String {
-    let parts = OPTIONS_OF_PART.iter().filter_map(|name| {
-        let value = options.get(name)?;
-        let is_all = match value {
-            Value::Null => true,
-            Value::Array(names) => names.is_empty(),
-            Value::Object(patterns) => patterns.values().all(|it| it == &json!([])),
-            _ => false,
-        };
-        (!is_all).then(|| format!("{name} {value}"))
-    });
-    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn consistency(manifest: &SnapshotManifest) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use rdump::OpTime;
 
 /// A moment as the oplog counts, and by the clock.
@@ -18,6 +18,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration such as 10s, 500ms or 5m");
     let parsed: SignedDuration = text.parse().map_err(|_error| wrong())?;
     Duration::try_from(parsed).map_err(|_error| wrong())
+}
+
+/// A duration such as `7d`, `12h` or `2w`; a day has 24 hours.
+pub(crate) fn days(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration such as 12h, 7d or 2w");
+    let span: Span = text.parse().map_err(|_error| wrong())?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours());
+    let length = length.map_err(|_error| wrong())?;
+    Duration::try_from(length).map_err(|_error| wrong())
 }
 
 /// A time such as `2026-11-21T08:30:00Z`, to the second.
@@ -46,6 +55,12 @@ mod tests {
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert!(duration("-1s").unwrap_err().contains("-1s"));
         assert!(duration("10").unwrap_err().contains("10s, 500ms"));
+        assert_eq!(days("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(days("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(days("36h"), Ok(Duration::from_secs(36 * 3_600)));
+        for wrong in ["1y", "2mo", "-1d", "7", ""] {
+            assert!(days(wrong).unwrap_err().contains("7d"), "{wrong}");
+        }
         assert_eq!(second("1970-01-01T00:00:07Z"), Ok(7));
         assert_eq!(second("1970-01-01T02:00:07+02:00"), Ok(7));
         assert_eq!(second("1970-01-01T00:00:07.000Z"), Ok(7));

@@ -18,6 +18,7 @@ mod object_store_access;
 mod oplog;
 mod passwords;
 mod program;
+mod prune;
 mod repository;
 mod round_trip;
 mod standard_streams;

@@ -19,7 +19,7 @@ use crate::program::{rdump, rrestore, run};
 const PAGE: &str = include_str!("../../../docs/s3.md");
 
 /// Lets a program ask as a user of the object store of the test.
-fn asked_by(user: &str, mut command: Command) -> Command {
+pub(crate) fn asked_by(user: &str, mut command: Command) -> Command {
     command
         .env("AWS_ACCESS_KEY_ID", user)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)

@@ -105,6 +105,7 @@ pub mod media;
 mod observer;
 mod repository;
 mod restore;
+mod retention;
 mod retry;
 mod same_options;
 mod spool;
@@ -129,15 +130,17 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, CapturedSpan, Capturing, Identities, PointInTime, Recipients,
-    Repository, RestorableSpan, RestorePoint, Sample, Snapshot, SnapshotNamespace, SnapshotReader,
-    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport,
-    UnbundleReport,
+    BundleReader, BundleReport, CapturedSpan, Capturing, Identities, PlannedSlices,
+    PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport,
+    Recipients, Repository, RestorableSpan, RestorePoint, Sample, Snapshot, SnapshotNamespace,
+    SnapshotReader, SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots,
+    TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
     RestorePlan, RestoreReport, RestoredNamespace,
 };
+pub use retention::{KeepReason, RetentionPolicy, Zone};
 pub use transfer::Transfer;
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 

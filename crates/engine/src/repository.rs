@@ -25,6 +25,7 @@ mod encryption;
 mod lease;
 mod object;
 mod point_in_time;
+mod prune;
 mod reader;
 mod snapshot;
 mod timeline;
@@ -36,6 +37,10 @@ pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use encryption::{Identities, Recipients};
 pub(crate) use lease::LEASE;
 pub use point_in_time::{CapturedSpan, PointInTime, RestorableSpan, RestorePoint};
+pub use prune::{
+    PlannedSlices, PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, Prune, PrunePlan,
+    PruneReport,
+};
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub use timeline::Capturing;

@@ -34,6 +34,7 @@ mod many;
 mod model;
 mod oplog;
 mod partitions;
+mod prune;
 mod replay_resumed;
 mod resumed;
 mod round_trip;

@@ -25,6 +25,7 @@ pub(crate) enum Frame {
     Slice,
     SliceEnd,
     Gap,
+    Pruned,
 }
 
 /// Why bytes are not a value in its frame.
@@ -51,6 +52,7 @@ impl Frame {
             Self::Slice => "\",\"slice\":",
             Self::SliceEnd => "\",\"end\":",
             Self::Gap => "\",\"gap\":",
+            Self::Pruned => "\",\"pruned\":",
         }
     }
 

@@ -25,6 +25,7 @@ mod keys;
 mod lease;
 mod manifest;
 mod part;
+mod pruned;
 mod slice;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use catalog::CatalogEntry;
 pub use error::{RecordError, RecordFault};
-pub use id::{IdError, RepositoryId, SnapshotId};
+pub use id::{IdError, RepositoryId, SNAPSHOTS, SnapshotId};
 pub use id_range::IdRange;
 pub use keys::{
     DataKeys, ENCRYPTED_EXTENSION, EncryptionError, KEYS, KeyRecord, NONCE_BYTES, PrivatePlace,
@@ -46,6 +47,7 @@ pub use manifest::{SnapshotManifest, StoredObject};
 pub use part::{
     DataObject, NamespaceEnd, NamespaceProgress, Part, PartBuilder, PartIndex, StoredSegments,
 };
+pub use pruned::PrunedRecord;
 pub use slice::{
     EntryMark, GapReason, GapRecord, OplogSlice, Previous, SliceFooter, SliceHeader, SliceSource,
     Unseen,

@@ -25,7 +25,7 @@ pub use error::{Result, StorageError};
 pub use folder::FolderStore;
 pub use location::{Location, OpenStore};
 pub use memory::MemoryStore;
-pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Unreadable, Version};
+pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Retention, Unreadable, Version};
 pub use read_ahead::{ObjectReader, ReadAhead, read_ahead};
 pub use s3::{S3Checksum, S3Credentials, S3Location, S3Options, S3Retention, S3Store};
 pub use sink::Sink;

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt, future, future::BoxFuture, stream, stream::BoxStream};
 
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, Result, StorageError, Store,
-    Upload, Version, store::check_path,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, Result, Retention,
+    StorageError, Store, Upload, Version, store::check_path,
 };
 
 /// Objects in memory, for tests and for what is gone with the process. Clones share them.
@@ -27,6 +27,7 @@ struct Objects {
     by_path: BTreeMap<String, (Bytes, u64)>,
     /// How many were ever written: the version of the next one.
     written: u64,
+    retained: BTreeMap<String, Retention>,
 }
 
 impl MemoryStore {
@@ -36,6 +37,15 @@ impl MemoryStore {
             name: name.into(),
             ..Self::default()
         }
+    }
+
+    /// Locks an object: from now on it is not deleted, whatever the clock says, until this is told otherwise.
+    pub fn retain(&self, path: &str, retention: Option<Retention>) {
+        let mut objects = self.objects();
+        match retention {
+            Some(retention) => objects.retained.insert(path.to_owned(), retention),
+            None => objects.retained.remove(path),
+        };
     }
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
@@ -49,6 +59,14 @@ impl MemoryStore {
     fn not_found(&self, path: &str) -> StorageError {
         let path = self.shown(path);
         StorageError::NotFound { path }
+    }
+
+    fn retained(&self, path: &str) -> StorageError {
+        StorageError::Denied {
+            action: "delete",
+            path: self.shown(path),
+            source: "it is locked".into(),
+        }
     }
 
     fn put_now(&self, path: &str, bytes: Bytes, condition: &PutIf) -> Result<ObjectInfo> {
@@ -117,6 +135,7 @@ impl Store for MemoryStore {
     fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities>> {
         let capabilities = Capabilities {
             conditional_put: true,
+            object_lock: !self.objects().retained.is_empty(),
             ..Capabilities::default()
         };
         future::ready(Ok(capabilities)).boxed()
@@ -189,14 +208,22 @@ impl Store for MemoryStore {
     }
 
     fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>> {
-        let checked = paths.iter().try_for_each(|path| check_path(path));
-        if checked.is_ok() {
+        let mut deleted = paths.iter().try_for_each(|path| check_path(path));
+        if deleted.is_ok() {
             let mut objects = self.objects();
             for path in paths {
-                objects.by_path.remove(*path);
+                match objects.retained.contains_key(*path) {
+                    true => deleted = deleted.and(Err(self.retained(path))),
+                    false => drop(objects.by_path.remove(*path)),
+                }
             }
         }
-        future::ready(checked).boxed()
+        future::ready(deleted).boxed()
+    }
+
+    fn retention<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Retention>>> {
+        let retention = self.objects().retained.get(path).copied();
+        future::ready(check_path(path).map(|()| retention)).boxed()
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<()>> {

@@ -1,4 +1,4 @@
-use std::error::Error;
+use std::{error::Error, time::SystemTime};
 
 use futures::TryStreamExt;
 
@@ -14,6 +14,29 @@ pub struct ObjectInfo {
     pub stored_bytes: u64,
     /// What tells it from another object of the same path, before and after, if the store can.
     pub version: Option<Version>,
+    /// When it was written, by the clock of the store; told by listings of stores that know.
+    pub modified: Option<SystemTime>,
+}
+
+/// That an object may not be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Until when, if there is such a date.
+    pub until: Option<SystemTime>,
+    /// Whether somebody holds it until they say otherwise.
+    pub held: bool,
+}
+
+impl Retention {
+    /// That an object may not be deleted before a date.
+    #[must_use]
+    pub fn until(until: SystemTime) -> Self {
+        Self {
+            until: Some(until),
+            held: false,
+        }
+    }
 }
 
 impl ObjectInfo {
@@ -23,6 +46,7 @@ impl ObjectInfo {
             path: path.into(),
             stored_bytes,
             version: None,
+            modified: None,
         }
     }
 

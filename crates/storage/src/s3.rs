@@ -16,6 +16,7 @@ mod headers;
 mod location;
 mod multipart;
 mod options;
+mod retention;
 mod upload;
 
 use std::{
@@ -37,8 +38,8 @@ use self::{
     upload::S3Upload,
 };
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, ReadAhead, Result, Store,
-    Upload, Version, store::check_path,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, ReadAhead, Result,
+    Retention, Store, Upload, Version, store::check_path,
 };
 
 pub use self::{
@@ -62,6 +63,8 @@ pub struct S3Store {
     location: S3Location,
     bucket: Arc<OnceCell<Arc<Bucket>>>,
     capabilities: Arc<OnceCell<Capabilities>>,
+    /// Whether objects may be locked.
+    may_lock: Arc<OnceCell<bool>>,
     in_flight: Arc<Semaphore>,
     read_ahead: ReadAhead,
     under_way: TaskTracker,
@@ -76,6 +79,7 @@ impl S3Store {
             location,
             bucket: Arc::default(),
             capabilities: Arc::default(),
+            may_lock: Arc::default(),
             in_flight: upload::in_flight(),
             read_ahead: ReadAhead::new(OBJECT_AHEAD_BYTES, READ_AHEAD_BYTES),
             under_way,
@@ -196,9 +200,11 @@ impl Store for S3Store {
             check_path(path)?;
             let bucket = self.bucket().await?;
             let writer = random_name();
-            bucket
-                .put(path, bytes, &condition, &writer, With::Put)
-                .await
+            let with = match condition {
+                PutIf::Unchanged(_) => With::Replaced,
+                _ => With::Put,
+            };
+            bucket.put(path, bytes, &condition, &writer, with).await
         }
         .boxed()
     }
@@ -227,6 +233,19 @@ impl Store for S3Store {
                 check_path(path)?;
             }
             self.bucket().await?.delete(paths).await
+        }
+        .boxed()
+    }
+
+    fn retention<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Retention>>> {
+        async move {
+            check_path(path)?;
+            let bucket = self.bucket().await?;
+            let may_lock = self.may_lock.get_or_try_init(|| bucket.may_lock());
+            match may_lock.await? {
+                true => bucket.retention(path).await,
+                false => Ok(None),
+            }
         }
         .boxed()
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 
 use crate::{
-    Leftover, Listed, Location, ObjectInfo, ReadAhead, Result, StorageError,
+    Leftover, Listed, Location, ObjectInfo, ReadAhead, Result, Retention, StorageError,
     object::{PutIf, Version},
 };
 
@@ -102,6 +102,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::InvalidPath`] before anything is removed; [`StorageError::Denied`] and as the store has them, of
     /// the first that could not be removed; the others are.
     fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>>;
+
+    /// Whether an object may not be deleted. Default: nothing keeps it, as where a store knows no such thing.
+    ///
+    /// A store with versions takes a deletion of what is locked and hides it: ask before.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Denied`] if who asks may not know, and as the store has them.
+    fn retention<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Retention>>> {
+        let _ = path;
+        future::ready(Ok(None)).boxed()
+    }
 
     /// Makes every finished object survive a power cut.
     ///

@@ -1,13 +1,13 @@
 //! What a location says about how objects are kept.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_s3::types::{ChecksumMode, ObjectLockLegalHoldStatus, ObjectLockMode};
 use bytes::Bytes;
-use rdump_storage::{Listing, PutIf, S3Store, Store};
+use rdump_storage::{Listing, PutIf, S3Credentials, S3Store, StorageError, Store};
 use rdump_testkit::{
     S3Server, SeaweedFs,
-    s3::{ACCESS_KEY, BUCKET},
+    s3::{ACCESS_KEY, Access, BUCKET, Policy, SECRET_KEY},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     policies::{client, create_locked_bucket},
 };
 
+const PAGE: &str = include_str!("../../../docs/s3.md");
 /// More than one part has, in bytes.
 const LARGE_BYTES: usize = 9 << 20;
 
@@ -70,7 +71,35 @@ async fn objects_are_tagged_locked_and_of_the_class_that_the_location_says() {
         let expected = [("kind", "dump"), ("team", "a b&c")];
         let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(tags, expected, "{path}");
+        let retention = store.retention(path).await.unwrap().unwrap();
+        assert!(retention.held, "{path}");
+        let told = retention.until.unwrap().duration_since(UNIX_EPOCH);
+        assert_eq!(
+            told.unwrap().as_secs(),
+            u64::try_from(until).unwrap(),
+            "{path}"
+        );
     }
+    assert_eq!(store.retention("absent").await.unwrap(), None);
+    // What is not locked, in a bucket where it could be, and in one where it could not.
+    for location in [&location, &server.location("dump")] {
+        let store = s3(location);
+        upload(&store, "free", 3).await;
+        assert_eq!(store.retention("free").await.unwrap(), None, "{location}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_ask_for_locks_is_told_so() {
+    let policy = Policy::in_page(PAGE, "restore", "dump");
+    let server = SeaweedFs::with(&Access::default().user("reader", policy)).await;
+    let location = server.location("dump").parse().unwrap();
+    let store = S3Store::new(location).credentials(S3Credentials::new("reader", SECRET_KEY));
+    let refused = store.retention("any").await;
+    assert!(
+        matches!(&refused, Err(StorageError::Denied { action, .. }) if *action == "s3:GetObjectRetention"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use super::{
     keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
     namespace::{ExcludeArgs, PatternArgs},
+    prune::PruneArgs,
     rate::rate,
     repository::{
         BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, InitArgs, ListArgs,
@@ -166,6 +167,8 @@ pub(crate) enum DumpCommand {
     List(ListArgs),
     /// Write what was captured as an oplog.bson
     OplogExport(OplogExportArgs),
+    /// Delete the snapshots that no rule keeps
+    Prune(Box<PruneArgs>),
     /// Wrap the keys of encrypted snapshots for others than before
     Rekey(RekeyArgs),
     /// Show one snapshot with its namespaces
@@ -180,7 +183,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 13] = [
+    pub(crate) const NAMES: [&str; 14] = [
         "backup",
         "capture",
         "bundle",
@@ -189,6 +192,7 @@ impl DumpCommand {
         "init",
         "list",
         "oplog-export",
+        "prune",
         "rekey",
         "show",
         "status",

@@ -70,6 +70,14 @@ pub(crate) struct S3WriteArgs {
     #[arg(long = "s3-tag", value_name = "KEY=VALUE", action = clap::ArgAction::Append)]
     tag: Vec<String>,
 
+    /// Lock every object for so long from when it is written, such as 30d, or until a time; as --s3-object-lock-retain-until, with GOVERNANCE where no mode is given
+    #[arg(
+        long = "lock-until",
+        value_name = "WHEN",
+        conflicts_with = "object_lock_retain_until"
+    )]
+    lock_until: Option<String>,
+
     /// Lock every object: GOVERNANCE or COMPLIANCE
     #[arg(long = "s3-object-lock-mode", value_name = "MODE")]
     object_lock_mode: Option<String>,
@@ -122,16 +130,15 @@ impl S3Args {
 impl S3WriteArgs {
     /// Those that are given.
     pub(crate) fn given(&self) -> Vec<S3Option> {
+        let governance = self.lock_until.as_ref().map(|_| "GOVERNANCE".to_owned());
+        let mode = self.object_lock_mode.clone().or(governance);
         let texts = [
             ("s3-checksum", "checksum", &self.checksum),
             ("s3-storage-class", "storage-class", &self.storage_class),
             ("s3-sse", "sse", &self.sse),
             ("s3-sse-kms-key-id", "sse-kms-key-id", &self.sse_kms_key_id),
-            (
-                "s3-object-lock-mode",
-                "object-lock-mode",
-                &self.object_lock_mode,
-            ),
+            ("s3-object-lock-mode", "object-lock-mode", &mode),
+            ("lock-until", "object-lock-retain-until", &self.lock_until),
             (
                 "s3-object-lock-retain-until",
                 "object-lock-retain-until",

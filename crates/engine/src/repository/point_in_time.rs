@@ -9,7 +9,7 @@ use rdump_oplog::{Ahead, OpTime, RenamedCollection, is_of_transaction};
 
 use super::{Repository, Snapshot, SnapshotReader, timeline::parse_slice};
 use crate::{Error, ErrorKind, RestoreOptions, Result, media::Documents};
-use base::{Base, Unfit, moment};
+use base::{Base, Unfit};
 use slice_reader::End;
 
 mod base;
@@ -17,8 +17,10 @@ mod captured;
 mod restorable;
 mod slice_reader;
 
+pub(super) use base::moment;
 pub use captured::CapturedSpan;
 pub use restorable::RestorableSpan;
+pub(super) use restorable::{Lead, leads};
 pub(super) use slice_reader::SliceReader;
 
 /// A moment, or the end of a second.

@@ -8,8 +8,8 @@ use rdump_format::{
     Codec, Segment, SegmentRecord,
     repository::{
         BEGUN, BegunRecord, DataKeys, GapRecord, KEYS, KeyRecord, OplogSlice, Previous,
-        REPOSITORY_FILE, SliceFooter, SliceHeader, SnapshotId, SpanKind, SpanName, TIMELINE,
-        Timeline, WaitingRecord,
+        PrunedRecord, REPOSITORY_FILE, SliceFooter, SliceHeader, SnapshotId, SpanKind, SpanName,
+        TIMELINE, Timeline, WaitingRecord,
     },
 };
 use rdump_storage::{Listed, StorageError};
@@ -41,11 +41,16 @@ impl Repository {
     /// Dropping the future has no effect.
     pub async fn timeline(&self) -> Result<Timeline> {
         let mut listed = self.store().list(TIMELINE);
-        let mut spans = Vec::new();
+        let (mut spans, mut pruned) = (Vec::new(), None);
         while let Some(listed) = listed.try_next().await? {
             spans.extend(SpanName::parse_path(listed.path()));
+            pruned = pruned.max(PrunedRecord::parse_path(listed.path()));
         }
-        Ok(spans.into_iter().collect())
+        let mut timeline: Timeline = spans.into_iter().collect();
+        if let Some(before) = pruned {
+            timeline.prune(before);
+        }
+        Ok(timeline)
     }
 
     /// What lies where slices and gaps are stored and is neither, at most a thousand of them.
@@ -53,7 +58,8 @@ impl Repository {
         let mut listed = self.store().list(TIMELINE);
         let mut paths = Vec::new();
         while let Some(listed) = listed.try_next().await? {
-            let is_stranger = SpanName::parse_path(listed.path()).is_none();
+            let is_stranger = SpanName::parse_path(listed.path()).is_none()
+                && PrunedRecord::parse_path(listed.path()).is_none();
             if let (Listed::Object(object), true) =
                 (listed, is_stranger && paths.len() < MOST_STRANGERS)
             {

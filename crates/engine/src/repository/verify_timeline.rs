@@ -88,6 +88,10 @@ impl Repository {
                 Some(Err(error)) => return Err(error),
             }
         }
+        let is_pruned = |path: &str| {
+            let span = SpanName::parse_path(path);
+            span.is_some_and(|span| Some(span.end) < timeline.pruned_before())
+        };
         for (path, previous) in links {
             let damage = match digests.get(&previous.path) {
                 Some(digest) if *digest == previous.sha256 => continue,
@@ -97,6 +101,7 @@ impl Repository {
                 ),
                 // That was named already, if it is damaged.
                 None if report.damage.iter().any(|it| it.path == previous.path) => continue,
+                None if is_pruned(&previous.path) => continue,
                 None => (
                     DamageKind::Missing,
                     format!("{} is not there, which it follows", previous.path),

@@ -479,9 +479,11 @@ impl DumpWriter for SnapshotWriter {
             run.stored_bytes = stored.stored_bytes;
             let repository = &shared.repository;
             let keys = shared.keys.get();
+            let of_part = keys.is_some() && run.part().is_some();
             let private = keys.map(|_| PrivateRun::take(&mut run));
             let mut manifest =
                 SnapshotManifest::new(repository.record().id, id.clone(), run, begun.catalog);
+            manifest.of_part = of_part;
             manifest.tags = self.tags.clone();
             let earlier = self.earlier.iter().flat_map(|earlier| &earlier.attempts);
             manifest.earlier_attempts = earlier.map(|begun| begun.started_at.clone()).collect();

@@ -49,7 +49,7 @@ async fn what_becomes_of_indexes_after_the_plan_comes_from_the_oplog() {
         ("e", doc! { "prepareUnique": true }),
         ("e", doc! { "prepareUnique": false }),
     ];
-    let (source, target) = changed(&["a", "b", "c", "d", "e"], &changes).await;
+    let (source, target) = Box::pin(changed(&["a", "b", "c", "d", "e"], &changes)).await;
     let options = FingerprintOptions::new();
     let before = Fingerprint::of(&source.client(), &options).await;
     assert_same(&before, &Fingerprint::of(&target.client(), &options).await);
@@ -60,7 +60,7 @@ async fn an_index_that_was_unique_while_it_was_dumped_stays_prepared_to_be_as_wi
     // TOOLS-4105. A server forgets that it was prepared once it is unique, and mongorestore does not.
     let changes =
         ["prepareUnique", "unique", "forceNonUnique"].map(|option| ("a", doc! { option: true }));
-    let (source, target) = changed(&["a"], &changes).await;
+    let (source, target) = Box::pin(changed(&["a"], &changes)).await;
     let index = async |of: &ReplicaSet| {
         let indexes = of.client().database("shop");
         let list = doc! { "listIndexes": "orders" };

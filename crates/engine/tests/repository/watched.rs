@@ -13,8 +13,8 @@ use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 use rdump::{
     CancellationToken,
     storage::{
-        Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, StorageError, Store,
-        Upload, Version,
+        Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, Retention, StorageError,
+        Store, Upload, Version,
     },
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Watched {
     holds: watch::Sender<Option<String>>,
     held: AtomicBool,
     ignores_conditions: AtomicBool,
+    /// How many objects are written and deleted until it does nothing more.
+    left: Mutex<Option<usize>>,
 }
 
 impl Watched {
@@ -48,6 +50,7 @@ impl Watched {
             holds: watch::Sender::default(),
             held: AtomicBool::new(false),
             ignores_conditions: AtomicBool::new(false),
+            left: Mutex::default(),
         })
     }
 
@@ -106,12 +109,31 @@ impl Watched {
         self.ignores_conditions.store(true, Ordering::Relaxed);
     }
 
+    /// After so many objects were put or deleted, it is as if the process had died: nothing more happens to any.
+    pub(super) fn die_after(&self, objects: usize) {
+        *self.left.lock().unwrap() = Some(objects);
+    }
+
+    /// How many of so many objects are still put or deleted.
+    fn survive(&self, wanted: usize) -> usize {
+        let mut left = self.left.lock().unwrap();
+        let Some(left) = left.as_mut() else {
+            return wanted;
+        };
+        let some = wanted.min(*left);
+        *left -= some;
+        some
+    }
+
     /// What was read since this was last asked.
     pub(super) fn take(&self) -> Vec<(String, Range<u64>)> {
         std::mem::take(&mut *self.reads.lock().unwrap())
     }
 
     fn refused(&self, path: &str) -> Option<StorageError> {
+        if self.survive(1) == 0 {
+            return Some(dead());
+        }
         if self.full.load(Ordering::Relaxed) {
             return Some(StorageError::NoSpace {
                 path: path.to_owned(),
@@ -125,6 +147,14 @@ impl Watched {
             path: path.to_owned(),
             source: "the test says so".into(),
         })
+    }
+}
+
+fn dead() -> StorageError {
+    StorageError::Io {
+        action: "write",
+        path: "anything".to_owned(),
+        source: "the process is dead".into(),
     }
 }
 
@@ -201,7 +231,19 @@ impl Store for Watched {
     }
 
     fn delete<'a>(&'a self, paths: &'a [&'a str]) -> BoxFuture<'a, Result<()>> {
-        self.inner.delete(paths)
+        let some = self.survive(paths.len());
+        async move {
+            self.inner.delete(&paths[..some]).await?;
+            match some == paths.len() {
+                true => Ok(()),
+                false => Err(dead()),
+            }
+        }
+        .boxed()
+    }
+
+    fn retention<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Retention>>> {
+        self.inner.retention(path)
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<()>> {

@@ -1,6 +1,7 @@
 //! The records of a manifest: what was run, and which files it wrote.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::codec::Codec;
 use crate::digest::Digest;
@@ -21,7 +22,7 @@ pub struct RunRecord {
     /// What was dumped.
     pub source: SourceRecord,
     /// The options of the run, as data.
-    pub options: serde_json::Value,
+    pub options: Value,
     /// How far the namespaces agree on a moment: `snapshot`, `oplog` or `none`.
     pub consistency: String,
     /// The moment that a restore which replays the oplog brings everything to, `seconds:ordinal`.
@@ -51,7 +52,7 @@ impl RunRecord {
             finished_at: finished_at.into(),
             tool_version: tool_version.into(),
             source,
-            options: serde_json::Value::Null,
+            options: Value::Null,
             consistency: "none".to_owned(),
             consistent_at: None,
             documents: 0,
@@ -60,7 +61,37 @@ impl RunRecord {
             problems: Vec::new(),
         }
     }
+
+    /// Which part of a deployment was asked for, by the options that say so; `None` if all.
+    #[must_use]
+    pub fn part(&self) -> Option<String> {
+        let parts = OF_PART.iter().filter_map(|name| {
+            let value = self.options.get(name)?;
+            let is_all = match value {
+                Value::Null | Value::Bool(false) => true,
+                Value::Array(names) => names.is_empty(),
+                Value::Object(patterns) => {
+                    patterns.values().all(|it| it == &Value::Array(Vec::new()))
+                }
+                _ => false,
+            };
+            (!is_all).then(|| format!("{name} {value}"))
+        });
+        let parts: Vec<_> = parts.collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
 }
+
+/// The options of a dump that say which part of a deployment it is of.
+const OF_PART: [&str; 7] = [
+    "db",
+    "collection",
+    "query",
+    "select",
+    "exclude-collections",
+    "exclude-collections-with-prefix",
+    "views-as-collections",
+];
 
 /// The deployment that was dumped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -32,6 +32,7 @@ impl RecordError {
             Frame::Slice => "slice of the oplog",
             Frame::SliceEnd => "end of a slice of the oplog",
             Frame::Gap => "record of a gap",
+            Frame::Pruned => "record of what was pruned",
         };
         Self { what, fault }
     }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{MANIFEST_COPIES, MANIFESTS};
 
+/// Where the objects of snapshots are.
+pub const SNAPSHOTS: &str = "snapshots/";
+
 /// Which repository it is: 16 random bytes, written as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -87,7 +90,7 @@ impl SnapshotId {
     /// The folder of what the snapshot is made of, with a slash at its end.
     #[must_use]
     pub fn folder(&self) -> String {
-        format!("snapshots/{self}/")
+        format!("{SNAPSHOTS}{self}/")
     }
 
     /// Where its manifest is.
@@ -109,6 +112,28 @@ impl SnapshotId {
             .strip_prefix(MANIFESTS)
             .or(path.strip_prefix(MANIFEST_COPIES));
         name?.strip_suffix(".json")?.parse().ok()
+    }
+
+    /// The snapshot in whose folder an object is, if it is in that of one.
+    #[must_use]
+    pub fn of_object(path: &str) -> Option<Self> {
+        let (id, _) = path.strip_prefix(SNAPSHOTS)?.split_once('/')?;
+        id.parse().ok()
+    }
+
+    /// When it was begun, to the second: RFC 3339, UTC. The id of a second that no clock shows is that of none.
+    #[must_use]
+    pub fn begun_at(&self) -> String {
+        let mut text = String::new();
+        for (at, c) in self.0.chars().take(16).enumerate() {
+            match at {
+                4 | 6 => text.push('-'),
+                11 | 13 => text.push(':'),
+                _ => {}
+            }
+            text.push(c);
+        }
+        text
     }
 
     /// The id as it is written.

@@ -46,6 +46,9 @@ pub struct SnapshotManifest {
     pub catalog: StoredObject,
     /// The parts of the manifest, of two segments each: see [`Part`](super::Part).
     pub parts: Vec<StoredObject>,
+    /// If the snapshot is encrypted: whether a part of the deployment was asked for; `private` has which one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_part: bool,
     /// If the snapshot is encrypted: what of the run is, a [`PrivateRun`](super::PrivateRun).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<String>,
@@ -148,6 +151,7 @@ impl SnapshotManifest {
             objects: 0,
             catalog,
             parts: Vec::new(),
+            of_part: false,
             private: None,
             authentication: None,
         }
@@ -157,6 +161,12 @@ impl SnapshotManifest {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.authentication.is_some()
+    }
+
+    /// Whether a part of the deployment was asked for, and not all.
+    #[must_use]
+    pub fn is_of_part(&self) -> bool {
+        self.of_part || self.run.part().is_some()
     }
 
     /// The attempt that wrote it.

@@ -356,3 +356,76 @@ proptest! {
         prop_assert_eq!(Part::read(&index, &details).unwrap().objects, objects);
     }
 }
+
+#[test]
+fn what_was_pruned_is_in_the_name_and_in_the_record() {
+    let before = crate::OpTime {
+        seconds: 7,
+        ordinal: 3,
+    };
+    let record = PrunedRecord::new(repository().id, before, "2026-01-02T03:04:05Z");
+    assert_eq!(record.path(), "timeline/0000000700000003.pruned.json");
+    assert_eq!(PrunedRecord::parse_path(&record.path()), Some(before));
+    for other in [
+        "timeline/7.pruned.json",
+        "timeline/0000000700000003.json",
+        "0000000700000003.pruned.json",
+    ] {
+        assert_eq!(PrunedRecord::parse_path(other), None, "{other}");
+    }
+    let bytes = record.to_bytes().unwrap();
+    assert_eq!(PrunedRecord::from_bytes(&bytes).unwrap(), record);
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        PrunedRecord::from_bytes(&changed).unwrap_err();
+    }
+    let mut timeline = Timeline::default();
+    timeline.prune(before);
+    timeline.prune(crate::OpTime::default());
+    assert_eq!(timeline.pruned_before(), Some(before));
+}
+
+#[test]
+fn an_id_says_when_it_was_begun_and_an_object_whose_it_is() {
+    assert_eq!(id().begun_at(), "2026-01-02T03:04:05Z");
+    let path = format!("{}data/1-0.bson.zst", id().folder());
+    assert_eq!(SnapshotId::of_object(&path), Some(id()));
+    for other in [
+        "snapshots/x/data/1-0.bson.zst",
+        "manifests/x.json",
+        "snapshots/",
+    ] {
+        assert_eq!(SnapshotId::of_object(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_run_says_which_part_of_a_deployment_it_is_of() {
+    let mut manifest = manifest();
+    let all = serde_json::json!({
+        "db": null, "select": { "include": [], "exclude": [] }, "exclude-collections": [],
+        "views-as-collections": false, "parallel-collections": 4,
+    });
+    for (options, part) in [
+        (serde_json::Value::Null, None),
+        (all, None),
+        (serde_json::json!({ "db": "shop" }), Some("db \"shop\"")),
+        (
+            serde_json::json!({ "select": { "include": ["a.*"], "exclude": [] } }),
+            Some("select {\"exclude\":[],\"include\":[\"a.*\"]}"),
+        ),
+        (
+            serde_json::json!({ "views-as-collections": true }),
+            Some("views-as-collections true"),
+        ),
+    ] {
+        manifest.run.options = options;
+        assert_eq!(manifest.run.part().as_deref(), part);
+        assert_eq!(manifest.is_of_part(), part.is_some());
+    }
+    // Of one that is encrypted the options are private.
+    manifest.run.options = serde_json::Value::Null;
+    manifest.of_part = true;
+    assert!(manifest.is_of_part());
+}

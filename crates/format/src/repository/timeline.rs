@@ -71,6 +71,23 @@ fn hexadecimal(text: &str) -> Option<u64> {
     }
 }
 
+/// A moment in the name of an object.
+pub(super) fn at_name(at: OpTime) -> String {
+    let number = u64::from(at.seconds).wrapping_shl(32) | u64::from(at.ordinal);
+    format!("{number:016x}")
+}
+
+/// The moment that a part of a name says.
+pub(super) fn of_name(name: &str) -> Option<OpTime> {
+    let number = hexadecimal(name)?;
+    let [seconds, ordinal] =
+        [number.wrapping_shr(32), number & u64::from(u32::MAX)].map(u32::try_from);
+    Some(OpTime {
+        seconds: seconds.ok()?,
+        ordinal: ordinal.ok()?,
+    })
+}
+
 /// What is known of a part of a timeline: the span `(start, end]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -112,10 +129,7 @@ impl SpanName {
     /// Where the object is.
     #[must_use]
     pub fn path(&self) -> String {
-        let [start, end] = [self.start, self.end].map(|at| {
-            let number = u64::from(at.seconds).wrapping_shl(32) | u64::from(at.ordinal);
-            format!("{number:016x}")
-        });
+        let [start, end] = [self.start, self.end].map(at_name);
         let (slice, encrypted) = match self.kind {
             SpanKind::Slice => (SLICE, ""),
             SpanKind::EncryptedSlice => (SLICE, ENCRYPTED_EXTENSION),
@@ -141,15 +155,7 @@ impl SpanName {
             .into_iter()
             .find_map(|(end, kind)| Some((name.strip_suffix(end)?, kind)))?;
         let mut parts = name.split('-');
-        let mut moment = || {
-            let number = hexadecimal(parts.next()?)?;
-            let [seconds, ordinal] =
-                [number.wrapping_shr(32), number & u64::from(u32::MAX)].map(u32::try_from);
-            Some(OpTime {
-                seconds: seconds.ok()?,
-                ordinal: ordinal.ok()?,
-            })
-        };
+        let mut moment = || of_name(parts.next()?);
         let (start, end) = (moment()?, moment()?);
         let timeline = parts.next()?.parse().ok()?;
         let is_span = start < end && parts.next().is_none();
@@ -169,6 +175,7 @@ pub struct Timeline {
     /// By their start, then their end.
     slices: BTreeMap<TimelineId, BTreeSet<(OpTime, OpTime, SpanKind)>>,
     gaps: BTreeSet<SpanName>,
+    pruned_before: Option<OpTime>,
 }
 
 /// A stretch of time without a gap: whoever has a snapshot of a moment in it can go to any later moment in it.
@@ -220,6 +227,17 @@ impl FromIterator<SpanName> for Timeline {
 }
 
 impl Timeline {
+    /// Notes that what ended before a moment was removed on purpose.
+    pub fn prune(&mut self, before: OpTime) {
+        self.pruned_before = self.pruned_before.max(Some(before));
+    }
+
+    /// The moment before which everything was removed on purpose that ended then.
+    #[must_use]
+    pub fn pruned_before(&self) -> Option<OpTime> {
+        self.pruned_before
+    }
+
     /// Whether nothing was ever captured.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -53,9 +53,12 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<Listed>) -> Result<()> {
             Ok(info) if info.is_file() => {
                 found.push(match is_leftover(&path) {
                     true => Listed::Leftover(path.clone()),
-                    false => Listed::Object(
-                        ObjectInfo::new(&path, info.len()).version(version_of(&info)),
-                    ),
+                    false => {
+                        let mut object = ObjectInfo::new(&path, info.len());
+                        object.version = Some(version_of(&info));
+                        object.modified = info.modified().ok();
+                        Listed::Object(object)
+                    }
                 });
                 Ok(())
             }

@@ -46,7 +46,10 @@ async fn an_object_is_visible_when_it_is_finished_and_not_before() {
     let info = upload.finish().await.unwrap();
     assert_eq!((info.path.as_str(), info.stored_bytes), ("a/b.bson", 11));
     store.flush().await.unwrap();
-    assert_eq!(listed(&store).await.objects, [info]);
+    let mut listed = listed(&store).await.objects;
+    let modified = listed[0].modified.take().unwrap();
+    assert!(modified.elapsed().unwrap().as_secs() < 3_600);
+    assert_eq!(listed, [info]);
     assert_eq!(store.read("a/b.bson", 6..11, None).await.unwrap(), "world");
 }
 

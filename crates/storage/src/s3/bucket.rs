@@ -335,6 +335,7 @@ impl Bucket {
             let bytes = object.size.and_then(|bytes| bytes.try_into().ok());
             let mut info = ObjectInfo::new(path, bytes.unwrap_or_default());
             info.version = object.e_tag.as_deref().map(version);
+            info.modified = object.last_modified.and_then(|at| at.try_into().ok());
             Some(Listed::Object(info))
         });
         let next = match (page.is_truncated, page.next_continuation_token) {

@@ -14,7 +14,7 @@ impl Bucket {
     async fn minds_conditions(&self) -> Result<bool> {
         let path = format!(".rdump-probe-{}", random_name());
         let writers = [random_name(), random_name()];
-        let put = |writer| self.put(&path, Bytes::new(), &PutIf::Absent, writer, With::Put);
+        let put = |writer| self.put(&path, Bytes::new(), &PutIf::Absent, writer, With::Replaced);
         let [first, second] = &writers;
         let first = put(first).await;
         let second = match &first {

@@ -46,6 +46,10 @@ pub(super) struct Headers {
     object: Vec<Header>,
     /// Of those that begin one that is uploaded, and not put at once.
     uploaded: Vec<Header>,
+    /// Of those that begin one that is not to be replaced.
+    kept: Vec<Header>,
+    /// For how long these are locked: counted from each one's own beginning, since who writes may do that for years.
+    retention: Option<S3Retention>,
 }
 
 /// What is done with an object.
@@ -55,6 +59,8 @@ pub(super) enum With {
     Content,
     /// It is put at once.
     Put,
+    /// It is put in the place of what was there, and will be replaced itself.
+    Replaced,
     /// An upload of it is begun.
     Uploaded,
     /// It is made of another one by one request.
@@ -80,13 +86,13 @@ impl Headers {
         set(object, "x-amz-server-side-encryption", &options.sse);
         let key = &options.sse_kms_key_id;
         set(object, "x-amz-server-side-encryption-aws-kms-key-id", key);
-        set(object, "x-amz-object-lock-mode", &options.object_lock_mode);
-        let retention = options.object_lock_retain_until.map(until);
-        set(object, "x-amz-object-lock-retain-until-date", &retention);
-        let hold = options.object_lock_legal_hold.then(|| "ON".to_owned());
-        set(object, "x-amz-object-lock-legal-hold", &hold);
         let tags = (!options.tags.is_empty()).then(|| tagging(&options.tags));
         set(object, "x-amz-tagging", &tags);
+        let (kept, mode) = (&mut headers.kept, &options.object_lock_mode);
+        set(kept, "x-amz-object-lock-mode", mode);
+        let hold = options.object_lock_legal_hold.then(|| "ON".to_owned());
+        set(kept, "x-amz-object-lock-legal-hold", &hold);
+        headers.retention = options.object_lock_retain_until;
         set(
             &mut headers.uploaded,
             "x-amz-storage-class",
@@ -120,16 +126,20 @@ impl Headers {
         operation: CustomizableOperation<T, E, B>,
         with: With,
     ) -> CustomizableOperation<T, E, B> {
-        let begins = matches!(with, With::Put | With::Uploaded | With::Copy);
+        let is_kept = matches!(with, With::Put | With::Uploaded | With::Copy);
+        let begins = is_kept || with == With::Replaced;
         let copies = matches!(with, With::Copy | With::CopiedPart);
         let groups = [
             (true, &self.content),
             (begins, &self.object),
+            (is_kept, &self.kept),
             (matches!(with, With::Uploaded | With::Copy), &self.uploaded),
             (copies, &self.copied),
         ];
         let applying = groups.into_iter().filter(|(applies, _)| *applies);
-        let headers: Vec<Header> = applying.flat_map(|(_, headers)| headers.clone()).collect();
+        let mut headers: Vec<Header> = applying.flat_map(|(_, headers)| headers.clone()).collect();
+        let until = self.retention.filter(|_| is_kept).map(until);
+        headers.extend(until.map(|until| ("x-amz-object-lock-retain-until-date", until)));
         match headers.is_empty() {
             true => operation,
             false => operation.mutate_request(move |request| insert(request, &headers)),

@@ -47,7 +47,7 @@ pub struct S3Options {
     pub tags: Vec<(String, String)>,
     /// How objects are locked: `GOVERNANCE` or `COMPLIANCE`; goes with a retention. Default: as the bucket says.
     pub object_lock_mode: Option<String>,
-    /// Until when objects are locked.
+    /// Until when objects are locked, but those that replace others, as leases do.
     pub object_lock_retain_until: Option<S3Retention>,
     /// Whether objects are locked until someone lifts that. Default: false.
     pub object_lock_legal_hold: bool,
@@ -82,7 +82,7 @@ pub enum S3Checksum {
 pub enum S3Retention {
     /// A moment, in seconds since 1970.
     Until(i64),
-    /// So long from when the store is opened.
+    /// So long from when the object is begun.
     For(Duration),
 }
 

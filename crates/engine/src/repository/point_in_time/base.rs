@@ -22,7 +22,7 @@ pub(super) enum Unfit {
 }
 
 /// The moment that a snapshot says that it is of.
-pub(super) fn moment(snapshot: &Snapshot) -> Option<OpTime> {
+pub(in crate::repository) fn moment(snapshot: &Snapshot) -> Option<OpTime> {
     let at = snapshot.manifest().run.consistent_at.as_deref();
     at?.parse().ok()
 }
@@ -43,7 +43,7 @@ impl Base {
             }
             run => run?,
         };
-        if !is_chosen && is_part(&run.options) {
+        if !is_chosen && run.part().is_some() {
             let why = no_base(format!("snapshot {id} is of a part of the deployment"));
             let hint = "choose it, if that part is to be restored (--snapshot)";
             return Ok(Err(Unfit::NoBase(why.with_hint(hint))));
@@ -122,32 +122,6 @@ pub(super) fn is_left(timeline: &Timeline, reached: OpTime) -> bool {
 
 fn no_base(why: String) -> Error {
     Error::invalid(format!("there is nothing to go to a moment from: {why}"))
-}
-
-/// Whether a run was asked for a part of a deployment alone.
-pub(super) fn is_part(options: &serde_json::Value) -> bool {
-    let is_given = |name: &str| {
-        options.get(name).is_some_and(|value| match value {
-            serde_json::Value::Null | serde_json::Value::Bool(false) => false,
-            serde_json::Value::Array(values) => !values.is_empty(),
-            _ => true,
-        })
-    };
-    let of_select = |name: &str| {
-        let patterns = options.get("select").and_then(|select| select.get(name));
-        patterns
-            .and_then(serde_json::Value::as_array)
-            .is_some_and(|it| !it.is_empty())
-    };
-    let names = [
-        "db",
-        "collection",
-        "exclude-collections",
-        "exclude-collections-with-prefix",
-        "views-as-collections",
-        "query",
-    ];
-    names.into_iter().any(is_given) || of_select("include") || of_select("exclude")
 }
 
 impl From<NoWay> for Error {

@@ -1,18 +1,18 @@
 //! What can be restored: the spans of moments that snapshots and slices make up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rdump_format::{
     Selector,
-    repository::{SliceHeader, SpanName, Stretch, Timeline, TimelineId},
+    repository::{SliceHeader, SnapshotId, SpanName, Timeline, TimelineId},
 };
 use rdump_oplog::OpTime;
 use serde::Serialize;
 
-use super::base::{is_part, moment};
+use super::base::moment;
 use crate::{
     ErrorKind, Result,
-    repository::{Repository, Snapshots, timeline::parse_slice},
+    repository::{Repository, Snapshot, Snapshots, timeline::parse_slice},
 };
 
 /// How many slices are tried until one can be read.
@@ -27,6 +27,81 @@ pub struct RestorableSpan {
     pub from: OpTime,
     /// The last moment that what is captured leads to from there without a hole: that of the snapshot, if nothing is.
     pub until: OpTime,
+}
+
+/// Where one can go from a snapshot.
+#[derive(Clone, Debug)]
+pub(in crate::repository) struct Lead {
+    pub(in crate::repository) id: SnapshotId,
+    /// The deployment.
+    pub(in crate::repository) source: String,
+    /// The part of it that the snapshot is of, if not all.
+    pub(in crate::repository) part: Option<String>,
+    /// The moment that it is of.
+    pub(in crate::repository) from: OpTime,
+    /// The last moment that slices lead to from there.
+    pub(in crate::repository) until: OpTime,
+    /// The history that these are of; none, if it is the snapshot alone.
+    pub(in crate::repository) timeline: Option<TimelineId>,
+    /// Whether all that is in the snapshot can be brought to that moment.
+    pub(in crate::repository) is_whole: bool,
+}
+
+/// Where one can go from each of these snapshots of deployments and parts: by each stretch that begins before it, and nowhere if by none.
+///
+/// What may be of a stretch is taken for that: of slices that cannot be read, nobody knows.
+pub(in crate::repository) async fn leads(
+    repository: &Repository,
+    timeline: &Timeline,
+    snapshots: impl Iterator<Item = (&Snapshot, String, Option<String>)>,
+) -> Result<Vec<Lead>> {
+    let mut headers = HashMap::new();
+    for last in timeline.ends() {
+        let header = repository.header_of(timeline, last.timeline).await?;
+        headers.extend(header.map(|header| (last.timeline, header)));
+    }
+    let stretches = timeline.stretches();
+    let mut leads = Vec::new();
+    for (snapshot, source, part) in snapshots {
+        let Some(from) = moment(snapshot) else {
+            continue;
+        };
+        let manifest = snapshot.manifest();
+        let alone = Lead {
+            id: snapshot.id().clone(),
+            source,
+            part,
+            from,
+            until: from,
+            timeline: None,
+            is_whole: false,
+        };
+        let mut is_whole = false;
+        for stretch in stretches
+            .iter()
+            .filter(|it| it.start <= from && from < it.end)
+        {
+            let header = headers.get(&stretch.timeline);
+            if header.is_some_and(|it| it.source.set_name != manifest.run.source.set_name) {
+                continue;
+            }
+            let lead = Lead {
+                until: stretch.end,
+                timeline: Some(stretch.timeline),
+                is_whole: header.is_some_and(|header| {
+                    header.select == Selector::default()
+                        && header.encrypted == manifest.is_encrypted()
+                }),
+                ..alone.clone()
+            };
+            is_whole |= lead.is_whole;
+            leads.push(lead);
+        }
+        if !is_whole {
+            leads.push(alone);
+        }
+    }
+    Ok(leads)
 }
 
 impl Repository {
@@ -46,32 +121,20 @@ impl Repository {
         snapshots: &Snapshots,
         timeline: &Timeline,
     ) -> Result<Vec<RestorableSpan>> {
-        let mut whole = HashMap::new();
-        for last in timeline.ends() {
-            let header = self.header_of(timeline, last.timeline).await?;
-            if let Some(header) = header.filter(|it| it.select == Selector::default()) {
-                whole.insert(last.timeline, header);
-            }
+        let of_all = snapshots.whole.iter().filter_map(|snapshot| {
+            let is_of_all = !snapshot.manifest().is_of_part();
+            is_of_all.then(|| (snapshot, String::new(), None))
+        });
+        let leads = leads(self, timeline, of_all).await?;
+        let mut ends: BTreeMap<_, (OpTime, Vec<OpTime>)> = BTreeMap::new();
+        for lead in &leads {
+            let (_, untils) = ends.entry(&lead.id).or_insert((lead.from, Vec::new()));
+            untils.extend(lead.is_whole.then_some(lead.until));
         }
-        let mut stretches = timeline.stretches();
-        stretches.retain(|stretch| whole.contains_key(&stretch.timeline));
         let mut spans: Vec<RestorableSpan> = Vec::new();
-        for snapshot in &snapshots.whole {
-            let run = &snapshot.manifest().run;
-            let Some(from) = moment(snapshot).filter(|_| !is_part(&run.options)) else {
-                continue;
-            };
-            let leads_on = |stretch: &&Stretch| {
-                let header = whole.get(&stretch.timeline);
-                let is_alike = header.is_some_and(|header| {
-                    header.encrypted == snapshot.manifest().is_encrypted()
-                        && header.source.set_name == run.source.set_name
-                });
-                is_alike && stretch.start <= from && from < stretch.end
-            };
-            let mut ends = stretches.iter().filter(leads_on);
-            let until = match (ends.next(), ends.next()) {
-                (Some(stretch), None) => stretch.end,
+        for (from, untils) in ends.into_values() {
+            let until = match untils.as_slice() {
+                [until] => *until,
                 // In several histories, or in none.
                 _ => from,
             };

@@ -1,0 +1,68 @@
+//! `rdump prune`: what a policy does not keep is deleted.
+
+use rdump::{Prune, Repository};
+use serde_json::json;
+
+use crate::{
+    convert::PruneRequest,
+    exit::Exit,
+    session::Session,
+    units::{bytes, counted},
+};
+
+/// Prunes a repository, or says what that would do.
+pub(crate) async fn run(
+    session: &Session,
+    request: PruneRequest,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let console = &session.console;
+    let opened = async {
+        let repository = Repository::open(&request.repository).await?;
+        let repository = repository.identities(request.identities);
+        let mut prune = Prune::new(&repository, request.policy).cancel(session.cancel.clone());
+        if let Some(grace) = request.grace {
+            prune = prune.grace(grace);
+        }
+        if request.no_lock {
+            prune = prune.lease(None);
+        }
+        let plan = prune.plan().await?;
+        Ok::<_, rdump::Error>((prune, plan))
+    };
+    let (prune, plan) = session
+        .unless_cancelled("looking at the repository", opened)
+        .await?;
+    let is_damaged = !plan.damaged.is_empty();
+    if !json {
+        console.stdout(&plan.to_string());
+    }
+    let shown = json.then(|| json!(plan));
+    let report = match request.dry_run {
+        true => None,
+        false => Some(prune.run(plan).await?),
+    };
+    for retained in report.iter().flat_map(|report| &report.retained) {
+        console.log(format_args!("kept {retained}"));
+    }
+    for problem in report.iter().flat_map(|report| &report.problems) {
+        console.always(format_args!("not deleted: {problem}"));
+    }
+    match (shown, &report) {
+        (Some(plan), _) => console.document(json!({ "plan": plan, "report": report })),
+        (None, None) => console.log("nothing was deleted: this is what would be"),
+        (None, Some(report)) => console.log(format_args!(
+            "deleted {}, {} and {}: {} in {}",
+            counted(report.snapshots, "snapshot"),
+            counted(report.unfinished, "unfinished one"),
+            counted(report.slices, "slice or gap"),
+            bytes(report.stored_bytes),
+            counted(report.objects, "object"),
+        )),
+    }
+    let has_problems = report.is_some_and(|report| !report.problems.is_empty());
+    Ok(match is_damaged || has_problems {
+        true => Exit::Problems,
+        false => Exit::Done,
+    })
+}

@@ -1,0 +1,5 @@
+//! What is deleted, and what never is.
+
+mod faults;
+mod model;
+mod years;
