@@ -52,10 +52,10 @@ pub(crate) async fn run(
         (Some(plan), _) => console.document(json!({ "plan": plan, "report": report })),
         (None, None) => console.log("nothing was deleted: this is what would be"),
         (None, Some(report)) => console.log(format_args!(
-            "deleted {}, {} and {}: {} in {}",
+            "deleted {}, {} that never finished and {} of the oplog: {} in {}",
             counted(report.snapshots, "snapshot"),
-            counted(report.unfinished, "unfinished one"),
-            counted(report.slices, "slice or gap"),
+            report.unfinished,
+            counted(report.slices, "slice"),
             bytes(report.stored_bytes),
             counted(report.objects, "object"),
         )),
