@@ -33,7 +33,7 @@ pub(crate) async fn run(
     let (prune, plan) = session
         .unless_cancelled("looking at the repository", opened)
         .await?;
-    let is_damaged = !plan.damaged.is_empty();
+    let is_damaged = plan.is_damaged();
     if !json {
         console.stdout(&plan.to_string());
     }

@@ -238,6 +238,8 @@ pub enum KeepReason {
     LastGood,
     /// Moments that stay restorable are restored from it.
     Base,
+    /// It is of a moment more than a day from now: a clock was ahead.
+    Future,
     /// It is encrypted and of a part of its deployment; of which, cannot be told without a key.
     Unknown,
     /// It is locked in its store.
@@ -261,6 +263,7 @@ impl fmt::Display for KeepReason {
             Self::Newest => f.write_str("newest"),
             Self::LastGood => f.write_str("last good"),
             Self::Base => f.write_str("base of restorable moments"),
+            Self::Future => f.write_str("of the future: a clock was ahead"),
             Self::Unknown => f.write_str("of an unknown part"),
             Self::Locked { until: Some(until) } => write!(f, "retained until {until}"),
             Self::Locked { until: None } => f.write_str("retained until its hold is lifted"),

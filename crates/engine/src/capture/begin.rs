@@ -182,9 +182,7 @@ pub(super) fn refuse_other_deployment(
     now: &SourceRecord,
     newest: &SpanName,
 ) -> Result<()> {
-    let is_same = before.set_name == now.set_name
-        && (before.hosts == now.hosts || before.hosts.iter().any(|host| now.hosts.contains(host)));
-    match is_same {
+    match before.is_of_same_deployment(now) {
         true => Ok(()),
         false => Err(Error::conflict(format!(
             "what is captured here until {} is of another deployment: {}",

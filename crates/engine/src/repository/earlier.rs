@@ -182,11 +182,7 @@ impl Earlier {
             ))
             .with_hint("start another snapshot: without --resume"))
         };
-        // Members come and go, and sets of different deployments may have one name.
-        let hosts = &first.source.hosts;
-        let is_same = first.source.set_name == source.set_name
-            && (hosts == &source.hosts || hosts.iter().any(|host| source.hosts.contains(host)));
-        if !is_same || first.source.topology != source.topology {
+        if !first.source.is_of_same_deployment(source) || first.source.topology != source.topology {
             return refuse("it is of another deployment");
         }
         match different(&self.options, options, &OF_NO_MATTER) {

@@ -5,7 +5,12 @@ mod plan;
 mod slices;
 mod sweep;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Repository,
     lease::{LEASE, Lease},
+    point_in_time::Lead,
 };
 use crate::{
     Error, Observer, Result, RetentionPolicy,
@@ -124,6 +130,12 @@ impl Prune {
         self.clock().saturating_sub(grace).unwrap_or(Timestamp::MIN)
     }
 
+    /// The moment after which what is said to be of then is of a clock that was ahead.
+    fn late(&self) -> Timestamp {
+        let late = self.clock().saturating_add(SignedDuration::from_hours(24));
+        late.unwrap_or(Timestamp::MAX)
+    }
+
     /// Says what would be deleted and what kept, and why.
     ///
     /// # Errors
@@ -145,7 +157,12 @@ impl Prune {
     async fn plan_now(&self) -> Result<PrunePlan> {
         let inventory = Inventory::of(&self.repository).await?;
         let mut reasons: BTreeMap<_, _> = BTreeMap::new();
-        for (_, members) in inventory.deployments() {
+        for (_, mut members) in inventory.deployments() {
+            // A clock was ahead: what it says is newer than anything would be in the place of all.
+            for held in members.extract_if(.., |held| held.candidate.at > self.late()) {
+                let future = BTreeSet::from([KeepReason::Future]);
+                reasons.insert(held.snapshot.id().clone(), future);
+            }
             let candidates: Vec<_> = members.iter().map(|held| held.candidate.clone()).collect();
             let kept = retention::kept(&self.policy, &candidates);
             for (held, mut kept) in members.into_iter().zip(kept) {
@@ -156,7 +173,13 @@ impl Prune {
             }
         }
         let leads = self.leads(&inventory).await?;
-        for id in slices::bases(&leads, self.policy.pitr_window) {
+        let is_sound = |lead: &&Lead| !inventory.is_damaged(&lead.id);
+        let mut bases = slices::bases(leads.iter(), self.policy.pitr_window);
+        bases.extend(slices::bases(
+            leads.iter().filter(is_sound),
+            self.policy.pitr_window,
+        ));
+        for id in bases {
             reasons.entry(id).or_default().insert(KeepReason::Base);
         }
         // Asked last: each costs a request or two.

@@ -123,6 +123,13 @@ impl SourceRecord {
             set_name: None,
         }
     }
+
+    /// Whether both are of one deployment, as far as they tell: sets of different ones may have one name, and members come and go.
+    #[must_use]
+    pub fn is_of_same_deployment(&self, other: &Self) -> bool {
+        let has_same_host = || self.hosts.iter().any(|host| other.hosts.contains(host));
+        self.set_name == other.set_name && (self.hosts == other.hosts || has_same_host())
+    }
 }
 
 /// What a file of the dump is for.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rdump_format::{
-    Selector,
+    Selector, SourceRecord,
     repository::{SliceHeader, SnapshotId, SpanName, Timeline, TimelineId},
 };
 use rdump_oplog::OpTime;
@@ -33,8 +33,8 @@ pub struct RestorableSpan {
 #[derive(Clone, Debug)]
 pub(in crate::repository) struct Lead {
     pub(in crate::repository) id: SnapshotId,
-    /// The deployment.
-    pub(in crate::repository) source: String,
+    /// The deployment, by a number.
+    pub(in crate::repository) deployment: usize,
     /// The part of it that the snapshot is of, if not all.
     pub(in crate::repository) part: Option<String>,
     /// The moment that it is of.
@@ -53,7 +53,8 @@ pub(in crate::repository) struct Lead {
 pub(in crate::repository) async fn leads(
     repository: &Repository,
     timeline: &Timeline,
-    snapshots: impl Iterator<Item = (&Snapshot, String, Option<String>)>,
+    snapshots: impl Iterator<Item = (&Snapshot, usize, Option<String>)>,
+    is_alike: impl Fn(&Snapshot, usize, &SourceRecord) -> bool,
 ) -> Result<Vec<Lead>> {
     let mut headers = HashMap::new();
     for last in timeline.ends() {
@@ -62,44 +63,46 @@ pub(in crate::repository) async fn leads(
     }
     let stretches = timeline.stretches();
     let mut leads = Vec::new();
-    for (snapshot, source, part) in snapshots {
+    for (snapshot, deployment, part) in snapshots {
         let Some(from) = moment(snapshot) else {
             continue;
         };
-        let manifest = snapshot.manifest();
+        let is_encrypted = snapshot.manifest().is_encrypted();
         let alone = Lead {
             id: snapshot.id().clone(),
-            source,
+            deployment,
             part,
             from,
             until: from,
             timeline: None,
             is_whole: false,
         };
-        let mut is_whole = false;
+        let mut found = Vec::new();
         for stretch in stretches
             .iter()
             .filter(|it| it.start <= from && from < it.end)
         {
             let header = headers.get(&stretch.timeline);
-            if header.is_some_and(|it| it.source.set_name != manifest.run.source.set_name) {
-                continue;
-            }
-            let lead = Lead {
-                until: stretch.end,
-                timeline: Some(stretch.timeline),
-                is_whole: header.is_some_and(|header| {
-                    header.select == Selector::default()
-                        && header.encrypted == manifest.is_encrypted()
-                }),
-                ..alone.clone()
+            let fits = |header: &SliceHeader| {
+                header.encrypted == is_encrypted && is_alike(snapshot, deployment, &header.source)
             };
-            is_whole |= lead.is_whole;
-            leads.push(lead);
+            if header.is_none_or(fits) {
+                found.push(Lead {
+                    until: stretch.end,
+                    timeline: Some(stretch.timeline),
+                    is_whole: header.is_some_and(|header| header.select == Selector::default()),
+                    ..alone.clone()
+                });
+            }
         }
-        if !is_whole {
-            leads.push(alone);
+        // Nobody can tell which of several histories goes on from it.
+        let first = found.first().map(|lead| lead.timeline);
+        if found.iter().any(|lead| Some(lead.timeline) != first) {
+            found.clear();
         }
+        let is_whole = found.iter().any(|lead| lead.is_whole);
+        leads.extend(found);
+        leads.extend((!is_whole).then_some(alone));
     }
     Ok(leads)
 }
@@ -123,9 +126,12 @@ impl Repository {
     ) -> Result<Vec<RestorableSpan>> {
         let of_all = snapshots.whole.iter().filter_map(|snapshot| {
             let is_of_all = !snapshot.manifest().is_of_part();
-            is_of_all.then(|| (snapshot, String::new(), None))
+            is_of_all.then_some((snapshot, 0, None))
         });
-        let leads = leads(self, timeline, of_all).await?;
+        let has_same_name = |snapshot: &Snapshot, _, of: &SourceRecord| {
+            snapshot.manifest().run.source.set_name == of.set_name
+        };
+        let leads = leads(self, timeline, of_all, has_same_name).await?;
         let mut ends: BTreeMap<_, (OpTime, Vec<OpTime>)> = BTreeMap::new();
         for lead in &leads {
             let (_, untils) = ends.entry(&lead.id).or_insert((lead.from, Vec::new()));

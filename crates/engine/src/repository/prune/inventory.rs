@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use rdump_format::repository::{
-    BEGUN, BegunRecord, SNAPSHOTS, SnapshotId, Timeline, VERIFIED, VerificationRecord,
+use rdump_format::{
+    SourceRecord,
+    repository::{
+        BEGUN, BegunRecord, SNAPSHOTS, SnapshotId, Timeline, VERIFIED, VerificationRecord,
+    },
 };
 use rdump_storage::Listed;
 
@@ -16,8 +19,8 @@ use crate::{
     retention::{Candidate, KeepReason, Look},
 };
 
-/// The deployment and the part of it that snapshots are of.
-type Of = (String, Option<String>);
+/// The deployment, by a number, and the part of it that snapshots are of.
+type Of = (usize, Option<String>);
 
 /// A snapshot that can be read.
 #[derive(Debug)]
@@ -53,13 +56,14 @@ impl Inventory {
         // What is written meanwhile is in none of these but the last, and young.
         let folders = folders(repository).await?;
         let timeline = repository.timeline().await?;
-        let looks = looks(repository).await?;
         let snapshots = repository.snapshots().await?;
+        let looks = looks(repository, &snapshots.whole).await?;
         let mut held = Vec::new();
         for snapshot in snapshots.whole {
             let look = looks.get(snapshot.id()).copied().unwrap_or(Look::None);
             held.push(Held::of(snapshot, look).await?);
         }
+        tell_apart(&mut held);
         Ok(Self {
             held,
             damaged: snapshots.damaged,
@@ -79,6 +83,28 @@ impl Inventory {
         deployments
     }
 
+    /// Whether a snapshot was found damaged.
+    pub(super) fn is_damaged(&self, id: &SnapshotId) -> bool {
+        let damaged = |held: &Held| held.candidate.look == Look::Damaged;
+        self.held
+            .iter()
+            .any(|held| held.snapshot.id() == id && damaged(held))
+    }
+
+    /// Whether what is captured is of this deployment, or of none that is known.
+    pub(super) fn is_of(&self, deployment: usize, source: &SourceRecord) -> bool {
+        let of = |held: &&Held| held.source().is_of_same_deployment(source);
+        let mut known = self.held.iter().filter(of).map(|held| held.of.0).peekable();
+        let has_same_name = || {
+            let mut held = self.held.iter().filter(|held| held.of.0 == deployment);
+            held.any(|held| held.source().set_name == source.set_name)
+        };
+        match known.peek() {
+            Some(_) => known.any(|known| known == deployment),
+            None => has_same_name(),
+        }
+    }
+
     /// When something of what is not finished was written last, or it was begun.
     fn last_written(&self, id: &SnapshotId) -> Timestamp {
         let modified = self.folders.get(id).and_then(|folder| folder.modified);
@@ -89,7 +115,10 @@ impl Inventory {
     pub(super) fn open(&self, old: Timestamp) -> impl Iterator<Item = Timestamp> {
         let stays =
             move |id: &&SnapshotId| self.running.contains(id) || self.last_written(id) >= old;
-        self.unfinished.iter().filter(stays).map(begun_at)
+        let unfinished = self.unfinished.iter().filter(stays);
+        // What is damaged may be mended, and lead on from then.
+        let damaged = self.damaged.iter().map(|(id, _)| id);
+        unfinished.chain(damaged).map(begun_at)
     }
 
     /// What is done about snapshots, and what is in the place of one.
@@ -108,7 +137,7 @@ impl Inventory {
             plan.snapshots.push(PlannedSnapshot {
                 id,
                 at: held.candidate.at.to_string(),
-                source: held.of.0,
+                source: name(held.source()),
                 part: held.of.1,
                 objects: folder.objects,
                 stored_bytes: folder.stored_bytes,
@@ -152,24 +181,55 @@ impl Held {
         let (run, tags) = (&manifest.run, manifest.tags.clone());
         let (mut part, mut is_unknown_part) = (run.part(), manifest.of_part);
         if manifest.of_part {
+            // In the place of nothing else.
+            part = Some(format!("what only a key tells of {}", snapshot.id()));
             match snapshot.run().await {
                 Ok(run) => (part, is_unknown_part) = (run.part(), false),
                 Err(error) if [ErrorKind::Denied, ErrorKind::Data].contains(&error.kind()) => {}
                 Err(error) => return Err(error),
             }
         }
-        let source = run.source.set_name.clone();
-        let source = source.unwrap_or_else(|| run.source.hosts.join(","));
         let at = moment(&snapshot).and_then(|at| Timestamp::from_second(at.seconds.into()).ok());
         let started = run.started_at.parse().ok();
         let at = at.or(started).unwrap_or_else(|| begun_at(snapshot.id()));
         Ok(Self {
-            of: (source, part),
+            of: (0, part),
             candidate: Candidate { at, tags, look },
             is_unknown_part,
             snapshot,
         })
     }
+}
+
+impl Held {
+    pub(super) fn source(&self) -> &SourceRecord {
+        &self.snapshot.manifest().run.source
+    }
+}
+
+/// Numbers the deployments: what has a name and a host in common is of one, and so is what has that in common with one of those.
+fn tell_apart(held: &mut [Held]) {
+    for number in 0..held.len() {
+        held[number].of.0 = number;
+        let (before, rest) = held.split_at_mut(number);
+        let same = before
+            .iter()
+            .filter(|it| it.source().is_of_same_deployment(rest[0].source()))
+            .map(|it| it.of.0);
+        let same: BTreeSet<usize> = same.collect();
+        if let Some(first) = same.first() {
+            rest[0].of.0 = *first;
+            for it in before.iter_mut().filter(|it| same.contains(&it.of.0)) {
+                it.of.0 = *first;
+            }
+        }
+    }
+}
+
+/// What a deployment is called.
+fn name(source: &SourceRecord) -> String {
+    let name = source.set_name.clone();
+    name.unwrap_or_else(|| source.hosts.join(","))
 }
 
 /// When a snapshot was begun, as its id says it, to the second.
@@ -201,26 +261,41 @@ async fn folders(repository: &Repository) -> Result<BTreeMap<SnapshotId, Folder>
     Ok(folders)
 }
 
-/// What was found of each snapshot when it was verified last.
-async fn looks(repository: &Repository) -> Result<BTreeMap<SnapshotId, Look>> {
-    let mut last: BTreeMap<SnapshotId, u32> = BTreeMap::new();
+/// What was found of each snapshot by its verifications: once it was found damaged, it is, until all of it was read again and found whole.
+async fn looks(
+    repository: &Repository,
+    snapshots: &[Snapshot],
+) -> Result<BTreeMap<SnapshotId, Look>> {
+    let all = snapshots.iter();
+    let all = all.map(|it| (it.id().clone(), it.manifest().run.stored_bytes));
+    let all: &BTreeMap<SnapshotId, u64> = &all.collect();
+    let mut numbers: BTreeMap<SnapshotId, BTreeSet<u32>> = BTreeMap::new();
     let mut listed = repository.store().list(VERIFIED);
     while let Some(listed) = listed.try_next().await? {
         if let Some((id, number)) = VerificationRecord::parse_path(listed.path()) {
-            let last = last.entry(id).or_default();
-            *last = number.max(*last);
+            numbers.entry(id).or_default().insert(number);
         }
     }
-    let read = stream::iter(last).map(|(id, number)| async move {
-        let path = format!("{VERIFIED}{id}-{number}.json");
-        let read = read_record(&**repository.store(), &path, VerificationRecord::from_bytes);
-        let look = match read.await? {
-            Some(Ok(record)) if record.damaged == 0 => Look::Whole,
-            Some(Ok(_)) => Look::Damaged,
-            // What cannot be read says nothing.
-            Some(Err(error)) if error.kind() != ErrorKind::Data => return Err(error),
-            _ => Look::None,
-        };
+    let read = stream::iter(numbers).map(|(id, numbers)| async move {
+        let mut look = Look::None;
+        for number in numbers.into_iter().rev() {
+            let path = format!("{VERIFIED}{id}-{number}.json");
+            let read = read_record(&**repository.store(), &path, VerificationRecord::from_bytes);
+            let record = match read.await? {
+                Some(Ok(record)) => record,
+                // What cannot be read says nothing.
+                Some(Err(error)) if error.kind() != ErrorKind::Data => return Err(error),
+                _ => continue,
+            };
+            if record.damaged > 0 {
+                look = Look::Damaged;
+                break;
+            }
+            look = Look::Whole;
+            if record.from == 0 && all.get(&id).is_some_and(|all| record.bytes >= *all) {
+                break;
+            }
+        }
         Ok((id, look))
     });
     read.buffered(PARALLEL_READS).try_collect().await

@@ -89,6 +89,8 @@ pub struct PlannedSlices {
     pub kept: u64,
     /// How many slices and gaps would go, and are locked in their store.
     pub retained: u64,
+    /// What is wrong with a slice that says what else is needed: without it, none goes.
+    pub unreadable: Option<String>,
 }
 
 /// What lies in the folder of a snapshot and is of none.
@@ -129,6 +131,12 @@ impl PrunePlan {
         let nothing = !self.snapshots.iter().any(PlannedSnapshot::goes)
             && !self.unfinished.iter().any(|it| it.goes);
         nothing && self.slices.spans.is_empty() && self.unnamed.is_empty()
+    }
+
+    /// Whether something is lost or damaged, so that it cannot be judged.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty() || self.slices.unreadable.is_some()
     }
 
     /// How many bytes of snapshots, of what is not finished and of what nothing names it deletes; those of slices are not counted.
@@ -189,6 +197,9 @@ impl fmt::Display for PrunePlan {
                 "keep    {} slices and gaps that are locked",
                 slices.retained
             )?;
+        }
+        if let Some(what) = &slices.unreadable {
+            writeln!(f, "keep    all slices  DAMAGED: {what}")?;
         }
         if slices.kept > 0 {
             writeln!(f, "keep    {} slices", slices.kept)?;

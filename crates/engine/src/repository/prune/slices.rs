@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use rdump_format::repository::{SnapshotId, SpanName};
+use rdump_format::{
+    SourceRecord,
+    repository::{SnapshotId, SpanName},
+};
 use rdump_oplog::OpTime;
 
 use super::{PlannedSlices, Prune, inventory::Inventory};
 use crate::{
-    Result,
+    ErrorKind, Result, Snapshot,
     repository::{
         PARALLEL_READS,
         point_in_time::{Lead, leads},
@@ -20,25 +23,24 @@ use crate::{
 
 /// The snapshots that the moments of a window are restored from, of all that lead somewhere.
 ///
-/// Moments that none leads to are not restorable now, and so need nothing.
-pub(super) fn bases(leads: &[Lead], window: Option<Duration>) -> BTreeSet<SnapshotId> {
+/// Moments that none leads to are not restorable now, and so need nothing. What leads on from a part needs no base of its own where everything is
+/// captured from a snapshot of everything.
+pub(super) fn bases<'a>(
+    leads: impl Iterator<Item = &'a Lead>,
+    window: Option<Duration>,
+) -> BTreeSet<SnapshotId> {
     let mut bases = BTreeSet::new();
     let Some(window) = window else {
         return bases;
     };
     let mut parts: BTreeMap<_, Vec<&Lead>> = BTreeMap::new();
     for lead in leads {
-        parts
-            .entry((&lead.source, &lead.part))
-            .or_default()
-            .push(lead);
+        let part = (lead.deployment, &lead.part);
+        parts.entry(part).or_default().push(lead);
     }
     for leads in parts.into_values() {
-        let last = leads
-            .iter()
-            .map(|lead| lead.until)
-            .max()
-            .unwrap_or_default();
+        let ends = leads.iter().map(|lead| lead.until);
+        let last = ends.max().unwrap_or_default();
         let seconds = u32::try_from(window.as_secs()).unwrap_or(u32::MAX);
         let since = OpTime {
             seconds: last.seconds.saturating_sub(seconds),
@@ -60,14 +62,33 @@ pub(super) fn bases(leads: &[Lead], window: Option<Duration>) -> BTreeSet<Snapsh
     bases
 }
 
+/// Those that matter for what is captured: of everything, and of parts of deployments of which nothing leads on from everything.
+pub(super) fn leading(leads: &[Lead]) -> Vec<Lead> {
+    let of_all = leads.iter().filter(|lead| lead.part.is_none());
+    let led: BTreeSet<_> = of_all
+        .filter(|lead| lead.timeline.is_some())
+        .map(|lead| lead.deployment)
+        .collect();
+    let is_needed = |lead: &&Lead| lead.part.is_none() || !led.contains(&lead.deployment);
+    leads.iter().filter(is_needed).cloned().collect()
+}
+
 impl Prune {
     /// Where each snapshot leads.
     pub(super) async fn leads(&self, inventory: &Inventory) -> Result<Vec<Lead>> {
-        let snapshots = inventory.held.iter().map(|held| {
-            let (source, part) = &held.of;
-            (&held.snapshot, source.clone(), part.clone())
+        let late = self.late();
+        let snapshots = inventory
+            .held
+            .iter()
+            .filter(|held| held.candidate.at <= late);
+        let snapshots = snapshots.map(|held| {
+            let (deployment, part) = &held.of;
+            (&held.snapshot, *deployment, part.clone())
         });
-        leads(&self.repository, &inventory.timeline, snapshots).await
+        let is_alike =
+            |_: &Snapshot, deployment, source: &SourceRecord| inventory.is_of(deployment, source);
+        let leads = leads(&self.repository, &inventory.timeline, snapshots, is_alike).await?;
+        Ok(leading(&leads))
     }
 
     /// Slices that end before anything that is kept needs them.
@@ -91,13 +112,19 @@ impl Prune {
                 None => !reasons.is_empty(),
             }
         };
-        let leading: Vec<_> = leads
-            .iter()
-            .filter(is_kept)
-            .filter(|lead| lead.timeline.is_some())
-            .collect();
+        // What goes on from an earlier one needs more than what goes on from a later one.
+        let mut first: BTreeMap<_, &Lead> = BTreeMap::new();
+        for lead in leads.iter().filter(is_kept) {
+            let Some(timeline) = lead.timeline else {
+                continue;
+            };
+            let first = first.entry(timeline).or_insert(lead);
+            if lead.from < first.from {
+                *first = lead;
+            }
+        }
         // Where nothing leads on, the next snapshot may.
-        if leading.is_empty() {
+        if first.is_empty() {
             return Ok(planned);
         }
         let old = u32::try_from(self.old().as_second()).unwrap_or_default();
@@ -115,8 +142,15 @@ impl Prune {
                 ordinal: 0,
             });
         }
-        for lead in leading {
-            before = before.min(self.needed_from(inventory, lead).await?);
+        for lead in first.into_values().cloned().collect::<Vec<_>>() {
+            match self.needed_from(inventory, &lead).await {
+                Err(error) if error.kind() == ErrorKind::Data => {
+                    // What it says is needed for that nobody knows.
+                    planned.unreadable = Some(error.to_string());
+                    return Ok(planned);
+                }
+                needed => before = before.min(needed?),
+            }
         }
         let ends: BTreeSet<_> = timeline.ends().into_iter().collect();
         let spans = timeline.slices().chain(timeline.gaps().copied());

@@ -4,10 +4,12 @@
 //! objects. So it is whole until its manifest is gone; it may look like one that did not finish then, with all that is needed to go on; and what is
 //! left after that is of nothing that has a name, and goes by its folder, keys and all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use rdump_format::repository::{BEGUN, KEYS, LEASES, PrunedRecord, SnapshotId, TIMELINE, VERIFIED};
+use rdump_format::repository::{
+    BEGUN, KEYS, LEASES, PrunedRecord, SnapshotId, SpanName, TIMELINE, VERIFIED,
+};
 use rdump_storage::{Listed, StorageError};
 
 use super::{PlannedUnnamed, Prune, PrunePlan, PruneReport};
@@ -143,6 +145,11 @@ impl Sweeping<'_> {
     async fn unfinished(&mut self, id: &SnapshotId) -> Result<()> {
         let repository = &self.prune.repository;
         let lasts = self.prune.lease.unwrap_or(lease::LEASE);
+        if self.is_held(id).await? {
+            let notice = format!("{id} is kept: somebody goes on with it now");
+            self.prune.cx.notice(None, notice);
+            return Ok(());
+        }
         let taken = match self.lease {
             Some(_) => Lease::take(repository.store(), id.as_str(), lasts)
                 .await
@@ -172,8 +179,23 @@ impl Sweeping<'_> {
         swept
     }
 
+    /// Whether somebody may be writing a snapshot: whose lease cannot be read, nobody knows.
+    async fn is_held(&self, id: &SnapshotId) -> Result<bool> {
+        match lease::holder(&**self.prune.repository.store(), id.as_str()).await {
+            Err(error) if error.kind() == ErrorKind::Data => Ok(true),
+            holder => Ok(holder?.is_some()),
+        }
+    }
+
     /// All that is left of a snapshot without a manifest.
     async fn rest(&mut self, id: &SnapshotId) -> Result<()> {
+        let folders = ["catalog", "data", "parts"].map(|name| format!("{}{name}", id.folder()));
+        // Nothing would lead to these any more.
+        self.prune
+            .repository
+            .store()
+            .remove_leftovers(&folders)
+            .await?;
         for prefix in [BEGUN, VERIFIED, KEYS] {
             let found = self.listed(&format!("{prefix}{id}-")).await?;
             if !self.delete(&found).await? {
@@ -183,7 +205,7 @@ impl Sweeping<'_> {
         let found = self.listed(&id.folder()).await?;
         self.delete(&found).await?;
         let store = self.prune.repository.store();
-        if lease::holder(&**store, id.as_str()).await?.is_none() {
+        if !self.is_held(id).await? {
             let path = format!("{LEASES}{id}.json");
             if let Some(info) = store.head(&path).await? {
                 self.delete(&[(path, info.stored_bytes)]).await?;
@@ -195,8 +217,7 @@ impl Sweeping<'_> {
     /// What nothing names in the folder of a snapshot, or of none.
     async fn unnamed(&mut self, id: &SnapshotId) -> Result<()> {
         let repository = &self.prune.repository;
-        let store = repository.store();
-        if lease::holder(&**store, id.as_str()).await?.is_some() {
+        if self.is_held(id).await? {
             return Ok(());
         }
         let (manifests, copies) = repository.finished().await?;
@@ -226,17 +247,13 @@ impl Sweeping<'_> {
             put_same(&**store, &record.path(), bytes.into()).await?;
             store.flush().await?;
         }
-        for spans in plan.slices.spans.chunks(AT_ONCE) {
-            let mut found = Vec::new();
-            for span in spans {
-                let path = span.path();
-                let info = store.head(&path).await?;
-                found.extend(info.map(|info| (path, info.stored_bytes)));
-            }
-            let before = self.report.objects;
-            self.delete(&found).await?;
-            self.report.slices += self.report.objects - before;
-        }
+        let listed: HashMap<_, _> = self.listed(TIMELINE).await?.into_iter().collect();
+        let paths = plan.slices.spans.iter().map(SpanName::path);
+        let found = paths.filter_map(|path| listed.get_key_value(&path));
+        let found: Vec<_> = found.map(|(path, bytes)| (path.clone(), *bytes)).collect();
+        let already = self.report.objects;
+        self.delete(&found).await?;
+        self.report.slices = self.report.objects - already;
         // What an older record says, this one says too.
         let is_older = |path: &str| PrunedRecord::parse_path(path).is_some_and(|at| at < before);
         let mut older = self.listed(TIMELINE).await?;

@@ -50,13 +50,15 @@ async fn what_two_captures_have_stored_twice_leads_to_every_moment_all_the_same(
 async fn when_the_first_of_two_captures_is_killed_the_second_goes_on() {
     let (from, to) = (ReplicaSet::start().await, ReplicaSet::start().await);
     let (_, repository) = in_memory().await;
-    let first = Running::start(&from, &repository, quick()).await;
-    first.await_captured(insert(&from, 0).await).await;
+    insert(&from, 0).await;
+    // What is written after it is captured, whenever the capture begins.
     backup(&from, &repository, auto()).await;
+    let first = Running::start(&from, &repository, quick()).await;
+    let written = insert(&from, 1).await;
+    first.await_captured(written).await;
     let second = Capture::new(&source(&from).await, &repository).options(quick());
     let error = second.run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
-    insert(&from, 1).await;
     first.kill().await;
     insert(&from, 2).await;
     // A process that is killed lets go by that alone; a task that is dropped says so first.

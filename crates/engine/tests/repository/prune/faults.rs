@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rdump::{
-    Backup, DumpOptions, ErrorKind, KeepReason, Pattern, Prune, PrunePlan, PruneReport, Repository,
-    RetentionPolicy, Selector, SnapshotId, Store,
+    Backup, DumpOptions, ErrorKind, KeepReason, OpTime, Pattern, Prune, PrunePlan, PruneReport,
+    Repository, RetentionPolicy, Selector, SnapshotId, Store,
     storage::{PutIf, Retention},
 };
 use rdump_format::repository::LeaseRecord;
@@ -228,8 +228,12 @@ async fn of_encrypted_snapshots_of_parts_only_a_key_tells_which_parts() {
         exclude: Vec::new(),
     };
     let mut ids = Vec::new();
-    for name in ["shop.log", "shop.*", "shop.log"] {
-        let options = DumpOptions::default().select(only(name));
+    // The first one is of everything.
+    for name in ["*", "shop.log", "shop.*", "shop.log"] {
+        let options = match name {
+            "*" => DumpOptions::default(),
+            name => DumpOptions::default().select(only(name)),
+        };
         let backup = Backup::new(&source(&from).await, &repository)
             .options(options)
             .recipients(Some(recipients.clone()));
@@ -238,7 +242,12 @@ async fn of_encrypted_snapshots_of_parts_only_a_key_tells_which_parts() {
         ids.push(report.snapshot);
     }
     let plan = Prune::new(&repository, last(1)).plan().await.unwrap();
-    for id in &ids {
+    assert_eq!(
+        reasons(&plan, &ids[0]),
+        [KeepReason::Last, KeepReason::Newest],
+        "{plan}"
+    );
+    for id in &ids[1..] {
         assert!(reasons(&plan, id).contains(&KeepReason::Unknown), "{plan}");
     }
     let repository = Repository::open_in(store as Arc<dyn Store>).await.unwrap();
@@ -246,5 +255,97 @@ async fn of_encrypted_snapshots_of_parts_only_a_key_tells_which_parts() {
     let prune = Prune::new(&repository, last(1));
     let report = run(&prune).await;
     assert_eq!(report.snapshots, 1);
-    assert_eq!(whole(&repository).await, ids[1..]);
+    assert_eq!(whole(&repository).await, [&ids[..1], &ids[2..]].concat());
+}
+
+#[tokio::test]
+async fn sets_of_one_name_are_told_apart_by_their_members() {
+    let mut years = Years::new().await;
+    let mut ids = Vec::new();
+    for host in ["a:27017", "b:27017", "a:27017", "b:27017"] {
+        years.now += 3_600;
+        years.host(host);
+        ids.push(years.snapshot(Of::All, &[]).await);
+    }
+    run(&prune(&years, last(1))).await;
+    assert_eq!(whole(&years.repository).await, ids[2..]);
+}
+
+#[tokio::test]
+async fn what_is_of_the_future_is_in_the_place_of_nothing() {
+    let mut years = Years::new().await;
+    let first = years.snapshot(Of::All, &[]).await;
+    let now = years.now;
+    years.now += 70 * 365 * 86_400;
+    let ahead = years.snapshot(Of::All, &[]).await;
+    years.now = now + 3_600;
+    let second = years.snapshot(Of::All, &[]).await;
+    let policy = RetentionPolicy::default().keep_within(Duration::from_secs(86_400));
+    let plan = prune(&years, policy).plan().await.unwrap();
+    assert_eq!(reasons(&plan, &ahead), [KeepReason::Future], "{plan}");
+    assert_eq!(reasons(&plan, &first), [KeepReason::Within], "{plan}");
+    assert!(!reasons(&plan, &second).is_empty(), "{plan}");
+}
+
+#[tokio::test]
+async fn what_was_found_damaged_is_until_all_of_it_was_found_whole() {
+    let mut years = Years::new().await;
+    let good = years.snapshot(Of::All, &[]).await;
+    years.look(&good, 1, 0).await;
+    years.now += 3_600;
+    let damaged = years.snapshot(Of::All, &[]).await;
+    years.look(&damaged, 1, 7).await;
+    years.sample(&damaged, 2).await;
+    let plan = prune(&years, last(1)).plan().await.unwrap();
+    assert!(
+        reasons(&plan, &good).contains(&KeepReason::LastGood),
+        "{plan}"
+    );
+    years.look(&damaged, 3, 0).await;
+    let plan = prune(&years, last(1)).plan().await.unwrap();
+    assert_eq!(reasons(&plan, &good), [], "{plan}");
+}
+
+#[tokio::test]
+async fn a_base_that_is_damaged_does_not_do_and_one_of_a_part_holds_nothing_back() {
+    let mut years = Years::new().await;
+    let window = |years: &Years| {
+        let policy = RetentionPolicy::default().pitr_window(Duration::from_secs(86_400));
+        prune(years, policy)
+    };
+    years.capture(years.now - 60, years.now + 60, None).await;
+    let part = years.snapshot(Of::Part, &[]).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(years.snapshot(Of::All, &[]).await);
+        let end = years.now + 12 * 3_600;
+        years.capture(years.now, end, None).await;
+        years.now = end - 60;
+    }
+    // The newest before the window.
+    years.look(&ids[7], 1, 3).await;
+    let plan = window(&years).plan().await.unwrap();
+    for base in [&ids[6], &ids[7]] {
+        assert!(reasons(&plan, base).contains(&KeepReason::Base), "{plan}");
+    }
+    assert!(!reasons(&plan, &part).contains(&KeepReason::Base), "{plan}");
+    assert!(!plan.slices.spans.is_empty(), "{plan}");
+
+    // One slice that cannot be read keeps all of them, and nothing else.
+    let timeline = years.repository.timeline().await.unwrap();
+    let slices: Vec<_> = timeline.slices().collect();
+    let of_base = years.repository.snapshot(&ids[6]).await.unwrap();
+    let of_base = of_base.manifest().run.consistent_at.clone().unwrap();
+    let of_base: OpTime = of_base.parse().unwrap();
+    let before = slices
+        .iter()
+        .rposition(|slice| slice.end <= of_base)
+        .unwrap();
+    let path = slices[before].path();
+    years.store.delete(&[&path]).await.unwrap();
+    put(&years, &path).await;
+    let plan = window(&years).plan().await.unwrap();
+    assert!(plan.slices.spans.is_empty() && plan.is_damaged(), "{plan}");
+    assert!(plan.to_string().contains(&path), "{plan}");
+    assert!(plan.snapshots.iter().any(|it| it.goes()), "{plan}");
 }
