@@ -83,10 +83,8 @@ pub(in crate::repository) async fn leads(
             .filter(|it| it.start <= from && from < it.end)
         {
             let header = headers.get(&stretch.timeline);
-            let fits = |header: &SliceHeader| {
-                header.encrypted == is_encrypted && is_alike(snapshot, deployment, &header.source)
-            };
-            if header.is_none_or(fits) {
+            let fits = |header: &SliceHeader| is_alike(snapshot, deployment, &header.source);
+            if timeline.is_encrypted(stretch.timeline) == is_encrypted && header.is_none_or(fits) {
                 found.push(Lead {
                     until: stretch.end,
                     timeline: Some(stretch.timeline),
@@ -110,7 +108,7 @@ pub(in crate::repository) async fn leads(
 impl Repository {
     /// What of everything that was backed up can be restored, the oldest first: by these snapshots, and what is captured.
     ///
-    /// A snapshot that is encrypted is taken for one of everything, since it does not say. One of no single moment is in no span.
+    /// A snapshot of a part is in no span, nor is one of no single moment.
     ///
     /// # Errors
     ///

@@ -284,6 +284,9 @@ impl Sweeping<'_> {
             }
             let objects = self.unlocked(chunk).await?;
             all &= objects.len() == chunk.len();
+            if objects.is_empty() {
+                continue;
+            }
             let paths: Vec<&str> = objects.iter().map(|(path, _)| path.as_str()).collect();
             match self.prune.repository.store().delete(&paths).await {
                 Ok(()) => {
