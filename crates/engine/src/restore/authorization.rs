@@ -281,6 +281,7 @@ fn temporary(entry: usize, from: &Namespace, collection: &str) -> PlannedNamespa
         indexes: Vec::new(),
         steps: Steps {
             entry,
+            was_empty: true,
             ..Steps::default()
         },
     }

@@ -44,6 +44,8 @@ pub(super) struct Inserter {
     pub(super) max_retries: u32,
     /// Whether an earlier run may have inserted what is to be inserted, or may have left it under way.
     pub(super) may_be_there: bool,
+    /// Whether a document may come twice, either of which will do.
+    pub(super) may_repeat: bool,
     /// Whether the server was told that buckets may have mixed schemas.
     pub(super) mixed_schema: AtomicBool,
 }
@@ -53,6 +55,8 @@ pub(super) struct Inserter {
 pub(super) struct BatchOutcome {
     pub(super) documents: u64,
     pub(super) uncompressed_bytes: u64,
+    /// How many of the documents may be there only once with others, since an `_id` came twice.
+    pub(super) repeated_documents: u64,
     pub(super) failed_documents: u64,
     /// Why the first few failed.
     pub(super) messages: Vec<String>,
@@ -65,6 +69,7 @@ pub(super) struct BatchOutcome {
 struct Fate {
     pending: Vec<usize>,
     inserted: Vec<usize>,
+    repeated_documents: u64,
     failed_documents: u64,
     messages: Vec<String>,
     /// Whether an attempt may have inserted what is pending.
@@ -86,6 +91,7 @@ impl Inserter {
         BatchOutcome {
             documents: fate.inserted.len() as u64,
             uncompressed_bytes: fate.inserted.iter().map(bytes).sum(),
+            repeated_documents: fate.repeated_documents,
             failed_documents: fate.failed_documents,
             messages: fate.messages,
             error,
@@ -157,6 +163,11 @@ impl Inserter {
                 continue;
             };
             match error.error.code {
+                // It is of a document that is the dump's own: nothing else was there.
+                code::DUPLICATE_KEY if self.may_repeat && error.is_about_id => {
+                    fate.repeated_documents += 1;
+                    inserted.push(document);
+                }
                 code::DUPLICATE_KEY
                     if fate.uncertain
                         && error.is_about_id
@@ -403,6 +414,7 @@ mod tests {
             write_concern: doc! {},
             max_retries: 0,
             may_be_there: false,
+            may_repeat: false,
             // As another worker has set it.
             mixed_schema: AtomicBool::new(true),
         };

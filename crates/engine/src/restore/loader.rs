@@ -36,6 +36,8 @@ const KEPT_MESSAGES: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) documents: u64,
+    /// How many of them may be there only once with others; what earlier runs inserted is not counted.
+    pub(super) repeated_documents: u64,
     pub(super) failed_documents: u64,
     pub(super) messages: Vec<String>,
 }
@@ -139,6 +141,7 @@ impl<'a> Loader<'a> {
             write_concern: shared.write_concern.clone(),
             max_retries: options.max_retries,
             may_be_there: options.resume,
+            may_repeat: planned.steps.may_repeat,
             mixed_schema: AtomicBool::new(false),
         };
         let limits = BatchLimits {
@@ -154,7 +157,7 @@ impl<'a> Loader<'a> {
         let loaded = Loaded {
             documents,
             failed_documents,
-            messages: Vec::new(),
+            ..Loaded::default()
         };
         Ok(Self {
             noting,
@@ -260,6 +263,7 @@ impl<'a> Loader<'a> {
         counters.documents_failed.add(outcome.failed_documents);
         let mut loaded = lock(&self.loaded);
         loaded.documents += outcome.documents;
+        loaded.repeated_documents += outcome.repeated_documents;
         loaded.failed_documents += outcome.failed_documents;
         let room = KEPT_MESSAGES.saturating_sub(loaded.messages.len());
         loaded

@@ -122,6 +122,11 @@ pub(super) struct Steps {
     pub(super) is_noted: bool,
     /// Whether a document that is inserted twice shows as a duplicate.
     pub(super) is_repeatable: bool,
+    /// Whether all documents that are there before the oplog is replayed are of the dump.
+    pub(super) was_empty: bool,
+    /// Whether the dump may then have a document twice: what was read while it was deleted and inserted again, of which the
+    /// oplog tells what became.
+    pub(super) may_repeat: bool,
     /// What the run that is gone on with has done: it is there, and neither dropped nor created.
     pub(super) progress: Option<Progress>,
 }

@@ -109,6 +109,7 @@ pub(super) async fn plan(
         options,
         is_snapshot,
         is_replayed: oplog.is_some(),
+        is_overlapped: replayed.is_some(),
         existing: minded.as_ref().unwrap_or(&existing),
     };
     notices.extend(unmatched);
@@ -360,6 +361,8 @@ struct Planning<'a> {
     is_snapshot: bool,
     /// Whether an oplog is replayed over it.
     is_replayed: bool,
+    /// Whether the oplog has what changed while the dump was read.
+    is_overlapped: bool,
     existing: &'a HashMap<Namespace, CollectionEntry>,
 }
 
@@ -428,9 +431,14 @@ impl Planning<'_> {
         let effective = kept.map_or(&create_options, |kept| &kept.options);
         let capped = effective.get("capped").ok().flatten().is_some_and(is_set);
         let is_repeatable = resume::is_repeatable(kind, capped, effective);
+        // Where documents are a conflict, there were none, but for those of the server itself.
+        let fails = options.on_conflict == OnConflict::Fail;
+        let was_empty = kept.is_none() || fails && !conflict::is_of_server(&target);
         let steps = Steps {
             is_noted: true,
             is_repeatable,
+            was_empty,
+            may_repeat: self.is_overlapped && was_empty,
             progress: None,
             entry: number,
             uuid,
