@@ -17,6 +17,7 @@ mod location;
 mod multipart;
 mod options;
 mod retention;
+mod unsaid;
 mod upload;
 
 use std::{

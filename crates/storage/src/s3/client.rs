@@ -23,7 +23,7 @@ use aws_sdk_s3::{
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::{S3Location, headers::Headers};
+use super::{S3Location, headers::Headers, unsaid::Unsaid};
 
 /// How often a request is made before its failure is one.
 pub(super) const ATTEMPTS: u32 = 8;
@@ -102,6 +102,7 @@ pub(super) async fn connect(location: &S3Location, headers: &Headers) -> Client 
     let config = config
         .force_path_style(path_style)
         .interceptor(headers.clone())
+        .retry_classifier(Unsaid)
         // Ours are sent with what they are of. Ranges of an object cannot be checked with those of the whole.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);

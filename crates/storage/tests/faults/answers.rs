@@ -167,3 +167,29 @@ async fn a_store_that_gives_the_whole_object_for_a_range_is_not_believed() {
     assert!(source.contains("the whole object"), "{error}: {source}");
     assert_eq!(info.stored_bytes, 1_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_not_the_store_s_own_is_asked_about_again() {
+    let faulty = Faulty::seaweedfs().await;
+    let page = Answer::new(400).body("<html><body>400 Bad Request</body></html>");
+    for unread in [Answer::new(400), page] {
+        let before = faulty.gateway.faults();
+        let unread = unread.clone();
+        faulty.gateway.rule(move |asked| {
+            (asked.before < 1 && asked.operation != S3Operation::Head)
+                .then(|| unread.clone().into())
+        });
+        let large = bytes(1, LARGE_BYTES);
+        let path = format!("large {before}");
+        let info = uploaded(&faulty.store, &path, &large).await.unwrap();
+        assert!(whole(&faulty.store, &info).await.unwrap() == large);
+        assert!(faulty.gateway.faults() >= before + 3);
+    }
+    // One with a code is, and so may be one that can have none.
+    for answer in [Answer::error(400, "InvalidTag"), Answer::new(400)] {
+        let faulty = Faulty::small().await;
+        faulty.gateway.rule(move |_| Some(answer.clone().into()));
+        faulty.store.head("a").await.unwrap_err();
+        assert_eq!(faulty.gateway.faults(), 1);
+    }
+}
