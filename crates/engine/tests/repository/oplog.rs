@@ -67,7 +67,8 @@ async fn what_is_deleted_and_inserted_again_while_it_is_read_is_restored_once() 
     let order =
         |id: i32, state: &str| doc! { "_id": id, "state": state, "padding": "x".repeat(1 << 20) };
     orders
-        .insert_many((0..30).map(|id| order(id, "old")))
+        // Some batches more than are read ahead.
+        .insert_many((0..80).map(|id| order(id, "old")))
         .await
         .unwrap();
     let (_, repository) = in_memory().await;
@@ -76,16 +77,16 @@ async fn what_is_deleted_and_inserted_again_while_it_is_read_is_restored_once() 
     let observer = move |event: &Event| {
         if matches!(event, Event::NamespaceAdvanced { .. }) {
             // The first one counts.
-            drop(advanced.try_send(()));
+            let _told = advanced.try_send(());
         }
     };
     let dump = Dump::new(&source_of(&source).await, Arc::clone(&writer) as _)
-        .options(with_oplog().limit_bytes_per_second(8 << 20))
+        .options(with_oplog().limit_bytes_per_second(16 << 20))
         .observer(Arc::new(observer));
     let plan = dump.plan().await.unwrap();
     let change = async {
         advances.recv().await.unwrap();
-        for id in 0..3 {
+        for id in 0..40 {
             orders.delete_one(doc! { "_id": id }).await.unwrap();
             orders.insert_one(order(id, "new")).await.unwrap();
         }
@@ -93,7 +94,8 @@ async fn what_is_deleted_and_inserted_again_while_it_is_read_is_restored_once() 
     let (report, ()) = tokio::join!(dump.run(plan), change);
     let namespaces = report.unwrap().namespaces;
     let dumped = namespaces.iter().find(|it| it.namespace.db == "shop");
-    assert_eq!(dumped.unwrap().documents, 33);
+    let twice = dumped.unwrap().documents - 80;
+    assert!(twice > 0);
 
     let snapshot = repository.snapshot(writer.id().unwrap()).await.unwrap();
     let wanted = Fingerprint::of(&source.client(), &compared()).await;
@@ -122,6 +124,5 @@ async fn what_is_deleted_and_inserted_again_while_it_is_read_is_restored_once() 
     let merge = Restore::new(&target_of(&target).await, Arc::new(reader));
     let plan = merge.plan().await.unwrap();
     let report = merge.run(plan).await.unwrap();
-    // Three of them twice.
-    assert_eq!(report.failed_documents, 9, "{:?}", report.problems);
+    assert!(report.failed_documents >= 6, "{:?}", report.problems);
 }
