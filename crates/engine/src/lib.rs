@@ -12,6 +12,7 @@
 //! | back up | [`Source::connect`], [`Repository::open_or_init`], [`Backup`] | [`BackupReport`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify a snapshot | [`Snapshot::verify`], or [`Repository::verify`] of one that cannot be opened | [`SnapshotVerifyReport`] |
+//! | copy a repository elsewhere | [`RepositoryCopy`] | [`CopyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
 //!
@@ -130,11 +131,11 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, CapturedSpan, Capturing, Identities, PlannedSlices,
+    BundleReader, BundleReport, CapturedSpan, Capturing, CopyReport, Identities, PlannedSlices,
     PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport,
-    Recipients, Repository, RestorableSpan, RestorePoint, Sample, Snapshot, SnapshotNamespace,
-    SnapshotReader, SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots,
-    TimelineVerifyReport, UnbundleReport,
+    Recipients, Repository, RepositoryCopy, RestorableSpan, RestorePoint, Sample, Snapshot,
+    SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions, SnapshotVerifyReport,
+    SnapshotWriter, Snapshots, TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,

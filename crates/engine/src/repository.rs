@@ -20,6 +20,8 @@ use crate::{Error, ErrorKind, Result};
 use snapshot::Lock;
 
 mod bundle;
+mod carried;
+mod copy;
 mod earlier;
 mod encryption;
 mod lease;
@@ -34,6 +36,7 @@ mod verify_timeline;
 mod writer;
 
 pub use bundle::{BundleReader, BundleReport, UnbundleReport};
+pub use copy::{CopyReport, RepositoryCopy, SnapshotChoice};
 pub use encryption::{Identities, Recipients};
 pub(crate) use lease::LEASE;
 pub use point_in_time::{CapturedSpan, PointInTime, RestorableSpan, RestorePoint};
@@ -216,6 +219,32 @@ impl Repository {
         match Self::find(&store).await? {
             Some(record) => Ok(Self::of(store, record)),
             None => Self::init_in(store).await,
+        }
+    }
+
+    /// Opens the repository at a location, or makes a twin of this one of an empty place: one of the same id, which takes what was
+    /// captured too when it is [copied](RepositoryCopy).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`init`](Self::init) have them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the twin made.
+    pub async fn open_or_twin(&self, location: &Location) -> Result<Self> {
+        self.open_or_twin_in(location.create()?).await
+    }
+
+    /// As [`open_or_twin`](Self::open_or_twin), of a store.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn open_or_twin_in(&self, store: Arc<dyn Store>) -> Result<Self> {
+        match Self::find(&store).await? {
+            Some(record) => Ok(Self::of(store, record)),
+            None => Self::init_as(store, self.record.clone()).await,
         }
     }
 

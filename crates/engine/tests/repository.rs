@@ -23,6 +23,7 @@ mod capture;
 mod capture_faults;
 mod conflicts;
 mod consistency;
+mod copy;
 mod damage;
 mod encrypted;
 mod fixture;
@@ -44,6 +45,7 @@ mod streams;
 mod transferred;
 mod verify;
 mod watched;
+mod years;
 
 /// Everything in a store, by path.
 type Objects = BTreeMap<String, Bytes>;

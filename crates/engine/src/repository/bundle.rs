@@ -35,7 +35,7 @@ const MAX_HEAD_BYTES: u64 = 1 << 30;
 
 /// The data objects, in the order in which they are in a bundle: those that count, or of a snapshot that is encrypted all of
 /// them, since it cannot be told which count.
-async fn data_objects(snapshot: &Snapshot) -> Result<Vec<Object>> {
+pub(super) async fn data_objects(snapshot: &Snapshot) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
     if snapshot.manifest().is_encrypted() {
         for part in &snapshot.manifest().parts {

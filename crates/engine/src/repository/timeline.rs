@@ -23,7 +23,7 @@ use super::{
 use crate::{Counters, Error, ErrorKind, Result};
 
 /// The lease of whoever captures: one for a repository.
-const CAPTURE: &str = "capture";
+pub(super) const CAPTURE: &str = "capture";
 /// Objects that are neither slices nor gaps that are named.
 const MOST_STRANGERS: usize = 1000;
 /// The longest slice that is read, in bytes: one of an entry after another of the longest ones.

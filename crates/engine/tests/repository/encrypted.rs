@@ -44,12 +44,12 @@ fn options() -> DumpOptions {
 }
 
 /// The same place for somebody who has other keys.
-async fn seen_by(store: &Arc<dyn Store>, identities: Option<Identities>) -> Repository {
+pub(super) async fn seen_by(store: &Arc<dyn Store>, identities: Option<Identities>) -> Repository {
     let repository = Repository::open_in(Arc::clone(store)).await;
     repository.unwrap().identities(identities)
 }
 
-async fn encrypted(recipients: &Recipients) -> (Arc<dyn Store>, Snapshot) {
+pub(super) async fn encrypted(recipients: &Recipients) -> (Arc<dyn Store>, Snapshot) {
     let (store, repository) = in_memory().await;
     let writer = writer(&repository).recipients(Some(recipients.clone()));
     let source = source().await;

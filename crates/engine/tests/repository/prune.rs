@@ -2,4 +2,3 @@
 
 mod faults;
 mod model;
-mod years;

@@ -1,27 +1,24 @@
 //! A bundle becoming a snapshot of a repository.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    io::Read,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, io::Read, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
-use rdump_format::repository::{
-    BEGUN, BegunRecord, KEYS, REPOSITORY_FILE, RepositoryId, SnapshotId,
-};
+use rdump_format::repository::{BEGUN, KEYS, REPOSITORY_FILE, RepositoryId, SnapshotId};
 use rdump_storage::{Location, Store, Upload};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::input::{Head, Input};
+use super::input::Input;
 use crate::{
-    Error, Observer, Repository, Result,
+    Error, ErrorKind, Observer, Repository, Result,
     context::RunContext,
     media::leftover_notice,
-    repository::{differs, found, put_manifest, put_same, sizes, snapshot::Object},
+    repository::{
+        differs,
+        lease::{LEASE, Lease},
+        put_manifest, put_same,
+        snapshot::Object,
+    },
 };
 
 /// What became of a bundle that was taken apart into a repository.
@@ -75,10 +72,17 @@ impl Repository {
         let store = location.create()?;
         let input = Input::new(name, input);
         let unbundled = async {
-            let (report, root) = cx.unless_cancelled(unbundle(&store, input, &cx)).await?;
+            let unbundled = cx.unless_cancelled(unbundle(&store, input, &cx));
+            let (report, root, lease) = unbundled.await?;
+            if let Some(lease) = &lease {
+                lease.check().await?;
+            }
             // To its end, or somebody hears of no snapshot where there is one.
             for problem in put_manifest(&*store, &report.id, root.to_vec()).await? {
                 cx.notice(None, problem);
+            }
+            if let Some(lease) = lease {
+                lease.release().await;
             }
             Ok::<_, Error>(report)
         };
@@ -92,19 +96,29 @@ impl Repository {
     }
 }
 
-/// Stores all but the manifest, which it gives.
+/// Stores all but the manifest, which it gives with the lease that keeps others from writing or pruning the snapshot.
 async fn unbundle(
     store: &Arc<dyn Store>,
     input: Input,
     cx: &RunContext,
-) -> Result<(UnbundleReport, Bytes)> {
+) -> Result<(UnbundleReport, Bytes, Option<Lease>)> {
     let (input, head) = input.head(None).await?;
     let id = head.snapshot.id().clone();
     let repository = match Repository::find(store).await? {
         Some(record) => Repository::of(Arc::clone(store), record),
         None => Repository::init_as(Arc::clone(store), head.repository.clone()).await?,
     };
-    check_free(&repository, &head).await?;
+    let records = head.objects.iter();
+    let records = records.map(|(path, bytes)| (path.as_str(), bytes));
+    let records: Vec<_> = records
+        .filter(|(path, _)| *path != REPOSITORY_FILE)
+        .collect();
+    let lease = match Lease::take(store, id.as_str(), LEASE).await {
+        // Where the store minds no conditions, there is none.
+        Err(error) if error.kind() == ErrorKind::Unsupported => None,
+        taken => Some(taken?),
+    };
+    repository.check_free(&id, &head.root, &records).await?;
     let folders = ["catalog", "data", "parts"].map(|name| format!("{}{name}", id.folder()));
     for leftover in store.remove_leftovers(&folders).await? {
         cx.notice(None, leftover_notice(&leftover));
@@ -148,52 +162,9 @@ async fn unbundle(
             put_same(&**store, path, bytes.clone()).await?;
         }
     }
-    let found = sizes(&**store, &id).await?;
-    let is_stored = |(path, bytes): (&String, &u64)| found.get(path) == Some(bytes);
-    if let Some((path, _)) = expected.iter().find(|it| !is_stored(*it)) {
-        let path = format!("{folder}{path}");
-        let message = format!("{path} was stored, and is gone or of another length since");
-        return Err(Error::data(message).at(path));
-    }
+    repository.check_stored(&id, &expected).await?;
     store.flush().await?;
-    Ok((report, head.root))
-}
-
-/// Refuses to write a snapshot that is there, or is being written.
-async fn check_free(repository: &Repository, head: &Head) -> Result<()> {
-    let (store, id) = (&**repository.store(), head.snapshot.id());
-    if let Some(found) = found(store, &id.manifest(), head.root.len()).await? {
-        let same = match found == head.root {
-            true => "with the same manifest",
-            false => "with another manifest",
-        };
-        return Err(Error::conflict(format!(
-            "snapshot {id} is in {} already, {same}; nothing was changed",
-            repository.location()
-        ))
-        .with_hint(format!("`rdump verify {id}` looks at what is there")));
-    }
-    for (path, bytes) in &head.objects {
-        if *path != REPOSITORY_FILE {
-            let found = found(store, path, bytes.len()).await?;
-            if found.is_some_and(|found| found != bytes) {
-                return Err(differs(store, path));
-            }
-        }
-    }
-    let known: HashSet<_> = head.objects.iter().map(|(path, _)| path.as_str()).collect();
-    let prefix = format!("{BEGUN}{id}-");
-    let mut listed = store.list(&prefix);
-    while let Some(listed) = listed.try_next().await? {
-        let path = listed.path();
-        if BegunRecord::parse_path(path).is_some() && !known.contains(path) {
-            return Err(Error::conflict(format!(
-                "snapshot {id} was begun in {} by an attempt that the bundle does not know: {path}",
-                repository.location()
-            )));
-        }
-    }
-    Ok(())
+    Ok((report, head.root, lease))
 }
 
 /// Data objects on their way from a bundle to a store.

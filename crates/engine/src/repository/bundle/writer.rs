@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use rdump_format::{
-    BLOCK_BYTES, BundleEntry, Digester, Namespace, SegmentRecord,
-    repository::{BEGUN, BegunRecord, REPOSITORY_FILE, SnapshotId, SnapshotManifest},
+    BLOCK_BYTES, BundleEntry,
+    repository::{REPOSITORY_FILE, SnapshotId},
 };
-use rdump_storage::{Sink, StorageError, Store, read_ahead};
+use rdump_storage::{Sink, Store};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -17,11 +17,12 @@ use super::{MAX_HEAD_BYTES, data_objects};
 use crate::{
     Error, ErrorKind, Observer, Repository, Result,
     context::RunContext,
-    media::{
-        segments::segment_ranges,
-        single_object::{self, NewObject},
+    media::single_object::{self, NewObject},
+    repository::{
+        Snapshot,
+        carried::{self, Carried},
+        snapshot::Object,
     },
-    repository::{Snapshot, encryption, read_bytes, read_record, snapshot::Object},
 };
 
 /// What became of a snapshot that was written as a bundle.
@@ -108,7 +109,7 @@ impl Repository {
 async fn write(
     repository: &Repository,
     snapshot: &Snapshot,
-    (head, objects): (Head, Vec<Object>),
+    ((of_repository, carried), objects): ((Bytes, Carried), Vec<Object>),
     output: NewObject,
 ) -> Result<BundleReport> {
     let id = snapshot.id();
@@ -120,15 +121,17 @@ async fn write(
         modified_seconds: u64::try_from(modified).unwrap_or_default(),
         bytes: 0,
     };
-    bundle.put(REPOSITORY_FILE, head.repository).await?;
-    bundle.put(&id.manifest_copy(), head.root.clone()).await?;
-    for (path, bytes) in head.keys.into_iter().chain(head.begun) {
-        bundle.put(&path, bytes).await?;
+    bundle.put(REPOSITORY_FILE, of_repository).await?;
+    bundle
+        .put(&id.manifest_copy(), carried.root.clone())
+        .await?;
+    for (path, bytes) in carried.records() {
+        bundle.put(path, bytes.clone()).await?;
     }
-    let (manifest, folder) = (snapshot.manifest(), id.folder());
-    for object in [&manifest.catalog].into_iter().chain(&manifest.parts) {
+    let folder = id.folder();
+    for object in carried::described(snapshot) {
         let path = format!("{folder}{}", object.path);
-        bundle.copy(&path, object.segments.clone(), None).await?;
+        bundle.copy(&path, object).await?;
     }
     let mut report = BundleReport {
         id: id.clone(),
@@ -140,10 +143,9 @@ async fn write(
     for object in objects {
         report.stored_bytes += object.stored_bytes();
         let path = format!("{folder}{}", object.path);
-        let (segments, namespace) = (object.segments, object.namespace);
-        bundle.copy(&path, segments, namespace).await?;
+        bundle.copy(&path, object).await?;
     }
-    bundle.put(&id.manifest(), head.root).await?;
+    bundle.put(&id.manifest(), carried.root).await?;
     bundle
         .write(Bytes::from_static(&[0; 2 * BLOCK_BYTES]))
         .await?;
@@ -152,60 +154,10 @@ async fn write(
     Ok(report)
 }
 
-/// What a bundle has of records.
-struct Head {
-    repository: Bytes,
-    root: Bytes,
-    /// The keys, if it is encrypted.
-    keys: Option<(String, Bytes)>,
-    /// Who began the snapshot, in the order of the attempts.
-    begun: Vec<(String, Bytes)>,
-}
-
-async fn head(repository: &Repository, snapshot: &Snapshot) -> Result<Head> {
-    let (store, id) = (&**repository.store(), snapshot.id());
-    let missing = |path: &str| Error::data(format!("{path} is missing")).at(path);
-    let whole = async |path: &str| match read_bytes(store, path).await? {
-        Some(bytes) => bytes,
-        None => Err(missing(path)),
-    };
-    let root = whole(&id.manifest()).await?;
-    let is_same = SnapshotManifest::from_bytes(&root).is_ok_and(|it| it == *snapshot.manifest());
-    if !is_same {
-        let path = id.manifest();
-        return Err(Error::data(format!("{path} was changed meanwhile")).at(path));
-    }
-    let keys = match snapshot.manifest().is_encrypted() {
-        false => None,
-        true => {
-            let path = encryption::key_record(store, id).await?.path();
-            let bytes = whole(&path).await?;
-            Some((path, bytes))
-        }
-    };
-    let prefix = format!("{BEGUN}{id}-");
-    let mut attempts = Vec::new();
-    let mut listed = store.list(&prefix);
-    while let Some(listed) = listed.try_next().await? {
-        attempts.extend(BegunRecord::parse_path(listed.path()).map(|(_, attempt)| attempt));
-    }
-    drop(listed);
-    attempts.sort_unstable();
-    if attempts.is_empty() {
-        return Err(Error::data(format!("no attempt at snapshot {id} is recorded")).at(prefix));
-    }
-    let mut begun = Vec::new();
-    for attempt in attempts {
-        let path = format!("{prefix}{attempt}.json");
-        let record = read_record(store, &path, BegunRecord::from_bytes).await?;
-        let record = record.ok_or_else(|| missing(&path))??;
-        if record.path() != path {
-            let of = record.path();
-            return Err(Error::data(format!("{path} is that of {of}")).at(path));
-        }
-        begun.push((path.clone(), whole(&path).await?));
-    }
-    let (manifest, records) = (snapshot.manifest(), begun.iter());
+/// What of the records goes into a bundle: `repository.json`, and what is carried of the snapshot.
+async fn head(repository: &Repository, snapshot: &Snapshot) -> Result<(Bytes, Carried)> {
+    let carried = Carried::of(repository, snapshot).await?;
+    let (manifest, records) = (snapshot.manifest(), carried.begun.iter());
     let records: u64 = records.map(|(_, bytes)| bytes.len() as u64).sum();
     let objects = manifest.parts.iter().chain([&manifest.catalog]);
     let objects = objects.map(|object| object.stored_bytes());
@@ -217,12 +169,8 @@ async fn head(repository: &Repository, snapshot: &Snapshot) -> Result<Head> {
             ),
         ));
     }
-    Ok(Head {
-        repository: whole(REPOSITORY_FILE).await?,
-        root,
-        keys,
-        begun,
-    })
+    let of_repository = carried::whole(&**repository.store(), REPOSITORY_FILE).await?;
+    Ok((of_repository, carried))
 }
 
 /// A bundle being written.
@@ -242,49 +190,12 @@ impl Bundle<'_> {
     }
 
     /// Copies an object of the repository, each of whose segments is compared with its digest before it is written.
-    async fn copy(
-        &mut self,
-        path: &str,
-        records: Vec<SegmentRecord>,
-        namespace: Option<Namespace>,
-    ) -> Result<()> {
-        // What is wrong with the place that the bundle goes to is not about one.
-        let of_namespace = |error: Error| match &namespace {
-            Some(namespace) => error.for_namespace(namespace),
-            None => error,
-        };
-        let lengths = records.iter().map(|record| record.stored_bytes);
-        let stored_bytes = lengths.fold(0, u64::saturating_add);
-        let entry = self.begin(path, stored_bytes).await?;
-        let records: Arc<[SegmentRecord]> = records.into();
-        let ranges = segment_ranges(Arc::clone(&records));
-        let mut reads = read_ahead(self.store, path, None, ranges);
-        for (number, record) in (1..).zip(records.iter().cloned()) {
-            let damaged = || {
-                let of = records.len();
-                let error = format!("segment {number} of {of} of {path} is damaged");
-                of_namespace(Error::data(error).at(path))
-            };
-            let read = reads.next().await;
-            let read = read.ok_or_else(|| Error::internal("a segment was not read"))?;
-            let stored = read.map_err(|error| match error {
-                StorageError::NotFound { .. } => {
-                    of_namespace(Error::data(format!("{path} is missing")).at(path))
-                }
-                StorageError::TooShort { .. } | StorageError::Changed { .. } => {
-                    damaged().caused_by(error)
-                }
-                error => of_namespace(error.into()),
-            })?;
-            let checked = tokio::task::spawn_blocking(move || {
-                let checked = record.check_stored(&stored, &mut Digester::new());
-                checked.map(|()| stored)
-            });
-            let checked = checked
-                .await
-                .map_err(|error| Error::task("check a segment", error))?;
-            self.write(checked.map_err(|error| damaged().caused_by(error))?)
-                .await?;
+    async fn copy(&mut self, path: &str, object: Object) -> Result<()> {
+        let entry = self.begin(path, object.stored_bytes()).await?;
+        let (segments, namespace) = (object.segments, object.namespace);
+        let mut segments = carried::checked(self.store, path, segments, namespace);
+        while let Some(segment) = segments.try_next().await? {
+            self.write(segment).await?;
         }
         self.end(&entry).await
     }

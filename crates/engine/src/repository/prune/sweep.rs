@@ -144,25 +144,8 @@ impl Sweeping<'_> {
     /// What was begun and never finished, unless somebody goes on with it now.
     async fn unfinished(&mut self, id: &SnapshotId) -> Result<()> {
         let repository = &self.prune.repository;
-        let lasts = self.prune.lease.unwrap_or(lease::LEASE);
-        if self.is_held(id).await? {
-            let notice = format!("{id} is kept: somebody goes on with it now");
-            self.prune.cx.notice(None, notice);
+        let Some(taken) = self.hold(id).await? else {
             return Ok(());
-        }
-        let taken = match self.lease {
-            Some(_) => Lease::take(repository.store(), id.as_str(), lasts)
-                .await
-                .map(Some),
-            None => Ok(None),
-        };
-        let taken = match taken {
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                let notice = format!("{id} is kept: somebody goes on with it now");
-                self.prune.cx.notice(None, notice);
-                return Ok(());
-            }
-            taken => taken?,
         };
         let (manifests, copies) = repository.finished().await?;
         let swept = match manifests.contains(id) || copies.contains(id) {
@@ -177,6 +160,27 @@ impl Sweeping<'_> {
             taken.release().await;
         }
         swept
+    }
+
+    /// Keeps others from writing a snapshot, by its lease if leases are taken; `None` if somebody writes it now.
+    async fn hold(&self, id: &SnapshotId) -> Result<Option<Option<Lease>>> {
+        let lasts = self.prune.lease.unwrap_or(lease::LEASE);
+        let taken = match (self.is_held(id).await?, self.lease) {
+            (true, _) => None,
+            (false, None) => Some(None),
+            (false, Some(_)) => {
+                let store = self.prune.repository.store();
+                match Lease::take(store, id.as_str(), lasts).await {
+                    Err(error) if error.kind() == ErrorKind::Conflict => None,
+                    taken => Some(Some(taken?)),
+                }
+            }
+        };
+        if taken.is_none() {
+            let notice = format!("{id} is kept: somebody goes on with it now");
+            self.prune.cx.notice(None, notice);
+        }
+        Ok(taken)
     }
 
     /// Whether somebody may be writing a snapshot: whose lease cannot be read, nobody knows.
@@ -217,20 +221,24 @@ impl Sweeping<'_> {
     /// What nothing names in the folder of a snapshot, or of none.
     async fn unnamed(&mut self, id: &SnapshotId) -> Result<()> {
         let repository = &self.prune.repository;
-        if self.is_held(id).await? {
+        let Some(taken) = self.hold(id).await? else {
             return Ok(());
-        }
+        };
         let (manifests, copies) = repository.finished().await?;
-        if manifests.contains(id) {
-            let found = self.prune.unnamed_in(id).await?;
-            return self.delete(&found).await.map(drop);
-        }
         let is_begun = !self.listed(&format!("{BEGUN}{id}-")).await?.is_empty();
-        match copies.contains(id) || is_begun {
+        let swept = if manifests.contains(id) {
+            let found = self.prune.unnamed_in(id).await?;
+            self.delete(&found).await.map(drop)
+        } else if copies.contains(id) || is_begun {
             // Somebody has made it something since.
-            true => Ok(()),
-            false => self.rest(id).await,
+            Ok(())
+        } else {
+            self.rest(id).await
+        };
+        if let Some(taken) = taken {
+            taken.release().await;
         }
+        swept
     }
 
     /// The oldest first, so that what is left has no hole.

@@ -10,12 +10,10 @@ use rdump::{
 use rdump_format::repository::LeaseRecord;
 use rdump_testkit::ReplicaSet;
 
-use super::{
-    super::{
-        capture::{insert, source},
-        encrypted::somebody,
-        in_memory, objects,
-    },
+use super::super::{
+    capture::{insert, source},
+    encrypted::somebody,
+    in_memory, objects,
     years::{Of, Years},
 };
 

@@ -13,8 +13,9 @@ use rdump::{
     SnapshotId, storage::Retention,
 };
 
-use super::{
-    super::{objects, watched::Watched},
+use super::super::{
+    objects,
+    watched::Watched,
     years::{Of, Years, at},
 };
 

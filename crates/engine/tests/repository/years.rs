@@ -14,7 +14,7 @@ use rdump_format::repository::{
     VerificationRecord,
 };
 
-use super::super::{Objects, in_memory, objects};
+use super::{Objects, in_memory, objects};
 
 /// The replica set that everything is of.
 pub(super) const SET: &str = "rs0";

@@ -1,0 +1,292 @@
+//! Copying snapshots, and what was captured, to another place.
+
+mod captured;
+mod snapshots;
+
+use std::{fmt, sync::Arc, time::Duration, time::Instant};
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use rdump_format::repository::{RepositoryId, SnapshotId};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Repository, Snapshot, lease::LEASE};
+use crate::{Error, ErrorKind, Observer, Result, context::RunContext};
+
+/// Copies snapshots from one repository to another, and what was captured: only what is missing there, every byte compared with its digest on the way.
+///
+/// The other one restores by itself afterwards. A snapshot is there when all of it is: a run may be killed at any moment, and the next one goes on. Nothing
+/// is deleted, but for keys that were wrapped anew since.
+///
+/// # Examples
+///
+/// ```no_run
+/// use rdump::{Repository, RepositoryCopy, SnapshotChoice};
+///
+/// # async fn example() -> rdump::Result<()> {
+/// let here = Repository::open(&"s3://backups/shop".parse()?).await?;
+/// let there = here.open_or_twin(&"s3://elsewhere/shop?region=eu-west-1".parse()?).await?;
+/// let copy = RepositoryCopy::new(&here, &there).snapshots(SnapshotChoice::All).timeline(true);
+/// let report = copy.run().await?;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RepositoryCopy {
+    from: Repository,
+    to: Repository,
+    choice: SnapshotChoice,
+    timeline: bool,
+    lease: Option<Duration>,
+    cx: RunContext,
+}
+
+/// Which snapshots are copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotChoice {
+    /// The newest.
+    #[default]
+    Newest,
+    /// All.
+    All,
+    /// Those that were begun at this second since 1970, or later.
+    Since(i64),
+    /// These.
+    Only(Vec<SnapshotId>),
+    /// None.
+    None,
+}
+
+impl RepositoryCopy {
+    /// Copies from one repository to another.
+    pub fn new(from: &Repository, to: &Repository) -> Self {
+        Self {
+            from: from.clone(),
+            to: to.clone(),
+            choice: SnapshotChoice::default(),
+            timeline: false,
+            lease: Some(LEASE),
+            cx: RunContext::default(),
+        }
+    }
+
+    /// Sets which snapshots are copied. Default: the newest.
+    #[must_use]
+    pub fn snapshots(mut self, choice: SnapshotChoice) -> Self {
+        self.choice = choice;
+        self
+    }
+
+    /// Sets whether slices and gaps are copied too, all that the other does not have: after the snapshots. Default: false.
+    #[must_use]
+    pub fn timeline(mut self, yes: bool) -> Self {
+        self.timeline = yes;
+        self
+    }
+
+    /// Sets how long the leases last that keep others from writing the same, or pruning it; `None` takes none. Default: five minutes, renewed each minute.
+    #[must_use]
+    pub fn lease(mut self, lasts: Option<Duration>) -> Self {
+        self.lease = lasts;
+        self
+    }
+
+    /// Sets who is told of events.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.cx.set_observer(observer);
+        self
+    }
+
+    /// Sets the token that stops it.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cx.cancel = cancel;
+        self
+    }
+
+    /// Copies. What is wrong with one snapshot or slice is a problem of the report, and does not keep others from being copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if both are the same place, or a snapshot that was named is not there; [`ErrorKind::Conflict`] if what was captured is to be copied to
+    /// another repository than a twin; [`ErrorKind::Cancelled`], and as both places have them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves each snapshot copied or not there.
+    pub async fn run(&self) -> Result<CopyReport> {
+        let clock = Instant::now();
+        if self.from.location() == self.to.location() {
+            let message = format!("{} would be copied to itself", self.from.location());
+            return Err(Error::invalid(message));
+        }
+        if self.timeline && self.from.record().id != self.to.record().id {
+            return Err(Error::conflict(format!(
+                "what was captured in {} cannot be in {}, which is another repository; nothing was copied",
+                self.from.location(),
+                self.to.location()
+            ))
+            .with_hint("copy to an empty place, which becomes a twin of the repository"));
+        }
+        let mut report = CopyReport::new(self.to.record().id);
+        let copied = self.copy(&mut report).boxed().await;
+        if copied.is_err() {
+            self.to.store().settle().await;
+        }
+        copied?;
+        report.duration_seconds = clock.elapsed().as_secs_f64();
+        Ok(report)
+    }
+
+    async fn copy(&self, report: &mut CopyReport) -> Result<()> {
+        let chosen = self.chosen(report).await?;
+        for snapshot in &chosen {
+            let copied = self.snapshot(snapshot, report).await;
+            self.unless_its_own(copied, &snapshot.to_string(), report)?;
+        }
+        match self.timeline {
+            true => self.captured(report).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The snapshots, the oldest first.
+    async fn chosen(&self, report: &mut CopyReport) -> Result<Vec<Snapshot>> {
+        let looked = async {
+            match &self.choice {
+                SnapshotChoice::None => Ok(Vec::new()),
+                SnapshotChoice::Newest => Ok(vec![self.from.find_snapshot("latest").await?]),
+                SnapshotChoice::Only(ids) => {
+                    let mut chosen = Vec::with_capacity(ids.len());
+                    for id in ids {
+                        chosen.push(self.from.snapshot(id).await?);
+                    }
+                    Ok(chosen)
+                }
+                SnapshotChoice::All => self.all(report, |_| true).await,
+                SnapshotChoice::Since(since) => {
+                    let begun = |snapshot: &Snapshot| {
+                        let begun = snapshot.manifest().run.started_at.parse::<Timestamp>();
+                        // What does not say when it was begun is not left out for that.
+                        begun.is_ok_and(|begun| begun.as_second() < *since)
+                    };
+                    self.all(report, |snapshot| !begun(snapshot)).await
+                }
+            }
+        };
+        self.cx.unless_cancelled(looked).await
+    }
+
+    async fn all(
+        &self,
+        report: &mut CopyReport,
+        is_chosen: impl Fn(&Snapshot) -> bool + Send,
+    ) -> Result<Vec<Snapshot>> {
+        let snapshots = self.from.snapshots().await?;
+        for (id, error) in snapshots.damaged {
+            report.problem(&format!("snapshot {id}"), &error);
+        }
+        let mut chosen = snapshots.whole;
+        chosen.retain(is_chosen);
+        Ok(chosen)
+    }
+
+    /// Takes down what is wrong with one thing alone.
+    fn unless_its_own(
+        &self,
+        copied: Result<()>,
+        what: &str,
+        report: &mut CopyReport,
+    ) -> Result<()> {
+        match copied {
+            Err(error) if is_its_own(&error) => {
+                report.problem(what, &error);
+                self.cx
+                    .notice(None, format!("{what} is not copied: {error}"));
+                Ok(())
+            }
+            copied => copied,
+        }
+    }
+}
+
+fn is_its_own(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Data | ErrorKind::Conflict | ErrorKind::Unsupported | ErrorKind::Invalid
+    )
+}
+
+/// What was copied. `Display` is for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct CopyReport {
+    /// The repository that it is in now.
+    pub repository: RepositoryId,
+    /// The snapshots that were copied, the oldest first.
+    pub snapshots: Vec<SnapshotId>,
+    /// How many of those that were asked for were there already.
+    pub present: u64,
+    /// Those whose keys were wrapped anew since, and are there as they are here now; runs of captures too.
+    pub rekeyed: Vec<SnapshotId>,
+    /// How many objects of snapshots were copied.
+    pub objects: u64,
+    /// Their size, in bytes.
+    pub stored_bytes: u64,
+    /// The size of what was there from an earlier run, in bytes.
+    pub kept_bytes: u64,
+    /// How many slices and gaps were copied.
+    pub slices: u64,
+    /// Their size, in bytes.
+    pub slice_bytes: u64,
+    /// What could not be copied, and why.
+    pub problems: Vec<String>,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+}
+
+impl CopyReport {
+    fn new(repository: RepositoryId) -> Self {
+        Self {
+            repository,
+            snapshots: Vec::new(),
+            present: 0,
+            rekeyed: Vec::new(),
+            objects: 0,
+            stored_bytes: 0,
+            kept_bytes: 0,
+            slices: 0,
+            slice_bytes: 0,
+            problems: Vec::new(),
+            duration_seconds: 0.0,
+        }
+    }
+
+    fn problem(&mut self, what: &str, error: &Error) {
+        self.problems.push(format!("{what}: {error}"));
+    }
+}
+
+impl fmt::Display for CopyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "copied {} snapshots, {} were there: {} objects, {} bytes; {} slices and gaps, {} bytes",
+            self.snapshots.len(),
+            self.present,
+            self.objects,
+            self.stored_bytes,
+            self.slices,
+            self.slice_bytes
+        )?;
+        match self.problems.len() {
+            0 => Ok(()),
+            problems => write!(f, "; {problems} problems"),
+        }
+    }
+}

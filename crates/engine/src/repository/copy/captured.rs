@@ -1,0 +1,121 @@
+//! Slices and gaps on their way, the oldest first: what is there is whole up to where it ends.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use rdump_format::repository::{GapRecord, PrunedRecord, SpanKind, SpanName};
+
+use super::{CopyReport, RepositoryCopy};
+use crate::{
+    Error, Result,
+    repository::{
+        PARALLEL_READS, carried, encryption, put_same,
+        timeline::{CAPTURE, parse_slice},
+    },
+};
+
+impl RepositoryCopy {
+    pub(super) async fn captured(&self, report: &mut CopyReport) -> Result<()> {
+        let lease = self.take_lease(CAPTURE).await?;
+        let copied = self.spans(report).await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        copied
+    }
+
+    async fn spans(&self, report: &mut CopyReport) -> Result<()> {
+        let store = self.to.store();
+        let looked_at = async {
+            let captures = self.from.encrypted_captures().await?;
+            Ok((
+                self.from.timeline().await?,
+                self.to.timeline().await?,
+                captures,
+            ))
+        };
+        let (here, there, captures) = self.cx.unless_cancelled(looked_at).await?;
+        for id in captures {
+            let record = encryption::key_record(&**self.from.store(), &id).await?;
+            let path = record.path();
+            let bytes = carried::whole(&**self.from.store(), &path).await?;
+            if self.keys(&id, &(path, bytes)).await? {
+                report.rekeyed.push(id);
+            }
+        }
+        let known: HashSet<SpanName> = there.slices().chain(there.gaps().copied()).collect();
+        if let Some(before) = here.pruned_before() {
+            let reached = known.iter().map(|span| span.end).max();
+            if known.is_empty() && there.pruned_before().is_none() {
+                // What comes first follows something that is gone on purpose.
+                let path = PrunedRecord::new(self.from.record().id, before, "").path();
+                let bytes = carried::whole(&**self.from.store(), &path).await?;
+                put_same(&**store, &path, bytes).await?;
+            } else if reached.is_some_and(|reached| reached < before) {
+                report.problems.push(format!(
+                    "what was captured until {before} was pruned before it was copied: nothing leads on from what was there"
+                ));
+            }
+        }
+        let is_missing = |span: &SpanName| {
+            !known.contains(span)
+                && there
+                    .pruned_before()
+                    .is_none_or(|before| span.end >= before)
+        };
+        let mut missing: Vec<_> = here.slices().chain(here.gaps().copied()).collect();
+        missing.retain(is_missing);
+        missing.sort_by_key(|span| (span.start, span.end));
+        let reads = missing.into_iter().map(|span| async move {
+            let read = self.span(&span).await;
+            (span, read)
+        });
+        let reads: Vec<_> = reads.collect();
+        let mut reads = stream::iter(reads).buffered(PARALLEL_READS);
+        let copied = async {
+            while let Some((span, read)) = reads.next().await {
+                let put = async {
+                    let bytes = read?;
+                    let stored_bytes = bytes.len() as u64;
+                    put_same(&**store, &span.path(), bytes).await?;
+                    report.slices += 1;
+                    report.slice_bytes += stored_bytes;
+                    Ok(())
+                };
+                let put = put.await;
+                self.unless_its_own(put, &span.path(), report)?;
+            }
+            Ok(store.flush().await?)
+        };
+        self.cx.unless_cancelled(copied).await
+    }
+
+    /// The bytes of a slice or a gap, compared with their digests.
+    async fn span(&self, span: &SpanName) -> Result<Bytes> {
+        let bytes = self.from.read_span(span).await?;
+        let (span, id) = (*span, self.from.record().id);
+        let checked = tokio::task::spawn_blocking(move || {
+            let repository = match span.kind {
+                SpanKind::Gap => {
+                    let path = span.path();
+                    let gap = GapRecord::from_bytes(&bytes);
+                    let gap = gap.map_err(|error| Error::data(error.to_string()).at(&path))?;
+                    if gap.name() != span {
+                        let message = format!("it is that of {}", gap.name().path());
+                        return Err(Error::data(message).at(path));
+                    }
+                    gap.repository
+                }
+                _ => parse_slice(&span, &bytes)?.header.repository,
+            };
+            match repository == id {
+                true => Ok(bytes),
+                false => Err(Error::data("it is of another repository").at(span.path())),
+            }
+        });
+        checked
+            .await
+            .map_err(|error| Error::task("check a slice", error))?
+    }
+}
