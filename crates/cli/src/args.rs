@@ -4,6 +4,7 @@
 //! `-h` is the host, optional values follow only an `=`, and a connection string may stand anywhere.
 
 mod connection;
+mod copy;
 mod dump;
 mod general;
 mod go_flags;
@@ -26,6 +27,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use crate::convert::is_like_uri;
 
 pub(crate) use connection::ConnectionArgs;
+pub(crate) use copy::CopyArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
@@ -97,6 +99,15 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
+
+const AFTER_HELP_COPY: &str = "\
+The ids of the snapshots that were copied are all that is printed on stdout. Each side has its own options and credentials, as in
+s3://bucket/prefix?region=eu-west-1&profile=vault.
+
+Environment:
+  RDUMP_REPO  repository, where --from is not given
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied, 130 stopped by a signal.";
 
 const AFTER_HELP_PRUNE: &str = "\
 The newest snapshot of each deployment, the newest that was verified and found whole, and what restorable moments are restored from

@@ -2,6 +2,7 @@
 
 mod config;
 mod connect;
+mod copy;
 mod dump;
 mod json;
 mod keys;
@@ -20,6 +21,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
 use rdump::Secret;
 
+pub(crate) use copy::{Chosen, CopyRequest};
 pub(crate) use dump::DumpRequest;
 pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};

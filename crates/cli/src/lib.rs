@@ -33,6 +33,7 @@ mod reference;
 mod run_backup;
 mod run_bundle;
 mod run_capture;
+mod run_copy;
 mod run_dump;
 mod run_oplog_export;
 mod run_prune;
@@ -52,14 +53,14 @@ use std::{env, ffi::OsString, process::ExitCode};
 use anyhow::anyhow;
 use args::{
     BackupArgs, CaptureArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed, RestoreArgs,
-    ToolArgs,
+    ToolArgs, VerbosityArgs,
 };
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, BundleRequest, CaptureRequest, DumpRequest, Environment, ExportRequest,
-    ImportRequest, OplogExportRequest, PruneRequest, Refusal, RekeyRequest, RestoreRequest,
-    ShowRequest, StatusRequest, UnbundleRequest, identities, repository, verified,
+    BackupRequest, BundleRequest, CaptureRequest, CopyRequest, DumpRequest, Environment,
+    ExportRequest, ImportRequest, OplogExportRequest, PruneRequest, Refusal, RekeyRequest,
+    RestoreRequest, ShowRequest, StatusRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -216,6 +217,12 @@ fn subcommand(command: &DumpCommand) -> Exit {
                 Ok(run_repository::show(session, request, local.repository.json).await?)
             })
         }
+        DumpCommand::Copy(args) => {
+            without_server("rdump copy", &args.verbosity, args.json, async |session| {
+                let request = CopyRequest::new(args, &environment()?)?;
+                Ok(run_copy::run(session, request, args.json).await?)
+            })
+        }
         DumpCommand::Prune(args) => {
             let local = &args.local;
             on_repository("rdump prune", local, async |session| {
@@ -255,7 +262,17 @@ fn on_repository(
     local: &LocalArgs,
     work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
 ) -> Exit {
-    let Some(session) = Session::new(&local.verbosity, false, true) else {
+    without_server(name, &local.verbosity, local.repository.json, work)
+}
+
+/// Runs a command that reaches no server.
+fn without_server(
+    name: &str,
+    verbosity: &VerbosityArgs,
+    json: bool,
+    work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
+) -> Exit {
+    let Some(session) = Session::new(verbosity, false, true) else {
         return invalid_verbosity(Exit::Usage);
     };
     let mut refused = None;
@@ -272,7 +289,6 @@ fn on_repository(
     if let Some(reason) = refused {
         return usage(name, &reason, Exit::Usage);
     }
-    let json = local.repository.json;
     let exit = exit.unwrap_or_else(|error| failed_with_document(&session, &error, json));
     session.console.ended(exit)
 }

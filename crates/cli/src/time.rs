@@ -44,6 +44,18 @@ pub(crate) fn second(text: &str) -> Result<u32, String> {
     })
 }
 
+/// A time such as `2026-11-21T08:30:00Z`, or how long ago it was, such as `7d`: in seconds since 1970.
+pub(crate) fn since(text: &str) -> Result<i64, String> {
+    let ago = days(text).map(|ago| i64::try_from(ago.as_secs()).unwrap_or(i64::MAX));
+    match (ago, text.parse::<Timestamp>()) {
+        (Ok(ago), _) => Ok(Timestamp::now().as_second().saturating_sub(ago)),
+        (_, Ok(time)) => Ok(time.as_second()),
+        _ => Err(format!(
+            "{text:?} is neither a time such as 2026-11-21T08:30:00Z nor a duration such as 7d"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +73,10 @@ mod tests {
         for wrong in ["1y", "2mo", "-1d", "7", ""] {
             assert!(days(wrong).unwrap_err().contains("7d"), "{wrong}");
         }
+        assert_eq!(since("1970-01-01T00:00:07Z"), Ok(7));
+        let week = Timestamp::now().as_second() - since("7d").unwrap();
+        assert!((week - 7 * 86_400).abs() < 60, "{week}");
+        assert!(since("yesterday").unwrap_err().contains("yesterday"));
         assert_eq!(second("1970-01-01T00:00:07Z"), Ok(7));
         assert_eq!(second("1970-01-01T02:00:07+02:00"), Ok(7));
         assert_eq!(second("1970-01-01T00:00:07.000Z"), Ok(7));

@@ -5,6 +5,7 @@ mod broken_pipe;
 mod bundle;
 mod capture;
 mod command_line;
+mod copy;
 mod encrypted;
 mod failures;
 mod generated;

@@ -113,9 +113,7 @@ impl Repository {
     ///
     /// As `init` has them.
     pub async fn init_in(store: Arc<dyn Store>) -> Result<Self> {
-        let id = RepositoryId(bson::Uuid::new().bytes());
-        let record = RepositoryRecord::new(id, Timestamp::now().to_string());
-        Self::init_as(store, record).await
+        Self::init_as(store, new_record()).await
     }
 
     /// Makes this repository of an empty place.
@@ -215,10 +213,23 @@ impl Repository {
     ///
     /// Dropping the future may leave the repository made.
     pub async fn open_or_init(location: &Location) -> Result<Self> {
-        let store = location.create()?;
-        match Self::find(&store).await? {
-            Some(record) => Ok(Self::of(store, record)),
-            None => Self::init_in(store).await,
+        Self::find_or_init(location.create()?, new_record).await
+    }
+
+    async fn find_or_init(
+        store: Arc<dyn Store>,
+        record: impl FnOnce() -> RepositoryRecord,
+    ) -> Result<Self> {
+        if let Some(record) = Self::find(&store).await? {
+            return Ok(Self::of(store, record));
+        }
+        match Self::init_as(Arc::clone(&store), record()).await {
+            // Somebody made one just then.
+            Err(error) if error.kind() == ErrorKind::Conflict => match Self::find(&store).await? {
+                Some(record) => Ok(Self::of(store, record)),
+                None => Err(error),
+            },
+            made => made,
         }
     }
 
@@ -242,10 +253,7 @@ impl Repository {
     ///
     /// As there.
     pub async fn open_or_twin_in(&self, store: Arc<dyn Store>) -> Result<Self> {
-        match Self::find(&store).await? {
-            Some(record) => Ok(Self::of(store, record)),
-            None => Self::init_as(store, self.record.clone()).await,
-        }
+        Self::find_or_init(store, || self.record.clone()).await
     }
 
     /// What says which repository it is; `None` where there is none.
@@ -542,6 +550,12 @@ impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "repository {} in {}", self.record.id, self.location())
     }
+}
+
+/// That of a repository that there was never before.
+fn new_record() -> RepositoryRecord {
+    let id = RepositoryId(bson::Uuid::new().bytes());
+    RepositoryRecord::new(id, Timestamp::now().to_string())
 }
 
 /// The size of everything in the folder of a snapshot, by its path there.

@@ -5,6 +5,7 @@ use rdump::{Compression, Consistency};
 
 use super::{
     connection::path,
+    copy::CopyArgs,
     general::{OwnArgs, ToolArgs},
     keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
@@ -157,6 +158,8 @@ pub(crate) enum DumpCommand {
     Capture(Box<CaptureArgs>),
     /// Write a snapshot as one tar stream
     Bundle(BundleArgs),
+    /// Copy a repository, or some of it, to another place
+    Copy(Box<CopyArgs>),
     /// Write a snapshot as a folder of mongodump
     ExportFolder(ExportArgs),
     /// Make a snapshot of a folder or an archive of mongodump
@@ -183,10 +186,11 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 14] = [
+    pub(crate) const NAMES: [&str; 15] = [
         "backup",
         "capture",
         "bundle",
+        "copy",
         "export-folder",
         "import-folder",
         "init",

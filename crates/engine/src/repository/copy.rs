@@ -56,8 +56,6 @@ pub enum SnapshotChoice {
     Since(i64),
     /// These.
     Only(Vec<SnapshotId>),
-    /// None.
-    None,
 }
 
 impl RepositoryCopy {
@@ -158,7 +156,6 @@ impl RepositoryCopy {
     async fn chosen(&self, report: &mut CopyReport) -> Result<Vec<Snapshot>> {
         let looked = async {
             match &self.choice {
-                SnapshotChoice::None => Ok(Vec::new()),
                 SnapshotChoice::Newest => Ok(vec![self.from.find_snapshot("latest").await?]),
                 SnapshotChoice::Only(ids) => {
                     let mut chosen = Vec::with_capacity(ids.len());

@@ -325,3 +325,19 @@ async fn some_are_chosen_and_who_prunes_waits_for_those_that_come() {
     let leases = objects(&*there).await.into_keys();
     assert_eq!(leases.filter(|path| path.starts_with("leases/")).count(), 0);
 }
+
+#[tokio::test]
+async fn two_that_make_the_same_twin_at_once_have_it_both() {
+    let years = Years::new().await;
+    let watched = Watched::new(elsewhere());
+    watched.hold("repository.json");
+    let there = Arc::clone(&watched) as Arc<dyn Store>;
+    // The last of them begins when both others wait.
+    let (first, second, ()) = tokio::join!(
+        twin(&years.repository, &there),
+        twin(&years.repository, &there),
+        async { watched.let_go() },
+    );
+    let id = years.repository.record().id;
+    assert_eq!((first.record().id, second.record().id), (id, id));
+}

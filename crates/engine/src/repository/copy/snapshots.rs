@@ -22,6 +22,14 @@ use crate::{
     },
 };
 
+/// What an object is for its store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What says what the snapshot is made of: it is read before the rest, and so is never of a class for data.
+    Described,
+    Data,
+}
+
 /// How many objects are copied at once.
 const OBJECTS_AT_ONCE: usize = 4;
 
@@ -98,15 +106,17 @@ impl RepositoryCopy {
             if let Some((path, bytes)) = &carried.keys {
                 put_same(&**store, path, bytes.clone()).await?;
             }
-            let objects = carried::described(snapshot).chain(bundle::data_objects(snapshot).await?);
-            let objects: Vec<_> = objects.collect();
-            let sized = |object: &Object| (object.path.clone(), object.stored_bytes());
+            let described = carried::described(snapshot).map(|object| (object, Kind::Described));
+            let data = bundle::data_objects(snapshot).await?.into_iter();
+            let data = data.map(|object| (object, Kind::Data));
+            let objects: Vec<_> = described.chain(data).collect();
+            let sized = |(object, _): &(Object, _)| (object.path.clone(), object.stored_bytes());
             let expected: BTreeMap<_, _> = objects.iter().map(sized).collect();
             let there = sizes(&**store, id).await?;
             // Owned, or the future could not be sent to another thread.
-            let copies = objects.into_iter().map(|object| {
+            let copies = objects.into_iter().map(|(object, kind)| {
                 let there = there.get(&object.path).copied();
-                self.object(format!("{folder}{}", object.path), object, there)
+                self.object(format!("{folder}{}", object.path), (object, kind), there)
             });
             let copies: Vec<_> = copies.collect();
             let mut copies = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE);
@@ -144,7 +154,7 @@ impl RepositoryCopy {
     async fn object(
         &self,
         path: String,
-        object: Object,
+        (object, kind): (Object, Kind),
         there: Option<u64>,
     ) -> Result<(u64, bool)> {
         let (from, to) = (self.from.store(), self.to.store());
@@ -157,6 +167,14 @@ impl RepositoryCopy {
         }
         let (segments, namespace) = (object.segments, object.namespace);
         let mut segments = carried::checked(from, &path, segments, namespace);
+        if kind == Kind::Described {
+            let mut bytes = Vec::new();
+            while let Some(segment) = segments.try_next().await? {
+                bytes.extend_from_slice(&segment);
+            }
+            put_same(&**to, &path, bytes.into()).await?;
+            return Ok((stored_bytes, false));
+        }
         let mut upload = to.upload(&path).await?;
         while let Some(segment) = segments.try_next().await? {
             let read = segment.len() as u64;
