@@ -80,7 +80,7 @@ const AFTER_HELP_STATUS: &str = "\
 Environment:
   RDUMP_REPO  repository, where --repo is not given
 
-Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag, 130 stopped by a signal.";
+Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag or older than --max-age, 130 stopped by a signal.";
 
 const AFTER_HELP_REPOSITORY: &str = "\
 Environment:

@@ -1,13 +1,25 @@
-//! `rdump status`: what can be restored now, and how far the capture is.
+//! `rdump status`: what is there, what can be restored now, and how far the capture is.
 
 use jiff::Timestamp;
-use rdump::{OpTime, Repository};
+use rdump::{OpTime, Prune, PrunePlan, Repository, RepositoryStatus, SnapshotStatus};
 use serde_json::{Value, json};
 
 use crate::{
-    convert::StatusRequest, exit::Exit, run_repository::span, session::Session, time::text,
-    units::bytes,
+    convert::StatusRequest,
+    exit::Exit,
+    run_repository::span,
+    session::Session,
+    time::text,
+    units::{bytes, counted},
 };
+
+/// What is told, and when.
+struct Told {
+    status: RepositoryStatus,
+    /// What would be deleted, where rules are given.
+    prune: Option<PrunePlan>,
+    now: i64,
+}
 
 /// Tells the state of a repository.
 pub(crate) async fn run(
@@ -18,93 +30,196 @@ pub(crate) async fn run(
     let console = &session.console;
     let read = async {
         let repository = Repository::open(&request.repository).await?;
-        let (snapshots, timeline) = (repository.snapshots().await?, repository.timeline().await?);
-        let restorable = repository.restorable(&snapshots, &timeline).await?;
-        let capturing = repository.capturing().await?;
-        Ok::<_, rdump::Error>((capturing, snapshots, timeline, restorable))
+        let status = repository.status().await?;
+        let prune = match request.policy.is_empty() {
+            true => None,
+            false => Some(Prune::new(&repository, request.policy).plan().await?),
+        };
+        let now = Timestamp::now().as_second();
+        Ok::<_, rdump::Error>(Told { status, prune, now })
     };
-    let (capturing, snapshots, timeline, restorable) = session
+    let told = session
         .unless_cancelled("looking at the repository", read)
         .await?;
-    let now = Timestamp::now().as_second();
-    let age = |at: OpTime| now.saturating_sub(i64::from(at.seconds)).max(0);
-    let stretches = timeline.stretches();
-    let captured = stretches.iter().map(|stretch| stretch.end).max();
-    let until = restorable.iter().map(|span| span.until).max();
-    let lag = until.map(age);
-    let waiting = capturing.as_ref().and_then(|it| it.waiting.as_ref());
-    let newest = snapshots.whole.last();
-    if json {
-        let snapshot = newest.map(|snapshot| {
-            let run = &snapshot.manifest().run;
-            json!({ "id": snapshot.id(), "started-at": run.started_at, "consistent-at": run.consistent_at })
-        });
-        let spans: Vec<Value> = stretches.iter().map(span).collect();
-        let gaps: Vec<Value> = timeline
-            .gaps()
-            .map(|gap| json!({ "after": gap.start, "until": gap.end }))
-            .collect();
-        console.document(json!({
-            "newest-snapshot": snapshot,
-            "snapshots": snapshots.whole.len(),
-            "damaged-snapshots": snapshots.damaged.len(),
-            "capturing": capturing.as_ref().map(ToString::to_string),
-            "captured-until": captured,
-            "restorable-until": until,
-            "restorable": restorable,
-            "lag-seconds": lag,
-            "lag-bytes": waiting.map(|waiting| waiting.bytes),
-            "lag-bytes-at": waiting.map(|waiting| &waiting.at),
-            "spans": spans,
-            "gaps": gaps,
-        }));
-    } else {
-        let mut page = String::new();
-        let newest = newest.map(|snapshot| {
-            let run = &snapshot.manifest().run;
-            format!("{} of {}", snapshot.id(), run.started_at)
-        });
-        let none = || "none".to_owned();
-        let noted = waiting.map(|waiting| format!("{} at {}", bytes(waiting.bytes), waiting.at));
-        for (name, value) in [
-            ("newest snapshot", newest.unwrap_or_else(none)),
-            (
-                "capturing",
-                capturing.as_ref().map_or_else(none, ToString::to_string),
-            ),
-            ("captured until", captured.map_or_else(none, text)),
-            ("restorable until", until.map_or_else(none, text)),
-            ("lag", lag.map_or_else(none, |lag| format!("{lag} s"))),
-            (
-                "read, not stored",
-                noted.unwrap_or_else(|| "unknown".to_owned()),
-            ),
-        ] {
-            page.push_str(&format!("{name:<18}{value}\n"));
-        }
-        for stretch in &stretches {
-            page.push_str(&format!(
-                "{:<18}{} to {}\n",
-                "captured",
-                text(stretch.start),
-                text(stretch.end)
-            ));
-        }
-        for gap in timeline.gaps() {
-            page.push_str(&format!(
-                "{:<18}{} to {}\n",
-                "gap",
-                text(gap.start),
-                text(gap.end)
-            ));
-        }
-        console.stdout(&page);
+    match json {
+        true => console.document(told.document()),
+        false => console.stdout(&told.page()),
     }
     let is_old = |most: Option<i64>, age: Option<i64>| {
         most.is_some_and(|most| age.is_none_or(|age| age > most))
     };
-    Ok(match is_old(request.max_lag_seconds, lag) {
+    let good = told.status.last_good.as_ref().map(|it| told.age(it));
+    let (late, behind) = (
+        is_old(request.max_age_seconds, good),
+        is_old(request.max_lag_seconds, told.lag()),
+    );
+    if late {
+        console.always("the newest snapshot that is known to be good is older than --max-age, or there is none");
+    }
+    if behind {
+        console.always(
+            "the last moment that can be restored is longer ago than --max-lag, or there is none",
+        );
+    }
+    Ok(match late || behind {
         true => Exit::Problems,
         false => Exit::Done,
     })
+}
+
+impl Told {
+    fn age(&self, snapshot: &SnapshotStatus) -> i64 {
+        self.now.saturating_sub(snapshot.at_seconds).max(0)
+    }
+
+    fn until(&self) -> Option<OpTime> {
+        let restorable = self.status.restorable.iter();
+        restorable.map(|span| span.until).max()
+    }
+
+    fn captured(&self) -> Option<OpTime> {
+        let stretches = self.status.timeline.stretches();
+        stretches.iter().map(|stretch| stretch.end).max()
+    }
+
+    /// How long ago the last moment is that can be restored, in seconds.
+    fn lag(&self) -> Option<i64> {
+        let age = |at: OpTime| self.now.saturating_sub(i64::from(at.seconds)).max(0);
+        self.until().map(age)
+    }
+
+    fn document(&self) -> Value {
+        let status = &self.status;
+        let snapshot = |snapshot: &SnapshotStatus| {
+            let mut told = json!(snapshot);
+            told["age-seconds"] = self.age(snapshot).into();
+            told
+        };
+        let waiting = status.capturing.as_ref();
+        let waiting = waiting.and_then(|it| it.waiting.as_ref());
+        let spans: Vec<Value> = status.timeline.stretches().iter().map(span).collect();
+        let gaps = status.timeline.gaps();
+        let gaps: Vec<Value> = gaps
+            .map(|gap| json!({ "after": gap.start, "until": gap.end }))
+            .collect();
+        let prune = self.prune.as_ref().map(|plan| {
+            let going = plan.snapshots.iter().filter(|it| it.goes());
+            let going: Vec<_> = going.map(|it| &it.id).collect();
+            json!({ "snapshots": going, "slices": plan.slices.spans.len() })
+        });
+        json!({
+            "newest-snapshot": status.newest.as_ref().map(snapshot),
+            "last-good-snapshot": status.last_good.as_ref().map(snapshot),
+            "last-verified-at": status.last_verified_at,
+            "snapshots": status.snapshots,
+            "damaged-snapshots": status.damaged.len(),
+            "damaged": status.damaged,
+            "unfinished": status.unfinished,
+            "running": status.running,
+            "objects": status.objects,
+            "stored-bytes": status.stored_bytes,
+            "added-bytes-7d": status.added_bytes,
+            "capturing": status.capturing.as_ref().map(ToString::to_string),
+            "captured-until": self.captured(),
+            "restorable-until": self.until(),
+            "restorable": status.restorable,
+            "lag-seconds": self.lag(),
+            "lag-bytes": waiting.map(|waiting| waiting.bytes),
+            "lag-bytes-at": waiting.map(|waiting| &waiting.at),
+            "spans": spans,
+            "gaps": gaps,
+            "prune": prune,
+        })
+    }
+
+    fn page(&self) -> String {
+        let status = &self.status;
+        let none = || "none".to_owned();
+        let snapshot = |snapshot: &SnapshotStatus| {
+            let verified = match &snapshot.verified_at {
+                Some(at) => format!("verified {at}"),
+                None => "never verified".to_owned(),
+            };
+            let (id, age) = (&snapshot.id, self.age(snapshot));
+            format!("{id}, {} old, {verified}", length(age))
+        };
+        let waiting = status.capturing.as_ref();
+        let waiting = waiting.and_then(|it| it.waiting.as_ref());
+        let noted = waiting.map(|waiting| format!("{} at {}", bytes(waiting.bytes), waiting.at));
+        let held = format!(
+            "{}, {} damaged, {} unfinished, {} running",
+            counted(status.snapshots, "snapshot"),
+            status.damaged.len(),
+            status.unfinished,
+            status.running
+        );
+        let size = format!(
+            "{} in {}, {} of the last 7 days",
+            bytes(status.stored_bytes),
+            counted(status.objects, "object"),
+            bytes(status.added_bytes)
+        );
+        let mut lines = vec![
+            (
+                "newest snapshot",
+                status.newest.as_ref().map_or_else(none, snapshot),
+            ),
+            (
+                "last good one",
+                status.last_good.as_ref().map_or_else(none, snapshot),
+            ),
+            (
+                "last verified",
+                status.last_verified_at.clone().unwrap_or_else(none),
+            ),
+            ("there are", held),
+            ("size", size),
+            (
+                "capturing",
+                status
+                    .capturing
+                    .as_ref()
+                    .map_or_else(none, ToString::to_string),
+            ),
+            ("captured until", self.captured().map_or_else(none, text)),
+            ("restorable until", self.until().map_or_else(none, text)),
+            (
+                "lag",
+                self.lag().map_or_else(none, |lag| format!("{lag} s")),
+            ),
+            (
+                "read, not stored",
+                noted.unwrap_or_else(|| "unknown".to_owned()),
+            ),
+        ];
+        for stretch in status.timeline.stretches() {
+            let (start, end) = (text(stretch.start), text(stretch.end));
+            lines.push(("captured", format!("{start} to {end}")));
+        }
+        for gap in status.timeline.gaps() {
+            let (start, end) = (text(gap.start), text(gap.end));
+            lines.push(("gap", format!("{start} to {end}")));
+        }
+        lines.extend(status.damaged.iter().map(|id| ("damaged", id.to_string())));
+        if let Some(plan) = &self.prune {
+            let going = plan.snapshots.iter().filter(|it| it.goes()).count();
+            let going = counted(going as u64, "snapshot");
+            let slices = counted(plan.slices.spans.len() as u64, "slice");
+            lines.push(("prune would delete", format!("{going}, {slices}")));
+        }
+        let lines = lines.into_iter();
+        lines
+            .map(|(name, value)| format!("{name:<20}{value}\n"))
+            .collect()
+    }
+}
+
+/// A length of time, for people.
+fn length(seconds: i64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }

@@ -67,7 +67,7 @@ async fn what_is_captured_is_restored_to_the_moment_that_is_asked_for() {
     assert!(listed.contains(": no snapshot leads there"), "{listed}");
     let ran = run(on(repository), lag).await.expect(3);
     assert!(
-        ran.stdout.contains("restorable until  none"),
+        ran.stdout.contains("restorable until    none"),
         "{}",
         ran.stdout
     );

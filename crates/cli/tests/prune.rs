@@ -60,6 +60,44 @@ async fn what_goes_is_told_before_it_does_and_each_that_stays_has_its_reason() {
             .unwrap();
         assert!(told.starts_with(what) && told.ends_with(why), "{told}");
     }
+    // As whoever watches it is told.
+    let told = [
+        "status",
+        "--json",
+        "--keep-last=1",
+        "--keep-tag",
+        "keep=always",
+    ];
+    let told = json(&run(on(repository), told).await.expect(0));
+    assert_eq!(told["prune"], json!({ "snapshots": [ids[1]], "slices": 0 }));
+    assert_eq!(
+        (&told["snapshots"], &told["last-good-snapshot"]),
+        (&json!(4), &json!(null))
+    );
+    let age = ["status", "--max-age=1h"];
+    let ran = run(on(repository), age).await.expect(3);
+    assert!(ran.stderr.contains("--max-age"), "{}", ran.stderr);
+    run(on(repository), ["verify", &ids[2], "--sample=50%"])
+        .await
+        .expect(0);
+    let ran = run(on(repository), age).await.expect(0);
+    let good = ran
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("last good one"))
+        .unwrap();
+    assert!(
+        good.contains(&ids[2]) && good.contains(", verified 2"),
+        "{good}"
+    );
+    let told = json(&run(on(repository), ["status", "--json"]).await.expect(0));
+    assert_eq!(told["last-good-snapshot"]["id"], ids[2].as_str());
+    assert!(told["added-bytes-7d"].as_u64() > Some(10_000), "{told}");
+    assert!(
+        told["stored-bytes"].as_u64() > told["added-bytes-7d"].as_u64(),
+        "{told}"
+    );
+    assert_eq!(told["prune"], json!(null));
     let all = json(&run(on(repository), ["list", "--json"]).await.expect(0));
     assert_eq!(all["snapshots"].as_array().map(Vec::len), Some(4));
 

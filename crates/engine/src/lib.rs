@@ -133,9 +133,10 @@ pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserve
 pub use repository::{
     BundleReader, BundleReport, CapturedSpan, Capturing, CopyReport, Identities, PlannedSlices,
     PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport,
-    Recipients, Repository, RepositoryCopy, RestorableSpan, RestorePoint, Sample, Snapshot,
-    SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotVerifyOptions, SnapshotVerifyReport,
-    SnapshotWriter, Snapshots, TimelineVerifyReport, UnbundleReport,
+    Recipients, Repository, RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint, Sample,
+    Snapshot, SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus,
+    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport,
+    UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,

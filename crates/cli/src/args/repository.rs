@@ -9,10 +9,11 @@ use super::{
     keys::{IdentityArgs, PassphraseArgs, RecipientArgs},
     medium::ParallelArgs,
     namespace::{ExcludeArgs, PatternArgs},
+    prune::PolicyArgs,
     rate::rate,
     s3::{S3Args, S3WriteArgs},
 };
-use crate::time::duration;
+use crate::time::{days, duration};
 
 /// A repository, and how much is said.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -406,6 +407,13 @@ pub(crate) struct StatusArgs {
     /// End with 3 if the last moment that can be restored is longer ago, or there is none
     #[arg(long = "max-lag", value_name = "DURATION", value_parser = duration)]
     pub(crate) max_lag: Option<Duration>,
+
+    /// End with 3 if the newest snapshot that was verified and found whole is older, or there is none
+    #[arg(long = "max-age", value_name = "DURATION", value_parser = days)]
+    pub(crate) max_age: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
 }
 
 /// Write what was captured as an oplog.bson that mongorestore replays (--oplogReplay --oplogFile).

@@ -36,7 +36,7 @@ impl PruneRequest {
     }
 }
 
-fn policy(args: &PolicyArgs) -> RetentionPolicy {
+pub(super) fn policy(args: &PolicyArgs) -> RetentionPolicy {
     let mut policy = RetentionPolicy::default();
     policy.keep_last = args.last.unwrap_or_default();
     policy.keep_hourly = args.hourly.unwrap_or_default();

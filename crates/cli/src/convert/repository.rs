@@ -1,16 +1,16 @@
 //! The options of commands on repositories.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use rdump::{
     CaptureOptions, Compression, ConnectOptions, Identities, Location, OpTime, Recipients,
-    SnapshotVerifyOptions,
+    RetentionPolicy, SnapshotVerifyOptions,
 };
 
 use super::{
     DumpRequest, Environment, Refusal, identities, is_like_uri, medium::STANDARD, new_recipients,
-    recipients,
+    prune::policy, recipients,
 };
 use crate::args::{
     BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, OplogExportArgs, RekeyArgs,
@@ -122,17 +122,20 @@ impl OplogExportRequest {
 pub(crate) struct StatusRequest {
     pub(crate) repository: Location,
     pub(crate) max_lag_seconds: Option<i64>,
+    pub(crate) max_age_seconds: Option<i64>,
+    /// What would be kept; it may say nothing.
+    pub(crate) policy: RetentionPolicy,
 }
 
 impl StatusRequest {
     /// Follows a command line.
     pub(crate) fn new(args: &StatusArgs, environment: &Environment) -> Result<Self, Refusal> {
-        let most = args
-            .max_lag
-            .map(|most| i64::try_from(most.as_secs()).unwrap_or(i64::MAX));
+        let seconds = |most: Duration| i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
         Ok(Self {
             repository: repository(&args.local.repository, environment)?,
-            max_lag_seconds: most,
+            max_lag_seconds: args.max_lag.map(seconds),
+            max_age_seconds: args.max_age.map(seconds),
+            policy: policy(&args.policy),
         })
     }
 }

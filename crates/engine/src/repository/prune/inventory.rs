@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use rdump_format::{
     SourceRecord,
-    repository::{
-        BEGUN, BegunRecord, SNAPSHOTS, SnapshotId, Timeline, VERIFIED, VerificationRecord,
-    },
+    repository::{BEGUN, BegunRecord, SNAPSHOTS, SnapshotId, Timeline},
 };
 use rdump_storage::Listed;
 
 use super::{PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PrunePlan};
 use crate::{
     Error, ErrorKind, Repository, Result, Snapshot,
-    repository::{PARALLEL_READS, point_in_time::moment, read_record},
+    repository::point_in_time::moment,
     retention::{Candidate, KeepReason, Look},
 };
 
@@ -57,10 +55,11 @@ impl Inventory {
         let folders = folders(repository).await?;
         let timeline = repository.timeline().await?;
         let snapshots = repository.snapshots().await?;
-        let looks = looks(repository, &snapshots.whole).await?;
+        let looks = repository.looks(&snapshots.whole).await?;
         let mut held = Vec::new();
         for snapshot in snapshots.whole {
-            let look = looks.get(snapshot.id()).copied().unwrap_or(Look::None);
+            let looked = looks.get(snapshot.id());
+            let look = looked.map_or(Look::None, |looked| looked.look);
             held.push(Held::of(snapshot, look).await?);
         }
         tell_apart(&mut held);
@@ -259,44 +258,4 @@ async fn folders(repository: &Repository) -> Result<BTreeMap<SnapshotId, Folder>
         }
     }
     Ok(folders)
-}
-
-/// What was found of each snapshot by its verifications: once it was found damaged, it is, until all of it was read again and found whole.
-async fn looks(
-    repository: &Repository,
-    snapshots: &[Snapshot],
-) -> Result<BTreeMap<SnapshotId, Look>> {
-    let all = snapshots.iter();
-    let all = all.map(|it| (it.id().clone(), it.manifest().run.stored_bytes));
-    let all: &BTreeMap<SnapshotId, u64> = &all.collect();
-    let mut numbers: BTreeMap<SnapshotId, BTreeSet<u32>> = BTreeMap::new();
-    let mut listed = repository.store().list(VERIFIED);
-    while let Some(listed) = listed.try_next().await? {
-        if let Some((id, number)) = VerificationRecord::parse_path(listed.path()) {
-            numbers.entry(id).or_default().insert(number);
-        }
-    }
-    let read = stream::iter(numbers).map(|(id, numbers)| async move {
-        let mut look = Look::None;
-        for number in numbers.into_iter().rev() {
-            let path = format!("{VERIFIED}{id}-{number}.json");
-            let read = read_record(&**repository.store(), &path, VerificationRecord::from_bytes);
-            let record = match read.await? {
-                Some(Ok(record)) => record,
-                // What cannot be read says nothing.
-                Some(Err(error)) if error.kind() != ErrorKind::Data => return Err(error),
-                _ => continue,
-            };
-            if record.damaged > 0 {
-                look = Look::Damaged;
-                break;
-            }
-            look = Look::Whole;
-            if record.from == 0 && all.get(&id).is_some_and(|all| record.bytes >= *all) {
-                break;
-            }
-        }
-        Ok((id, look))
-    });
-    read.buffered(PARALLEL_READS).try_collect().await
 }
