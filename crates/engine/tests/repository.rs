@@ -41,6 +41,7 @@ mod resumed;
 mod round_trip;
 mod sample;
 mod selection;
+mod status;
 mod streams;
 mod transferred;
 mod verify;
