@@ -100,6 +100,7 @@ impl Bucket {
     }
 
     fn not_deleted(&self, error: NotDeleted) -> StorageError {
+        let may_pass = is_passing(&error);
         let path = format!("{SCHEME}{}/{}", self.name(), error.key.unwrap_or_default());
         let code = error.code.unwrap_or_default();
         let source = format!("{code}: {}", error.message.unwrap_or_default()).into();
@@ -110,7 +111,13 @@ impl Bucket {
                 path,
                 source,
             },
-            _ => StorageError::Io {
+            _ if may_pass => StorageError::Io {
+                action,
+                path,
+                source,
+            },
+            // Each store has a word of its own for what is locked.
+            _ => StorageError::Refused {
                 action,
                 path,
                 source,

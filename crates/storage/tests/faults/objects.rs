@@ -70,6 +70,18 @@ async fn an_object_that_may_not_be_deleted_is_named_and_the_others_are_deleted()
     // The first thousand were never asked of the store.
     let left = Listing::of(&faulty.direct, "").await.unwrap().objects;
     assert!(left.iter().map(|object| &object.path).eq(&paths[..1_000]));
+
+    // Another store's word for it.
+    let locked = "<DeleteResult><Error><Key>dump/db/c00007.bson</Key><Code>ObjectLocked</Code>\
+                  <Message>until 2030</Message></Error></DeleteResult>";
+    let locked = Answer::new(200).body(locked);
+    faulty.gateway.rule(move |_| Some(locked.clone().into()));
+    let error = faulty.store.delete(&paths[7..9]).await.unwrap_err();
+    let StorageError::Refused { path, source, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(path, "s3://tested/dump/db/c00007.bson");
+    assert_eq!(source.to_string(), "ObjectLocked: until 2030");
 }
 
 #[tokio::test(flavor = "multi_thread")]
