@@ -105,19 +105,14 @@ impl Bucket {
         let code = error.code.unwrap_or_default();
         let source = format!("{code}: {}", error.message.unwrap_or_default()).into();
         let action = "s3:DeleteObject";
-        match code.as_str() {
-            "AccessDenied" => StorageError::Denied {
-                action,
-                path,
-                source,
-            },
-            _ if may_pass => StorageError::Io {
+        match may_pass {
+            true => StorageError::Io {
                 action,
                 path,
                 source,
             },
             // Each store has a word of its own for what is locked.
-            _ => StorageError::Refused {
+            false => StorageError::Denied {
                 action,
                 path,
                 source,

@@ -77,7 +77,7 @@ async fn an_object_that_may_not_be_deleted_is_named_and_the_others_are_deleted()
     let locked = Answer::new(200).body(locked);
     faulty.gateway.rule(move |_| Some(locked.clone().into()));
     let error = faulty.store.delete(&paths[7..9]).await.unwrap_err();
-    let StorageError::Refused { path, source, .. } = &error else {
+    let StorageError::Denied { path, source, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(path, "s3://tested/dump/db/c00007.bson");
