@@ -71,9 +71,10 @@ impl Repository {
         cx.cancel = cancel;
         let store = location.create()?;
         let input = Input::new(name, input);
+        let mut lease = None;
         let unbundled = async {
-            let unbundled = cx.unless_cancelled(unbundle(&store, input, &cx));
-            let (report, root, lease) = unbundled.await?;
+            let unbundled = cx.unless_cancelled(unbundle(&store, input, &mut lease, &cx));
+            let (report, root) = unbundled.await?;
             if let Some(lease) = &lease {
                 lease.check().await?;
             }
@@ -81,12 +82,12 @@ impl Repository {
             for problem in put_manifest(&*store, &report.id, root.to_vec()).await? {
                 cx.notice(None, problem);
             }
-            if let Some(lease) = lease {
-                lease.release().await;
-            }
             Ok::<_, Error>(report)
         };
         let unbundled = unbundled.await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
         if unbundled.is_err() {
             store.settle().await;
         }
@@ -96,12 +97,13 @@ impl Repository {
     }
 }
 
-/// Stores all but the manifest, which it gives with the lease that keeps others from writing or pruning the snapshot.
+/// Stores all but the manifest, which it gives. The lease keeps others from writing or pruning the snapshot.
 async fn unbundle(
     store: &Arc<dyn Store>,
     input: Input,
+    lease: &mut Option<Lease>,
     cx: &RunContext,
-) -> Result<(UnbundleReport, Bytes, Option<Lease>)> {
+) -> Result<(UnbundleReport, Bytes)> {
     let (input, head) = input.head(None).await?;
     let id = head.snapshot.id().clone();
     let repository = match Repository::find(store).await? {
@@ -113,12 +115,12 @@ async fn unbundle(
     let records: Vec<_> = records
         .filter(|(path, _)| *path != REPOSITORY_FILE)
         .collect();
-    let lease = match Lease::take(store, id.as_str(), LEASE).await {
+    repository.check_free(&id, &head.root, &records).await?;
+    *lease = match Lease::take(store, id.as_str(), LEASE).await {
         // Where the store minds no conditions, there is none.
         Err(error) if error.kind() == ErrorKind::Unsupported => None,
         taken => Some(taken?),
     };
-    repository.check_free(&id, &head.root, &records).await?;
     let folders = ["catalog", "data", "parts"].map(|name| format!("{}{name}", id.folder()));
     for leftover in store.remove_leftovers(&folders).await? {
         cx.notice(None, leftover_notice(&leftover));
@@ -164,7 +166,7 @@ async fn unbundle(
     }
     repository.check_stored(&id, &expected).await?;
     store.flush().await?;
-    Ok((report, head.root, lease))
+    Ok((report, head.root))
 }
 
 /// Data objects on their way from a bundle to a store.
