@@ -97,6 +97,7 @@ mod capture;
 mod catalog;
 mod change_stream;
 mod command;
+mod comparison;
 mod concerns;
 mod connect;
 mod context;
@@ -117,6 +118,7 @@ use std::num::NonZeroUsize;
 
 pub use backup::{Backup, BackupPlan, BackupReport};
 pub use capture::{Capture, CaptureOptions, CaptureReport, CaptureSource};
+pub use comparison::{ComparedNamespace, Comparison, ComparisonReport, Difference};
 pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{
     ConnectOptions, ConnectPlan, Flavor, Secret, ServerInfo, Source, Target, Topology,

@@ -33,8 +33,10 @@ mod top_level;
 mod undecided;
 mod zero_timestamps;
 
+pub(crate) use oplog_source::OplogSource;
 pub use options::{OnConflict, RestoreOptions};
 pub use plan::{NamespaceKind, PlannedNamespace, RestorePlan};
+pub(crate) use read_back::{index_differences, option_differences};
 pub use replay::ReplayedOplog;
 
 /// One restore: what is read, where it goes, and who watches.
@@ -102,6 +104,12 @@ impl Restore {
     #[must_use]
     pub fn counters(mut self, counters: Arc<Counters>) -> Self {
         self.cx.counters = counters;
+        self
+    }
+
+    /// Shares what belongs to the run of something larger.
+    pub(crate) fn context(mut self, cx: RunContext) -> Self {
+        self.cx = cx;
         self
     }
 

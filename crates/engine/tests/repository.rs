@@ -21,6 +21,7 @@ mod bundle;
 mod bytes_changed;
 mod capture;
 mod capture_faults;
+mod comparison;
 mod conflicts;
 mod consistency;
 mod copy;

@@ -67,6 +67,7 @@ mod lane;
 mod remap;
 mod replay;
 mod slice;
+mod touched;
 mod transaction;
 mod unknown;
 
@@ -84,5 +85,6 @@ pub use replay::{
     Replayed, Step,
 };
 pub use slice::{GatheredSlice, OpenTransactions, SliceBuilder, SliceError, entry_mark};
+pub use touched::{Becomes, Touch, touched};
 pub use transaction::{TransactionKey, UnfinishedTransaction, is_of_transaction};
 pub use unknown::Unknown;

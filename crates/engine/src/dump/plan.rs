@@ -72,6 +72,11 @@ impl DumpPlan {
             .map(|planned| &planned.header.namespace)
     }
 
+    /// What the catalog has of the namespaces that would be dumped.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &NamespaceHeader> {
+        self.namespaces.iter().map(|planned| &planned.header)
+    }
+
     /// Everything that is dumped, the oplog last.
     pub(super) fn all(&self) -> impl Iterator<Item = &PlannedNamespace> {
         let oplog = self.oplog.iter().map(|oplog| &oplog.planned);

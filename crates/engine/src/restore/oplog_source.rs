@@ -91,7 +91,7 @@ impl OplogNames {
 
 /// Where the oplog to replay is.
 #[derive(Debug)]
-pub(super) enum OplogSource {
+pub(crate) enum OplogSource {
     /// An entry of the dump.
     Entry(usize),
     /// A file beside it.
@@ -105,7 +105,7 @@ impl OplogSource {
     /// that was dumped with its database `local`.
     ///
     /// A snapshot that is of one moment only with its oplog is restored with it, even if nobody asks for that.
-    pub(super) async fn choose(
+    pub(crate) async fn choose(
         reader: &dyn DumpReader,
         options: &RestoreOptions,
     ) -> Result<Option<Self>> {
@@ -161,7 +161,7 @@ impl OplogSource {
     }
 
     /// The entry of the dump that it is.
-    pub(super) fn entry(&self) -> Option<usize> {
+    pub(crate) fn entry(&self) -> Option<usize> {
         match self {
             Self::Entry(entry) => Some(*entry),
             Self::Timeline(entry) => *entry,
@@ -170,7 +170,7 @@ impl OplogSource {
     }
 
     /// The entries of an oplog that did not arrive with the dump.
-    pub(super) fn documents<'a>(
+    pub(crate) fn documents<'a>(
         &'a self,
         reader: &'a dyn DumpReader,
     ) -> Result<BoxStream<'a, Result<Documents>>> {

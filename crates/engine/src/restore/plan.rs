@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bson::{RawDocumentBuf, oid::ObjectId};
-use rdump_format::Namespace;
+use rdump_format::{CollectionMetadata, Namespace};
 use rdump_oplog::CollectionIndexes;
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::{
     ledger::{PlannedLedger, Progress},
     oplog_source::PlannedOplog,
 };
-use crate::Problem;
+use crate::{Problem, comparison::Listed};
 
 /// What a restore would do: made by [`Restore::plan`](crate::Restore::plan), used up by
 /// [`Restore::run`](crate::Restore::run).
@@ -88,6 +88,22 @@ pub enum NamespaceKind {
     TimeSeries,
 }
 
+impl NamespaceKind {
+    /// What a namespace is by its options, as a dump has them.
+    pub(crate) fn of(metadata: Option<&CollectionMetadata>) -> Self {
+        let has = |name: &str| {
+            metadata.is_some_and(|metadata| metadata.options.get(name).ok().flatten().is_some())
+        };
+        if has("viewOn") {
+            Self::View
+        } else if has("timeseries") {
+            Self::TimeSeries
+        } else {
+            Self::Collection
+        }
+    }
+}
+
 impl fmt::Display for NamespaceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -132,6 +148,19 @@ pub(super) struct Steps {
 }
 
 impl RestorePlan {
+    /// What each namespace is to be at the target.
+    pub(crate) fn asked_for(&self) -> impl Iterator<Item = (Namespace, Listed)> {
+        self.namespaces.iter().map(|planned| {
+            let listed = Listed {
+                kind: planned.kind,
+                options: planned.steps.options.clone(),
+                indexes: planned.steps.indexes.clone(),
+                has_data: planned.data,
+            };
+            (planned.namespace.clone(), listed)
+        })
+    }
+
     /// Whether there is nothing to restore.
     pub fn is_empty(&self) -> bool {
         self.namespaces.is_empty() && self.authorization.is_none() && self.oplog.is_none()

@@ -378,7 +378,7 @@ impl Planning<'_> {
             target,
         } = selected;
         let (options, metadata) = (self.options, entry.metadata.as_ref());
-        let kind = kind(metadata);
+        let kind = NamespaceKind::of(metadata);
         let existing = self.existing.get(&target);
         let is_system = target.collection.starts_with("system.");
         // No server drops it, and what it has is in the way of what the dump has.
@@ -572,7 +572,7 @@ impl Planning<'_> {
         }
         let say_simple_collation = has_collation(&metadata.options)
             || kept.is_some_and(|kept| has_collation(&kept.options));
-        let kind = kind(Some(metadata));
+        let kind = NamespaceKind::of(Some(metadata));
         let rules = index_rules(self.options, kind, say_simple_collation);
         let converted = index_spec::convert(&metadata.indexes, rules)
             .map_err(|error| Error::data("its indexes cannot be built").caused_by(error))?;
@@ -628,19 +628,6 @@ fn for_replay(
         .specs(specs.map_or_else(Vec::new, |metadata| metadata.indexes.clone()))
         // What is there already may have unique indexes.
         .ordered(kept.is_some() || all.clone().any(is_capped))
-}
-
-fn kind(metadata: Option<&CollectionMetadata>) -> NamespaceKind {
-    let has = |name: &str| {
-        metadata.is_some_and(|metadata| metadata.options.get(name).ok().flatten().is_some())
-    };
-    if has("viewOn") {
-        NamespaceKind::View
-    } else if has("timeseries") {
-        NamespaceKind::TimeSeries
-    } else {
-        NamespaceKind::Collection
-    }
 }
 
 fn is_set(value: RawBsonRef<'_>) -> bool {

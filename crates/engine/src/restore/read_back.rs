@@ -58,7 +58,7 @@ const INDEX_OPTIONS: [&str; 18] = [
 const CAPPED_ROUNDING: f64 = 256.0;
 
 /// How `listed` options differ from those `asked` for, one line each.
-pub(super) fn option_differences(asked: &RawDocument, listed: &RawDocument) -> Vec<String> {
+pub(crate) fn option_differences(asked: &RawDocument, listed: &RawDocument) -> Vec<String> {
     let mut differences = Vec::new();
     for (name, value) in fields(asked).filter(|(name, _)| !UNLISTED_OPTIONS.contains(name)) {
         let same = match listed.get(name).ok().flatten() {
@@ -96,7 +96,7 @@ fn is_note_of_mixed_schemas(name: &str, value: RawBsonRef<'_>) -> bool {
 
 /// How the `listed` indexes of a collection differ from those `asked` for, one line each; if it is all ours, there must
 /// be no others.
-pub(super) fn index_differences(
+pub(crate) fn index_differences(
     asked: &[RawDocumentBuf],
     listed: &[RawDocumentBuf],
     is_ours: bool,

@@ -1,14 +1,16 @@
 //! Snapshots that are taken while everything changes, against a model of what there was at each moment.
 
-use std::env;
+use std::{env, sync::Arc};
 
 use bson::Timestamp;
 use rdump::{
-    Backup, ConnectOptions, Consistency, DumpOptions, ErrorKind, OpTime, RestoreOptions, Source,
+    Backup, Comparison, ConnectOptions, Consistency, DumpOptions, ErrorKind, OpTime,
+    RestoreOptions, Selector, SnapshotReader, Source,
 };
 use rdump_testkit::{ReplicaSet, Workload, WorkloadOptions, dataset};
 
 use super::{in_memory, round_trip::restore};
+use crate::restore::target as target_of;
 
 /// How many seeds each mode is tried with: by RDUMP_SEEDS, else one.
 fn seeds() -> u64 {
@@ -129,6 +131,14 @@ async fn check(mode: &Mode, seed: u64) {
         state.namespaces().len()
     );
     state.assert_holds(&to.client(), str::to_owned).await;
+    let select = Selector::default();
+    let reader = SnapshotReader::open(&snapshot, &select).await;
+    let reader = Arc::new(reader.unwrap());
+    let target = target_of(&to).await;
+    let comparison = Comparison::of_dump(reader, &target);
+    let compared = Box::pin(comparison.run()).await.unwrap();
+    assert!(compared.is_same(), "{compared:#?}");
+    println!("{compared}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
