@@ -118,6 +118,12 @@ impl Comparison {
         self
     }
 
+    /// Makes it a part of another run.
+    pub(crate) fn context(mut self, cx: RunContext) -> Self {
+        self.cx = cx;
+        self
+    }
+
     /// Compares. Only reads.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ mod comparison;
 mod concerns;
 mod connect;
 mod context;
+mod drill;
 mod dump;
 mod error;
 pub mod media;
@@ -123,6 +124,7 @@ pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{
     ConnectOptions, ConnectPlan, Flavor, Secret, ServerInfo, Source, Target, Topology,
 };
+pub use drill::{Drill, DrillReport, Drilled, ScratchServer};
 pub use dump::{
     Consistency, Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog,
 };

@@ -33,6 +33,7 @@ mod top_level;
 mod undecided;
 mod zero_timestamps;
 
+pub(crate) use foreseen::created_by_oplog;
 pub(crate) use oplog_source::OplogSource;
 pub use options::{OnConflict, RestoreOptions};
 pub use plan::{NamespaceKind, PlannedNamespace, RestorePlan};

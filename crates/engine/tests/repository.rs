@@ -26,6 +26,7 @@ mod conflicts;
 mod consistency;
 mod copy;
 mod damage;
+mod drill;
 mod encrypted;
 mod fixture;
 mod foreseen;

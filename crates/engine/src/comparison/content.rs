@@ -262,9 +262,13 @@ mod tests {
         let both = whole(&[a.clone(), b.clone()]);
         assert_eq!(both, whole(&[b.clone(), a.clone()]));
         assert_eq!(both.documents, 2);
-        let others: [&[_]; 3] = [&[a.clone()], &[a.clone(), a.clone()], &[a, b.clone(), b]];
+        let others = [
+            vec![a.clone()],
+            vec![a.clone(), a.clone()],
+            vec![a, b.clone(), b],
+        ];
         for other in others {
-            assert_ne!(both.digest(), whole(other).digest());
+            assert_ne!(both.digest(), whole(&other).digest());
         }
     }
 

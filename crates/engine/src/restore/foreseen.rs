@@ -47,6 +47,19 @@ pub(super) async fn look_ahead(
     Ok(ahead)
 }
 
+/// The collections and views that the oplog makes which a snapshot is restored with.
+pub(crate) async fn created_by_oplog(reader: &dyn DumpReader) -> Result<Vec<Namespace>> {
+    let source = OplogSource::choose(reader, &RestoreOptions::default()).await?;
+    let Some(source) = source else {
+        return Ok(Vec::new());
+    };
+    let ahead = look_ahead(&source, reader, OpTimeLimit::default()).await?;
+    let ahead = ahead.unwrap_or_default();
+    let created = ahead.created.into_iter().map(|it| it.namespace);
+    let renamed = ahead.renamed.into_iter().map(|it| it.to);
+    Ok(created.chain(renamed).collect())
+}
+
 /// Refuses what is not known, unless that is to be left out.
 pub(super) fn check_unknown(
     ahead: &Ahead,
