@@ -5,6 +5,7 @@
 
 mod connection;
 mod copy;
+mod drill;
 mod dump;
 mod general;
 mod go_flags;
@@ -28,6 +29,7 @@ use crate::convert::is_like_uri;
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use copy::CopyArgs;
+pub(crate) use drill::{CompareArgs, DrillArgs};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
@@ -37,7 +39,7 @@ pub(crate) use repository::{
     BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, LocalArgs, OplogExportArgs,
     RepositoryArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
 };
-pub(crate) use restore::RestoreArgs;
+pub(crate) use restore::{PointArgs, RestoreArgs};
 pub(crate) use s3::{S3Option, S3WriteArgs};
 
 const AFTER_HELP_DUMP: &str = "\
@@ -47,6 +49,8 @@ Environment:
 Exit codes: 0 done, 1 failed. With --strict: 3 done with problems, 130 stopped by a signal.";
 
 const AFTER_HELP_RESTORE: &str = "\
+`rrestore drill` restores a backup for practice, to a scratch deployment: see its --help. A folder of that name is ./drill.
+
 Environment:
   RDUMP_URI  connection string, where neither --uri, --host nor --port is given
 
@@ -108,6 +112,23 @@ Environment:
   RDUMP_REPO  repository, where --from is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied, 130 stopped by a signal.";
+
+const AFTER_HELP_DRILL: &str = "\
+A document of which the oplog tells no more than that a part of it changed is not compared, nor is one that a TTL index may
+remove within six hours; both are counted.
+
+Environment:
+  RDUMP_SCRATCH_URI  connection string of the scratch deployment, where neither --uri, --host, --port nor --mongod is given
+  RDUMP_REPO  repository, where none is given
+  RDUMP_PASSPHRASE, RDUMP_IDENTITY  passphrase and secret keys, where no flag gives any
+
+Exit codes: 0 restored, and nothing differs; 1 failed; 2 wrong usage; 3 slower than --max-rto, or more would have been lost than
+--max-rpo; 4 something differs, or the backup is damaged; 130 stopped by a signal.";
+
+const AFTER_HELP_COMPARE: &str = "\
+Neither deployment may be written to meanwhile. Users, roles, config and local are not compared.
+
+Exit codes: 0 nothing differs, 1 failed, 2 wrong usage, 4 something differs, 130 stopped by a signal.";
 
 const AFTER_HELP_PRUNE: &str = "\
 The newest snapshot of each deployment, the newest that was verified and found whole, and what restorable moments are restored from

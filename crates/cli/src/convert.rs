@@ -3,6 +3,7 @@
 mod config;
 mod connect;
 mod copy;
+mod drill;
 mod dump;
 mod json;
 mod keys;
@@ -22,6 +23,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf};
 use rdump::Secret;
 
 pub(crate) use copy::{Chosen, CopyRequest};
+pub(crate) use drill::{CompareRequest, DrillChoice, DrillRequest, Scratch};
 pub(crate) use dump::DumpRequest;
 pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};
@@ -38,6 +40,8 @@ pub(crate) use restore::RestoreRequest;
 pub(crate) struct Environment {
     /// `RDUMP_URI`.
     pub(crate) uri: Option<Secret>,
+    /// `RDUMP_SCRATCH_URI`.
+    pub(crate) scratch_uri: Option<Secret>,
     /// `RDUMP_REPO`.
     pub(crate) repository: Option<String>,
     /// `RDUMP_ENCRYPT_TO`.

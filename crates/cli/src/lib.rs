@@ -10,6 +10,7 @@
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
 //! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
 //! | `run_bundle` | snapshots as one stream |
+//! | `run_drill` | restores for practice, and comparisons of deployments |
 //! | `run_transfer` | commands that take a dump from one medium to another |
 //! | `run_prune` | deleting what a policy does not keep |
 //! | `run_repository` | the commands that say what is in a repository |
@@ -34,6 +35,7 @@ mod run_backup;
 mod run_bundle;
 mod run_capture;
 mod run_copy;
+mod run_drill;
 mod run_dump;
 mod run_oplog_export;
 mod run_prune;
@@ -52,15 +54,16 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use anyhow::anyhow;
 use args::{
-    BackupArgs, CaptureArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed, RestoreArgs,
-    ToolArgs, VerbosityArgs,
+    BackupArgs, CaptureArgs, DrillArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed,
+    RestoreArgs, ToolArgs, VerbosityArgs,
 };
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, BundleRequest, CaptureRequest, CopyRequest, DumpRequest, Environment,
-    ExportRequest, ImportRequest, OplogExportRequest, PruneRequest, Refusal, RekeyRequest,
-    RestoreRequest, ShowRequest, StatusRequest, UnbundleRequest, identities, repository, verified,
+    BackupRequest, BundleRequest, CaptureRequest, CompareRequest, CopyRequest, DrillRequest,
+    DumpRequest, Environment, ExportRequest, ImportRequest, OplogExportRequest, PruneRequest,
+    Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest, StatusRequest, UnbundleRequest,
+    identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -89,7 +92,18 @@ pub fn rdump() -> ExitCode {
 
 /// Runs `rrestore` with the process's arguments.
 pub fn rrestore() -> ExitCode {
-    let exit = match args::parse::<RestoreArgs>(env::args_os()) {
+    let mut arguments: Vec<OsString> = env::args_os().collect();
+    // A folder of that name is ./drill.
+    if arguments.get(1).is_some_and(|first| first == "drill") {
+        arguments.remove(1);
+        let exit = match args::parse::<DrillArgs>(arguments) {
+            Ok(Parsed::Print(text)) => print(&text),
+            Ok(Parsed::Run(args)) => drill(&args),
+            Err(reason) => usage("rrestore drill", &reason, Exit::Usage),
+        };
+        return exit.into();
+    }
+    let exit = match args::parse::<RestoreArgs>(arguments) {
         Ok(Parsed::Print(text)) => print(&text),
         Ok(Parsed::Run(args)) => restore(&args),
         Err(reason) => usage("rrestore", &reason, Exit::Failed),
@@ -217,6 +231,15 @@ fn subcommand(command: &DumpCommand) -> Exit {
                 Ok(run_repository::show(session, request, local.repository.json).await?)
             })
         }
+        DumpCommand::Compare(args) => without_server(
+            "rdump compare",
+            &args.verbosity,
+            args.json,
+            async |session| {
+                let request = CompareRequest::new(args)?;
+                Ok(run_drill::compare(session, request, args.json).await?)
+            },
+        ),
         DumpCommand::Copy(args) => {
             without_server("rdump copy", &args.verbosity, args.json, async |session| {
                 let request = CopyRequest::new(args, &environment()?)?;
@@ -321,6 +344,33 @@ fn backup(args: &BackupArgs) -> Exit {
             usage("rdump backup", &reason, Exit::Usage)
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
+    });
+    session.console.ended(exit)
+}
+
+fn drill(args: &DrillArgs) -> Exit {
+    let Some(session) = Session::new(&args.tool.verbosity, false, true) else {
+        return invalid_verbosity(Exit::Usage);
+    };
+    if let Some(text) = args.tool.general.to_print::<DrillArgs>() {
+        session.console.stdout(&text);
+        return session.console.ended(Exit::Done);
+    }
+    let json = args.repository.json;
+    let work = || {
+        let mut request = DrillRequest::new(args, &environment()?)?;
+        warn(&session, &request.warnings);
+        if let Scratch::Deployment(connect) = &mut request.scratch {
+            session.ask_for_passwords(connect, Stdin::Free)?;
+        }
+        let work = run_drill::run(&session, request, json);
+        Ok(session.block_on(Some(&args.tool.general), work)?)
+    };
+    let exit = work().unwrap_or_else(|refusal| match refusal {
+        Refusal::Usage(reason) | Refusal::BadOption(reason) => {
+            usage("rrestore drill", &reason, Exit::Usage)
+        }
+        Refusal::Failed(error) => failed_with_document(&session, &error, json),
     });
     session.console.ended(exit)
 }
@@ -436,6 +486,7 @@ fn environment() -> Result<Environment, Refusal> {
     };
     Ok(Environment {
         uri: filled("RDUMP_URI")?.map(Secret::from),
+        scratch_uri: filled("RDUMP_SCRATCH_URI")?.map(Secret::from),
         repository: filled("RDUMP_REPO")?,
         encrypt_to: key("RDUMP_ENCRYPT_TO")?,
         identity: key("RDUMP_IDENTITY")?.map(Secret::from),

@@ -7,9 +7,12 @@ async fn help_lists_every_option_by_group() {
     insta::assert_snapshot!("rdump_help", help.stdout);
     let help = run(rrestore(), ["--help"]).await.expect(0);
     insta::assert_snapshot!("rrestore_help", help.stdout);
+    let help = run(rrestore(), ["drill", "--help"]).await.expect(0);
+    insta::assert_snapshot!("rrestore_drill_help", help.stdout);
     for command in [
         "backup",
         "bundle",
+        "compare",
         "copy",
         "capture",
         "export-folder",

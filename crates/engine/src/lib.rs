@@ -12,6 +12,8 @@
 //! | back up | [`Source::connect`], [`Repository::open_or_init`], [`Backup`] | [`BackupReport`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify a snapshot | [`Snapshot::verify`], or [`Repository::verify`] of one that cannot be opened | [`SnapshotVerifyReport`] |
+//! | restore for practice | [`Drill`] | [`DrillReport`] |
+//! | compare deployments | [`Comparison`] | [`ComparisonReport`] |
 //! | copy a repository elsewhere | [`RepositoryCopy`] | [`CopyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |

@@ -6,6 +6,7 @@ use rdump::{Compression, Consistency};
 use super::{
     connection::path,
     copy::CopyArgs,
+    drill::CompareArgs,
     general::{OwnArgs, ToolArgs},
     keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
@@ -158,6 +159,8 @@ pub(crate) enum DumpCommand {
     Capture(Box<CaptureArgs>),
     /// Write a snapshot as one tar stream
     Bundle(BundleArgs),
+    /// Compare two deployments, document by document
+    Compare(CompareArgs),
     /// Copy a repository, or some of it, to another place
     Copy(Box<CopyArgs>),
     /// Write a snapshot as a folder of mongodump
@@ -186,10 +189,11 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 16] = [
         "backup",
         "capture",
         "bundle",
+        "compare",
         "copy",
         "export-folder",
         "import-folder",

@@ -46,17 +46,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "ID|latest", help_heading = OWN)]
     pub(crate) snapshot: Option<String>,
 
-    /// Go to the end of this second: 2026-11-21T08:30:00Z; from the newest snapshot before it, by what was captured since
-    #[arg(long = "to-time", value_name = "TIME", value_parser = second, help_heading = OWN)]
-    pub(crate) to_time: Option<u32>,
-
-    /// Go to this moment of the oplog, and what was written then
-    #[arg(long = "to-optime", value_name = "S:I", help_heading = OWN)]
-    pub(crate) to_optime: Option<OpTime>,
-
-    /// Go to the last moment that is captured
-    #[arg(long = "to", value_name = "latest", value_parser = ["latest"], help_heading = OWN)]
-    pub(crate) to: Option<String>,
+    #[command(flatten, next_help_heading = OWN)]
+    pub(crate) point: PointArgs,
 
     /// Go on with the restore of this snapshot that was begun by the same options and did not finish
     #[arg(long, help_heading = OWN)]
@@ -119,6 +110,22 @@ fn for_a_restore(option: Arg) -> Arg {
         _ => return option,
     };
     option.help(help)
+}
+
+/// The moment to go to.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct PointArgs {
+    /// Go to the end of this second: 2026-11-21T08:30:00Z; from the newest snapshot before it, by what was captured since
+    #[arg(long = "to-time", value_name = "TIME", value_parser = second)]
+    pub(crate) to_time: Option<u32>,
+
+    /// Go to this moment of the oplog, and what was written then
+    #[arg(long = "to-optime", value_name = "S:I")]
+    pub(crate) to_optime: Option<OpTime>,
+
+    /// Go to the last moment that is captured
+    #[arg(long = "to", value_name = "latest", value_parser = ["latest"])]
+    pub(crate) to: Option<String>,
 }
 
 /// What namespaces become.

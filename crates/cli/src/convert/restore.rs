@@ -14,7 +14,10 @@ use super::{
     positional::{self, Positional, is_like_uri},
     refused, write_concern,
 };
-use crate::{args::RestoreArgs, prompt::Stdin};
+use crate::{
+    args::{PointArgs, RestoreArgs},
+    prompt::Stdin,
+};
 
 /// Everything that a restore needs, checked as far as it can be without a server.
 #[derive(Debug)]
@@ -141,7 +144,7 @@ impl RestoreRequest {
             input,
             stdin,
             snapshot: filled(args.snapshot.as_ref()).map(str::to_owned),
-            point: point(args)?,
+            point: point(&args.point)?,
             identities: identities(&args.identity, environment)?,
             on_conflict: args.on_conflict,
             dry_run: target.dry_run,
@@ -150,7 +153,7 @@ impl RestoreRequest {
     }
 }
 
-fn point(args: &RestoreArgs) -> Result<Option<RestorePoint>, Refusal> {
+pub(super) fn point(args: &PointArgs) -> Result<Option<RestorePoint>, Refusal> {
     let points = [
         args.to_time.map(RestorePoint::EndOf),
         args.to_optime.map(RestorePoint::At),

@@ -132,7 +132,7 @@ impl fmt::Display for Difference {
                 let at_least = if *all { "" } else { "at least " };
                 write!(
                     f,
-                    "{at_least}{missing} documents are missing, {changed} are changed, {unexpected} should not be there"
+                    "{at_least}{missing} documents missing, {changed} changed, {unexpected} unexpected"
                 )?;
                 if !examples.is_empty() {
                     write!(f, ": {}", examples.join(", "))?;

@@ -152,7 +152,7 @@ async fn a_fault_of_each_kind_is_found_and_named() {
     assert_eq!(texts[0], "it should not be there");
     assert!(texts[1].contains("validator"), "{texts:?}");
     assert_eq!(texts[2], format!("index {index:?} is missing"));
-    let documents = "1 documents are missing, 1 are changed, 1 should not be there: ";
+    let documents = "1 documents missing, 1 changed, 1 unexpected: ";
     assert!(texts[3].starts_with(documents), "{texts:?}");
     for what in ["missing {", "changed {", "unexpected {\"_id\":\"more\"}"] {
         assert!(texts[3].contains(what), "{texts:?}");

@@ -123,9 +123,9 @@ async fn a_drill_finds_a_fault_of_each_kind() {
     let change = doc! { "update": "orders", "updates": [{ "q": {}, "u": { "$set": { "a": 1 } } }] };
     let drop_index = doc! { "dropIndexes": "orders", "index": &index };
     let cases = [
-        (delete(1), "1 documents are missing, 0 are changed"),
-        (delete(0), "2000 documents are missing, 0 are changed"),
-        (change, "0 documents are missing, 1 are changed"),
+        (delete(1), "1 documents missing, 0 changed"),
+        (delete(0), "2000 documents missing, 0 changed"),
+        (change, "0 documents missing, 1 changed"),
         (drop_index, "is missing"),
         (
             doc! { "collMod": "orders", "validationLevel": "moderate", "validator": { "a": 1 } },
