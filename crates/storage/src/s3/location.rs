@@ -86,6 +86,12 @@ impl S3Location {
         (!name.is_empty()).then(|| (parent, name.to_owned()))
     }
 
+    /// Which store it is in, as far as the location says.
+    pub(super) fn endpoint(&self) -> Option<&str> {
+        let endpoint = self.options.endpoint.as_deref();
+        endpoint.map(|url| url.trim_end_matches('/'))
+    }
+
     /// The last part of the prefix.
     pub(crate) fn name(&self) -> Option<&str> {
         self.prefix
