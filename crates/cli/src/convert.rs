@@ -1,5 +1,6 @@
 //! From what was typed to what the engine takes: one function for each binary.
 
+mod classes;
 mod config;
 mod connect;
 mod copy;
@@ -21,6 +22,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
 use rdump::Secret;
 
+pub(crate) use classes::{Moved, ThawingRequest, TierRequest};
 pub(crate) use copy::{Chosen, CopyRequest};
 pub(crate) use dump::DumpRequest;
 pub(crate) use keys::{identities, new_recipients, recipients};

@@ -43,6 +43,7 @@ pub(crate) async fn run(
     let mut copy = RepositoryCopy::new(&from, &to)
         .snapshots(choice)
         .timeline(request.timeline)
+        .server_side(request.server_side)
         .observer(Arc::clone(&progress) as _)
         .cancel(session.cancel.clone());
     if request.no_lock {
@@ -75,6 +76,12 @@ pub(crate) async fn run(
         bytes(report.slice_bytes),
         report.duration_seconds
     ));
+    if request.server_side {
+        console.log(format_args!(
+            "{} of that the store copied by itself",
+            bytes(report.server_side_bytes)
+        ));
+    }
     match json {
         true => console.document(json!({ "report": report })),
         false => {

@@ -261,6 +261,10 @@ impl Store for S3Store {
         .boxed()
     }
 
+    fn has_classes(&self) -> bool {
+        true
+    }
+
     fn class<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectClass>>> {
         async move {
             check_path(path)?;

@@ -125,6 +125,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         future::ready(Err(cannot(self, "a copy from elsewhere", to))).boxed()
     }
 
+    /// Whether objects are of storage classes here. Default: no.
+    fn has_classes(&self) -> bool {
+        false
+    }
+
     /// The storage class of an object, and whether it can be read; `None` if there is no such object. Default: it can be read.
     ///
     /// # Errors

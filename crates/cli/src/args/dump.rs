@@ -4,6 +4,7 @@ use clap::{Arg, Args, Parser, Subcommand};
 use rdump::{Compression, Consistency};
 
 use super::{
+    classes::{ThawArgs, TierArgs},
     connection::path,
     copy::CopyArgs,
     general::{OwnArgs, ToolArgs},
@@ -178,6 +179,10 @@ pub(crate) enum DumpCommand {
     Show(ShowArgs),
     /// Tell what can be restored, and how far the capture is
     Status(StatusArgs),
+    /// Have the store thaw snapshots that it does not read from
+    Thaw(ThawArgs),
+    /// Move the data of old snapshots to a colder storage class
+    Tier(TierArgs),
     /// Take such a stream into a repository
     Unbundle(Box<UnbundleArgs>),
     /// Re-read a dump folder or a snapshot and check every byte against its manifest
@@ -186,7 +191,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 17] = [
         "backup",
         "capture",
         "bundle",
@@ -200,6 +205,8 @@ impl DumpCommand {
         "rekey",
         "show",
         "status",
+        "thaw",
+        "tier",
         "unbundle",
         "verify",
     ];

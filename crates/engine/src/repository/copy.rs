@@ -1,9 +1,14 @@
 //! Copying snapshots, and what was captured, to another place.
 
+mod by_store;
 mod captured;
 mod snapshots;
 
-use std::{fmt, sync::Arc, time::Duration, time::Instant};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -39,6 +44,9 @@ pub struct RepositoryCopy {
     to: Repository,
     choice: SnapshotChoice,
     timeline: bool,
+    server_side: bool,
+    /// That the store does not copy by itself.
+    cannot: AtomicBool,
     lease: Option<Duration>,
     cx: RunContext,
 }
@@ -66,6 +74,8 @@ impl RepositoryCopy {
             to: to.clone(),
             choice: SnapshotChoice::default(),
             timeline: false,
+            server_side: false,
+            cannot: AtomicBool::new(false),
             lease: Some(LEASE),
             cx: RunContext::default(),
         }
@@ -82,6 +92,14 @@ impl RepositoryCopy {
     #[must_use]
     pub fn timeline(mut self, yes: bool) -> Self {
         self.timeline = yes;
+        self
+    }
+
+    /// Sets whether data objects are copied by the store itself where it can, without passing through this machine. They are then compared with the
+    /// checksum that the store has of them, and not with the digests of the manifest. Default: false.
+    #[must_use]
+    pub fn server_side(mut self, yes: bool) -> Self {
+        self.server_side = yes;
         self
     }
 
@@ -214,7 +232,11 @@ impl RepositoryCopy {
 fn is_its_own(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Data | ErrorKind::Conflict | ErrorKind::Unsupported | ErrorKind::Invalid
+        ErrorKind::Data
+            | ErrorKind::Conflict
+            | ErrorKind::Unsupported
+            | ErrorKind::Invalid
+            | ErrorKind::Frozen
     )
 }
 
@@ -235,6 +257,8 @@ pub struct CopyReport {
     pub objects: u64,
     /// Their size, in bytes.
     pub stored_bytes: u64,
+    /// How much of that the store copied by itself, in bytes.
+    pub server_side_bytes: u64,
     /// The size of what was there from an earlier run, in bytes.
     pub kept_bytes: u64,
     /// How many slices and gaps were copied.
@@ -256,6 +280,7 @@ impl CopyReport {
             rekeyed: Vec::new(),
             objects: 0,
             stored_bytes: 0,
+            server_side_bytes: 0,
             kept_bytes: 0,
             slices: 0,
             slice_bytes: 0,

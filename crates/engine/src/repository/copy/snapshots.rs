@@ -30,6 +30,17 @@ enum Kind {
     Data,
 }
 
+/// How an object came to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It was there.
+    Kept,
+    /// Through this machine.
+    Copied,
+    /// The store copied it.
+    ByStore,
+}
+
 /// How many objects are copied at once.
 const OBJECTS_AT_ONCE: usize = 4;
 
@@ -113,6 +124,8 @@ impl RepositoryCopy {
             let sized = |(object, _): &(Object, _)| (object.path.clone(), object.stored_bytes());
             let expected: BTreeMap<_, _> = objects.iter().map(sized).collect();
             let there = sizes(&**store, id).await?;
+            let missing = expected.keys().filter(|path| !there.contains_key(*path));
+            snapshot.check_readable(missing.map(String::as_str)).await?;
             // Owned, or the future could not be sent to another thread.
             let copies = objects.into_iter().map(|(object, kind)| {
                 let there = there.get(&object.path).copied();
@@ -120,13 +133,16 @@ impl RepositoryCopy {
             });
             let copies: Vec<_> = copies.collect();
             let mut copies = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE);
-            while let Some((stored_bytes, was_there)) = copies.try_next().await? {
-                match was_there {
-                    true => report.kept_bytes += stored_bytes,
-                    false => {
+            while let Some((stored_bytes, way)) = copies.try_next().await? {
+                match way {
+                    Way::Kept => report.kept_bytes += stored_bytes,
+                    Way::Copied | Way::ByStore => {
                         report.objects += 1;
                         report.stored_bytes += stored_bytes;
                     }
+                }
+                if way == Way::ByStore {
+                    report.server_side_bytes += stored_bytes;
                 }
                 if let Some(lease) = lease {
                     lease.check().await?;
@@ -150,19 +166,19 @@ impl RepositoryCopy {
         Ok(())
     }
 
-    /// Copies one object, unless it is there; gives its size, and whether it was.
+    /// Copies one object, unless it is there; gives its size, and how it came there.
     async fn object(
         &self,
         path: String,
         (object, kind): (Object, Kind),
         there: Option<u64>,
-    ) -> Result<(u64, bool)> {
+    ) -> Result<(u64, Way)> {
         let (from, to) = (self.from.store(), self.to.store());
         let stored_bytes = object.stored_bytes();
         match there {
             None => {}
             // It was put there whole: an object is, or is not there.
-            Some(there) if there == stored_bytes => return Ok((stored_bytes, true)),
+            Some(there) if there == stored_bytes => return Ok((stored_bytes, Way::Kept)),
             Some(_) => return Err(differs(&**to, &path)),
         }
         let (segments, namespace) = (object.segments, object.namespace);
@@ -173,7 +189,10 @@ impl RepositoryCopy {
                 bytes.extend_from_slice(&segment);
             }
             put_same(&**to, &path, bytes.into()).await?;
-            return Ok((stored_bytes, false));
+            return Ok((stored_bytes, Way::Copied));
+        }
+        if self.copied_by_store(&path, stored_bytes).await? {
+            return Ok((stored_bytes, Way::ByStore));
         }
         let mut upload = to.upload(&path).await?;
         while let Some(segment) = segments.try_next().await? {
@@ -184,7 +203,7 @@ impl RepositoryCopy {
         }
         let stored = upload.finish().await?;
         match stored.stored_bytes == stored_bytes {
-            true => Ok((stored_bytes, false)),
+            true => Ok((stored_bytes, Way::Copied)),
             false => Err(Error::data(format!(
                 "{path} has {} bytes instead of {stored_bytes}",
                 stored.stored_bytes
