@@ -60,6 +60,11 @@ pub(crate) async fn run(
     for problem in &report.problems {
         console.always(format_args!("not copied: {problem}"));
     }
+    for id in &report.mended {
+        console.always(format_args!(
+            "{id} had lost objects there, which were copied again"
+        ));
+    }
     for id in &report.rekeyed {
         console.log(format_args!(
             "{id} is opened there by those who open it here now"

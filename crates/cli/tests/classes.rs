@@ -15,7 +15,7 @@ use tokio::{process::Command, time::timeout};
 
 use crate::{
     object_store_access::asked_by,
-    program::{Ran, rdump, rrestore, run},
+    program::{Ran, rrestore, run},
     repository::{json, line, on},
 };
 

@@ -136,7 +136,7 @@ impl RepositoryCopy {
     /// Dropping the future leaves each snapshot copied or not there.
     pub async fn run(&self) -> Result<CopyReport> {
         let clock = Instant::now();
-        if self.from.location() == self.to.location() {
+        if self.from.location().is_same_place(&self.to.location()) {
             let message = format!("{} would be copied to itself", self.from.location());
             return Err(Error::invalid(message));
         }
@@ -251,6 +251,8 @@ pub struct CopyReport {
     pub snapshots: Vec<SnapshotId>,
     /// How many of those that were asked for were there already.
     pub present: u64,
+    /// Those of them of which objects were missing there, and are there again.
+    pub mended: Vec<SnapshotId>,
     /// Those whose keys were wrapped anew since, and are there as they are here now; runs of captures too.
     pub rekeyed: Vec<SnapshotId>,
     /// How many objects of snapshots were copied.
@@ -277,6 +279,7 @@ impl CopyReport {
             repository,
             snapshots: Vec::new(),
             present: 0,
+            mended: Vec::new(),
             rekeyed: Vec::new(),
             objects: 0,
             stored_bytes: 0,

@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn a_class_and_what_can_be_read_of_it_are_as_the_store_tells() {
-        let of = |class: Option<&str>, restore: Option<&str>| {
+        let of = |name: Option<&str>, restore: Option<&str>| {
             let head = HeadObjectOutput::builder()
-                .set_storage_class(class.map(StorageClass::from))
+                .set_storage_class(name.map(StorageClass::from))
                 .set_restore(restore.map(str::to_owned));
-            super::class(&head.build()).state
+            class(&head.build()).state
         };
         let done = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\"";
         let until = Some(UNIX_EPOCH + Duration::from_secs(1_356_048_000));
@@ -201,7 +201,7 @@ mod tests {
         let head = HeadObjectOutput::builder()
             .storage_class(StorageClass::IntelligentTiering)
             .archive_status(ArchiveStatus::DeepArchiveAccess);
-        let class = super::class(&head.build());
+        let class = class(&head.build());
         assert_eq!(class.state, ClassState::Frozen);
         assert_eq!(class.name, "INTELLIGENT_TIERING (DEEP_ARCHIVE_ACCESS)");
     }
