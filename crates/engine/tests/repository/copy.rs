@@ -282,6 +282,58 @@ async fn what_lies_there_already_is_not_written_over() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_pruned_before_it_was_copied_is_told_once_and_is_no_damage_there() {
+    let mut years = Years::new().await;
+    years.snapshot(Of::All, &[]).await;
+    let there = elsewhere();
+    let to = twin(&years.repository, &there).await;
+    let day = async |years: &mut Years| {
+        let before = years.now;
+        years.now += 24 * HOUR;
+        let now = years.now;
+        years.capture(before, now, None).await;
+        years.snapshot(Of::All, &[]).await;
+    };
+    day(&mut years).await;
+    assert_eq!(copy(&years.repository, &to).await.problems.len(), 0);
+    for _ in 0..5 {
+        day(&mut years).await;
+    }
+    // The newest leads on.
+    let before = years.now;
+    years.now += HOUR;
+    let now = years.now;
+    years.capture(before, now, None).await;
+    let prune = Prune::new(&years.repository, RetentionPolicy::default().keep_last(1));
+    let prune = prune.now(years.now);
+    let plan = prune.plan().await.unwrap();
+    assert!(!plan.slices.spans.is_empty());
+    prune.run(plan).await.unwrap();
+    // Killed before anything of it is there, it is told by the next one.
+    let dying = Watched::new(Arc::clone(&there));
+    dying.refuse("timeline/");
+    let dying = Repository::open_in(dying as _).await.unwrap();
+    all(&years.repository, &dying).run().await.unwrap_err();
+    for problems in [1, 0] {
+        let report = copy(&years.repository, &to).await;
+        assert_eq!(report.problems.len(), problems, "{report:?}");
+        assert!(
+            report
+                .problems
+                .iter()
+                .all(|it| it.contains("was pruned before"))
+        );
+        let found = to.verify_timeline(&CancellationToken::new()).await;
+        assert_eq!(found.unwrap().damage, []);
+    }
+    // For whoever begins now nothing is lost.
+    let fresh = elsewhere();
+    let to = twin(&years.repository, &fresh).await;
+    assert_eq!(copy(&years.repository, &to).await.problems.len(), 0);
+    check_restorable(&years, &to, 0).await;
+}
+
 #[tokio::test]
 async fn a_place_is_not_copied_to_itself_however_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
