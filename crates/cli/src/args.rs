@@ -3,6 +3,7 @@
 //! The habits are those of go-flags, which mongodump and mongorestore use: the last of a repeated option counts,
 //! `-h` is the host, optional values follow only an `=`, and a connection string may stand anywhere.
 
+mod classes;
 mod connection;
 mod copy;
 mod drill;
@@ -27,6 +28,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use crate::convert::is_like_uri;
 
+pub(crate) use classes::{ThawArgs, TierArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use copy::CopyArgs;
 pub(crate) use drill::{CompareArgs, DrillArgs};
@@ -140,6 +142,23 @@ Environment:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a manifest is lost or damaged or something could not be deleted,
 130 stopped by a signal.";
+
+const AFTER_HELP_TIER: &str = "\
+The newest snapshot of each deployment, and its newest that was verified and found whole, stay where they are unless they are named.
+--dry-run says what would be moved. From a class such as DEEP_ARCHIVE nothing is read before `rdump thaw` and its hours.
+
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be moved, 130 stopped by a signal.";
+
+const AFTER_HELP_THAW: &str = "\
+To ask again is no error, and tells how much is left. Stopped while it waits, what was asked for goes on in the store.
+
+Environment:
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 all can be read, 1 failed, 2 wrong usage, 3 something cannot be read yet, 130 stopped by a signal.";
 
 const AFTER_HELP_REKEY: &str = "\
 Who has opened a snapshot once can keep its keys and read it for ever: to shut somebody out who had the data, take new snapshots.

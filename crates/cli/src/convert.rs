@@ -1,5 +1,6 @@
 //! From what was typed to what the engine takes: one function for each binary.
 
+mod classes;
 mod config;
 mod connect;
 mod copy;
@@ -22,6 +23,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
 use rdump::Secret;
 
+pub(crate) use classes::{Moved, ThawingRequest, TierRequest};
 pub(crate) use copy::{Chosen, CopyRequest};
 pub(crate) use drill::{CompareRequest, DrillChoice, DrillRequest, Scratch};
 pub(crate) use dump::DumpRequest;

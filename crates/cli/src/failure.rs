@@ -78,6 +78,7 @@ fn kind(kind: rdump::ErrorKind) -> &'static str {
         Kind::Unsupported => "unsupported",
         Kind::Conflict => "conflict",
         Kind::Data => "data",
+        Kind::Frozen => "frozen",
         Kind::Cancelled => "cancelled",
         Kind::Internal => "internal",
         // The engine may learn new kinds.

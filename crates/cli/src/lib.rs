@@ -13,6 +13,7 @@
 //! | `run_drill` | restores for practice, and comparisons of deployments |
 //! | `run_transfer` | commands that take a dump from one medium to another |
 //! | `run_prune` | deleting what a policy does not keep |
+//! | `run_classes` | data in other storage classes, and back |
 //! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
 //! | `progress` | log lines and bars from the engine's events |
@@ -34,6 +35,7 @@ mod reference;
 mod run_backup;
 mod run_bundle;
 mod run_capture;
+mod run_classes;
 mod run_copy;
 mod run_drill;
 mod run_dump;
@@ -62,8 +64,8 @@ use console::Console;
 use convert::{
     BackupRequest, BundleRequest, CaptureRequest, CompareRequest, CopyRequest, DrillRequest,
     DumpRequest, Environment, ExportRequest, ImportRequest, OplogExportRequest, PruneRequest,
-    Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest, StatusRequest, UnbundleRequest,
-    identities, repository, verified,
+    Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest, StatusRequest, ThawingRequest,
+    TierRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -258,6 +260,20 @@ fn subcommand(command: &DumpCommand) -> Exit {
             on_repository("rdump rekey", local, async |session| {
                 let request = RekeyRequest::new(args, &environment()?)?;
                 Ok(run_rekey::run(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::Thaw(args) => {
+            let local = &args.local;
+            on_repository("rdump thaw", local, async |session| {
+                let request = ThawingRequest::new(args, &environment()?)?;
+                Ok(run_classes::thaw(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::Tier(args) => {
+            let local = &args.local;
+            on_repository("rdump tier", local, async |session| {
+                let request = TierRequest::new(args, &environment()?)?;
+                Ok(run_classes::tier(session, request, local.repository.json).await?)
             })
         }
         DumpCommand::Unbundle(args) => {

@@ -43,6 +43,7 @@ pub(crate) async fn run(
     let mut copy = RepositoryCopy::new(&from, &to)
         .snapshots(choice)
         .timeline(request.timeline)
+        .server_side(request.server_side)
         .observer(Arc::clone(&progress) as _)
         .cancel(session.cancel.clone());
     if request.no_lock {
@@ -58,6 +59,11 @@ pub(crate) async fn run(
     let console = &session.console;
     for problem in &report.problems {
         console.always(format_args!("not copied: {problem}"));
+    }
+    for id in &report.mended {
+        console.always(format_args!(
+            "{id} had lost objects there, which were copied again"
+        ));
     }
     for id in &report.rekeyed {
         console.log(format_args!(
@@ -75,6 +81,12 @@ pub(crate) async fn run(
         bytes(report.slice_bytes),
         report.duration_seconds
     ));
+    if request.server_side {
+        console.log(format_args!(
+            "{} of that the store copied by itself",
+            bytes(report.server_side_bytes)
+        ));
+    }
     match json {
         true => console.document(json!({ "report": report })),
         false => {

@@ -24,6 +24,8 @@ async fn help_lists_every_option_by_group() {
         "rekey",
         "show",
         "status",
+        "thaw",
+        "tier",
         "unbundle",
         "verify",
     ] {

@@ -4,6 +4,7 @@ mod archive;
 mod broken_pipe;
 mod bundle;
 mod capture;
+mod classes;
 mod command_line;
 mod copy;
 mod drill;

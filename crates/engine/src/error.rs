@@ -26,6 +26,8 @@ pub enum ErrorKind {
     OplogGap,
     /// Stored bytes are missing, damaged, or of an unsupported version. Run `verify`.
     Data,
+    /// What is stored is in a storage class that is not read from. Thaw it, and try again then.
+    Frozen,
     /// The run stopped as asked.
     Cancelled,
     /// A bug of ours. Report it.
@@ -178,6 +180,10 @@ impl From<StorageError> for Error {
             | StorageError::Special { .. }
             | StorageError::NameNotUtf8 { .. } => (ErrorKind::Data, None),
             StorageError::Denied { .. } => (ErrorKind::Denied, None),
+            StorageError::Frozen { .. } => (
+                ErrorKind::Frozen,
+                Some("`rdump thaw` asks the store to thaw the data of a snapshot"),
+            ),
             StorageError::Credentials { .. } => (
                 ErrorKind::Denied,
                 Some(

@@ -138,11 +138,11 @@ pub use media::{
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
     BundleReader, BundleReport, CapturedSpan, Capturing, CopyReport, Identities, PlannedSlices,
-    PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport,
-    Recipients, Repository, RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint, Sample,
-    Snapshot, SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus,
-    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport,
-    UnbundleReport,
+    PlannedSnapshot, PlannedTier, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan,
+    PruneReport, Recipients, Repository, RepositoryCopy, RepositoryStatus, RestorableSpan,
+    RestorePoint, Sample, Snapshot, SnapshotChoice, SnapshotNamespace, SnapshotReader,
+    SnapshotStatus, SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, Thaw,
+    ThawReport, Tier, TierChoice, TierPlan, TierReport, TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
@@ -161,7 +161,7 @@ pub use rdump_format::{RunRecord, SourceRecord};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
 /// Where dumps live: credentials and options of object stores, and what a store of one's own has to do.
 pub use rdump_storage as storage;
-pub use rdump_storage::{Location, Store};
+pub use rdump_storage::{Location, Retrieval, Store, ThawRequest};
 pub use tokio_util::sync::CancellationToken;
 
 /// As many as there are cores, at most 4.

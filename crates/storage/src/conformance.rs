@@ -60,7 +60,7 @@ pub async fn violations(store: &dyn Store) -> Vec<Violation> {
 type Checked = Result<(), String>;
 type Check = for<'a> fn(&'a dyn Store) -> BoxFuture<'a, Checked>;
 
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 16] = [
     ("an object is read as it was put", |store| {
         Box::pin(an_object_is_read_as_it_was_put(store))
     }),
@@ -95,6 +95,13 @@ const CHECKS: [(&str, Check); 14] = [
     }),
     ("a copy is the same and replaces", |store| {
         Box::pin(a_copy_is_the_same(store))
+    }),
+    (
+        "a copy that the store makes by itself is the same",
+        |store| Box::pin(a_copy_by_the_store_is_the_same(store)),
+    ),
+    ("an object is of a class that can be read", |store| {
+        Box::pin(an_object_is_of_a_class(store))
     }),
     ("many objects are listed in order and deleted", |store| {
         Box::pin(many_objects_are_listed_and_deleted(store))
@@ -355,6 +362,35 @@ async fn a_copy_is_the_same(store: &dyn Store) -> Checked {
     expect("copy of nothing", none, |error| {
         matches!(error, StorageError::NotFound { .. })
     })
+}
+
+/// Where it makes any: whoever cannot says so.
+async fn a_copy_by_the_store_is_the_same(store: &dyn Store) -> Checked {
+    let (from, to) = ("conformance/from here", "conformance/to/there");
+    put(store, from, b"content").await?;
+    put(store, to, b"older").await?;
+    let Some(of) = store.checksum(from).await.map_err(failed("checksum"))? else {
+        return Ok(());
+    };
+    same("size", of.info.stored_bytes, 7)?;
+    match store.copy_from(&store.location(), &of, to).await {
+        Ok(copied) => {
+            same("size", copied.stored_bytes, 7)?;
+            same("bytes", read(store, to, 0..7).await?, "content")
+        }
+        Err(StorageError::Refused { .. }) => same("bytes", read(store, to, 0..5).await?, "older"),
+        Err(error) => Err(failed("copy")(error)),
+    }
+}
+
+async fn an_object_is_of_a_class(store: &dyn Store) -> Checked {
+    let path = "conformance/of a class";
+    let none = store.class(path).await.map_err(failed("class"))?;
+    same("class of nothing", none, None)?;
+    put(store, path, b"content").await?;
+    let class = store.class(path).await.map_err(failed("class"))?;
+    let can_be_read = class.is_some_and(|class| class.is_readable());
+    same("whether it can be read", can_be_read, true)
 }
 
 async fn many_objects_are_listed_and_deleted(store: &dyn Store) -> Checked {

@@ -70,12 +70,11 @@ pub enum StorageError {
         path: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error(
-        "{path} is in a storage class that is not read from: it has to be restored in the store before"
-    )]
-    Archived {
+    #[error("{path} cannot be read: it is {}", frozen(.class.as_deref(), *.is_thawing))]
+    Frozen {
         path: String,
-        source: Box<dyn std::error::Error + Send + Sync>,
+        class: Option<String>,
+        is_thawing: bool,
     },
     #[error("{path} is not what was sent: its checksum in the store is another")]
     Corrupted { path: String },
@@ -85,6 +84,17 @@ pub enum StorageError {
         path: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+fn frozen(class: Option<&str>, is_thawing: bool) -> String {
+    let class = match class {
+        Some(class) => format!("in storage class {class}"),
+        None => "in a storage class that is not read from".to_owned(),
+    };
+    match is_thawing {
+        true => format!("being thawed, and still {class}"),
+        false => format!("frozen {class}"),
+    }
 }
 
 impl StorageError {

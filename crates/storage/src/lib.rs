@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: what the bytes mean (that is `rdump-format`), and any notion of a dump.
 
+mod class;
 pub mod conformance;
 mod error;
 mod folder;
@@ -21,11 +22,14 @@ mod source;
 mod store;
 mod stream;
 
+pub use class::{ClassState, ObjectClass, Retrieval, ThawRequest};
 pub use error::{Result, StorageError};
 pub use folder::FolderStore;
 pub use location::{Location, OpenStore};
 pub use memory::MemoryStore;
-pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Retention, Unreadable, Version};
+pub use object::{
+    Leftover, Listed, Listing, ObjectChecksum, ObjectInfo, PutIf, Retention, Unreadable, Version,
+};
 pub use read_ahead::{ObjectReader, ReadAhead, read_ahead};
 pub use s3::{S3Checksum, S3Credentials, S3Location, S3Options, S3Retention, S3Store};
 pub use sink::Sink;

@@ -107,6 +107,18 @@ impl Location {
         }
     }
 
+    /// Whether this is the same place as another one, however both are written and reached: not by another name of its server, or another way to a file system.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder(one), Self::Folder(other)) => {
+                let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                real(one) == real(other)
+            }
+            (Self::S3(one), Self::S3(other)) => one.is_same_place(other),
+            (one, other) => one == other,
+        }
+    }
+
     /// The last part of the location as it is written; none if that is `.` or `..`, or not UTF-8.
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -220,6 +232,46 @@ mod tests {
             "file:///a/b".parse::<Location>().unwrap(),
             Location::Folder("/a/b".into())
         );
+    }
+
+    #[test]
+    fn a_place_is_the_same_however_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real");
+        std::fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let is_same = |one: &str, other: &str| {
+            let one: Location = one.parse().unwrap();
+            one.is_same_place(&other.parse().unwrap())
+        };
+        let (real, link) = (real.to_str().unwrap(), link.to_str().unwrap());
+        let roundabout = format!("file://{real}/../real/.");
+        for same in [real, link, &roundabout] {
+            assert!(is_same(real, same), "{same}");
+        }
+        assert!(!is_same(real, folder.path().to_str().unwrap()));
+        assert!(is_same("none/a", "none/a") && !is_same("none/a", "none/b"));
+        let bucket = "s3://bucket/p?endpoint=http://Host:8333";
+        for (one, other, same) in [
+            (
+                bucket,
+                "s3://bucket/p/?endpoint=http://host:8333/&profile=x",
+                true,
+            ),
+            (bucket, "s3://bucket/p?endpoint=http://host:8334", false),
+            (bucket, "s3://bucket/p", false),
+            ("s3://bucket/p", "s3://bucket/p?storage-class=GLACIER", true),
+            (
+                "s3://bucket/p",
+                "s3://bucket/p?endpoint=https://s3.eu-west-1.amazonaws.com",
+                true,
+            ),
+            ("s3://bucket/p", "s3://bucket/q", false),
+            ("s3://bucket/p", "s3://another/p", false),
+        ] {
+            assert_eq!(is_same(one, other), same, "{one} {other}");
+        }
     }
 
     #[test]

@@ -16,6 +16,20 @@ pub struct ObjectInfo {
     pub version: Option<Version>,
     /// When it was written, by the clock of the store; told by listings of stores that know.
     pub modified: Option<SystemTime>,
+    /// The storage class that it is in; told by listings of stores that have classes, and may be left out where it is `STANDARD`.
+    pub storage_class: Option<String>,
+}
+
+/// What a store has computed of the bytes of an object: it is what a copy that the store makes by itself is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectChecksum {
+    /// The object.
+    pub info: ObjectInfo,
+    /// The checksum, after the name of how it was computed and a colon.
+    pub text: String,
+    /// The size of each part but the last that it was computed of, in bytes; none if of the whole.
+    pub part_bytes: Option<u64>,
 }
 
 /// That an object may not be deleted.
@@ -47,6 +61,7 @@ impl ObjectInfo {
             stored_bytes,
             version: None,
             modified: None,
+            storage_class: None,
         }
     }
 

@@ -5,8 +5,10 @@
 //! aborted, as far as this process lives to do it.
 
 mod bucket;
+mod by_store;
 mod capabilities;
 mod checksum;
+mod class;
 mod client;
 mod copy;
 mod credentials;
@@ -39,8 +41,9 @@ use self::{
     upload::S3Upload,
 };
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, ReadAhead, Result,
-    Retention, Store, Upload, Version, store::check_path,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectChecksum, ObjectClass, ObjectInfo, PutIf,
+    ReadAhead, Result, Retention, Store, ThawRequest, Upload, Version,
+    store::{cannot, check_path},
 };
 
 pub use self::{
@@ -224,6 +227,68 @@ impl Store for S3Store {
             check_path(from)?;
             check_path(to)?;
             self.bucket().await?.copy(from, to).await
+        }
+        .boxed()
+    }
+
+    fn checksum<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectChecksum>>> {
+        async move {
+            check_path(path)?;
+            self.bucket().await?.checksum(path).await
+        }
+        .boxed()
+    }
+
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a Location,
+        of: &'a ObjectChecksum,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        async move {
+            check_path(&of.info.path)?;
+            check_path(to)?;
+            let Location::S3(from) = from else {
+                return Err(cannot(self, "a copy from another kind of store", to));
+            };
+            if from.endpoint() != self.location.endpoint() {
+                return Err(cannot(self, "a copy from another endpoint", to));
+            }
+            let mut bucket = Bucket::clone(&*self.bucket().await?);
+            bucket.headers = bucket.headers.copying(&from.options)?;
+            self.copied(Arc::new(bucket), from, of, to).await
+        }
+        .boxed()
+    }
+
+    fn has_classes(&self) -> bool {
+        true
+    }
+
+    fn class<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectClass>>> {
+        async move {
+            check_path(path)?;
+            self.bucket().await?.class(path).await
+        }
+        .boxed()
+    }
+
+    fn change_class<'a>(
+        &'a self,
+        path: &'a str,
+        class: &'a str,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        async move {
+            check_path(path)?;
+            self.changed_class(path, class).await
+        }
+        .boxed()
+    }
+
+    fn thaw<'a>(&'a self, path: &'a str, request: ThawRequest) -> BoxFuture<'a, Result<()>> {
+        async move {
+            check_path(path)?;
+            self.bucket().await?.thaw(path, request).await
         }
         .boxed()
     }

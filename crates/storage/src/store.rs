@@ -4,7 +4,8 @@ use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 
 use crate::{
-    Leftover, Listed, Location, ObjectInfo, ReadAhead, Result, Retention, StorageError,
+    Leftover, Listed, Location, ObjectChecksum, ObjectClass, ObjectInfo, ReadAhead, Result,
+    Retention, StorageError, ThawRequest,
     object::{PutIf, Version},
 };
 
@@ -95,6 +96,85 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::NotFound`], and as [`upload`](Self::upload).
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<ObjectInfo>>;
 
+    /// What the store has computed of an object's bytes, for [`copy_from`](Self::copy_from). Default: nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::NotFound`], and as the store has them.
+    fn checksum<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectChecksum>>> {
+        let _ = path;
+        future::ready(Ok(None)).boxed()
+    }
+
+    /// Has the store itself copy an object from another place, of which `of` was told there, without its bytes coming here.
+    ///
+    /// The copy is visible once the checksum that the store gives of what it has copied is that of `of`, and not before.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Refused`] if the store cannot do that or gives no checksum, which is the default;
+    /// [`StorageError::Corrupted`] if the checksum is another; [`StorageError::Denied`], [`StorageError::NotFound`],
+    /// [`StorageError::NoSuchBucket`] or [`StorageError::Changed`] if it cannot read there; and as [`upload`](Self::upload).
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a Location,
+        of: &'a ObjectChecksum,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        let _ = (from, of);
+        future::ready(Err(cannot(self, "a copy from elsewhere", to))).boxed()
+    }
+
+    /// Whether objects are of storage classes here. Default: no.
+    fn has_classes(&self) -> bool {
+        false
+    }
+
+    /// The storage class of an object, and whether it can be read; `None` if there is no such object. Default: it can be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`head`](Self::head).
+    fn class<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<ObjectClass>>> {
+        let readable = |found: Option<ObjectInfo>| {
+            found.map(|_| ObjectClass::new(None, crate::ClassState::Readable))
+        };
+        self.head(path)
+            .map(move |found| found.map(readable))
+            .boxed()
+    }
+
+    /// Brings an object into another storage class, with the same bytes, tags, encryption and lock. Until it is there, the object is as it was.
+    ///
+    /// Where versions are kept, the one before stays in its class, for as long as it is kept or locked.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Refused`] if the store has no such class or gives no checksum to compare, which is the default;
+    /// [`StorageError::Frozen`], [`StorageError::Corrupted`] if what would be stored is something else; and as
+    /// [`copy_from`](Self::copy_from).
+    fn change_class<'a>(
+        &'a self,
+        path: &'a str,
+        class: &'a str,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        let _ = class;
+        future::ready(Err(cannot(self, "a change of the storage class", path))).boxed()
+    }
+
+    /// Asks the store to thaw an object that is frozen in its class. It takes its time: [`class`](Self::class) says when it is done.
+    ///
+    /// To ask again is no error, nor to ask for what can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Refused`] if the store knows nothing of that, which is the default; [`StorageError::Denied`],
+    /// [`StorageError::NotFound`], and as the store has them.
+    fn thaw<'a>(&'a self, path: &'a str, request: ThawRequest) -> BoxFuture<'a, Result<()>> {
+        let _ = request;
+        future::ready(Err(cannot(self, "thawing", path))).boxed()
+    }
+
     /// Removes objects; those that do not exist are as good.
     ///
     /// # Errors
@@ -171,6 +251,19 @@ pub trait Upload: fmt::Debug + Send {
     ///
     /// As [`Upload::write`]; the object is then not visible.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<ObjectInfo>>;
+}
+
+/// That a store does not do something with an object.
+pub(crate) fn cannot<S: Store + ?Sized>(
+    store: &S,
+    action: &'static str,
+    path: &str,
+) -> StorageError {
+    StorageError::Refused {
+        action,
+        path: format!("{}/{path}", store.location()),
+        source: "stores of its kind do not".into(),
+    }
 }
 
 /// How many parts a path has at most, and so how deep a folder is looked into: a link that leads back up must not become

@@ -1,15 +1,18 @@
 //! Object stores that speak the S3 protocol, each with one bucket.
 //!
 //! [`SeaweedFs`] is a real one, in processes of its own; [`S3Server`] is a small one in the test's own process, which is
-//! there at once and knows less. A [`Gateway`] in front of either fails as a test tells it to.
+//! there at once and knows less. A [`Gateway`] in front of either fails as a test tells it to; a [`Freezer`] has it freeze
+//! what is in classes that are not read from.
 
 mod access;
+mod freezer;
 pub mod gateway;
 mod in_process;
 mod seaweedfs;
 
 pub use self::{
     access::{Access, Policy},
+    freezer::Freezer,
     gateway::Gateway,
     in_process::S3Server,
     seaweedfs::SeaweedFs,

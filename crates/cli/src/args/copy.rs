@@ -39,6 +39,10 @@ pub(crate) struct CopyArgs {
     #[arg(long = "storage-class", value_name = "CLASS")]
     pub(crate) storage_class: Option<String>,
 
+    /// Have the store copy data by itself where it can, compared with its own checksums and not with our digests
+    #[arg(long = "server-side")]
+    pub(crate) server_side: bool,
+
     /// Print one JSON document on stdout
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,6 +4,7 @@ use clap::{Arg, Args, Parser, Subcommand};
 use rdump::{Compression, Consistency};
 
 use super::{
+    classes::{ThawArgs, TierArgs},
     connection::path,
     copy::CopyArgs,
     drill::CompareArgs,
@@ -181,6 +182,10 @@ pub(crate) enum DumpCommand {
     Show(ShowArgs),
     /// Tell what can be restored, and how far the capture is
     Status(StatusArgs),
+    /// Have the store thaw snapshots that it does not read from
+    Thaw(ThawArgs),
+    /// Move the data of old snapshots to a colder storage class
+    Tier(TierArgs),
     /// Take such a stream into a repository
     Unbundle(Box<UnbundleArgs>),
     /// Re-read a dump folder or a snapshot and check every byte against its manifest
@@ -189,7 +194,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 16] = [
+    pub(crate) const NAMES: [&str; 18] = [
         "backup",
         "capture",
         "bundle",
@@ -204,6 +209,8 @@ impl DumpCommand {
         "rekey",
         "show",
         "status",
+        "thaw",
+        "tier",
         "unbundle",
         "verify",
     ];

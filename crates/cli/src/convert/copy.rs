@@ -11,6 +11,7 @@ pub(crate) struct CopyRequest {
     pub(crate) to: Location,
     pub(crate) chosen: Chosen,
     pub(crate) timeline: bool,
+    pub(crate) server_side: bool,
     pub(crate) no_lock: bool,
 }
 
@@ -45,6 +46,7 @@ impl CopyRequest {
             to,
             chosen,
             timeline: args.timeline,
+            server_side: args.server_side,
             no_lock: args.lease.no_lock,
         })
     }

@@ -1,9 +1,14 @@
 //! Copying snapshots, and what was captured, to another place.
 
+mod by_store;
 mod captured;
 mod snapshots;
 
-use std::{fmt, sync::Arc, time::Duration, time::Instant};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -39,6 +44,9 @@ pub struct RepositoryCopy {
     to: Repository,
     choice: SnapshotChoice,
     timeline: bool,
+    server_side: bool,
+    /// That the store does not copy by itself.
+    cannot: AtomicBool,
     lease: Option<Duration>,
     cx: RunContext,
 }
@@ -66,6 +74,8 @@ impl RepositoryCopy {
             to: to.clone(),
             choice: SnapshotChoice::default(),
             timeline: false,
+            server_side: false,
+            cannot: AtomicBool::new(false),
             lease: Some(LEASE),
             cx: RunContext::default(),
         }
@@ -82,6 +92,14 @@ impl RepositoryCopy {
     #[must_use]
     pub fn timeline(mut self, yes: bool) -> Self {
         self.timeline = yes;
+        self
+    }
+
+    /// Sets whether data objects are copied by the store itself where it can, without passing through this machine. They are then compared with the
+    /// checksum that the store has of them, and not with the digests of the manifest. Default: false.
+    #[must_use]
+    pub fn server_side(mut self, yes: bool) -> Self {
+        self.server_side = yes;
         self
     }
 
@@ -118,7 +136,7 @@ impl RepositoryCopy {
     /// Dropping the future leaves each snapshot copied or not there.
     pub async fn run(&self) -> Result<CopyReport> {
         let clock = Instant::now();
-        if self.from.location() == self.to.location() {
+        if self.from.location().is_same_place(&self.to.location()) {
             let message = format!("{} would be copied to itself", self.from.location());
             return Err(Error::invalid(message));
         }
@@ -214,7 +232,11 @@ impl RepositoryCopy {
 fn is_its_own(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Data | ErrorKind::Conflict | ErrorKind::Unsupported | ErrorKind::Invalid
+        ErrorKind::Data
+            | ErrorKind::Conflict
+            | ErrorKind::Unsupported
+            | ErrorKind::Invalid
+            | ErrorKind::Frozen
     )
 }
 
@@ -229,12 +251,16 @@ pub struct CopyReport {
     pub snapshots: Vec<SnapshotId>,
     /// How many of those that were asked for were there already.
     pub present: u64,
+    /// Those of them of which objects were missing there, and are there again.
+    pub mended: Vec<SnapshotId>,
     /// Those whose keys were wrapped anew since, and are there as they are here now; runs of captures too.
     pub rekeyed: Vec<SnapshotId>,
     /// How many objects of snapshots were copied.
     pub objects: u64,
     /// Their size, in bytes.
     pub stored_bytes: u64,
+    /// How much of that the store copied by itself, in bytes.
+    pub server_side_bytes: u64,
     /// The size of what was there from an earlier run, in bytes.
     pub kept_bytes: u64,
     /// How many slices and gaps were copied.
@@ -253,9 +279,11 @@ impl CopyReport {
             repository,
             snapshots: Vec::new(),
             present: 0,
+            mended: Vec::new(),
             rekeyed: Vec::new(),
             objects: 0,
             stored_bytes: 0,
+            server_side_bytes: 0,
             kept_bytes: 0,
             slices: 0,
             slice_bytes: 0,

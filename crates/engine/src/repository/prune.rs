@@ -1,6 +1,6 @@
 //! Deleting what a policy does not keep: the one operation that deletes.
 
-mod inventory;
+pub(super) mod inventory;
 mod plan;
 mod slices;
 mod sweep;
@@ -33,7 +33,7 @@ use inventory::Inventory;
 pub use plan::{PlannedSlices, PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PrunePlan};
 
 /// The lease of whoever prunes.
-const PRUNE: &str = "prune";
+pub(super) const PRUNE: &str = "prune";
 /// How old what no manifest names has to be before it goes.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 

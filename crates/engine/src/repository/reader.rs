@@ -38,8 +38,8 @@ impl SnapshotReader {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a pattern to include fits no namespace;
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the catalog or a part of the manifest is lost or damaged, and as the
-    /// place has them.
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the catalog or a part of the manifest is lost or damaged;
+    /// [`ErrorKind::Frozen`](crate::ErrorKind::Frozen) if data that is wanted has to be thawed before; and as the place has them.
     ///
     /// # Cancel safety
     ///
@@ -105,6 +105,10 @@ impl SnapshotReader {
             .collect();
         let stored = snapshot
             .stored(Some(&with_data), |namespace| wanted.contains(namespace))
+            .await?;
+        let objects = stored.values().flat_map(|stored| &stored.objects);
+        snapshot
+            .check_readable(objects.map(|object| object.path.as_str()))
             .await?;
         let entries = entries.into_iter().map(|entry| {
             let stored = entry.data.as_ref().and_then(|data| stored.get(data));

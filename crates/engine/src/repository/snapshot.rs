@@ -130,6 +130,11 @@ impl Snapshot {
         }
     }
 
+    /// Where it is.
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Whether it is encrypted and there is nothing to open it with.
     pub(super) fn is_locked(&self) -> bool {
         self.manifest.is_encrypted() && self.lock.identities.is_none()

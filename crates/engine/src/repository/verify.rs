@@ -172,7 +172,8 @@ impl Repository {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if there is no such snapshot, [`ErrorKind::Unsupported`] if it is of a newer format,
-    /// [`ErrorKind::Cancelled`], and as the place has them. Damage is no error: it is in the report.
+    /// [`ErrorKind::Frozen`] if data has to be thawed before, [`ErrorKind::Cancelled`], and as the place has them. Damage is no
+    /// error: it is in the report.
     ///
     /// # Cancel safety
     ///
@@ -500,6 +501,8 @@ impl Verifying<'_> {
                 }
             }
         }
+        let wanted = reads.iter().map(|(object, _)| object.path.as_str());
+        snapshot.check_readable(wanted).await?;
         let checks = stream::iter(reads)
             .map(|(object, chosen)| self.object(snapshot, opened, object, chosen));
         let mut checks = checks.buffered(default_parallelism().get());

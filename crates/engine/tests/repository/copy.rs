@@ -5,8 +5,8 @@ use std::{env, sync::Arc};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rdump::{
-    CancellationToken, CopyReport, ErrorKind, Prune, Repository, RepositoryCopy, RestoreOptions,
-    RestorePoint, RetentionPolicy, SnapshotChoice, SnapshotVerifyOptions, Store,
+    CancellationToken, CopyReport, ErrorKind, Location, Prune, Repository, RepositoryCopy,
+    RestoreOptions, RestorePoint, RetentionPolicy, SnapshotChoice, SnapshotVerifyOptions, Store,
     storage::{MemoryStore, PutIf},
 };
 use tokio::task::JoinSet;
@@ -280,6 +280,130 @@ async fn what_lies_there_already_is_not_written_over() {
 
     let error = all(&years.repository, &years.repository).run().await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_pruned_before_it_was_copied_is_told_once_and_is_no_damage_there() {
+    let mut years = Years::new().await;
+    years.snapshot(Of::All, &[]).await;
+    let there = elsewhere();
+    let to = twin(&years.repository, &there).await;
+    let day = async |years: &mut Years| {
+        let before = years.now;
+        years.now += 24 * HOUR;
+        let now = years.now;
+        years.capture(before, now, None).await;
+        years.snapshot(Of::All, &[]).await;
+    };
+    day(&mut years).await;
+    assert_eq!(copy(&years.repository, &to).await.problems.len(), 0);
+    for _ in 0..5 {
+        day(&mut years).await;
+    }
+    // The newest leads on.
+    let before = years.now;
+    years.now += HOUR;
+    let now = years.now;
+    years.capture(before, now, None).await;
+    let prune = Prune::new(&years.repository, RetentionPolicy::default().keep_last(1));
+    let prune = prune.now(years.now);
+    let plan = prune.plan().await.unwrap();
+    assert!(!plan.slices.spans.is_empty());
+    prune.run(plan).await.unwrap();
+    // Killed before anything of it is there, it is told by the next one.
+    let dying = Watched::new(Arc::clone(&there));
+    dying.refuse("timeline/");
+    let dying = Repository::open_in(dying as _).await.unwrap();
+    all(&years.repository, &dying).run().await.unwrap_err();
+    for problems in [1, 0] {
+        let report = copy(&years.repository, &to).await;
+        assert_eq!(report.problems.len(), problems, "{report:?}");
+        assert!(
+            report
+                .problems
+                .iter()
+                .all(|it| it.contains("was pruned before"))
+        );
+        let found = to.verify_timeline(&CancellationToken::new()).await;
+        assert_eq!(found.unwrap().damage, []);
+    }
+    // For whoever begins now nothing is lost.
+    let fresh = elsewhere();
+    let to = twin(&years.repository, &fresh).await;
+    assert_eq!(copy(&years.repository, &to).await.problems.len(), 0);
+    check_restorable(&years, &to, 0).await;
+}
+
+#[tokio::test]
+async fn a_place_is_not_copied_to_itself_however_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+    let here = Repository::init(&Location::Folder(real.clone())).await;
+    let here = here.unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let there = here.open_or_twin(&Location::Folder(link)).await.unwrap();
+    let error = all(&here, &there).run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("to itself"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_copy_has_lost_since_is_copied_again() {
+    let mut years = Years::new().await;
+    let first = years.snapshot(Of::All, &[]).await;
+    years.now += HOUR;
+    let second = years.snapshot(Of::All, &[]).await;
+    let there = elsewhere();
+    let to = twin(&years.repository, &there).await;
+    copy(&years.repository, &to).await;
+    let lost: Vec<_> = years.objects_of(&first).into_keys().collect();
+    let lost: Vec<_> = lost.iter().map(String::as_str).collect();
+    there.delete(&lost).await.unwrap();
+    // Killed while it is mended, it is mended by the next one.
+    let dying = Watched::new(Arc::clone(&there));
+    dying.die_after(2);
+    let dying = Repository::open_in(dying as _).await.unwrap();
+    all(&years.repository, &dying).run().await.unwrap_err();
+    let report = copy(&years.repository, &to).await;
+    assert_eq!(report.mended, std::slice::from_ref(&first), "{report:?}");
+    assert_eq!(report.present, 2);
+    assert!(report.objects <= lost.len() as u64, "{report:?}");
+    check_whole(&years, &there, 0).await;
+    check_restorable(&years, &to, 0).await;
+
+    // What is something else is told, and stays.
+    let object = years.objects_of(&second).into_keys().next().unwrap();
+    there
+        .put(&object, "of something else".into(), PutIf::Always)
+        .await
+        .unwrap();
+    let report = copy(&years.repository, &to).await;
+    assert_eq!(
+        (report.mended.len(), report.problems.len()),
+        (0, 1),
+        "{report:?}"
+    );
+    assert!(report.problems[0].contains(&object), "{report:?}");
+
+    // What is deleted there while it is mended is not mended.
+    let manifest = first.manifest();
+    there.delete(&[lost[0]]).await.unwrap();
+    let watched = Watched::new(Arc::clone(&there));
+    let slow = Repository::open_in(Arc::clone(&watched) as _)
+        .await
+        .unwrap();
+    watched.hold(lost[0]);
+    let only = all(&years.repository, &slow).snapshots(SnapshotChoice::Only(vec![first]));
+    let mut copying = JoinSet::new();
+    copying.spawn(async move { only.run().await });
+    while !watched.is_held() {
+        tokio::task::yield_now().await;
+    }
+    there.delete(&[&manifest]).await.unwrap();
+    watched.let_go();
+    let report = copying.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(report.mended, []);
+    assert!(report.problems[0].contains("meanwhile"), "{report:?}");
 }
 
 #[tokio::test]

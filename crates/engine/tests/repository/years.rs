@@ -228,9 +228,15 @@ impl Years {
 
     /// The slices of before a moment that who goes on from there needs, for transactions that were open.
     pub(super) fn needed_before(&self, from: OpTime) -> Vec<String> {
-        let slices = self.slices.iter().rev();
-        let mut before = slices.filter(|(slice, _)| slice.end <= from);
-        let Some((last, Some(since))) = before.next() else {
+        let mut slices = self.slices.iter().rev();
+        // Beyond a gap nothing is known of what was open.
+        let first = slices
+            .clone()
+            .find(|(it, _)| it.start <= from && from < it.end);
+        let leads_there = |it: &SpanName| {
+            first.is_some_and(|(first, _)| it.timeline == first.timeline && it.end == first.start)
+        };
+        let Some((last, Some(since))) = slices.find(|(slice, _)| leads_there(slice)) else {
             return Vec::new();
         };
         let is_needed = |(slice, _): &&(SpanName, _)| {

@@ -9,7 +9,10 @@ use aws_sdk_s3::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
-    operation::get_object::GetObjectOutput,
+    operation::{
+        get_object::GetObjectOutput,
+        head_object::{HeadObjectOutput, builders::HeadObjectFluentBuilder},
+    },
     primitives::{ByteStream, ByteStreamError},
 };
 use bytes::{Bytes, BytesMut};
@@ -82,18 +85,9 @@ impl Bucket {
     }
 
     pub(super) async fn head(&self, path: &str) -> Result<Option<Found>> {
-        let request = self.request("s3:GetObject", path);
         let head = self.client.head_object();
-        let head = head.bucket(self.name()).key(self.key(path)).customize();
-        let found = match self.headers.on(head, With::Content).send().await {
-            Ok(found) => found,
-            Err(error) => {
-                return match request.failed(error) {
-                    StorageError::NotFound { .. } => Ok(None),
-                    denied @ StorageError::Denied { .. } => Err(self.lacking(path, denied).await),
-                    error => Err(error),
-                };
-            }
+        let Some(found) = self.look(path, head).await? else {
+            return Ok(None);
         };
         let bytes = found.content_length.and_then(|bytes| bytes.try_into().ok());
         let mut info = ObjectInfo::new(path, bytes.unwrap_or_default());
@@ -103,6 +97,24 @@ impl Bucket {
             info,
             writer: metadata.remove(WRITER),
         }))
+    }
+
+    /// Looks an object up, and for what else the request asks.
+    pub(super) async fn look(
+        &self,
+        path: &str,
+        head: HeadObjectFluentBuilder,
+    ) -> Result<Option<HeadObjectOutput>> {
+        let request = self.request("s3:GetObject", path);
+        let head = head.bucket(self.name()).key(self.key(path)).customize();
+        match self.headers.on(head, With::Content).send().await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => match request.failed(error) {
+                StorageError::NotFound { .. } => Ok(None),
+                denied @ StorageError::Denied { .. } => Err(self.lacking(path, denied).await),
+                error => Err(error),
+            },
+        }
     }
 
     /// What somebody lacks who may not look up an object: who may not list either is not told that there is none, and the
@@ -307,7 +319,10 @@ impl Bucket {
                     },
                 })
             }
-            Err(error) => Err(request.failed(error)),
+            Err(error) => Err(match request.failed(error) {
+                StorageError::Frozen { .. } => self.frozen(path).await,
+                error => error,
+            }),
         }
     }
 
@@ -336,6 +351,7 @@ impl Bucket {
             let mut info = ObjectInfo::new(path, bytes.unwrap_or_default());
             info.version = object.e_tag.as_deref().map(version);
             info.modified = object.last_modified.and_then(|at| at.try_into().ok());
+            info.storage_class = object.storage_class.map(|class| class.as_str().to_owned());
             Some(Listed::Object(info))
         });
         let next = match (page.is_truncated, page.next_continuation_token) {

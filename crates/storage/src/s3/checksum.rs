@@ -85,6 +85,21 @@ impl Algorithm {
         }
     }
 
+    fn text(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Crc32C => "crc32c",
+        }
+    }
+
+    /// How many a checksum has.
+    fn bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Crc32C => 4,
+        }
+    }
+
     fn raw(self, bytes: &[u8]) -> Bytes {
         match self {
             Self::Sha256 => Bytes::copy_from_slice(&Sha256::digest(bytes)),
@@ -115,6 +130,32 @@ impl Checksum {
         let raw: Vec<u8> = parts.flat_map(|part| part.raw.clone()).collect();
         let raw = algorithm.raw(&raw);
         Some(Self { algorithm, raw })
+    }
+
+    /// As [`told`](Self::told) has it, of an object.
+    pub(super) fn parse(text: &str) -> Option<(Self, Option<usize>)> {
+        let (name, value) = text.split_once(':')?;
+        let algorithm = [Algorithm::Sha256, Algorithm::Crc32C];
+        let algorithm = algorithm.into_iter().find(|it| it.text() == name)?;
+        let (value, parts) = match value.split_once('-') {
+            Some((value, parts)) => (value, Some(parts.parse().ok()?)),
+            None => (value, None),
+        };
+        let raw = BASE64_STANDARD.decode(value).ok()?;
+        let is_whole = raw.len() == algorithm.bytes();
+        let raw = raw.into();
+        is_whole.then_some((Self { algorithm, raw }, parts))
+    }
+
+    /// What a store says of an object, or of a part of one, with the name of the algorithm before it.
+    pub(super) fn told(sha256: Option<&str>, crc32c: Option<&str>) -> Option<String> {
+        let told = |algorithm: Algorithm, value: &str| format!("{}:{value}", algorithm.text());
+        let sha256 = sha256.map(|value| told(Algorithm::Sha256, value));
+        sha256.or_else(|| crc32c.map(|value| told(Algorithm::Crc32C, value)))
+    }
+
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     pub(super) fn text(&self) -> String {
@@ -178,6 +219,26 @@ mod tests {
         assert!(whole.agrees(None, None) && whole.agrees(None, Some("AAAAAA==")));
         assert!(!whole.agrees(None, Some("AAAAAA==-2")));
         assert_eq!(Checksum::of_parts([]), None);
+    }
+
+    #[test]
+    fn what_a_store_says_is_read_and_what_is_no_checksum_is_not() {
+        let sum = of(Algorithm::Crc32C, b"123456789");
+        let told = |text: &str| Checksum::told(None, Some(text)).unwrap();
+        assert_eq!(
+            Checksum::parse(&told("4waSgw==")),
+            Some((sum.clone(), None))
+        );
+        assert_eq!(Checksum::parse(&told("4waSgw==-3")), Some((sum, Some(3))));
+        let sum = of(Algorithm::Sha256, b"").text();
+        let both = Checksum::told(Some(&sum), Some("4waSgw==")).unwrap();
+        let (parsed, _) = Checksum::parse(&both).unwrap();
+        assert_eq!(parsed.algorithm(), Algorithm::Sha256);
+        for wrong in ["", "4waS", "4waSgw==-", "4waSgw==-x", "?"] {
+            assert_eq!(Checksum::parse(&told(wrong)), None, "{wrong}");
+        }
+        assert_eq!(Checksum::parse("crc64nvme:AAAAAAAAAAA="), None);
+        assert_eq!(Checksum::told(None, None), None);
     }
 
     #[test]

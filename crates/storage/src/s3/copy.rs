@@ -8,7 +8,7 @@ use super::{
     headers::With,
     multipart::Sent,
 };
-use crate::{ObjectInfo, Result, StorageError};
+use crate::{ObjectInfo, Result, S3Location, StorageError};
 
 /// What has more than this is copied in parts, in bytes.
 const MOST_BYTES_AT_ONCE: u64 = 5 << 30;
@@ -21,6 +21,12 @@ const IN_HEADER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// An object as the header of a copy names it.
+pub(super) fn copy_source(location: &S3Location, path: &str) -> String {
+    let key = percent_encoding::utf8_percent_encode(&location.key(path), IN_HEADER).to_string();
+    format!("{}/{key}", location.bucket)
+}
 
 impl Bucket {
     /// Copies an object inside of the store, which the store does by itself up to a size.
@@ -37,7 +43,7 @@ impl Bucket {
         let copy = copy
             .bucket(self.name())
             .key(self.key(to))
-            .copy_source(self.copy_source(from))
+            .copy_source(copy_source(&self.location, from))
             .set_copy_source_if_match(tag(&info))
             // Those of the location, and not of what is copied.
             .set_tagging_directive(self.has_tags().then_some(TaggingDirective::Replace));
@@ -51,11 +57,6 @@ impl Bucket {
 
     fn has_tags(&self) -> bool {
         !self.location.options.tags.is_empty()
-    }
-
-    fn copy_source(&self, path: &str) -> String {
-        let key = percent_encoding::utf8_percent_encode(&self.key(path), IN_HEADER).to_string();
-        format!("{}/{key}", self.name())
     }
 
     async fn copy_parts(&self, from: &str, to: &str, info: &ObjectInfo) -> Result<ObjectInfo> {
@@ -96,7 +97,7 @@ impl Bucket {
                 .key(self.key(to))
                 .upload_id(upload_id)
                 .part_number(number)
-                .copy_source(self.copy_source(from))
+                .copy_source(copy_source(&self.location, from))
                 .copy_source_range(format!("bytes={start}-{}", end - 1))
                 .set_copy_source_if_match(tag(info));
             let copied = self.headers.on(copy.customize(), With::CopiedPart);

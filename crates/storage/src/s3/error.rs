@@ -76,9 +76,10 @@ impl Request {
             | (_, Some(301 | 307)) => self.wrong_region(region),
             // The answer to HEAD has no code.
             (None, Some(400)) if is_elsewhere => self.wrong_region(region),
-            (Some("InvalidObjectState"), _) => StorageError::Archived {
+            (Some("InvalidObjectState"), _) => StorageError::Frozen {
                 path: path(),
-                source: source(error),
+                class: None,
+                is_thawing: false,
             },
             (
                 Some(
@@ -86,11 +87,13 @@ impl Request {
                     | "InvalidArgument"
                     | "InvalidRequest"
                     | "MissingContentMD5"
-                    | "UnsupportedOperation",
+                    | "UnsupportedOperation"
+                    | "MethodNotAllowed"
+                    | "InvalidStorageClass",
                 ),
                 _,
             )
-            | (_, Some(501)) => StorageError::Refused {
+            | (_, Some(405 | 501)) => StorageError::Refused {
                 action: self.action,
                 path: path(),
                 source: source(error),

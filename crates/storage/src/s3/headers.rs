@@ -31,7 +31,7 @@ const IN_TAG: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// A header by its name, in lower case.
-type Header = (&'static str, String);
+pub(super) type Header = (&'static str, String);
 
 /// The headers of each kind of request. `Debug` shows none: a key may be among them.
 #[derive(Clone, Default)]
@@ -82,6 +82,8 @@ impl Headers {
         };
         let owner = &options.expected_bucket_owner;
         set(&mut headers.always, "x-amz-expected-bucket-owner", owner);
+        let copied = &mut headers.copied;
+        set(copied, "x-amz-source-expected-bucket-owner", owner);
         let object = &mut headers.object;
         set(object, "x-amz-server-side-encryption", &options.sse);
         let key = &options.sse_kms_key_id;
@@ -118,6 +120,19 @@ impl Headers {
             headers.copied.extend(names.into_iter().zip(values()));
         }
         Ok(headers)
+    }
+
+    /// Those of copies of what is kept at a location with these options.
+    pub(super) fn copying(mut self, from: &S3Options) -> Result<Self> {
+        self.copied = Self::new(from)?.copied;
+        Ok(self)
+    }
+
+    /// Those of an object that stays as it is, but for what `kept` says: its class among it.
+    pub(super) fn keeping(mut self, kept: Vec<Header>) -> Self {
+        (self.object, self.uploaded, self.kept) = (kept, Vec::new(), Vec::new());
+        self.retention = None;
+        self
     }
 
     /// Adds those of a request that is about an object.
@@ -203,7 +218,7 @@ fn until(retention: S3Retention) -> String {
     moment.fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
-fn tagging(tags: &[(String, String)]) -> String {
+pub(super) fn tagging(tags: &[(String, String)]) -> String {
     let escaped = |text| utf8_percent_encode(text, IN_TAG).to_string();
     let tags = tags.iter();
     let tags = tags.map(|(key, value)| format!("{}={}", escaped(key), escaped(value)));

@@ -86,6 +86,19 @@ impl S3Location {
         (!name.is_empty()).then(|| (parent, name.to_owned()))
     }
 
+    /// Which store it is in, as far as the location says: all regions of Amazon's are one.
+    pub(super) fn endpoint(&self) -> Option<String> {
+        let endpoint = self.options.endpoint.as_deref()?;
+        let endpoint = endpoint.trim_end_matches('/').to_ascii_lowercase();
+        (!endpoint.ends_with(".amazonaws.com")).then_some(endpoint)
+    }
+
+    /// Whether the objects are the same.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let place = |it: &Self| (it.endpoint(), it.bucket.clone(), it.prefix.clone());
+        place(self) == place(other)
+    }
+
     /// The last part of the prefix.
     pub(crate) fn name(&self) -> Option<&str> {
         self.prefix

@@ -75,7 +75,7 @@ impl Bucket {
         }
     }
 
-    async fn begin_once(
+    pub(super) async fn begin_once(
         &self,
         path: &str,
         writer: &str,

@@ -3,10 +3,11 @@
 use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
+    primitives::DateTimeFormat,
     types::{ObjectLockEnabled, ObjectLockLegalHoldStatus},
 };
 
-use super::bucket::Bucket;
+use super::{bucket::Bucket, headers::Header, since_1970};
 use crate::{Result, Retention, StorageError};
 
 impl Bucket {
@@ -28,6 +29,30 @@ impl Bucket {
                 error => Err(error),
             },
         }
+    }
+
+    /// The headers that lock another version of an object as it is locked itself.
+    pub(super) async fn lock(&self, path: &str) -> Result<Vec<Header>> {
+        let mut headers = Vec::new();
+        let key = self.key(path);
+        let request = self.request("s3:GetObjectRetention", path);
+        let retention = self.client.get_object_retention();
+        let found = match retention.bucket(self.name()).key(&key).send().await {
+            Ok(found) => found.retention,
+            Err(error) if is_none(&error) => None,
+            Err(error) => return Err(request.failed(error)),
+        };
+        let now = i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX);
+        let lock = found.and_then(|found| found.mode.zip(found.retain_until_date));
+        // What is over is taken by no store.
+        if let Some((mode, until)) = lock.filter(|(_, until)| until.secs() > now) {
+            let until = until.fmt(DateTimeFormat::DateTime).unwrap_or_default();
+            headers.push(("x-amz-object-lock-mode", mode.as_str().to_owned()));
+            headers.push(("x-amz-object-lock-retain-until-date", until));
+        }
+        let is_held = self.retention(path).await?.is_some_and(|found| found.held);
+        headers.extend(is_held.then(|| ("x-amz-object-lock-legal-hold", "ON".to_owned())));
+        Ok(headers)
     }
 
     /// What keeps an object from being deleted.

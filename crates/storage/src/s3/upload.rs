@@ -71,6 +71,40 @@ struct Parts {
     sent: Vec<Sent>,
 }
 
+impl S3Store {
+    /// Begins an upload, which is taken back if nobody waits for it any more when the store tells its id.
+    pub(super) async fn begin(
+        &self,
+        bucket: &Arc<Bucket>,
+        path: &str,
+        begin: impl Future<Output = Result<Begun>> + Send + 'static,
+    ) -> Result<Begun> {
+        let (mut sender, begun) = oneshot::channel();
+        let (of, to) = (Arc::clone(bucket), path.to_owned());
+        self.track(async move {
+            tokio::pin!(begin);
+            let begun = tokio::select! {
+                begun = &mut begin => begun,
+                () = sender.closed() => match timeout(LONGEST_UNTOLD, begin).await {
+                    Ok(begun) => begun,
+                    Err(_elapsed) => return,
+                },
+            };
+            if let Err(Ok(untaken)) = sender.send(begun) {
+                of.abort(&to, &untaken.id).await;
+            }
+        });
+        let begun = begun.await;
+        begun.unwrap_or_else(|error| {
+            Err(StorageError::Io {
+                action: "s3:PutObject",
+                path: bucket.shown(path),
+                source: error.into(),
+            })
+        })
+    }
+}
+
 impl S3Upload {
     pub(super) fn new(store: &S3Store, bucket: Arc<Bucket>, path: &str) -> Self {
         Self {
@@ -121,33 +155,11 @@ impl S3Upload {
         Ok(())
     }
 
-    /// Begins an upload, which is taken back if nobody waits for it any more when the store tells its id.
     async fn begin(&self) -> Result<Begun> {
-        let (mut sender, begun) = oneshot::channel();
         let (bucket, path) = (Arc::clone(&self.bucket), self.path.clone());
         let writer = self.writer.clone();
-        self.store.track(async move {
-            let begin = bucket.begin_upload(&path, &writer, With::Uploaded);
-            tokio::pin!(begin);
-            let begun = tokio::select! {
-                begun = &mut begin => begun,
-                () = sender.closed() => match timeout(LONGEST_UNTOLD, begin).await {
-                    Ok(begun) => begun,
-                    Err(_elapsed) => return,
-                },
-            };
-            if let Err(Ok(untaken)) = sender.send(begun) {
-                bucket.abort(&path, &untaken.id).await;
-            }
-        });
-        let begun = begun.await;
-        begun.unwrap_or_else(|error| {
-            Err(StorageError::Io {
-                action: "s3:PutObject",
-                path: self.bucket.shown(&self.path),
-                source: error.into(),
-            })
-        })
+        let begin = async move { bucket.begin_upload(&path, &writer, With::Uploaded).await };
+        self.store.begin(&self.bucket, &self.path, begin).await
     }
 
     async fn permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {

@@ -96,6 +96,8 @@ impl Repository {
             let snapshot = self.snapshot(id).await?;
             let head = head(self, &snapshot).await?;
             let objects = data_objects(&snapshot).await?;
+            let paths = objects.iter().map(|object| object.path.as_str());
+            snapshot.check_readable(paths).await?;
             Ok((snapshot, head, objects))
         };
         let (snapshot, head, objects) = cx.unless_cancelled(looked_at).await?;

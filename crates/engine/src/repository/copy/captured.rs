@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use rdump_format::repository::{GapRecord, PrunedRecord, SpanKind, SpanName};
+use rdump_oplog::OpTime;
 
 use super::{CopyReport, RepositoryCopy};
 use crate::{
@@ -44,20 +45,8 @@ impl RepositoryCopy {
                 report.rekeyed.push(id);
             }
         }
-        let known: HashSet<SpanName> = there.slices().chain(there.gaps().copied()).collect();
-        if let Some(before) = here.pruned_before() {
-            let reached = known.iter().map(|span| span.end).max();
-            if known.is_empty() && there.pruned_before().is_none() {
-                // What comes first follows something that is gone on purpose.
-                let path = PrunedRecord::new(self.from.record().id, before, "").path();
-                let bytes = carried::whole(&**self.from.store(), &path).await?;
-                put_same(&**store, &path, bytes).await?;
-            } else if reached.is_some_and(|reached| reached < before) {
-                report.problems.push(format!(
-                    "what was captured until {before} was pruned before it was copied: nothing leads on from what was there"
-                ));
-            }
-        }
+        let mut known: HashSet<SpanName> = there.slices().chain(there.gaps().copied()).collect();
+        let is_first = known.is_empty();
         let is_missing = |span: &SpanName| {
             !known.contains(span)
                 && there
@@ -73,12 +62,26 @@ impl RepositoryCopy {
         });
         let reads: Vec<_> = reads.collect();
         let mut reads = stream::iter(reads).buffered(PARALLEL_READS);
+        let (mut recorded, mut lost) = (there.pruned_before(), None);
         let copied = async {
             while let Some((span, read)) = reads.next().await {
                 let put = async {
-                    let bytes = read?;
+                    let (bytes, previous) = read?;
+                    if let Some(before) = here.pruned_before()
+                        && let Some(previous) = previous
+                        && previous.end < before
+                        && !known.contains(&previous)
+                    {
+                        lost = lost.max(Some(previous.end));
+                        // First, or what it follows would be missed there for ever.
+                        if recorded < Some(before) {
+                            self.pruned(before).await?;
+                            recorded = Some(before);
+                        }
+                    }
                     let stored_bytes = bytes.len() as u64;
                     put_same(&**store, &span.path(), bytes).await?;
+                    known.insert(span);
                     report.slices += 1;
                     report.slice_bytes += stored_bytes;
                     Ok(())
@@ -88,15 +91,28 @@ impl RepositoryCopy {
             }
             Ok(store.flush().await?)
         };
-        self.cx.unless_cancelled(copied).await
+        self.cx.unless_cancelled(copied).await?;
+        if let Some(lost) = lost.filter(|_| !is_first) {
+            report.problems.push(format!(
+                "what was captured until {lost} was pruned before it was copied: nothing leads on from what was there"
+            ));
+        }
+        Ok(())
     }
 
-    /// The bytes of a slice or a gap, compared with their digests.
-    async fn span(&self, span: &SpanName) -> Result<Bytes> {
+    /// Says there too that what ended before a moment was removed on purpose.
+    async fn pruned(&self, before: OpTime) -> Result<()> {
+        let path = PrunedRecord::new(self.from.record().id, before, "").path();
+        let bytes = carried::whole(&**self.from.store(), &path).await?;
+        put_same(&**self.to.store(), &path, bytes).await
+    }
+
+    /// The bytes of a slice or a gap, compared with their digests, and what it follows.
+    async fn span(&self, span: &SpanName) -> Result<(Bytes, Option<SpanName>)> {
         let bytes = self.from.read_span(span).await?;
         let (span, id) = (*span, self.from.record().id);
         let checked = tokio::task::spawn_blocking(move || {
-            let repository = match span.kind {
+            let (repository, previous) = match span.kind {
                 SpanKind::Gap => {
                     let path = span.path();
                     let gap = GapRecord::from_bytes(&bytes);
@@ -105,12 +121,18 @@ impl RepositoryCopy {
                         let message = format!("it is that of {}", gap.name().path());
                         return Err(Error::data(message).at(path));
                     }
-                    gap.repository
+                    (gap.repository, Some(gap.previous))
                 }
-                _ => parse_slice(&span, &bytes)?.header.repository,
+                _ => {
+                    let header = parse_slice(&span, &bytes)?.header;
+                    (header.repository, header.previous)
+                }
             };
             match repository == id {
-                true => Ok(bytes),
+                true => {
+                    let previous = previous.and_then(|it| SpanName::parse_path(&it.path));
+                    Ok((bytes, previous))
+                }
                 false => Err(Error::data("it is of another repository").at(span.path())),
             }
         });

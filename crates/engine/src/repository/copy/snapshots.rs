@@ -30,6 +30,17 @@ enum Kind {
     Data,
 }
 
+/// How an object came to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It was there.
+    Kept,
+    /// Through this machine.
+    Copied,
+    /// The store copied it.
+    ByStore,
+}
+
 /// How many objects are copied at once.
 const OBJECTS_AT_ONCE: usize = 4;
 
@@ -49,6 +60,9 @@ impl RepositoryCopy {
         match there {
             Some(there) if there == carried.root => {
                 let store = &**self.to.store();
+                if self.cx.unless_cancelled(self.lacks(id)).await? {
+                    self.mend(snapshot, &carried, report).await?;
+                }
                 put_same(store, &id.manifest_copy(), carried.root.clone()).await?;
                 report.present += 1;
             }
@@ -75,6 +89,44 @@ impl RepositoryCopy {
             && self.keys(id, keys).await?
         {
             report.rekeyed.push(id.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether something that is in the folder of a snapshot here is not there, or is of another length.
+    async fn lacks(&self, id: &SnapshotId) -> Result<bool> {
+        let here = sizes(&**self.from.store(), id).await?;
+        let there = sizes(&**self.to.store(), id).await?;
+        Ok(here
+            .iter()
+            .any(|(path, bytes)| there.get(path) != Some(bytes)))
+    }
+
+    /// Copies what a snapshot that is there has lost. What only lies in its folder here, and is of no use to it, is not copied.
+    async fn mend(
+        &self,
+        snapshot: &Snapshot,
+        carried: &Carried,
+        report: &mut CopyReport,
+    ) -> Result<()> {
+        let (store, id, before) = (self.to.store(), snapshot.id(), report.objects);
+        let lease = self.take_lease(id.as_str()).await?;
+        let stored = async {
+            self.objects(snapshot, lease.as_ref(), report).await?;
+            Ok(store.flush().await?)
+        };
+        let mended = self.cx.unless_cancelled(stored).await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        mended?;
+        if report.objects > before {
+            let root = found(&**store, &id.manifest(), carried.root.len()).await?;
+            if root.as_ref() != Some(&carried.root) {
+                let message = format!("{} was deleted there meanwhile", id.manifest());
+                return Err(Error::conflict(message).at(id.manifest()));
+            }
+            report.mended.push(id.clone());
         }
         Ok(())
     }
@@ -106,37 +158,11 @@ impl RepositoryCopy {
             if let Some((path, bytes)) = &carried.keys {
                 put_same(&**store, path, bytes.clone()).await?;
             }
-            let described = carried::described(snapshot).map(|object| (object, Kind::Described));
-            let data = bundle::data_objects(snapshot).await?.into_iter();
-            let data = data.map(|object| (object, Kind::Data));
-            let objects: Vec<_> = described.chain(data).collect();
-            let sized = |(object, _): &(Object, _)| (object.path.clone(), object.stored_bytes());
-            let expected: BTreeMap<_, _> = objects.iter().map(sized).collect();
-            let there = sizes(&**store, id).await?;
-            // Owned, or the future could not be sent to another thread.
-            let copies = objects.into_iter().map(|(object, kind)| {
-                let there = there.get(&object.path).copied();
-                self.object(format!("{folder}{}", object.path), (object, kind), there)
-            });
-            let copies: Vec<_> = copies.collect();
-            let mut copies = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE);
-            while let Some((stored_bytes, was_there)) = copies.try_next().await? {
-                match was_there {
-                    true => report.kept_bytes += stored_bytes,
-                    false => {
-                        report.objects += 1;
-                        report.stored_bytes += stored_bytes;
-                    }
-                }
-                if let Some(lease) = lease {
-                    lease.check().await?;
-                }
-            }
+            self.objects(snapshot, lease, report).await?;
             // Only now: what was begun and not finished would be gone on with as a backup.
             for (path, bytes) in &carried.begun {
                 put_same(&**store, path, bytes.clone()).await?;
             }
-            self.to.check_stored(id, &expected).await?;
             Ok(store.flush().await?)
         };
         self.cx.unless_cancelled(stored).await?;
@@ -150,19 +176,62 @@ impl RepositoryCopy {
         Ok(())
     }
 
-    /// Copies one object, unless it is there; gives its size, and whether it was.
+    /// Copies everything in the folder of a snapshot that is not there.
+    async fn objects(
+        &self,
+        snapshot: &Snapshot,
+        lease: Option<&Lease>,
+        report: &mut CopyReport,
+    ) -> Result<()> {
+        let (store, id) = (self.to.store(), snapshot.id());
+        let folder = id.folder();
+        let described = carried::described(snapshot).map(|object| (object, Kind::Described));
+        let data = bundle::data_objects(snapshot).await?.into_iter();
+        let data = data.map(|object| (object, Kind::Data));
+        let objects: Vec<_> = described.chain(data).collect();
+        let sized = |(object, _): &(Object, _)| (object.path.clone(), object.stored_bytes());
+        let expected: BTreeMap<_, _> = objects.iter().map(sized).collect();
+        let there = sizes(&**store, id).await?;
+        let missing = expected.keys().filter(|path| !there.contains_key(*path));
+        snapshot.check_readable(missing.map(String::as_str)).await?;
+        // Owned, or the future could not be sent to another thread.
+        let copies = objects.into_iter().map(|(object, kind)| {
+            let there = there.get(&object.path).copied();
+            self.object(format!("{folder}{}", object.path), (object, kind), there)
+        });
+        let copies: Vec<_> = copies.collect();
+        let mut copies = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE);
+        while let Some((stored_bytes, way)) = copies.try_next().await? {
+            match way {
+                Way::Kept => report.kept_bytes += stored_bytes,
+                Way::Copied | Way::ByStore => {
+                    report.objects += 1;
+                    report.stored_bytes += stored_bytes;
+                }
+            }
+            if way == Way::ByStore {
+                report.server_side_bytes += stored_bytes;
+            }
+            if let Some(lease) = lease {
+                lease.check().await?;
+            }
+        }
+        self.to.check_stored(id, &expected).await
+    }
+
+    /// Copies one object, unless it is there; gives its size, and how it came there.
     async fn object(
         &self,
         path: String,
         (object, kind): (Object, Kind),
         there: Option<u64>,
-    ) -> Result<(u64, bool)> {
+    ) -> Result<(u64, Way)> {
         let (from, to) = (self.from.store(), self.to.store());
         let stored_bytes = object.stored_bytes();
         match there {
             None => {}
             // It was put there whole: an object is, or is not there.
-            Some(there) if there == stored_bytes => return Ok((stored_bytes, true)),
+            Some(there) if there == stored_bytes => return Ok((stored_bytes, Way::Kept)),
             Some(_) => return Err(differs(&**to, &path)),
         }
         let (segments, namespace) = (object.segments, object.namespace);
@@ -173,7 +242,10 @@ impl RepositoryCopy {
                 bytes.extend_from_slice(&segment);
             }
             put_same(&**to, &path, bytes.into()).await?;
-            return Ok((stored_bytes, false));
+            return Ok((stored_bytes, Way::Copied));
+        }
+        if self.copied_by_store(&path, stored_bytes).await? {
+            return Ok((stored_bytes, Way::ByStore));
         }
         let mut upload = to.upload(&path).await?;
         while let Some(segment) = segments.try_next().await? {
@@ -184,7 +256,7 @@ impl RepositoryCopy {
         }
         let stored = upload.finish().await?;
         match stored.stored_bytes == stored_bytes {
-            true => Ok((stored_bytes, false)),
+            true => Ok((stored_bytes, Way::Copied)),
             false => Err(Error::data(format!(
                 "{path} has {} bytes instead of {stored_bytes}",
                 stored.stored_bytes

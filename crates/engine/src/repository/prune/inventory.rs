@@ -22,10 +22,10 @@ type Of = (usize, Option<String>);
 
 /// A snapshot that can be read.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) snapshot: Snapshot,
+pub(in crate::repository) struct Held {
+    pub(in crate::repository) snapshot: Snapshot,
     pub(super) of: Of,
-    pub(super) candidate: Candidate,
+    pub(in crate::repository) candidate: Candidate,
     /// Whether it is of a part, and nobody can tell of which.
     pub(super) is_unknown_part: bool,
 }
@@ -40,7 +40,7 @@ struct Folder {
 }
 
 #[derive(Debug)]
-pub(super) struct Inventory {
+pub(in crate::repository) struct Inventory {
     pub(super) held: Vec<Held>,
     damaged: Vec<(SnapshotId, Error)>,
     unfinished: Vec<SnapshotId>,
@@ -50,7 +50,7 @@ pub(super) struct Inventory {
 }
 
 impl Inventory {
-    pub(super) async fn of(repository: &Repository) -> Result<Self> {
+    pub(in crate::repository) async fn of(repository: &Repository) -> Result<Self> {
         // What is written meanwhile is in none of these but the last, and young.
         let folders = folders(repository).await?;
         let timeline = repository.timeline().await?;
@@ -74,7 +74,7 @@ impl Inventory {
     }
 
     /// The snapshots of each deployment, and of each part of it that was asked for.
-    pub(super) fn deployments(&self) -> BTreeMap<&Of, Vec<&Held>> {
+    pub(in crate::repository) fn deployments(&self) -> BTreeMap<&Of, Vec<&Held>> {
         let mut deployments: BTreeMap<&Of, Vec<&Held>> = BTreeMap::new();
         for held in &self.held {
             deployments.entry(&held.of).or_default().push(held);

@@ -30,6 +30,8 @@ pub enum S3Operation {
     Delete,
     /// Copies an object, or a part of one.
     Copy,
+    /// Asks for an object to be thawed.
+    Restore,
     /// Anything else.
     Other,
 }
@@ -90,6 +92,7 @@ impl Asked {
         let copies = self.header("x-amz-copy-source").is_some();
         match (method.as_str(), self.key.is_empty()) {
             ("POST", false) if has("uploads") => S3Operation::Create,
+            ("POST", false) if has("restore") => S3Operation::Restore,
             ("POST", false) if has("uploadId") => S3Operation::Complete,
             ("DELETE", false) if has("uploadId") => S3Operation::Abort,
             ("PUT", false) if copies => S3Operation::Copy,
@@ -143,6 +146,7 @@ mod tests {
                 Complete,
             ),
             ("DELETE", "/b/k?uploadId=u", Abort),
+            ("POST", "/b/k?restore", Restore),
             ("GET", "/b/k?uploadId=u", Other),
             ("PUT", "/b/k?x-id=PutObject", Put),
             ("PUT", "/b/k?tagging", Other),

@@ -28,6 +28,8 @@ pub enum Fault {
     },
     /// It is taken, not passed on and never answered.
     Hold,
+    /// It is passed on, and the answer has these headers too.
+    Headers(Vec<(&'static str, String)>),
 }
 
 impl Fault {

@@ -115,6 +115,14 @@ impl Passage {
                 let answer = self.forward(request).await?;
                 Ok(answer.map(|body| trickled(body, bytes, every)))
             }
+            Fault::Headers(headers) => {
+                let mut answer = self.forward(request).await?.map(whole);
+                for (name, value) in headers {
+                    let value = value.parse().expect("a header is valid");
+                    answer.headers_mut().insert(name, value);
+                }
+                Ok(answer)
+            }
             Fault::Hold => {
                 taken(request).await;
                 future::pending().await
