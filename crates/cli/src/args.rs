@@ -3,6 +3,7 @@
 //! The habits are those of go-flags, which mongodump and mongorestore use: the last of a repeated option counts,
 //! `-h` is the host, optional values follow only an `=`, and a connection string may stand anywhere.
 
+mod audit;
 mod connection;
 mod copy;
 mod dump;
@@ -26,6 +27,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use crate::convert::is_like_uri;
 
+pub(crate) use audit::AuditArgs;
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use copy::CopyArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
@@ -93,6 +95,16 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
+
+const AFTER_HELP_AUDIT: &str = "\
+Each line is an entry, the oldest first. Whoever can write to the repository can remove the newest entries unseen: keep the digest of the
+newest elsewhere, and give it to --expect the next time.
+
+Environment:
+  RDUMP_REPO   repository, where --repo is not given
+  RDUMP_ACTOR  of all other commands: what stands in entries beside the user, such as the name of a service; no secret
+
+Exit codes: 0 whole, or nothing is recorded; 1 failed, 2 wrong usage, 4 an entry is missing or was changed, 130 stopped by a signal.";
 
 const AFTER_HELP_LIST: &str = "\
 Environment:

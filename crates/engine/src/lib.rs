@@ -12,6 +12,7 @@
 //! | back up | [`Source::connect`], [`Repository::open_or_init`], [`Backup`] | [`BackupReport`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify a snapshot | [`Snapshot::verify`], or [`Repository::verify`] of one that cannot be opened | [`SnapshotVerifyReport`] |
+//! | see who did what with a repository | [`Repository::actor`], [`Repository::audit`] | [`AuditEntry`], [`AuditReport`] |
 //! | copy a repository elsewhere | [`RepositoryCopy`] | [`CopyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
@@ -131,12 +132,12 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, CapturedSpan, Capturing, CopyReport, Identities, PlannedSlices,
-    PlannedSnapshot, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport,
-    Recipients, Repository, RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint, Sample,
-    Snapshot, SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus,
-    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport,
-    UnbundleReport,
+    Act, Actor, AuditHead, AuditReport, BundleReader, BundleReport, CapturedSpan, Capturing,
+    CopyReport, Identities, PlannedSlices, PlannedSnapshot, PlannedUnfinished, PlannedUnnamed,
+    PointInTime, Prune, PrunePlan, PruneReport, Recipients, RekeyReport, Repository,
+    RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint, Sample, Snapshot,
+    SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus, SnapshotVerifyOptions,
+    SnapshotVerifyReport, SnapshotWriter, Snapshots, TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
@@ -147,10 +148,13 @@ pub use transfer::Transfer;
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
 pub use rdump_format::repository::{
-    IdRange, RepositoryId, SnapshotId, SnapshotManifest, SpanKind, SpanName, Stretch, Timeline,
-    TimelineId, WaitingRecord,
+    AuditActor, AuditEntry, AuditError, AuditResult, AuditSubject, AuditVerb, IdRange,
+    RepositoryId, SnapshotId, SnapshotManifest, SpanKind, SpanName, Stretch, Timeline, TimelineId,
+    WaitingRecord,
 };
-pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
+pub use rdump_format::{
+    Codec, Compression, Digest, Namespace, Pattern, Selector, data_file, oplog_file,
+};
 pub use rdump_format::{RunRecord, SourceRecord};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
 /// Where dumps live: credentials and options of object stores, and what a store of one's own has to do.

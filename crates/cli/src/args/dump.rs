@@ -4,6 +4,7 @@ use clap::{Arg, Args, Parser, Subcommand};
 use rdump::{Compression, Consistency};
 
 use super::{
+    audit::AuditArgs,
     connection::path,
     copy::CopyArgs,
     general::{OwnArgs, ToolArgs},
@@ -150,6 +151,8 @@ pub(crate) struct OutputArgs {
 
 #[derive(Subcommand, Clone, Debug, PartialEq)]
 pub(crate) enum DumpCommand {
+    /// Show who did what with a repository, and check that nothing of that was changed
+    Audit(AuditArgs),
     /// Take a snapshot of a deployment into a repository
     #[command(mut_args(for_a_backup))]
     Backup(Box<BackupArgs>),
@@ -186,7 +189,8 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 16] = [
+        "audit",
         "backup",
         "capture",
         "bundle",
