@@ -148,10 +148,14 @@ impl Repository {
                 // No object, and never to be.
                 continue;
             }
+            // Where it is one already, that says more than what comes first.
+            let lies_there = match store.head(REPOSITORY_FILE).await {
+                Ok(Some(_)) => REPOSITORY_FILE,
+                _ => found.path(),
+            };
             return Err(Error::conflict(format!(
-                "{} is not empty, {} lies there: a repository is made of an empty place only",
-                store.location(),
-                found.path()
+                "{} is not empty, {lies_there} lies there: a repository is made of an empty place only",
+                store.location()
             )));
         }
         drop(listed);
