@@ -8,12 +8,13 @@ use proptest::{collection::btree_map, option, prelude::*, sample::select};
 use super::*;
 
 fn entry() -> AuditEntry {
-    let mut who = AuditActor::default();
-    who.user = "backup".to_owned();
-    who.name = Some("nightly".to_owned());
-    who.host = "vault".to_owned();
-    who.process = 7;
-    who.tool_version = "0.1.0".to_owned();
+    let who = AuditActor {
+        user: "backup".to_owned(),
+        name: Some("nightly".to_owned()),
+        host: "vault".to_owned(),
+        process: 7,
+        tool_version: "0.1.0".to_owned(),
+    };
     let mut entry = AuditEntry::new(
         RepositoryId([0xa1; 16]),
         "00112233445566ff",
