@@ -11,8 +11,8 @@ use rdump_format::{
     Digest, Digester, DocumentReader, FileName, FolderManifest, Namespace, SegmentRecord,
     check_document, decoder, escape, ext_json,
     repository::{
-        BegunRecord, CatalogEntry, KeyRecord, LeaseRecord, Part, PartBuilder, RecordError,
-        RepositoryRecord, SnapshotManifest, VerificationRecord,
+        AuditEntry, BegunRecord, CatalogEntry, KeyRecord, LeaseRecord, Part, PartBuilder,
+        RecordError, RepositoryRecord, SnapshotManifest, VerificationRecord,
     },
     stem, unescape, validate,
 };
@@ -100,6 +100,7 @@ pub fn repository(input: &[u8]) {
                 "verification",
                 "keys",
                 "lease",
+                "audit",
             ] {
                 let digest = Digest::of(value);
                 let start = format!("{{\"sha256\":\"{digest}\",\"{name}\":");
@@ -114,6 +115,7 @@ pub fn repository(input: &[u8]) {
                     RepositoryRecord::from_bytes,
                     RepositoryRecord::to_bytes,
                 );
+                record(&bytes, AuditEntry::from_bytes, AuditEntry::to_bytes);
                 record(&bytes, BegunRecord::from_bytes, BegunRecord::to_bytes);
                 record(&bytes, KeyRecord::from_bytes, KeyRecord::to_bytes);
                 record(&bytes, LeaseRecord::from_bytes, LeaseRecord::to_bytes);

@@ -3,6 +3,7 @@
 //! The habits are those of go-flags, which mongodump and mongorestore use: the last of a repeated option counts,
 //! `-h` is the host, optional values follow only an `=`, and a connection string may stand anywhere.
 
+mod audit;
 mod classes;
 mod connection;
 mod copy;
@@ -28,6 +29,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use crate::convert::is_like_uri;
 
+pub(crate) use audit::AuditArgs;
 pub(crate) use classes::{ThawArgs, TierArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use copy::CopyArgs;
@@ -80,7 +82,7 @@ Environment:
   RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE  public keys, passphrase, where no flag gives any
 
 Exit codes: 0 stopped or caught up, 1 failed, 2 wrong usage, 3 there is a gap that no
-snapshot is after: take one.";
+snapshot is after: take one; or it could not be recorded that this was captured.";
 
 const AFTER_HELP_STATUS: &str = "\
 Environment:
@@ -99,6 +101,16 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with problems, 130 stopped by a signal.";
+
+const AFTER_HELP_AUDIT: &str = "\
+Each line is an entry, the oldest first. Whoever can write to the repository can remove the newest ones unseen: keep the
+digest of the newest elsewhere, and give it to --expect the next time.
+
+Environment:
+  RDUMP_REPO   repository, where --repo is not given
+  RDUMP_ACTOR  for the other commands: what an entry says beside the user, such as the name of a service
+
+Exit codes: 0 whole, or nothing is recorded; 1 failed, 2 wrong usage, 4 an entry is missing or was changed, 130 stopped by a signal.";
 
 const AFTER_HELP_LIST: &str = "\
 Environment:
@@ -167,7 +179,8 @@ Environment:
   RDUMP_REPO  repository, where --repo is not given
   RDUMP_PASSPHRASE, RDUMP_IDENTITY, RDUMP_NEW_PASSPHRASE  passphrase and secret keys, where no flag gives any
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 4 a manifest is lost or damaged, 130 stopped by a signal.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, and could not be recorded, 4 a manifest is lost or damaged,
+130 stopped by a signal.";
 
 const AFTER_HELP_VERIFY: &str = "\
 Environment:

@@ -32,8 +32,9 @@ pub(crate) use medium::{Input, Output};
 pub(crate) use positional::is_like_uri;
 pub(crate) use prune::PruneRequest;
 pub(crate) use repository::{
-    BackupRequest, BundleRequest, CaptureRequest, ExportRequest, ImportRequest, OplogExportRequest,
-    RekeyRequest, ShowRequest, StatusRequest, UnbundleRequest, Verified, repository, verified,
+    AuditRequest, BackupRequest, BundleRequest, CaptureRequest, ExportRequest, ImportRequest,
+    OplogExportRequest, RekeyRequest, ShowRequest, StatusRequest, UnbundleRequest, Verified,
+    repository, verified,
 };
 pub(crate) use restore::RestoreRequest;
 

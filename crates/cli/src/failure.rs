@@ -32,7 +32,7 @@ impl ErrorLine {
         let ours = error.downcast_ref::<rdump::Error>();
         let hint = ours.and_then(|error| error.hint());
         let kind = match ours {
-            Some(ours) => kind(ours.kind()),
+            Some(ours) => ours.kind().as_str(),
             None if error.is::<Stopped>() => "cancelled",
             None => "invalid",
         };
@@ -66,23 +66,6 @@ pub(crate) fn one_line(text: &str) -> String {
             .collect::<Vec<_>>()
             .join(" "),
         false => text.to_owned(),
-    }
-}
-
-fn kind(kind: rdump::ErrorKind) -> &'static str {
-    use rdump::ErrorKind as Kind;
-    match kind {
-        Kind::Invalid => "invalid",
-        Kind::Unavailable => "unavailable",
-        Kind::Denied => "denied",
-        Kind::Unsupported => "unsupported",
-        Kind::Conflict => "conflict",
-        Kind::Data => "data",
-        Kind::Frozen => "frozen",
-        Kind::Cancelled => "cancelled",
-        Kind::Internal => "internal",
-        // The engine may learn new kinds.
-        _ => "other",
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `convert` | from what was typed to the engine's options |
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
 //! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
+//! | `run_audit` | who did what with a repository |
 //! | `run_bundle` | snapshots as one stream |
 //! | `run_drill` | restores for practice, and comparisons of deployments |
 //! | `run_transfer` | commands that take a dump from one medium to another |
@@ -32,6 +33,7 @@ mod progress;
 mod prompt;
 #[cfg(test)]
 mod reference;
+mod run_audit;
 mod run_backup;
 mod run_bundle;
 mod run_capture;
@@ -62,14 +64,14 @@ use args::{
 use clap::CommandFactory;
 use console::Console;
 use convert::{
-    BackupRequest, BundleRequest, CaptureRequest, CompareRequest, CopyRequest, DrillRequest,
-    DumpRequest, Environment, ExportRequest, ImportRequest, OplogExportRequest, PruneRequest,
-    Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest, StatusRequest, ThawingRequest,
-    TierRequest, UnbundleRequest, identities, repository, verified,
+    AuditRequest, BackupRequest, BundleRequest, CaptureRequest, CompareRequest, CopyRequest,
+    DrillRequest, DumpRequest, Environment, ExportRequest, ImportRequest, OplogExportRequest,
+    PruneRequest, Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest, StatusRequest,
+    ThawingRequest, TierRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
-use rdump::Secret;
+use rdump::{Actor, Secret};
 use session::Session;
 
 /// Runs `rdump` with the process's arguments.
@@ -114,7 +116,12 @@ pub fn rrestore() -> ExitCode {
 }
 
 fn dump(args: &DumpArgs) -> Exit {
-    let Some(session) = Session::new(&args.tool.verbosity, args.own.json, args.own.strict) else {
+    let Some(session) = Session::new(
+        &args.tool.verbosity,
+        args.own.json,
+        args.own.strict,
+        actor(),
+    ) else {
         return invalid_verbosity(Exit::Verbosity);
     };
     let request = || DumpRequest::new(args, &environment()?);
@@ -137,7 +144,12 @@ fn dump(args: &DumpArgs) -> Exit {
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
-    let Some(session) = Session::new(&args.tool.verbosity, args.own.json, args.own.strict) else {
+    let Some(session) = Session::new(
+        &args.tool.verbosity,
+        args.own.json,
+        args.own.strict,
+        actor(),
+    ) else {
         return invalid_verbosity(Exit::Verbosity);
     };
     let request = || RestoreRequest::new(args, &environment()?);
@@ -168,6 +180,13 @@ fn restore(args: &RestoreArgs) -> Exit {
 
 fn subcommand(command: &DumpCommand) -> Exit {
     match command {
+        DumpCommand::Audit(args) => {
+            let local = &args.local;
+            on_repository("rdump audit", local, async |session| {
+                let request = AuditRequest::new(args, &environment()?)?;
+                Ok(run_audit::run(session, request, local.repository.json).await?)
+            })
+        }
         DumpCommand::Backup(args) => backup(args),
         DumpCommand::Capture(args) => capture(args),
         DumpCommand::Status(args) => {
@@ -311,7 +330,7 @@ fn without_server(
     json: bool,
     work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
 ) -> Exit {
-    let Some(session) = Session::new(verbosity, false, true) else {
+    let Some(session) = Session::new(verbosity, false, true, actor()) else {
         return invalid_verbosity(Exit::Usage);
     };
     let mut refused = None;
@@ -333,7 +352,7 @@ fn without_server(
 }
 
 fn backup(args: &BackupArgs) -> Exit {
-    let Some(session) = Session::new(&args.tool.verbosity, false, true) else {
+    let Some(session) = Session::new(&args.tool.verbosity, false, true, actor()) else {
         return invalid_verbosity(Exit::Usage);
     };
     if args.tool.general.help {
@@ -365,7 +384,7 @@ fn backup(args: &BackupArgs) -> Exit {
 }
 
 fn drill(args: &DrillArgs) -> Exit {
-    let Some(session) = Session::new(&args.tool.verbosity, false, true) else {
+    let Some(session) = Session::new(&args.tool.verbosity, false, true, actor()) else {
         return invalid_verbosity(Exit::Usage);
     };
     if let Some(text) = args.tool.general.to_print::<DrillArgs>() {
@@ -392,7 +411,8 @@ fn drill(args: &DrillArgs) -> Exit {
 }
 
 fn capture(args: &CaptureArgs) -> Exit {
-    let Some(session) = Session::new(&args.tool.verbosity, args.repository.json, true) else {
+    let Some(session) = Session::new(&args.tool.verbosity, args.repository.json, true, actor())
+    else {
         return invalid_verbosity(Exit::Usage);
     };
     if args.tool.general.help {
@@ -485,7 +505,16 @@ fn usage(name: &str, reason: &str, exit: Exit) -> Exit {
     exit
 }
 
-/// The only look at the environment.
+/// Who runs this: as the operating system knows, since a variable says what anybody wants; and what a service calls itself.
+fn actor() -> Actor {
+    let id = nix::unistd::getuid();
+    let known = nix::unistd::User::from_uid(id).ok().flatten();
+    let user = known.map_or_else(|| id.to_string(), |user| user.name);
+    let name = env::var_os("RDUMP_ACTOR").map(|name| name.to_string_lossy().into_owned());
+    Actor::new(user).named(name.filter(|name| !name.is_empty()))
+}
+
+/// The only look at the environment but that.
 fn environment() -> Result<Environment, Refusal> {
     let text = |name| match env::var(name) {
         Ok(value) => Ok(Some(value)),

@@ -38,7 +38,7 @@ pub(crate) async fn run(
         console.log("dry run completed");
         return Ok(Exit::Done);
     }
-    let opened = Repository::open_or_init(&request.location);
+    let opened = Repository::open_or_init_by(&request.location, session.actor.clone());
     let repository = session
         .unless_cancelled("opening the repository", opened)
         .await?

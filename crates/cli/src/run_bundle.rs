@@ -28,6 +28,7 @@ pub(crate) async fn bundle(
 ) -> anyhow::Result<Exit> {
     let found = async {
         let repository = Repository::open(&request.repository).await?;
+        let repository = repository.actor(session.actor.clone());
         let id = repository.find_id(&request.snapshot).await?;
         Ok::<_, rdump::Error>((repository, id))
     };
@@ -88,7 +89,13 @@ pub(crate) async fn unbundle(
     let progress = progress(session);
     let observer = Arc::clone(&progress);
     let cancel = session.cancel.clone();
-    let unbundled = Repository::unbundle(&request.repository, &*name, input, observer, cancel);
+    let unbundled = Repository::unbundle_by(
+        &request.repository,
+        (&*name, input),
+        session.actor.clone(),
+        observer,
+        cancel,
+    );
     let report = unbundled.await;
     progress.finish();
     let stopped = "stopped, there is no snapshot of it";
@@ -102,11 +109,17 @@ pub(crate) async fn unbundle(
         counted(report.objects, "object"),
         report.duration_seconds
     ));
+    for problem in &report.problems {
+        console.always(format_args!("WARNING: {problem}"));
+    }
     match json {
         true => console.document(json!({ "snapshot": report.id, "report": report })),
         false => console.stdout(&format!("{}\n", report.id)),
     }
-    Ok(Exit::Done)
+    Ok(match report.problems.is_empty() {
+        true => Exit::Done,
+        false => Exit::Problems,
+    })
 }
 
 /// Tells what a person should know.

@@ -17,7 +17,8 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
     let begun = async {
         let source = Source::connect(&request.connect).await?;
         console.details(connected(source.server()));
-        let repository = Repository::open_or_init(&request.location).await?;
+        let repository =
+            Repository::open_or_init_by(&request.location, session.actor.clone()).await?;
         Ok::<_, rdump::Error>((source, repository))
     };
     let Some(begun) = session.cancel.run_until_cancelled(begun).await else {
@@ -54,7 +55,7 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
         console.always("there is a gap that no snapshot is after: take a snapshot");
     }
     Ok(match report.gaps + report.open_gaps {
-        0 => Exit::Done,
+        0 if report.problems.is_empty() => Exit::Done,
         _ => Exit::Problems,
     })
 }

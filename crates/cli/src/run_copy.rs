@@ -21,6 +21,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Exit> {
     let opened = async {
         let from = Repository::open(&request.from).await?;
+        let from = from.actor(session.actor.clone());
         let choice = match request.chosen {
             Chosen::All => SnapshotChoice::All,
             Chosen::Since(since) => SnapshotChoice::Since(since),
@@ -58,7 +59,7 @@ pub(crate) async fn run(
     let report = report.map_err(|error| Stopped::or(error, stopped))?;
     let console = &session.console;
     for problem in &report.problems {
-        console.always(format_args!("not copied: {problem}"));
+        console.always(format_args!("PROBLEM: {problem}"));
     }
     for id in &report.mended {
         console.always(format_args!(

@@ -24,6 +24,7 @@ pub(crate) async fn run(
     let found = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities);
+        let repository = repository.actor(session.actor.clone());
         repository.captured(request.after, request.until).await
     };
     let captured = session

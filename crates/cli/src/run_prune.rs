@@ -20,6 +20,7 @@ pub(crate) async fn run(
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities);
+        let repository = repository.actor(session.actor.clone());
         let mut prune = Prune::new(&repository, request.policy).cancel(session.cancel.clone());
         if let Some(grace) = request.grace {
             prune = prune.grace(grace);
@@ -46,7 +47,7 @@ pub(crate) async fn run(
         console.log(format_args!("kept {retained}"));
     }
     for problem in report.iter().flat_map(|report| &report.problems) {
-        console.always(format_args!("not deleted: {problem}"));
+        console.always(format_args!("PROBLEM: {problem}"));
     }
     match (shown, &report) {
         (Some(plan), _) => console.document(json!({ "plan": plan, "report": report })),

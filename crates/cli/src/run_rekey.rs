@@ -16,6 +16,7 @@ pub(crate) async fn run(
     let found = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(Some(request.identities.clone()));
+        let repository = repository.actor(session.actor.clone());
         let mut ids: Vec<SnapshotId> = Vec::new();
         for text in &request.snapshots {
             ids.push(repository.find_id(text).await?);
@@ -46,7 +47,7 @@ pub(crate) async fn run(
         let error = error.downcast_ref::<rdump::Error>();
         unfinished.contains(id) && error.is_some_and(|it| it.kind() == ErrorKind::Invalid)
     };
-    let (mut changed, mut failed) = (Vec::new(), Vec::new());
+    let (mut changed, mut failed, mut unrecorded) = (Vec::new(), Vec::new(), false);
     for id in &ids {
         let rekeyed = repository.rekey(id, &request.recipients);
         let what = match captures.contains(id) {
@@ -55,9 +56,13 @@ pub(crate) async fn run(
         };
         let doing = format!("changing the keys of {what} {id}");
         match session.unless_cancelled(&doing, rekeyed).await {
-            Ok(()) => {
+            Ok(report) => {
                 console.log(format_args!("{what} {id} has other keys now"));
                 changed.push(id);
+                for problem in report.problems {
+                    console.always(format_args!("WARNING: {problem}"));
+                    unrecorded = true;
+                }
             }
             Err(error) if is_plain(id, &error) => {}
             // The others can be opened all the same.
@@ -86,6 +91,7 @@ pub(crate) async fn run(
             .for_each(|id| console.stdout(&format!("{id}\n"))),
     }
     Ok(match damaged.is_empty() {
+        true if failed.is_empty() && unrecorded => Exit::Problems,
         true if failed.is_empty() => Exit::Done,
         true => Exit::Failed,
         false => Exit::Damaged,

@@ -23,7 +23,7 @@ pub(crate) async fn init(
     location: &Location,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    let made = Repository::init(location);
+    let made = Repository::init_by(location, session.actor.clone());
     let repository = session
         .unless_cancelled("making the repository", made)
         .await?;
@@ -379,7 +379,7 @@ fn seconds(manifest: &SnapshotManifest) -> f64 {
 }
 
 /// A moment without fractions of a second.
-fn to_seconds(moment: &str) -> String {
+pub(crate) fn to_seconds(moment: &str) -> String {
     match moment.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => moment.to_owned(),
@@ -387,7 +387,7 @@ fn to_seconds(moment: &str) -> String {
 }
 
 /// A name in one line, whatever is in it.
-fn printable(name: &str) -> String {
+pub(crate) fn printable(name: &str) -> String {
     let is_plain = |c: char| !c.is_control();
     let characters = name.chars().map(|c| match is_plain(c) {
         true => c.to_string(),

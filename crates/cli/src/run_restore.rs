@@ -168,7 +168,7 @@ async fn open(session: &Session, request: &RestoreRequest) -> anyhow::Result<Ope
     let without_collection = "cannot restore from stdin without a specified collection";
     let opened = async {
         Ok(match &request.input {
-            Input::Folder(location) => open_place(location, request).await?,
+            Input::Folder(location) => open_place(session, location, request).await?,
             Input::Archive(location) => Opened::dump(ArchiveReader::open(location).await?),
             Input::ArchiveFromStdin => {
                 Opened::dump(ArchiveReader::stream(name, io::stdin()).await?)
@@ -192,11 +192,16 @@ async fn open(session: &Session, request: &RestoreRequest) -> anyhow::Result<Ope
 }
 
 /// Opens what is at a place: a snapshot of a repository, a bundle, or a folder or file of documents.
-async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Result<Opened> {
+async fn open_place(
+    session: &Session,
+    location: &Location,
+    request: &RestoreRequest,
+) -> rdump::Result<Opened> {
     let select = &request.reader.select;
     if let Some(point) = request.point {
         let repository = Repository::open(location).await?;
         let repository = repository.identities(request.identities.clone());
+        let repository = repository.actor(session.actor.clone());
         let snapshot = match &request.snapshot {
             Some(named) => Some(repository.find_id(named).await?),
             None => None,
@@ -219,6 +224,7 @@ async fn open_place(location: &Location, request: &RestoreRequest) -> rdump::Res
     if request.snapshot.is_some() || Repository::is_at(location).await? {
         let repository = Repository::open(location).await?;
         let repository = repository.identities(request.identities.clone());
+        let repository = repository.actor(session.actor.clone());
         let named = request.snapshot.as_deref().unwrap_or("latest");
         let snapshot = repository.find_snapshot(named).await?;
         let reader = Arc::new(SnapshotReader::open(&snapshot, select).await?);

@@ -26,6 +26,7 @@ pub(crate) async fn export(
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities.clone());
+        let repository = repository.actor(session.actor.clone());
         let snapshot = repository.find_snapshot(&request.snapshot).await?;
         let reader = SnapshotReader::open(&snapshot, &Selector::default()).await?;
         // What is there stays.
@@ -62,7 +63,8 @@ pub(crate) async fn import(
             true => Arc::new(ArchiveReader::open(dump).await?),
             false => Arc::new(FolderReader::open(dump, FolderReaderOptions::default()).await?),
         };
-        let repository = Repository::open_or_init(&request.repository).await?;
+        let repository =
+            Repository::open_or_init_by(&request.repository, session.actor.clone()).await?;
         Ok::<_, rdump::Error>((reader, repository))
     };
     let (reader, repository) = session.unless_cancelled("opening the dump", opened).await?;

@@ -39,6 +39,7 @@ pub(crate) async fn run(
             let doing = "opening the repository";
             let repository = session.unless_cancelled(doing, repository).await?;
             let repository = repository.identities(identities);
+            let repository = repository.actor(session.actor.clone());
             verifying.snapshots(&repository, snapshot, &options).await
         }
         Verified::Place(location, all, options) => {
@@ -49,6 +50,7 @@ pub(crate) async fn run(
                     let repository = Repository::open(&location);
                     let repository = session.unless_cancelled(&doing, repository).await?;
                     let repository = repository.identities(identities);
+                    let repository = repository.actor(session.actor.clone());
                     let snapshot = (!all).then(|| "latest".to_owned());
                     verifying.snapshots(&repository, snapshot, &options).await
                 }

@@ -3,7 +3,7 @@
 use std::{error, fmt, future::Future};
 
 use anyhow::Context;
-use rdump::{CancellationToken, ConnectOptions, Error, ErrorKind, ServerInfo};
+use rdump::{Actor, CancellationToken, ConnectOptions, Error, ErrorKind, ServerInfo};
 
 use crate::{
     args::{GeneralArgs, VerbosityArgs},
@@ -23,17 +23,25 @@ pub(crate) struct Session {
     pub(crate) console: Console,
     pub(crate) cancel: CancellationToken,
     pub(crate) strict: bool,
+    /// Who does it, for the record of what is done with repositories.
+    pub(crate) actor: Actor,
 }
 
 impl Session {
     /// A session that says as much as was asked for. `None` if that makes no sense.
-    pub(crate) fn new(verbosity: &VerbosityArgs, json: bool, strict: bool) -> Option<Self> {
+    pub(crate) fn new(
+        verbosity: &VerbosityArgs,
+        json: bool,
+        strict: bool,
+        actor: Actor,
+    ) -> Option<Self> {
         let console = Console::new(verbosity.level()?, json);
         logging::install(&console);
         Some(Self {
             console,
             cancel: CancellationToken::new(),
             strict,
+            actor,
         })
     }
 

@@ -126,7 +126,7 @@ async fn what_is_copied_is_chosen_and_what_is_damaged_is_named() {
     let copied = run(rdump(), since).await.expect(3);
     assert_eq!(line(&copied), ids[1]);
     assert!(
-        copied.stderr.contains("not copied: snapshot"),
+        copied.stderr.contains("PROBLEM: snapshot"),
         "{}",
         copied.stderr
     );

@@ -10,6 +10,7 @@ async fn help_lists_every_option_by_group() {
     let help = run(rrestore(), ["drill", "--help"]).await.expect(0);
     insta::assert_snapshot!("rrestore_drill_help", help.stdout);
     for command in [
+        "audit",
         "backup",
         "bundle",
         "compare",

@@ -1,6 +1,7 @@
 //! The binaries, run as a person runs them.
 
 mod archive;
+mod audit;
 mod broken_pipe;
 mod bundle;
 mod capture;

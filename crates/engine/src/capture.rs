@@ -19,8 +19,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source, context::RunContext,
-    repository::LEASE,
+    Counters, Event, Observer, OpTime, Recipients, Repository, Result, Source,
+    context::RunContext,
+    repository::{LEASE, Outcome},
 };
 use session::Hold;
 
@@ -132,8 +133,7 @@ impl Capture {
         // What outlives an interruption: whoever is interrupted has the lease still, and need not take it.
         let mut hold = Hold::new(self.cx.now().to_string());
         let ended = self.run_on(&mut hold).boxed().await;
-        hold.release().await;
-        let mut report = ended?;
+        let mut report = hold.release(self, ended).boxed().await?;
         report.open_gaps = begin::open_gaps(&self.repository).await.unwrap_or_default();
         Ok(report)
     }
@@ -192,6 +192,8 @@ pub struct CaptureReport {
     pub gaps: u64,
     /// Gaps, also those of before, that no snapshot is after yet: what is captured after them leads nowhere. None if that could not be found out.
     pub open_gaps: u64,
+    /// What is wrong, though not with what is captured: that it could not be recorded.
+    pub problems: Vec<String>,
     /// How often it was interrupted and went on.
     pub interruptions: u64,
     /// The last moment that is stored, also if it was before this run.
@@ -202,6 +204,15 @@ pub struct CaptureReport {
 }
 
 impl CaptureReport {
+    fn outcome(&self) -> Outcome {
+        Outcome::new(self.problems.len())
+            .figure("slices", self.slices)
+            .figure("entries", self.entries)
+            .figure("stored-bytes", self.stored_bytes)
+            .figure("gaps", self.gaps)
+            .figure("interruptions", self.interruptions)
+    }
+
     fn stored(
         &mut self,
         span: &SpanName,

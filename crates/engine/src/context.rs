@@ -78,6 +78,19 @@ impl RunContext {
         self.emit(Event::Problem(problem));
     }
 
+    /// Tells that what was done is not in the record of the repository: a problem of what was written, and no more than a notice where nothing was.
+    pub(crate) fn unrecorded(&self, missing: Option<String>, written: Option<&mut Vec<Problem>>) {
+        match (missing, written) {
+            (None, _) => {}
+            (Some(missing), None) => self.notice(None, missing),
+            (Some(missing), Some(problems)) => {
+                let problem = Problem::new(None, missing);
+                self.problem(problem.clone());
+                problems.push(problem);
+            }
+        }
+    }
+
     pub(crate) fn problems(&self) -> Vec<Problem> {
         self.problems
             .lock()

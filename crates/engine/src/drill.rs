@@ -5,7 +5,10 @@ mod scratch;
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use rdump_format::{Namespace, Pattern, RESTORES_DATABASE, Selector, repository::SnapshotId};
+use rdump_format::{
+    Namespace, Pattern, RESTORES_DATABASE, Selector,
+    repository::{AuditVerb, SnapshotId},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use report::DrillReport;
@@ -13,8 +16,13 @@ pub use scratch::ScratchServer;
 
 use crate::{
     Comparison, Counters, Error, ErrorKind, Observer, Problem, Repository, Restore, RestoreOptions,
-    RestorePoint, Result, SnapshotReader, Target, catalog::Catalog, command, context::RunContext,
-    media::DumpReader, restore::created_by_oplog,
+    RestorePoint, Result, SnapshotReader, Target,
+    catalog::Catalog,
+    command,
+    context::RunContext,
+    media::DumpReader,
+    repository::{Outcome, deployment},
+    restore::created_by_oplog,
 };
 
 /// What is never restored by a drill: users, roles and what belongs to the server.
@@ -130,7 +138,14 @@ impl Drill {
     ///
     /// Dropping the future leaves what was restored until then; cancelling does not.
     pub async fn run(&self) -> Result<DrillReport> {
-        let (clock, started_at) = (Instant::now(), self.cx.now());
+        let clock = Instant::now();
+        let drilled = Box::pin(self.run_now(clock)).await;
+        self.record(&drilled, clock).await;
+        drilled
+    }
+
+    async fn run_now(&self, clock: Instant) -> Result<DrillReport> {
+        let started_at = self.cx.now();
         let mut report = DrillReport::new(&self.repository, &self.target, started_at);
         let drilled = async {
             self.look_at_repository(&mut report).await?;
@@ -152,6 +167,27 @@ impl Drill {
         report.finished_at = self.cx.now().to_string();
         report.duration_seconds = clock.elapsed().as_secs_f64();
         Ok(report)
+    }
+
+    /// Takes down in the repository that it was done, and what came of it.
+    async fn record(&self, drilled: &Result<DrillReport>, clock: Instant) {
+        let mut act = self.repository.act(AuditVerb::Drill).since(clock);
+        if let Ok(report) = drilled {
+            let id = report.snapshot.parse().ok();
+            let moment = report.moment.as_ref().and_then(|at| at.parse().ok());
+            act = act.snapshot(id.as_ref()).until(moment);
+        }
+        let act = act.to(deployment(self.target.server()));
+        let outcome = |report: &DrillReport| {
+            let different = report.comparison.as_ref().map_or(0, |it| it.different);
+            let wrong = different + u64::from(report.failure.is_some());
+            let wrong = usize::try_from(wrong).unwrap_or(usize::MAX);
+            Outcome::new(report.problems.len().saturating_add(wrong))
+                .figure("documents", report.documents)
+                .figure("different", different)
+        };
+        let missing = act.end(drilled, outcome).await;
+        self.cx.unrecorded(missing, None);
     }
 
     /// Finds out how much would be lost now.

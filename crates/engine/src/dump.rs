@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use rdump_format::{Namespace, RunRecord, SourceRecord};
+use rdump_format::{Namespace, RunRecord, SourceRecord, repository::AuditVerb};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +10,7 @@ use crate::{
     Counters, Error, Observer, OpTime, Problem, Result, Source,
     context::RunContext,
     media::{DumpHeader, DumpWriter},
+    repository::{Outcome, deployment},
 };
 
 mod authorization;
@@ -149,12 +150,21 @@ impl Dump {
     /// Dropping the future stops the run as cancelling does. What was written is not complete and is not
     /// called so.
     pub async fn run(&self, plan: DumpPlan) -> Result<DumpReport> {
-        let result = self.run_to_end(&plan).await;
+        let clock = Instant::now();
+        let mut result = self.run_to_end(&plan).await;
         if result.is_err() {
             self.writer.give_up().await;
             let planned = plan.namespaces.iter();
             self.cx
                 .stopped(planned.map(|planned| &planned.header.namespace));
+        }
+        if let Some(act) = self.writer.act(AuditVerb::Backup)
+            && !self.leaves_no_trace(&plan)
+        {
+            let act = act.from(deployment(self.source.server())).since(clock);
+            let missing = act.end(&result, DumpReport::outcome).await;
+            self.cx
+                .unrecorded(missing, result.as_mut().ok().map(|it| &mut it.problems));
         }
         result
     }
@@ -288,6 +298,16 @@ pub struct DumpedOplog {
     pub uncompressed_bytes: u64,
     /// Their bytes after compression.
     pub stored_bytes: u64,
+}
+
+impl DumpReport {
+    /// What is recorded of it where it is a snapshot.
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome::new(self.problems.len())
+            .figure("documents", self.documents)
+            .figure("namespaces", self.namespaces.len() as u64)
+            .figure("stored-bytes", self.stored_bytes)
+    }
 }
 
 impl fmt::Display for DumpReport {

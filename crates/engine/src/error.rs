@@ -49,6 +49,25 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+impl ErrorKind {
+    /// Its name, for machines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+            Self::Conflict => "conflict",
+            Self::OplogGap => "oplog-gap",
+            Self::Data => "data",
+            Self::Frozen => "frozen",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {

@@ -14,6 +14,7 @@
 //! | verify a snapshot | [`Snapshot::verify`], or [`Repository::verify`] of one that cannot be opened | [`SnapshotVerifyReport`] |
 //! | restore for practice | [`Drill`] | [`DrillReport`] |
 //! | compare deployments | [`Comparison`] | [`ComparisonReport`] |
+//! | see who did what with a repository | [`Repository::actor`], [`Repository::audit`] | [`AuditEntry`], [`AuditReport`] |
 //! | copy a repository elsewhere | [`RepositoryCopy`] | [`CopyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
@@ -137,12 +138,13 @@ pub use media::{
 };
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
-    BundleReader, BundleReport, CapturedSpan, Capturing, CopyReport, Identities, PlannedSlices,
-    PlannedSnapshot, PlannedTier, PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan,
-    PruneReport, Recipients, Repository, RepositoryCopy, RepositoryStatus, RestorableSpan,
-    RestorePoint, Sample, Snapshot, SnapshotChoice, SnapshotNamespace, SnapshotReader,
-    SnapshotStatus, SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, Thaw,
-    ThawReport, Tier, TierChoice, TierPlan, TierReport, TimelineVerifyReport, UnbundleReport,
+    Act, Actor, AuditHead, AuditReport, BundleReader, BundleReport, CapturedSpan, Capturing,
+    CopyReport, Identities, PlannedSlices, PlannedSnapshot, PlannedTier, PlannedUnfinished,
+    PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport, Recipients, RekeyReport,
+    Repository, RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint, Sample, Snapshot,
+    SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus, SnapshotVerifyOptions,
+    SnapshotVerifyReport, SnapshotWriter, Snapshots, Thaw, ThawReport, Tier, TierChoice, TierPlan,
+    TierReport, TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,
@@ -153,10 +155,13 @@ pub use transfer::Transfer;
 pub use verify::{Damage, DamageKind, VerifyReport, verify_folder};
 
 pub use rdump_format::repository::{
-    IdRange, RepositoryId, SnapshotId, SnapshotManifest, SpanKind, SpanName, Stretch, Timeline,
-    TimelineId, WaitingRecord,
+    AuditActor, AuditEntry, AuditError, AuditResult, AuditSubject, AuditVerb, IdRange,
+    RepositoryId, SnapshotId, SnapshotManifest, SpanKind, SpanName, Stretch, Timeline, TimelineId,
+    WaitingRecord,
 };
-pub use rdump_format::{Codec, Compression, Namespace, Pattern, Selector, data_file, oplog_file};
+pub use rdump_format::{
+    Codec, Compression, Digest, Namespace, Pattern, Selector, data_file, oplog_file,
+};
 pub use rdump_format::{RunRecord, SourceRecord};
 pub use rdump_oplog::{OpTime, OpTimeLimit};
 /// Where dumps live: credentials and options of object stores, and what a store of one's own has to do.

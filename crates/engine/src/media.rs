@@ -14,7 +14,10 @@ use rdump_format::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Error, OpTime, PointInTime, Problem, Result};
+use rdump_format::repository::AuditVerb;
+use rdump_storage::Location;
+
+use crate::{Act, Error, OpTime, PointInTime, Problem, Result};
 
 mod archive_reader;
 mod archive_writer;
@@ -92,6 +95,16 @@ pub trait DumpWriter: fmt::Debug + Send + Sync {
     /// Looks at everything that was stored, and returns the step that makes the dump complete, if that is a step by itself: it is
     /// awaited to its end even if the run is cancelled meanwhile, so that nobody hears of no dump where there is one.
     fn commit<'a>(&'a self, run: RunRecord) -> BoxFuture<'a, Result<LastStep<'a>>>;
+
+    /// Where it is, for people. Default: nobody knows.
+    fn location(&self) -> Option<Location> {
+        None
+    }
+
+    /// Something that was done with the repository that it is in, if it is in one, for the [record](crate::Repository::audit) there.
+    fn act(&self, _verb: AuditVerb) -> Option<Act> {
+        None
+    }
 
     /// Takes back what was being written when the run failed or was cancelled. All writers of namespaces are gone by then.
     fn give_up(&self) -> BoxFuture<'_, ()> {
@@ -269,6 +282,11 @@ pub trait DumpReader: fmt::Debug + Send + Sync {
 
     /// What is replayed over it: that leads to a later moment. Default: nothing.
     fn until(&self) -> Option<&PointInTime> {
+        None
+    }
+
+    /// Something that is done from now on with the repository that it is in, if it is in one, for the [record](crate::Repository::audit) there.
+    fn act(&self, _verb: AuditVerb) -> Option<Act> {
         None
     }
 }

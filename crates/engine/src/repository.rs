@@ -10,15 +10,16 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rdump_format::repository::{
-    BEGUN, BegunRecord, KEYS, LEASES, LeaseRecord, MANIFEST_COPIES, MANIFESTS, MAX_RECORD_BYTES,
-    REPOSITORY_FILE, RecordError, RecordFault, RepositoryId, RepositoryRecord, SnapshotId,
-    SnapshotManifest, VERIFIED,
+    AUDIT, AuditVerb, BEGUN, BegunRecord, KEYS, LEASES, LeaseRecord, MANIFEST_COPIES, MANIFESTS,
+    MAX_RECORD_BYTES, REPOSITORY_FILE, RecordError, RecordFault, RepositoryId, RepositoryRecord,
+    SnapshotId, SnapshotManifest, VERIFIED,
 };
 use rdump_storage::{Leftover, Listed, Location, ObjectInfo, PutIf, StorageError, Store};
 
 use crate::{Error, ErrorKind, Result};
 use snapshot::Lock;
 
+mod audit;
 mod bundle;
 mod carried;
 mod copy;
@@ -40,6 +41,8 @@ mod verify;
 mod verify_timeline;
 mod writer;
 
+pub use audit::{Act, Actor, AuditHead, AuditReport};
+pub(crate) use audit::{Outcome, deployment, sink};
 pub use bundle::{BundleReader, BundleReport, UnbundleReport};
 pub use copy::{CopyReport, RepositoryCopy, SnapshotChoice};
 pub use encryption::{Identities, Recipients};
@@ -85,6 +88,7 @@ pub struct Repository {
     store: Arc<dyn Store>,
     record: RepositoryRecord,
     identities: Option<Identities>,
+    actor: Actor,
 }
 
 /// The snapshots of a repository, and what is there of others.
@@ -121,28 +125,57 @@ impl Repository {
     ///
     /// As `init` has them.
     pub async fn init_in(store: Arc<dyn Store>) -> Result<Self> {
-        Self::init_as(store, new_record()).await
+        Self::init_as(store, new_record(), Actor::default()).await
+    }
+
+    /// As [`init`](Self::init); the record of what is done with it begins with who made it.
+    ///
+    /// # Errors
+    ///
+    /// As `init` has them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the repository made.
+    pub async fn init_by(location: &Location, actor: Actor) -> Result<Self> {
+        Self::init_as(location.create()?, new_record(), actor).await
     }
 
     /// Makes this repository of an empty place.
-    async fn init_as(store: Arc<dyn Store>, record: RepositoryRecord) -> Result<Self> {
+    async fn init_as(
+        store: Arc<dyn Store>,
+        record: RepositoryRecord,
+        actor: Actor,
+    ) -> Result<Self> {
         let mut listed = store.list("");
         while let Some(found) = listed.try_next().await? {
             if let Listed::Leftover(_) = found {
                 // No object, and never to be.
                 continue;
             }
+            // Where it is one already, that says more than what comes first.
+            let lies_there = match store.head(REPOSITORY_FILE).await {
+                Ok(Some(_)) => REPOSITORY_FILE,
+                _ => found.path(),
+            };
             return Err(Error::conflict(format!(
-                "{} is not empty, {} lies there: a repository is made of an empty place only",
-                store.location(),
-                found.path()
+                "{} is not empty, {lies_there} lies there: a repository is made of an empty place only",
+                store.location()
             )));
         }
         drop(listed);
         let bytes = record.to_bytes().map_err(not_written)?;
         put_once(&*store, REPOSITORY_FILE, bytes).await?;
         store.flush().await?;
-        Ok(Self::of(store, record))
+        let made = Ok(Self::of(store, record).actor(actor));
+        if let Ok(repository) = &made {
+            let act = repository.act(AuditVerb::Init);
+            if let Some(missing) = act.end(&made, |_| Outcome::default()).await {
+                // It is made all the same, and whatever is written to it next says so too.
+                tracing::warn!("{missing}");
+            }
+        }
+        made
     }
 
     /// Opens a repository.
@@ -221,20 +254,34 @@ impl Repository {
     ///
     /// Dropping the future may leave the repository made.
     pub async fn open_or_init(location: &Location) -> Result<Self> {
-        Self::find_or_init(location.create()?, new_record).await
+        Self::open_or_init_by(location, Actor::default()).await
+    }
+
+    /// As [`open_or_init`](Self::open_or_init), with [who](Self::actor) does it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the repository made.
+    pub async fn open_or_init_by(location: &Location, actor: Actor) -> Result<Self> {
+        Self::find_or_init(location.create()?, new_record, actor).await
     }
 
     async fn find_or_init(
         store: Arc<dyn Store>,
         record: impl FnOnce() -> RepositoryRecord,
+        actor: Actor,
     ) -> Result<Self> {
         if let Some(record) = Self::find(&store).await? {
-            return Ok(Self::of(store, record));
+            return Ok(Self::of(store, record).actor(actor));
         }
-        match Self::init_as(Arc::clone(&store), record()).await {
+        match Self::init_as(Arc::clone(&store), record(), actor.clone()).await {
             // Somebody made one just then.
             Err(error) if error.kind() == ErrorKind::Conflict => match Self::find(&store).await? {
-                Some(record) => Ok(Self::of(store, record)),
+                Some(record) => Ok(Self::of(store, record).actor(actor)),
                 None => Err(error),
             },
             made => made,
@@ -261,7 +308,7 @@ impl Repository {
     ///
     /// As there.
     pub async fn open_or_twin_in(&self, store: Arc<dyn Store>) -> Result<Self> {
-        Self::find_or_init(store, || self.record.clone()).await
+        Self::find_or_init(store, || self.record.clone(), self.actor.clone()).await
     }
 
     /// What says which repository it is; `None` where there is none.
@@ -282,11 +329,11 @@ impl Repository {
     }
 
     fn of(store: Arc<dyn Store>, record: RepositoryRecord) -> Self {
-        let identities = None;
         Self {
             store,
             record,
-            identities,
+            identities: None,
+            actor: Actor::default(),
         }
     }
 
@@ -375,7 +422,15 @@ impl Repository {
         let begun = self.ids(BEGUN, parse).await?;
         let (manifests, _) = self.finished().await?;
         let mut folders = Vec::new();
-        for folder in [BEGUN, KEYS, LEASES, MANIFESTS, MANIFEST_COPIES, VERIFIED] {
+        for folder in [
+            AUDIT,
+            BEGUN,
+            KEYS,
+            LEASES,
+            MANIFESTS,
+            MANIFEST_COPIES,
+            VERIFIED,
+        ] {
             folders.push(folder.trim_end_matches('/').to_owned());
         }
         for id in begun.difference(&manifests) {
@@ -443,7 +498,7 @@ impl Repository {
         }
         let lock = Lock::new(authenticated, self.identities.clone());
         let snapshot = Snapshot::new(Arc::clone(&self.store), manifest, lock);
-        Ok(Some(snapshot))
+        Ok(Some(snapshot.of(self)))
     }
 
     /// Wraps the keys of a snapshot that is encrypted anew, for others than before, and removes what was wrapped for those. The
@@ -458,7 +513,17 @@ impl Repository {
     /// # Cancel safety
     ///
     /// Dropping the future may leave what was wrapped before.
-    pub async fn rekey(&self, id: &SnapshotId, recipients: &Recipients) -> Result<()> {
+    pub async fn rekey(&self, id: &SnapshotId, recipients: &Recipients) -> Result<RekeyReport> {
+        let act = self.act(AuditVerb::Rekey).snapshot(Some(id)).private(true);
+        let rekeyed = self.wrap_anew(id, recipients).await;
+        let missing = act.end(&rekeyed, |()| Outcome::default()).await;
+        rekeyed?;
+        Ok(RekeyReport {
+            problems: missing.into_iter().collect(),
+        })
+    }
+
+    async fn wrap_anew(&self, id: &SnapshotId, recipients: &Recipients) -> Result<()> {
         let store = &*self.store;
         let numbers = encryption::numbers(store, id).await?;
         let keys = match self.snapshot(id).await {
@@ -554,6 +619,14 @@ impl Repository {
     }
 }
 
+/// What came of keys that were wrapped anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RekeyReport {
+    /// What is wrong, though not with the keys: that it could not be recorded.
+    pub problems: Vec<String>,
+}
+
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "repository {} in {}", self.record.id, self.location())
@@ -593,7 +666,7 @@ async fn read_record<T: Send + 'static>(
     path: &str,
     parse: fn(&[u8]) -> Result<T, RecordError>,
 ) -> Result<Option<Result<T>>> {
-    let bytes = match read_bytes(store, path).await? {
+    let bytes = match read_bytes(store, path, MAX_RECORD_BYTES).await? {
         None => return Ok(None),
         Some(Err(error)) => return Ok(Some(Err(error))),
         Some(Ok(bytes)) => bytes,
@@ -605,12 +678,16 @@ async fn read_record<T: Send + 'static>(
     Ok(Some(parsed.map_err(|error| unreadable_record(path, error))))
 }
 
-/// The bytes of an object of one line; `None` if it is not there.
-async fn read_bytes(store: &dyn Store, path: &str) -> Result<Option<Result<Bytes>>> {
+/// The bytes of an object of one line, which has at most so many; `None` if it is not there.
+async fn read_bytes(
+    store: &dyn Store,
+    path: &str,
+    most_bytes: u64,
+) -> Result<Option<Result<Bytes>>> {
     let Some(info) = store.head(path).await? else {
         return Ok(None);
     };
-    if info.stored_bytes > MAX_RECORD_BYTES {
+    if info.stored_bytes > most_bytes {
         return Ok(Some(Err(Error::data(format!(
             "{path} has {} bytes, too many for what it should be",
             info.stored_bytes

@@ -2,11 +2,16 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use rdump_format::Namespace;
+use rdump_format::{Namespace, repository::AuditVerb};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Counters, Observer, Problem, Result, Target, context::RunContext, media::DumpReader};
+use crate::{
+    Counters, Observer, Problem, Result, Target,
+    context::RunContext,
+    media::DumpReader,
+    repository::{Outcome, deployment},
+};
 
 mod authorization;
 mod conflict;
@@ -154,7 +159,22 @@ impl Restore {
     /// # Cancel safety
     ///
     /// Dropping the future stops the run as cancelling does, without that event.
-    pub async fn run(&self, mut plan: RestorePlan) -> Result<RestoreReport> {
+    pub async fn run(&self, plan: RestorePlan) -> Result<RestoreReport> {
+        let Some(act) = self.reader.act(AuditVerb::Restore) else {
+            return self.run_to_end(plan).await;
+        };
+        let act = act.to(deployment(&self.target.0.server));
+        // Who may only read restores all the same.
+        let begun = act.begin().await.err();
+        self.cx
+            .unrecorded(begun.map(|error| error.to_string()), None);
+        let restored = self.run_to_end(plan).await;
+        let missing = act.end(&restored, RestoreReport::outcome).await;
+        self.cx.unrecorded(missing, None);
+        restored
+    }
+
+    async fn run_to_end(&self, mut plan: RestorePlan) -> Result<RestoreReport> {
         let clock = Instant::now();
         for notice in &plan.notices {
             self.cx.notice(None, notice);
@@ -295,6 +315,16 @@ impl RestoredNamespace {
             failed_documents: progress.map_or(0, |progress| progress.failed),
             ..Self::of(planned)
         }
+    }
+}
+
+impl RestoreReport {
+    /// What is recorded of it where it was of a snapshot.
+    fn outcome(&self) -> Outcome {
+        Outcome::new(self.problems.len())
+            .figure("documents", self.documents)
+            .figure("refused-documents", self.failed_documents)
+            .figure("namespaces", self.namespaces.len() as u64)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
-use rdump_format::{RunRecord, SourceRecord};
+use rdump_format::{RunRecord, SourceRecord, repository::AuditVerb};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -99,9 +99,22 @@ impl Transfer {
     ///
     /// Dropping the future stops the run as cancelling does.
     pub async fn run(&self) -> Result<DumpReport> {
-        let result = self.run_to_end().await;
+        let clock = Instant::now();
+        let mut result = self.run_to_end().await;
         if result.is_err() {
             self.writer.give_up().await;
+        }
+        if let Some(mut act) = self.reader.act(AuditVerb::Export) {
+            if let Some(to) = self.writer.location() {
+                act = act.to(to);
+            }
+            let missing = act.since(clock).end(&result, DumpReport::outcome).await;
+            self.cx.unrecorded(missing, None);
+        }
+        if let Some(act) = self.writer.act(AuditVerb::Import) {
+            let missing = act.since(clock).end(&result, DumpReport::outcome).await;
+            self.cx
+                .unrecorded(missing, result.as_mut().ok().map(|it| &mut it.problems));
         }
         result
     }

@@ -16,6 +16,7 @@ use rdump::{
 };
 use rdump_testkit::Deployment;
 
+mod audit;
 mod basics;
 mod bundle;
 mod bytes_changed;
@@ -50,7 +51,7 @@ mod verify;
 mod watched;
 mod years;
 
-/// Everything in a store, by path.
+/// What is in a store, by path.
 type Objects = BTreeMap<String, Bytes>;
 
 /// The documents of each namespace, in byte order.
@@ -62,7 +63,14 @@ async fn in_memory() -> (Arc<MemoryStore>, Repository) {
     (store, repository.unwrap())
 }
 
+/// Everything that is of snapshots, of what was captured, and of the repository itself: all but the record of what was done, which [`audit`] is about.
 async fn objects(store: &dyn Store) -> Objects {
+    let mut objects = all_objects(store).await;
+    objects.retain(|path, _| !path.starts_with("audit/"));
+    objects
+}
+
+async fn all_objects(store: &dyn Store) -> Objects {
     let mut objects = Objects::new();
     for info in Listing::of(store, "").await.unwrap().objects {
         let read = store.read(&info.path, 0..info.stored_bytes, None).await;

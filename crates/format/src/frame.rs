@@ -26,6 +26,7 @@ pub(crate) enum Frame {
     SliceEnd,
     Gap,
     Pruned,
+    Audit,
 }
 
 /// Why bytes are not a value in its frame.
@@ -53,6 +54,7 @@ impl Frame {
             Self::SliceEnd => "\",\"end\":",
             Self::Gap => "\",\"gap\":",
             Self::Pruned => "\",\"pruned\":",
+            Self::Audit => "\",\"audit\":",
         }
     }
 

@@ -13,10 +13,12 @@
 //! timeline/<start>-<end>-<timeline>.gap.json   that this is not known, and why
 //! verified/<id>-<n>.json                       what was looked at again, and found
 //! leases/<id>.json                             who writes a snapshot now
+//! audit/<rest>-<n>.json                        who did what, when, with which result
 //! ```
 //!
 //! Every object but the leases is written once. See `docs/format.md`, *Repository*.
 
+mod audit;
 mod catalog;
 mod error;
 mod id;
@@ -34,6 +36,10 @@ mod verification;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use audit::{
+    AUDIT, AuditActor, AuditEntry, AuditError, AuditResult, AuditSubject, AuditVerb,
+    MAX_AUDIT_BYTES, MAX_AUDIT_NUMBER, audit_path,
+};
 pub use catalog::CatalogEntry;
 pub use error::{RecordError, RecordFault};
 pub use id::{IdError, RepositoryId, SNAPSHOTS, SnapshotId};

@@ -17,11 +17,12 @@ const FOLDERS: [(&str, FormatVersion); 2] = [
 ];
 
 /// The repositories and bundles in `testdata/`, which are read by `fixture.rs` of the engine's tests: of each version one.
-const REPOSITORIES: [&str; 4] = [
+const REPOSITORIES: [&str; 5] = [
     "repository-1.0",
     "bundle-1.0.tar",
     "repository-1.1",
     "timeline-1.1",
+    "audit-1.1",
 ];
 
 /// The folder in `testdata/` of what the reference tools wrote, whose files are listed in `reference.rs`.

@@ -4,6 +4,7 @@ use clap::{Arg, Args, Parser, Subcommand};
 use rdump::{Compression, Consistency};
 
 use super::{
+    audit::AuditArgs,
     classes::{ThawArgs, TierArgs},
     connection::path,
     copy::CopyArgs,
@@ -152,6 +153,8 @@ pub(crate) struct OutputArgs {
 
 #[derive(Subcommand, Clone, Debug, PartialEq)]
 pub(crate) enum DumpCommand {
+    /// Show who did what with a repository, and check that nothing of that was changed
+    Audit(AuditArgs),
     /// Take a snapshot of a deployment into a repository
     #[command(mut_args(for_a_backup))]
     Backup(Box<BackupArgs>),
@@ -194,7 +197,8 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 18] = [
+    pub(crate) const NAMES: [&str; 19] = [
+        "audit",
         "backup",
         "capture",
         "bundle",

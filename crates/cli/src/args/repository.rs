@@ -210,7 +210,7 @@ pub(crate) struct BundleArgs {
 #[command(
     disable_help_flag = true,
     override_usage = "rdump unbundle [OPTIONS] [FILE|-]",
-    after_help = super::AFTER_HELP_REPOSITORY
+    after_help = super::AFTER_HELP_TRANSFER
 )]
 pub(crate) struct UnbundleArgs {
     /// The file or s3://bucket/key that rdump bundle wrote; standard input by default

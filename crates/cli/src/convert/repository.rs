@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use rdump::{
-    CaptureOptions, Compression, ConnectOptions, Identities, Location, OpTime, Recipients,
+    CaptureOptions, Compression, ConnectOptions, Digest, Identities, Location, OpTime, Recipients,
     RetentionPolicy, SnapshotVerifyOptions,
 };
 
@@ -13,8 +13,8 @@ use super::{
     prune::policy, recipients,
 };
 use crate::args::{
-    BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, OplogExportArgs, RekeyArgs,
-    RepositoryArgs, S3WriteArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
+    AuditArgs, BackupArgs, BundleArgs, CaptureArgs, ExportArgs, ImportArgs, OplogExportArgs,
+    RekeyArgs, RepositoryArgs, S3WriteArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
 };
 
 /// Everything that a backup needs, checked as far as it can be without a server.
@@ -136,6 +136,26 @@ impl StatusRequest {
             max_lag_seconds: args.max_lag.map(seconds),
             max_age_seconds: args.max_age.map(seconds),
             policy: policy(&args.policy),
+        })
+    }
+}
+
+/// A record that is shown and checked.
+#[derive(Debug)]
+pub(crate) struct AuditRequest {
+    pub(crate) repository: Location,
+    /// The second since 1970 from which on entries are shown.
+    pub(crate) since: Option<i64>,
+    pub(crate) expected: Option<Digest>,
+}
+
+impl AuditRequest {
+    /// Follows a command line.
+    pub(crate) fn new(args: &AuditArgs, environment: &Environment) -> Result<Self, Refusal> {
+        Ok(Self {
+            repository: repository(&args.local.repository, environment)?,
+            since: args.since,
+            expected: args.expect,
         })
     }
 }

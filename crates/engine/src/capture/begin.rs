@@ -3,12 +3,16 @@
 use rdump_format::{
     SourceRecord,
     repository::{
-        GapReason, GapRecord, Previous, SliceFooter, SliceHeader, SliceSource, SpanName, TimelineId,
+        AuditVerb, GapReason, GapRecord, Previous, SliceFooter, SliceHeader, SliceSource, SpanName,
+        TimelineId,
     },
 };
 
 use super::{Capture, session::Run};
-use crate::{Error, Event, OpTime, Repository, Result, Snapshot, repository::parse_slice};
+use crate::{
+    Error, Event, OpTime, Repository, Result, Snapshot,
+    repository::{Outcome, parse_slice},
+};
 
 /// How many timelines are looked at to find the one that is gone on with: those that reach farthest.
 const MOST_TIMELINES: usize = 8;
@@ -163,6 +167,10 @@ impl End {
         }
         gap.next = position.timeline;
         position.previous = Some(repository.put_gap(&gap).await?);
+        let act = repository.act(AuditVerb::Gap).after(Some(gap.start));
+        let act = act.until(Some(gap.end)).from(source.hosts.join(","));
+        let missing = act.end(&Ok(()), |()| Outcome::new(1)).await;
+        capture.cx.unrecorded(missing, None);
         let message = format!(
             "nothing is known of what was written from {} to {}, since {reason} ({detail}): take a snapshot",
             gap.start, gap.end

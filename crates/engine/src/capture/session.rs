@@ -12,7 +12,7 @@ use futures::{
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use rdump_format::{
     SourceRecord,
-    repository::{DataKeys, SliceHeader, SliceSource, SnapshotId},
+    repository::{AuditVerb, DataKeys, SliceHeader, SliceSource, SnapshotId},
 };
 use tokio::sync::mpsc;
 
@@ -28,7 +28,7 @@ use crate::{
     Error, ErrorKind, Flavor, Repository, Result, Topology,
     change_stream::now,
     dump::source_record,
-    repository::{CaptureLease, make_keys},
+    repository::{Act, CaptureLease, deployment, make_keys},
 };
 
 /// How many slices wait to be stored while another one is gathered.
@@ -164,11 +164,14 @@ pub(super) struct Hold {
     /// When the capture began: by that it knows its own lease.
     since: String,
     lease: Option<CaptureLease>,
+    /// What is recorded of it, from when it has the lease.
+    act: Option<Act>,
 }
 
 impl Hold {
     pub(super) fn new(since: String) -> Self {
-        Self { since, lease: None }
+        let (lease, act) = (None, None);
+        Self { since, lease, act }
     }
 
     /// Takes the lease, unless it is held still.
@@ -190,10 +193,41 @@ impl Hold {
         Ok(())
     }
 
-    pub(super) async fn release(self) {
+    /// Takes down once that the capture begins.
+    async fn record(&mut self, capture: &Capture, report: &mut CaptureReport) {
+        if self.act.is_some() {
+            return;
+        }
+        let act = capture.repository.act(AuditVerb::Capture);
+        let act = act.from(deployment(capture.source.server()));
+        let act = act.private(capture.recipients.is_some());
+        if let Err(error) = act.begin().await {
+            capture.cx.notice(None, error.to_string());
+            report.problems.push(error.to_string());
+        }
+        self.act = Some(act);
+    }
+
+    /// Lets others capture, and takes down how it ended.
+    pub(super) async fn release(
+        self,
+        capture: &Capture,
+        mut ended: Result<CaptureReport>,
+    ) -> Result<CaptureReport> {
         if let Some(lease) = self.lease {
             lease.release().await;
         }
+        let Some(act) = self.act else { return ended };
+        let until = ended.as_ref().ok().and_then(|it| it.captured_until);
+        let missing = act.until(until).end(&ended, CaptureReport::outcome).await;
+        match (&mut ended, missing) {
+            (Ok(report), Some(missing)) => {
+                capture.cx.notice(None, missing.as_str());
+                report.problems.push(missing);
+            }
+            (_, missing) => capture.cx.unrecorded(missing, None),
+        }
+        ended
     }
 }
 
@@ -210,6 +244,7 @@ pub(super) fn run<'a>(
             Some(held) => held?,
             None => return Ok(()),
         }
+        hold.record(capture, report).boxed().await;
         let captured = under_lease(capture, run, report, hold.lease.as_ref());
         captured.boxed().await
     }

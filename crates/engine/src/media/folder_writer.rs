@@ -339,6 +339,10 @@ impl FolderWriter {
 }
 
 impl DumpWriter for FolderWriter {
+    fn location(&self) -> Option<Location> {
+        Some(self.store.location())
+    }
+
     fn packing(&self) -> Packing {
         Packing::Sealed
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Digester, Namespace, SegmentRecord,
-    repository::{BEGUN, BegunRecord, SnapshotId, SnapshotManifest},
+    repository::{BEGUN, BegunRecord, MAX_RECORD_BYTES, SnapshotId, SnapshotManifest},
 };
 use rdump_storage::{StorageError, Store, read_ahead};
 
@@ -80,7 +80,7 @@ impl Carried {
 
 /// The bytes of a record that has to be there.
 pub(super) async fn whole(store: &dyn Store, path: &str) -> Result<Bytes> {
-    match read_bytes(store, path).await? {
+    match read_bytes(store, path, MAX_RECORD_BYTES).await? {
         Some(bytes) => bytes,
         None => Err(missing(path)),
     }

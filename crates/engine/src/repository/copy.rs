@@ -12,11 +12,11 @@ use std::{
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use rdump_format::repository::{RepositoryId, SnapshotId};
+use rdump_format::repository::{AuditVerb, RepositoryId, SnapshotId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, Snapshot, lease::LEASE};
+use super::{Outcome, Repository, Snapshot, lease::LEASE};
 use crate::{Error, ErrorKind, Observer, Result, context::RunContext};
 
 /// Copies snapshots from one repository to another, and what was captured: only what is missing there, every byte compared with its digest on the way.
@@ -153,9 +153,30 @@ impl RepositoryCopy {
         if copied.is_err() {
             self.to.store().settle().await;
         }
-        copied?;
         report.duration_seconds = clock.elapsed().as_secs_f64();
-        Ok(report)
+        self.record(copied.map(|()| report), clock).boxed().await
+    }
+
+    /// Takes down at both places what was copied, unless all was there.
+    async fn record(&self, copied: Result<CopyReport>, clock: Instant) -> Result<CopyReport> {
+        if copied.as_ref().is_ok_and(CopyReport::is_empty) {
+            return copied;
+        }
+        let mut missing = Vec::new();
+        for repository in [&self.from, &self.to] {
+            let act = repository.act(AuditVerb::Copy).since(clock);
+            let act = act.from(self.from.location()).to(self.to.location());
+            missing.push(act.end(&copied, CopyReport::outcome).await);
+        }
+        let mut copied = copied;
+        let (there, here) = (missing.pop().flatten(), missing.pop().flatten());
+        // Where it comes from need not be written to.
+        self.cx.unrecorded(here, None);
+        match &mut copied {
+            Ok(report) => report.problems.extend(there),
+            Err(_) => self.cx.unrecorded(there, None),
+        }
+        copied
     }
 
     async fn copy(&self, report: &mut CopyReport) -> Result<()> {
@@ -290,6 +311,21 @@ impl CopyReport {
             problems: Vec::new(),
             duration_seconds: 0.0,
         }
+    }
+
+    /// Whether there was nothing to do.
+    fn is_empty(&self) -> bool {
+        let objects = self.objects + self.slices + self.problems.len() as u64;
+        objects == 0 && self.snapshots.is_empty() && self.rekeyed.is_empty()
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome::new(self.problems.len())
+            .figure("snapshots", self.snapshots.len() as u64)
+            .figure("rekeyed", self.rekeyed.len() as u64)
+            .figure("objects", self.objects)
+            .figure("stored-bytes", self.stored_bytes)
+            .figure("slices", self.slices)
     }
 
     fn problem(&mut self, what: &str, error: &Error) {

@@ -14,6 +14,8 @@ use rdump_format::repository::{LEASES, LeaseRecord, WaitingRecord};
 use rdump_storage::{PutIf, StorageError, Store, Version};
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 
+pub(super) use process::host;
+
 use super::{not_written, read_record};
 use crate::{Counters, Error, ErrorKind, Result};
 
@@ -80,7 +82,7 @@ impl Lease {
         let path = format!("{LEASES}{name}.json");
         if let Some((record, version)) = before {
             let is_ours = record.process == process::this()
-                && record.host == process::host()
+                && record.host == host()
                 && record.taken_at == since;
             if is_held(&record) && !is_ours {
                 return Err(taken(&path, &record));
@@ -269,7 +271,7 @@ fn record(
     let expires_at = now
         .saturating_add(lasts)
         .map_err(|error| Error::internal("a lease cannot last so long").caused_by(error))?;
-    let (host, process) = (process::host(), process::this());
+    let (host, process) = (host(), process::this());
     let mut record = LeaseRecord::new(name, host, process, taken_at, expires_at.to_string());
     record.number = number;
     Ok((record, until))

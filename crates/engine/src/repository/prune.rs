@@ -14,12 +14,13 @@ use std::{
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
+use rdump_format::repository::AuditVerb;
 use rdump_storage::StorageError;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Repository,
+    Outcome, Repository,
     lease::{LEASE, Lease},
     point_in_time::Lead,
 };
@@ -218,7 +219,8 @@ impl Prune {
 
     /// Deletes what the plan says, in an order in which each snapshot that can be read is whole.
     ///
-    /// What the store refuses to delete stays, is counted and named, and ends nothing.
+    /// What the store refuses to delete stays, is counted and named, and ends nothing. Where it cannot be [recorded](Repository::audit) that it is about to
+    /// delete, it deletes nothing.
     ///
     /// # Errors
     ///
@@ -236,9 +238,31 @@ impl Prune {
             Some(lasts) => Some(Lease::take(self.repository.store(), PRUNE, lasts).await?),
             None => None,
         };
-        let swept = self.sweep(&plan, lease.as_ref()).boxed().await;
+        let pruned = self.recorded(&plan, lease.as_ref()).await;
         if let Some(lease) = lease {
             lease.release().await;
+        }
+        pruned
+    }
+
+    /// Deletes nothing that is not announced in the record of what was done.
+    async fn recorded(&self, plan: &PrunePlan, lease: Option<&Lease>) -> Result<PruneReport> {
+        let act = self.repository.act(AuditVerb::Prune);
+        act.begin().await?;
+        let mut swept = self.sweep(plan, lease).boxed().await;
+        let outcome = |report: &PruneReport| {
+            Outcome::new(report.problems.len())
+                .figure("snapshots", report.snapshots)
+                .figure("unfinished", report.unfinished)
+                .figure("slices", report.slices)
+                .figure("objects", report.objects)
+                .figure("bytes", report.stored_bytes)
+                .figure("retained", report.retained.len() as u64)
+        };
+        let missing = act.end(&swept, outcome).await;
+        match &mut swept {
+            Ok(report) => report.problems.extend(missing),
+            Err(_) => self.cx.unrecorded(missing, None),
         }
         swept
     }

@@ -9,10 +9,10 @@ use std::{
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
 use rdump_format::{
     Namespace, Prelude, Selector,
-    repository::{CatalogEntry, DataKeys},
+    repository::{AuditVerb, CatalogEntry, DataKeys},
 };
 
-use super::{PointInTime, Snapshot, snapshot::StoredNamespace};
+use super::{Act, PointInTime, Snapshot, snapshot::StoredNamespace};
 use crate::{
     Error, Result,
     media::{
@@ -185,6 +185,11 @@ impl DumpReader for SnapshotReader {
 
     fn until(&self) -> Option<&PointInTime> {
         self.until.as_ref()
+    }
+
+    fn act(&self, verb: AuditVerb) -> Option<Act> {
+        let until = self.until.as_ref().map(PointInTime::at);
+        Some(self.snapshot.act(verb)?.until(until))
     }
 }
 

@@ -12,8 +12,8 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use rdump_format::{
     Namespace, RunRecord, SegmentRecord,
     repository::{
-        CatalogEntry, DataKeys, DataObject, EncryptionError, NamespaceEnd, Part, PartIndex,
-        PrivatePlace, SnapshotId, SnapshotManifest, StoredObject, StoredSegments,
+        AuditVerb, CatalogEntry, DataKeys, DataObject, EncryptionError, NamespaceEnd, Part,
+        PartIndex, PrivatePlace, SnapshotId, SnapshotManifest, StoredObject, StoredSegments,
     },
 };
 use rdump_storage::Store;
@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Repository, SnapshotVerifyOptions, SnapshotVerifyReport,
+    Act, Repository, SnapshotVerifyOptions, SnapshotVerifyReport,
     encryption::{self, Identities},
     object,
 };
@@ -42,6 +42,8 @@ pub struct Snapshot {
     store: Arc<dyn Store>,
     manifest: Arc<SnapshotManifest>,
     lock: Arc<Lock>,
+    /// Where it is, unless it is in a bundle.
+    repository: Option<Arc<Repository>>,
 }
 
 /// What it takes to read a snapshot that is encrypted.
@@ -127,12 +129,26 @@ impl Snapshot {
             store,
             manifest,
             lock,
+            repository: None,
         }
     }
 
     /// Where it is.
     pub(super) fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Has the repository record what is done with it.
+    pub(super) fn of(mut self, repository: &Repository) -> Self {
+        self.repository = Some(Arc::new(repository.clone()));
+        self
+    }
+
+    /// Something that is done with it from now on, if it is in a repository.
+    pub(super) fn act(&self, verb: AuditVerb) -> Option<Act> {
+        let act = self.repository.as_ref()?.act(verb);
+        let is_encrypted = self.manifest.is_encrypted();
+        Some(act.snapshot(Some(self.id())).private(is_encrypted))
     }
 
     /// Whether it is encrypted and there is nothing to open it with.
@@ -236,8 +252,11 @@ impl Snapshot {
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Result<SnapshotVerifyReport> {
-        let repository = Repository::open_in(Arc::clone(&self.store)).await?;
-        let repository = repository.identities(self.lock.identities.clone());
+        let opened = Repository::open_in(Arc::clone(&self.store)).await?;
+        let mut repository = opened.identities(self.lock.identities.clone());
+        if let Some(of) = &self.repository {
+            repository = repository.actor(of.actor.clone());
+        }
         repository
             .verify(self.id(), options, observer, cancel)
             .await

@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc, time::Duration, time::Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use rdump_format::repository::{BEGUN, KEYS, SnapshotId};
+use rdump_format::repository::{AuditVerb, BEGUN, KEYS, SnapshotId};
 use rdump_storage::{ClassState, Listed, StorageError, ThawRequest};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, frozen::LOOKS_AT_ONCE};
+use super::{Outcome, Repository, frozen::LOOKS_AT_ONCE};
 use crate::{Error, ErrorKind, Observer, Result, context::RunContext};
 
 /// Asks the store to thaw all that snapshots are made of, and waits until it has, if that is wanted.
@@ -98,7 +98,26 @@ impl Thaw {
     ///
     /// Dropping the future takes back nothing of what was asked for.
     pub async fn run(&self) -> Result<ThawReport> {
-        self.cx.unless_cancelled(self.run_now()).await
+        let clock = Instant::now();
+        let thawed = self.cx.unless_cancelled(Box::pin(self.run_now())).await;
+        let asked = thawed.as_ref().map_or(true, |report| report.asked > 0);
+        if asked {
+            let only = self.ids.first().filter(|_| self.ids.len() == 1);
+            let act = self
+                .repository
+                .act(AuditVerb::Thaw)
+                .snapshot(only)
+                .since(clock);
+            let outcome = |report: &ThawReport| {
+                Outcome::default()
+                    .figure("asked", report.asked)
+                    .figure("objects", report.objects)
+                    .figure("frozen", report.frozen)
+            };
+            let missing = act.end(&thawed, outcome).await;
+            self.cx.unrecorded(missing, None);
+        }
+        thawed
     }
 
     async fn run_now(&self) -> Result<ThawReport> {

@@ -4,13 +4,13 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration, time::Instant};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use rdump_format::repository::{RepositoryId, SnapshotId};
+use rdump_format::repository::{AuditVerb, RepositoryId, SnapshotId};
 use rdump_storage::{Listed, ObjectInfo, StorageError};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Repository, Snapshot, bundle,
+    Outcome, Repository, Snapshot, bundle,
     lease::{LEASE, Lease},
     prune::{PRUNE, inventory::Inventory},
 };
@@ -243,9 +243,21 @@ impl Tier {
         if let Some(lease) = lease {
             lease.release().await;
         }
-        moved?;
         report.duration_seconds = clock.elapsed().as_secs_f64();
-        Ok(report)
+        let mut moved = moved.map(|()| report);
+        let act = self.repository.act(AuditVerb::Tier).since(clock);
+        let outcome = |report: &TierReport| {
+            Outcome::new(report.problems.len())
+                .figure("snapshots", report.snapshots.len() as u64)
+                .figure("objects", report.objects)
+                .figure("bytes", report.stored_bytes)
+        };
+        let missing = act.end(&moved, outcome).await;
+        match &mut moved {
+            Ok(report) => report.problems.extend(missing),
+            Err(_) => self.cx.unrecorded(missing, None),
+        }
+        moved
     }
 
     async fn moved(

@@ -12,8 +12,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rdump_format::{
     Digester, Namespace, SegmentRecord,
     repository::{
-        BEGUN, BegunRecord, CatalogEntry, DataKeys, KEYS, SnapshotId, StoredObject, VERIFIED,
-        VerificationRecord,
+        AuditVerb, BEGUN, BegunRecord, CatalogEntry, DataKeys, KEYS, SnapshotId, StoredObject,
+        VERIFIED, VerificationRecord,
     },
 };
 use rdump_storage::{StorageError, read_ahead};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Repository, Snapshot, encryption, not_written, put_once, read_record, sizes,
+    Outcome, Repository, Snapshot, encryption, not_written, put_once, read_record, sizes,
     snapshot::{Object, StoredNamespace},
 };
 use crate::{
@@ -139,6 +139,12 @@ impl SnapshotVerifyReport {
         self.damage.is_empty()
     }
 
+    fn outcome(&self) -> Outcome {
+        Outcome::new(self.damage.len())
+            .figure("verified-bytes", self.verified_bytes)
+            .figure("stored-bytes", self.stored_bytes)
+    }
+
     fn damaged(&mut self, path: &str, kind: DamageKind, message: impl Into<String>) {
         self.damage.push(Damage::new(path, kind, message));
     }
@@ -194,9 +200,14 @@ impl Repository {
             options,
             cx: &cx,
         };
-        let mut report = cx.unless_cancelled(verifying.run(id)).await?;
-        report.duration_seconds = clock.elapsed().as_secs_f64();
-        Ok(report)
+        let mut verified = cx.unless_cancelled(verifying.run(id)).await;
+        if let Ok(report) = &mut verified {
+            report.duration_seconds = clock.elapsed().as_secs_f64();
+        }
+        let act = self.act(AuditVerb::Verify).snapshot(Some(id)).since(clock);
+        let missing = act.end(&verified, SnapshotVerifyReport::outcome).await;
+        cx.unrecorded(missing, None);
+        verified
     }
 }
 

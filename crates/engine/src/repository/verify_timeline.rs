@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use rdump_format::{
     Digest,
-    repository::{GapRecord, Previous, SpanKind, SpanName, TimelineId},
+    repository::{AuditVerb, GapRecord, Previous, SpanKind, SpanName, TimelineId},
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, point_in_time::SliceReader, timeline::parse_slice};
+use super::{Outcome, Repository, point_in_time::SliceReader, timeline::parse_slice};
 use crate::{Damage, DamageKind, Error, ErrorKind, Result};
 
 /// What was found of everything that was captured.
@@ -59,6 +59,21 @@ impl Repository {
         &self,
         cancel: &CancellationToken,
     ) -> Result<TimelineVerifyReport> {
+        let act = self.act(AuditVerb::VerifyTimeline);
+        let verified = self.look_at_timeline(cancel).await;
+        let outcome = |report: &TimelineVerifyReport| {
+            Outcome::new(report.damage.len())
+                .figure("slices", report.slices)
+                .figure("gaps", report.gaps)
+                .figure("stored-bytes", report.stored_bytes)
+        };
+        if let Some(missing) = act.end(&verified, outcome).await {
+            tracing::warn!("{missing}");
+        }
+        verified
+    }
+
+    async fn look_at_timeline(&self, cancel: &CancellationToken) -> Result<TimelineVerifyReport> {
         let timeline = self.timeline().await?;
         let mut report = TimelineVerifyReport {
             unreferenced: self.strangers().await?,

@@ -10,14 +10,14 @@ use futures::{FutureExt, TryStreamExt, future::BoxFuture};
 use rdump_format::{
     Codec, Namespace, RunRecord, Segment, SegmentBuilder,
     repository::{
-        BegunRecord, CatalogEntry, DataKeys, EncryptionError, NamespaceEnd, NamespaceProgress,
-        PrivatePlace, PrivateRun, SnapshotId, SnapshotManifest, StoredObject,
+        AuditVerb, BegunRecord, CatalogEntry, DataKeys, EncryptionError, NamespaceEnd,
+        NamespaceProgress, PrivatePlace, PrivateRun, SnapshotId, SnapshotManifest, StoredObject,
     },
 };
 use rdump_storage::Listed;
 
 use super::{
-    Repository,
+    Act, Repository,
     earlier::{Earlier, StoredNamespace},
     encryption::{self, Recipients},
     lease::{LEASE, Lease},
@@ -382,6 +382,11 @@ impl DumpWriter for SnapshotWriter {
 
     fn keeps_nothing(&self) -> bool {
         true
+    }
+
+    fn act(&self, verb: AuditVerb) -> Option<Act> {
+        let act = self.shared.repository.act(verb).snapshot(self.id());
+        Some(act.private(self.recipients.is_some()))
     }
 
     fn begin<'a>(&'a self, header: &'a DumpHeader) -> BoxFuture<'a, Result<Vec<String>>> {

@@ -179,6 +179,33 @@ async fn timelines_of_version_1_1_are_read() {
 }
 
 #[tokio::test]
+async fn audit_records_of_version_1_1_are_read() {
+    let folder = Location::from(testdata().join("audit-1.1").as_path());
+    let repository = Repository::open(&folder).await.unwrap();
+    let head = "ac99905c2ee3f8c6985b366be39322809dcf5ebbf45151e1bba14a5402d4e24b";
+    let head: Digest = head.parse().unwrap();
+    let mut entries = Vec::new();
+    let report = repository.audit(Some(head), |entry| entries.push(entry.clone()));
+    let report = report.await.unwrap();
+    assert!(report.is_whole(), "{report}");
+    assert_eq!((report.entries, report.head.unwrap().sha256), (7, head));
+    assert_eq!(report.unended.into_iter().collect::<Vec<_>>(), [6]);
+    let restored = &entries[4];
+    assert_eq!(
+        (restored.who.user.as_str(), restored.verb.as_str()),
+        ("alice", "restore")
+    );
+    let error = restored.error.as_ref().unwrap();
+    assert_eq!(error.message.as_deref(), Some("shop.c: it is there…"));
+    assert_eq!(entries[1].figures["documents"], 1_204_411);
+    // What is of before there was such a record has none.
+    let before = Location::from(testdata().join("timeline-1.1").as_path());
+    let report = Repository::open(&before).await.unwrap();
+    let report = report.audit(None, |_| {}).await.unwrap();
+    assert!(report.is_whole() && report.head.is_none());
+}
+
+#[tokio::test]
 async fn bundles_of_version_1_0_are_read() {
     let bytes = std::fs::read(testdata().join("bundle-1.0.tar")).unwrap();
     let identities = Identities::passphrase(&"correct horse".into()).unwrap();

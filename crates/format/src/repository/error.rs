@@ -33,6 +33,7 @@ impl RecordError {
             Frame::SliceEnd => "end of a slice of the oplog",
             Frame::Gap => "record of a gap",
             Frame::Pruned => "record of what was pruned",
+            Frame::Audit => "entry of the audit record",
         };
         Self { what, fault }
     }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, io::Read, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use rdump_format::repository::{BEGUN, KEYS, REPOSITORY_FILE, RepositoryId, SnapshotId};
+use futures::FutureExt;
+use rdump_format::repository::{AuditVerb, BEGUN, KEYS, REPOSITORY_FILE, RepositoryId, SnapshotId};
 use rdump_storage::{Location, Store, Upload};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use crate::{
     context::RunContext,
     media::leftover_notice,
     repository::{
-        differs,
+        Act, Actor, Outcome, differs,
         lease::{LEASE, Lease},
         put_manifest, put_same,
         snapshot::Object,
@@ -36,6 +37,8 @@ pub struct UnbundleReport {
     pub stored_bytes: u64,
     /// How many of these were there already, from an earlier attempt, and are the same.
     pub kept_bytes: u64,
+    /// What is wrong, though not with the snapshot: that it could not be recorded who stored it.
+    pub problems: Vec<String>,
     /// How long it took, in seconds.
     pub duration_seconds: f64,
 }
@@ -65,17 +68,42 @@ impl Repository {
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Result<UnbundleReport> {
-        let clock = Instant::now();
+        let input = (name, input);
+        Self::unbundle_by(location, input, Actor::default(), observer, cancel).await
+    }
+
+    /// As [`unbundle`](Self::unbundle), with [who](Self::actor) does it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn unbundle_by(
+        location: &Location,
+        (name, input): (impl Into<String>, impl Read + Send + 'static),
+        actor: Actor,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<UnbundleReport> {
+        let (clock, name) = (Instant::now(), name.into());
         let mut cx = RunContext::default();
         cx.set_observer(observer);
         cx.cancel = cancel;
         let store = location.create()?;
-        let input = Input::new(name, input);
-        let mut lease = None;
+        let input = Input::new(&*name, input);
+        let mut place = Place {
+            store: Arc::clone(&store),
+            actor,
+            act: None,
+            lease: None,
+        };
         let unbundled = async {
-            let unbundled = cx.unless_cancelled(unbundle(&store, input, &mut lease, &cx));
+            let unbundled = cx.unless_cancelled(unbundle(&mut place, input, &cx));
             let (report, root) = unbundled.await?;
-            if let Some(lease) = &lease {
+            if let Some(lease) = &place.lease {
                 lease.check().await?;
             }
             // To its end, or somebody hears of no snapshot where there is one.
@@ -84,12 +112,24 @@ impl Repository {
             }
             Ok::<_, Error>(report)
         };
-        let unbundled = unbundled.await;
-        if let Some(lease) = lease {
+        let mut unbundled = unbundled.boxed().await;
+        if let Some(lease) = place.lease {
             lease.release().await;
         }
         if unbundled.is_err() {
             store.settle().await;
+        }
+        if let Some(act) = place.act {
+            let outcome = |report: &UnbundleReport| {
+                Outcome::default()
+                    .figure("objects", report.objects)
+                    .figure("stored-bytes", report.stored_bytes)
+            };
+            let missing = act.from(name).since(clock).end(&unbundled, outcome).await;
+            match &mut unbundled {
+                Ok(report) => report.problems.extend(missing),
+                Err(_) => cx.unrecorded(missing, None),
+            }
         }
         let mut report = unbundled?;
         report.duration_seconds = clock.elapsed().as_secs_f64();
@@ -97,19 +137,39 @@ impl Repository {
     }
 }
 
+/// Where a bundle goes, and what is held there until its end.
+struct Place {
+    store: Arc<dyn Store>,
+    actor: Actor,
+    /// Once it is known which snapshot of which repository it is.
+    act: Option<Act>,
+    lease: Option<Lease>,
+}
+
 /// Stores all but the manifest, which it gives. The lease keeps others from writing or pruning the snapshot.
 async fn unbundle(
-    store: &Arc<dyn Store>,
+    Place {
+        store,
+        actor,
+        act,
+        lease,
+    }: &mut Place,
     input: Input,
-    lease: &mut Option<Lease>,
     cx: &RunContext,
 ) -> Result<(UnbundleReport, Bytes)> {
+    let store = &*store;
     let (input, head) = input.head(None).await?;
     let id = head.snapshot.id().clone();
     let repository = match Repository::find(store).await? {
-        Some(record) => Repository::of(Arc::clone(store), record),
-        None => Repository::init_as(Arc::clone(store), head.repository.clone()).await?,
+        Some(record) => Repository::of(Arc::clone(store), record).actor(actor.clone()),
+        None => {
+            let (store, record) = (Arc::clone(store), head.repository.clone());
+            Repository::init_as(store, record, actor.clone()).await?
+        }
     };
+    let is_encrypted = head.snapshot.manifest().is_encrypted();
+    let unbundling = repository.act(AuditVerb::Unbundle).snapshot(Some(&id));
+    *act = Some(unbundling.private(is_encrypted));
     let records = head.objects.iter();
     let records = records.map(|(path, bytes)| (path.as_str(), bytes));
     let records: Vec<_> = records
@@ -142,6 +202,7 @@ async fn unbundle(
         objects: head.data.len() as u64,
         stored_bytes: 0,
         kept_bytes: 0,
+        problems: Vec::new(),
         duration_seconds: 0.0,
     };
     let mut storing = Storing { store, input };

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use rdump_format::{
     BLOCK_BYTES, BundleEntry,
-    repository::{REPOSITORY_FILE, SnapshotId},
+    repository::{AuditVerb, REPOSITORY_FILE, SnapshotId},
 };
 use rdump_storage::{Sink, Store};
 use serde::Serialize;
@@ -19,8 +19,9 @@ use crate::{
     context::RunContext,
     media::single_object::{self, NewObject},
     repository::{
-        Snapshot,
+        Outcome, Snapshot,
         carried::{self, Carried},
+        sink,
         snapshot::Object,
     },
 };
@@ -101,10 +102,21 @@ impl Repository {
             Ok((snapshot, head, objects))
         };
         let (snapshot, head, objects) = cx.unless_cancelled(looked_at).await?;
+        let act = snapshot.act(AuditVerb::Bundle).map(|act| act.to(sink(&to)));
         let write = async |object| write(self, &snapshot, (head, objects), object).await;
-        let mut report = single_object::write(to, &cx, write).await?;
-        report.duration_seconds = clock.elapsed().as_secs_f64();
-        Ok(report)
+        let mut bundled = single_object::write(to, &cx, write).await;
+        if let Ok(report) = &mut bundled {
+            report.duration_seconds = clock.elapsed().as_secs_f64();
+        }
+        if let Some(act) = act {
+            let outcome = |report: &BundleReport| {
+                Outcome::default()
+                    .figure("objects", report.objects)
+                    .figure("bytes", report.bundle_bytes)
+            };
+            cx.unrecorded(act.end(&bundled, outcome).await, None);
+        }
+        bundled
     }
 }
 

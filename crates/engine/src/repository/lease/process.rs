@@ -5,7 +5,7 @@ use std::fs;
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 /// The name of this machine.
-pub(super) fn host() -> String {
+pub(in crate::repository) fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use rdump_format::repository::SpanName;
+use rdump_format::repository::{AuditVerb, SpanName};
 use rdump_oplog::OpTime;
 use rdump_storage::Sink;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::{
     Error, ErrorKind, Observer, Result,
     context::RunContext,
     media::single_object,
-    repository::{Repository, timeline::parse_slice},
+    repository::{Outcome, Repository, sink, timeline::parse_slice},
 };
 
 /// What was captured after a moment and until another one.
@@ -97,7 +97,11 @@ impl CapturedSpan {
         let mut cx = RunContext::default();
         cx.set_observer(observer);
         cx.cancel = cancel;
-        single_object::write(to, &cx, async |mut object| {
+        let repository = self.slices.repository();
+        let act = repository.act(AuditVerb::OplogExport).private(true);
+        let act = act.after(Some(self.after)).until(Some(self.until));
+        let act = act.to(sink(&to));
+        let written = single_object::write(to, &cx, async |mut object| {
             let (mut entries, mut written) = (self.entries(), 0);
             while let Some(some) = entries.try_next().await? {
                 written += some.len() as u64;
@@ -105,8 +109,11 @@ impl CapturedSpan {
             }
             object.finish().await?;
             Ok(written)
-        })
-        .await
+        });
+        let written = written.await;
+        let outcome = |bytes: &u64| Outcome::default().figure("bytes", *bytes);
+        cx.unrecorded(act.end(&written, outcome).await, None);
+        written
     }
 
     /// Its entries, one after the other as in an `oplog.bson` of mongodump; slice by slice, each of which is checked, and that it follows the one before
