@@ -16,6 +16,7 @@ mod headers;
 mod location;
 mod multipart;
 mod options;
+mod posture;
 mod retention;
 mod unsaid;
 mod upload;
@@ -39,8 +40,8 @@ use self::{
     upload::S3Upload,
 };
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, ReadAhead, Result,
-    Retention, Store, Upload, Version, store::check_path,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, Posture, PutIf, ReadAhead, Result,
+    Retention, Store, UnfinishedUpload, Upload, Version, store::check_path,
 };
 
 pub use self::{
@@ -139,6 +140,14 @@ impl Store for S3Store {
             found.await.copied()
         }
         .boxed()
+    }
+
+    fn posture(&self) -> BoxFuture<'_, Result<Posture>> {
+        async move { Ok(self.bucket().await?.posture().await) }.boxed()
+    }
+
+    fn unfinished_uploads(&self) -> BoxFuture<'_, Result<Vec<UnfinishedUpload>>> {
+        async move { self.bucket().await?.unfinished_uploads().await }.boxed()
     }
 
     /// Nothing: a bucket has no locks for writers.

@@ -6,4 +6,5 @@ mod conforming;
 mod faults;
 mod options;
 mod policies;
+mod posture;
 mod uploads;
