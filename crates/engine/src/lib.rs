@@ -12,6 +12,7 @@
 //! | back up | [`Source::connect`], [`Repository::open_or_init`], [`Backup`] | [`BackupReport`] |
 //! | restore a snapshot | [`Repository::find_snapshot`], [`SnapshotReader::open`], [`Restore`] | [`RestoreReport`] |
 //! | verify a snapshot | [`Snapshot::verify`], or [`Repository::verify`] of one that cannot be opened | [`SnapshotVerifyReport`] |
+//! | look before it fails | [`Doctor`] | [`DoctorReport`] |
 //! | copy a repository elsewhere | [`RepositoryCopy`] | [`CopyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
@@ -100,6 +101,7 @@ mod command;
 mod concerns;
 mod connect;
 mod context;
+mod doctor;
 mod dump;
 mod error;
 pub mod media;
@@ -121,6 +123,7 @@ pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{
     ConnectOptions, ConnectPlan, Flavor, Secret, ServerInfo, Source, Target, Topology,
 };
+pub use doctor::{Check, Doctor, DoctorReport, Finding, Severity};
 pub use dump::{
     Consistency, Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog,
 };

@@ -95,9 +95,8 @@ async fn what_may_not_be_asked_or_is_not_understood_is_not_told() {
     let policy = Policy::in_page(PAGE, "backup", "dump");
     let server = SeaweedFs::with(&Access::default().user("keeper", policy)).await;
     let location = server.location("dump").parse().unwrap();
-    let store = S3Store::new(location).credentials(rdump_storage::S3Credentials::new(
-        "keeper", SECRET_KEY,
-    ));
+    let store =
+        S3Store::new(location).credentials(rdump_storage::S3Credentials::new("keeper", SECRET_KEY));
     let posture = store.posture().await.unwrap();
     let Told::Not(StorageError::Denied { action, .. }) = &posture.versioning else {
         panic!("{posture:?}");
