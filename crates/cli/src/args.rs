@@ -5,6 +5,7 @@
 
 mod connection;
 mod copy;
+mod doctor;
 mod dump;
 mod general;
 mod go_flags;
@@ -28,6 +29,7 @@ use crate::convert::is_like_uri;
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use copy::CopyArgs;
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
@@ -108,6 +110,16 @@ Environment:
   RDUMP_REPO  repository, where --from is not given
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied, 130 stopped by a signal.";
+
+const AFTER_HELP_DOCTOR: &str = "\
+What could not be looked at is told as unknown, with the reason. Nothing is written without --probe.
+
+Environment:
+  RDUMP_URI   connection string, where neither --uri, --host nor --port is given
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 nothing is dangerous, 1 nothing could be looked at, 2 wrong usage, 3 something is dangerous,
+130 stopped by a signal.";
 
 const AFTER_HELP_PRUNE: &str = "\
 The newest snapshot of each deployment, the newest that was verified and found whole, and what restorable moments are restored from

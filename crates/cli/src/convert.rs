@@ -3,6 +3,7 @@
 mod config;
 mod connect;
 mod copy;
+mod doctor;
 mod dump;
 mod json;
 mod keys;
@@ -22,6 +23,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf};
 use rdump::Secret;
 
 pub(crate) use copy::{Chosen, CopyRequest};
+pub(crate) use doctor::DoctorRequest;
 pub(crate) use dump::DumpRequest;
 pub(crate) use keys::{identities, new_recipients, recipients};
 pub(crate) use medium::{Input, Output};

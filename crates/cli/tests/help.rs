@@ -12,6 +12,7 @@ async fn help_lists_every_option_by_group() {
         "bundle",
         "copy",
         "capture",
+        "doctor",
         "export-folder",
         "import-folder",
         "init",

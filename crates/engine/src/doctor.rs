@@ -14,8 +14,9 @@ mod words;
 
 use std::{fmt, time::Duration};
 
-use futures::FutureExt;
+use futures::{FutureExt, TryStreamExt};
 use jiff::Timestamp;
+use rdump_storage::Listed;
 use serde::Serialize;
 
 use crate::{ConnectOptions, Error, Location, Result, RetentionPolicy, Source};
@@ -165,7 +166,11 @@ impl Doctor {
     /// Gives what is in the repository, if there is one that can be read.
     async fn look_at_place(&self, place: &Place, findings: &mut Findings) -> Option<Held> {
         let held = match Held::of(place).boxed().await {
-            Ok(held) => held,
+            Ok(Some(held)) => Some(held),
+            Ok(None) => {
+                nothing_yet(place, findings).await;
+                None
+            }
             Err(error) => {
                 findings.danger(
                     Check::Repository,
@@ -213,6 +218,31 @@ impl Doctor {
         privileges::look(&asked, held, (captured, may_stream), findings)
             .boxed()
             .await;
+    }
+}
+
+/// Tells of a place where no repository is.
+async fn nothing_yet(place: &Place, findings: &mut Findings) {
+    let (check, location) = (Check::Repository, place.store.location());
+    let seen = format!("{location} is no repository yet");
+    let mut listed = place.store.list("");
+    loop {
+        match listed.try_next().await {
+            // No object, and never to be.
+            Ok(Some(Listed::Leftover(_))) => {}
+            Ok(Some(found)) => {
+                let path = found.path();
+                return findings.danger(
+                    check,
+                    format!("{seen}, and not empty: {path} lies there"),
+                    "name an empty place, or the repository itself",
+                );
+            }
+            Ok(None) => {
+                return findings.note(check, seen, "`rdump init` makes one, or the first backup");
+            }
+            Err(error) => return findings.unknown(check, &error.into(), ""),
+        }
     }
 }
 

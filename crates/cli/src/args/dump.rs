@@ -6,6 +6,7 @@ use rdump::{Compression, Consistency};
 use super::{
     connection::path,
     copy::CopyArgs,
+    doctor::DoctorArgs,
     general::{OwnArgs, ToolArgs},
     keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
@@ -160,6 +161,9 @@ pub(crate) enum DumpCommand {
     Bundle(BundleArgs),
     /// Copy a repository, or some of it, to another place
     Copy(Box<CopyArgs>),
+    /// Say what is wrong with a deployment and a repository, and what to do about it
+    #[command(mut_args(for_a_doctor))]
+    Doctor(Box<DoctorArgs>),
     /// Write a snapshot as a folder of mongodump
     ExportFolder(ExportArgs),
     /// Make a snapshot of a folder or an archive of mongodump
@@ -186,11 +190,12 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 16] = [
         "backup",
         "capture",
         "bundle",
         "copy",
+        "doctor",
         "export-folder",
         "import-folder",
         "init",
@@ -219,6 +224,15 @@ fn for_a_backup(option: Arg) -> Arg {
 fn for_a_capture(option: Arg) -> Arg {
     match option.get_id().as_str() {
         "json" => option.help("Print events and the report on stdout as JSON lines"),
+        _ => option,
+    }
+}
+
+/// What options of a dump mean for who looks.
+fn for_a_doctor(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        // The whole deployment is looked at.
+        "db" | "collection" => option.hide(true),
         _ => option,
     }
 }

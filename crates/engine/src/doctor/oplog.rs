@@ -8,7 +8,6 @@ use super::{
     Held,
     deployment::Asked,
     finding::{Check, Findings},
-    held::End,
     words::{counted, length},
 };
 use crate::{Error, ErrorKind, Result, Topology, capture::Oplog, connect::whole_number};
@@ -72,9 +71,10 @@ pub(super) async fn look(asked: &Asked, held: Option<&Held>, findings: &mut Find
     }
     match Window::of(asked).await {
         Ok(window) => {
-            window_against_snapshots(asked, &window, held, findings);
+            let longest = held.and_then(|held| held.longest_run(Some(&asked.source)));
+            window_against_snapshots(&window, longest, findings);
             if let Some(end) = end.filter(|end| end.header.from == SliceSource::Oplog) {
-                capture_age(&window, end, findings);
+                capture_age(&window, end.span.end, findings);
             }
             Readable::Yes
         }
@@ -108,10 +108,10 @@ fn of_other(asked: &Asked, held: Option<&Held>, findings: &mut Findings) {
     }
 }
 
+/// `longest` is how long the longest of the newest snapshots took, in seconds, and how many these are.
 fn window_against_snapshots(
-    asked: &Asked,
     window: &Window,
-    held: Option<&Held>,
+    longest: Option<(i64, usize)>,
     findings: &mut Findings,
 ) {
     let check = Check::OplogWindow;
@@ -121,7 +121,6 @@ fn window_against_snapshots(
         None => "how full it is may not be asked".to_owned(),
     };
     let seen = format!("the oplog reaches {} back, and {full}", length(seconds));
-    let longest = held.and_then(|held| held.longest_run(Some(&asked.source)));
     let seen = match longest {
         Some((longest, of)) => format!(
             "{seen}; the longest of the newest {} took {}",
@@ -154,9 +153,8 @@ fn window_against_snapshots(
 }
 
 /// Whether a capture can go on, and for how long still.
-fn capture_age(window: &Window, end: &End, findings: &mut Findings) {
+fn capture_age(window: &Window, captured: OpTime, findings: &mut Findings) {
     let check = Check::CaptureAge;
-    let captured = end.span.end;
     let at = |at: OpTime| i64::from(at.seconds);
     let age = (at(window.newest) - at(captured)).max(0);
     if window.oldest > captured {
@@ -235,5 +233,77 @@ async fn history(asked: &Asked, held: Option<&Held>, findings: &mut Findings) {
             ),
         ),
         None => findings.note(check, format!("{seen}; no snapshot tells how long one takes"), ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::finding::Severity, *};
+
+    const HOUR: u32 = 3_600;
+    const NOW: u32 = 1_800_000_000;
+
+    fn at(seconds: u32) -> OpTime {
+        OpTime {
+            seconds,
+            ordinal: 1,
+        }
+    }
+
+    fn window(hours: u32, full_percent: Option<i64>) -> Window {
+        Window {
+            oldest: at(NOW - hours * HOUR),
+            newest: at(NOW),
+            full_percent,
+        }
+    }
+
+    fn of(look: impl FnOnce(&mut Findings)) -> (Severity, String) {
+        let mut findings = Findings::default();
+        look(&mut findings);
+        let [finding] = &findings.sorted()[..] else {
+            panic!("one finding");
+        };
+        (finding.severity, finding.advice.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn an_oplog_reaches_back_for_longer_than_a_snapshot_takes_and_a_day() {
+        use Severity::{Danger, Good, Warning};
+        let hours = |hours: i64| Some((hours * i64::from(HOUR), 3));
+        for (reaches, longest, expected) in [
+            (2, hours(3), Danger),
+            (30, hours(31), Danger),
+            (30, hours(16), Warning),
+            (30, hours(15), Good),
+            (23, None, Warning),
+            (24, None, Good),
+        ] {
+            for full in [Some(100), Some(90), None] {
+                let window = window(reaches, full);
+                let told = of(|it| window_against_snapshots(&window, longest, it));
+                assert_eq!(told.0, expected, "{reaches} {longest:?}");
+            }
+            // One that has forgotten nothing is no shorter than it has to be.
+            let young = window(reaches, Some(89));
+            let told = of(|it| window_against_snapshots(&young, longest, it));
+            assert_eq!(told.0, Good);
+        }
+        let told = of(|it| window_against_snapshots(&window(2, None), hours(9), it));
+        assert!(told.1.contains("minRetentionHours: 27"), "{}", told.1);
+    }
+
+    #[test]
+    fn a_capture_that_is_behind_by_more_than_the_oplog_reaches_further_is_in_danger() {
+        let captured = |hours: u32| at(NOW - hours * HOUR);
+        let age = |window: &Window, hours| of(|it| capture_age(window, captured(hours), it)).0;
+        let full = window(10, Some(100));
+        assert_eq!(age(&full, 1), Severity::Good);
+        assert_eq!(age(&full, 5), Severity::Good);
+        assert_eq!(age(&full, 6), Severity::Danger);
+        assert_eq!(age(&full, 11), Severity::Danger);
+        let young = window(10, Some(1));
+        assert_eq!(age(&young, 9), Severity::Good);
+        assert_eq!(age(&young, 11), Severity::Danger);
     }
 }

@@ -210,7 +210,10 @@ fn capture(doctor: &Doctor, held: &Held, findings: &mut Findings) {
     let Some(newest) = newest else {
         match &status.capturing {
             Some(capturing) => {
-                findings.good(check, format!("{capturing}, and has stored nothing yet"));
+                findings.good(
+                    check,
+                    format!("captured on {capturing}; nothing is stored yet"),
+                );
             }
             None => findings.note(
                 check,
@@ -230,10 +233,10 @@ fn capture(doctor: &Doctor, held: &Held, findings: &mut Findings) {
         ),
         Some(capturing) if age > BEHIND_SECONDS => findings.warning(
             check,
-            format!("{seen}, although somebody captures: {capturing}"),
+            format!("{seen}, although it is captured on {capturing}"),
             "look at its log, and at the network between it, the deployment and the store",
         ),
-        Some(capturing) => findings.good(check, format!("{seen}: {capturing}")),
+        Some(capturing) => findings.good(check, format!("{seen}; it is captured on {capturing}")),
     }
 }
 
