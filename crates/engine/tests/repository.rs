@@ -25,6 +25,7 @@ mod conflicts;
 mod consistency;
 mod copy;
 mod damage;
+mod doctor;
 mod encrypted;
 mod fixture;
 mod foreseen;

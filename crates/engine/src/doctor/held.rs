@@ -1,14 +1,14 @@
 //! What is in a place.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use rdump_format::repository::{SliceFooter, SliceHeader, SpanName};
 use rdump_storage::Store;
 
-use super::finding::is_about_data;
+use super::{finding::is_about_data, words::length};
 use crate::{
-    Error, ErrorKind, Location, Repository, RepositoryStatus, Result, Snapshot, Snapshots,
+    Error, ErrorKind, Location, OpTime, Repository, RepositoryStatus, Result, Snapshot, Snapshots,
     SourceRecord, repository::parse_slice,
 };
 
@@ -49,6 +49,8 @@ pub(super) struct Held {
 /// The last slice of a history.
 pub(super) struct End {
     pub(super) span: SpanName,
+    /// Where a gap ends that was stored after it: a capture goes on from there.
+    pub(super) gap_until: Option<OpTime>,
     pub(super) header: SliceHeader,
     pub(super) footer: SliceFooter,
 }
@@ -63,7 +65,10 @@ impl Held {
         let status = repository.status_of(&snapshots).await?;
         let (mut ends, mut unreadable) = (Vec::new(), Vec::new());
         for span in status.timeline.ends().into_iter().take(MOST_HISTORIES) {
-            match end(&repository, span).await {
+            let is_next = |gap: &&SpanName| (gap.start, gap.timeline) == (span.end, span.timeline);
+            let gap = status.timeline.gaps().filter(is_next).last();
+            let gap_until = gap.map(|gap| gap.end);
+            match end(&repository, span, gap_until).await {
                 Ok(end) => ends.push(end),
                 Err(error) if error.kind() == ErrorKind::Data => unreadable.push(error),
                 Err(error) => return Err(error),
@@ -84,24 +89,45 @@ impl Held {
         self.ends.iter().find(is_of)
     }
 
-    /// How long the longest of the newest snapshots took, in seconds, and how many these are: of a deployment, or of any.
-    pub(super) fn longest_run(&self, source: Option<&SourceRecord>) -> Option<(i64, usize)> {
+    /// How long the longest of the last snapshots of a deployment took.
+    pub(super) fn longest_run(&self, source: &SourceRecord) -> Option<LongestRun> {
         let is_of = |snapshot: &&Snapshot| {
             let of = &snapshot.manifest().run.source;
-            source.is_none_or(|source| of.is_of_same_deployment(source))
+            of.is_of_same_deployment(source)
         };
         let newest = self.snapshots.whole.iter().rev().filter(is_of).take(NEWEST);
         let runs: Vec<i64> = newest.filter_map(run_seconds).collect();
-        runs.iter().max().map(|longest| (*longest, runs.len()))
+        let seconds = *runs.iter().max()?;
+        let of = runs.len();
+        Some(LongestRun { seconds, of })
     }
 }
 
-async fn end(repository: &Repository, span: SpanName) -> Result<End> {
+/// How long the longest of some snapshots took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LongestRun {
+    pub(super) seconds: i64,
+    /// How many they are.
+    pub(super) of: usize,
+}
+
+impl fmt::Display for LongestRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = length(self.seconds);
+        match self.of {
+            1 => write!(f, "the last snapshot took {took}"),
+            of => write!(f, "the longest of the last {of} snapshots took {took}"),
+        }
+    }
+}
+
+async fn end(repository: &Repository, span: SpanName, gap_until: Option<OpTime>) -> Result<End> {
     let bytes = repository.read_span(&span).await?;
     let slice = parse_slice(&span, &bytes)?;
     Ok(End {
         header: slice.header,
         footer: slice.footer,
+        gap_until,
         span,
     })
 }

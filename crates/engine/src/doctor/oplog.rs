@@ -8,7 +8,8 @@ use super::{
     Held,
     deployment::Asked,
     finding::{Check, Findings},
-    words::{counted, length},
+    held::LongestRun,
+    words::length,
 };
 use crate::{Error, ErrorKind, Result, Topology, capture::Oplog, connect::whole_number};
 
@@ -71,10 +72,10 @@ pub(super) async fn look(asked: &Asked, held: Option<&Held>, findings: &mut Find
     }
     match Window::of(asked).await {
         Ok(window) => {
-            let longest = held.and_then(|held| held.longest_run(Some(&asked.source)));
+            let longest = held.and_then(|held| held.longest_run(&asked.source));
             window_against_snapshots(&window, longest, findings);
             if let Some(end) = end.filter(|end| end.header.from == SliceSource::Oplog) {
-                capture_age(&window, end.span.end, findings);
+                capture_age(&window, end.gap_until.unwrap_or(end.span.end), findings);
             }
             Readable::Yes
         }
@@ -108,12 +109,7 @@ fn of_other(asked: &Asked, held: Option<&Held>, findings: &mut Findings) {
     }
 }
 
-/// `longest` is how long the longest of the newest snapshots took, in seconds, and how many these are.
-fn window_against_snapshots(
-    window: &Window,
-    longest: Option<(i64, usize)>,
-    findings: &mut Findings,
-) {
+fn window_against_snapshots(window: &Window, longest: Option<LongestRun>, findings: &mut Findings) {
     let check = Check::OplogWindow;
     let seconds = window.seconds();
     let full = match window.full_percent {
@@ -122,14 +118,10 @@ fn window_against_snapshots(
     };
     let seen = format!("the oplog reaches {} back, and {full}", length(seconds));
     let seen = match longest {
-        Some((longest, of)) => format!(
-            "{seen}; the longest of the newest {} took {}",
-            counted(of as u64, "snapshot"),
-            length(longest)
-        ),
+        Some(longest) => format!("{seen}; {longest}"),
         None => seen,
     };
-    let longest = longest.map_or(0, |(longest, _)| longest);
+    let longest = longest.map_or(0, |longest| longest.seconds);
     if !window.forgets() {
         // It has forgotten nothing yet.
         return findings.good(check, seen);
@@ -211,27 +203,16 @@ async fn history(asked: &Asked, held: Option<&Held>, findings: &mut Findings) {
         "the server keeps for {} what was there at a moment",
         length(window)
     );
-    match held.and_then(|held| held.longest_run(Some(&asked.source))) {
-        Some((longest, of)) if longest >= window => findings.warning(
+    match held.and_then(|held| held.longest_run(&asked.source)) {
+        Some(longest) if longest.seconds >= window => findings.warning(
             check,
-            format!(
-                "{seen}; the longest of the newest {} took {}",
-                counted(of as u64, "snapshot"),
-                length(longest)
-            ),
+            format!("{seen}; {longest}"),
             format!(
                 "such a snapshot needs its oplog to be of one moment; keep more: db.adminCommand({{setParameter: 1, minSnapshotHistoryWindowInSeconds: {}}})",
-                longest.saturating_mul(2)
+                longest.seconds.saturating_mul(2)
             ),
         ),
-        Some((longest, of)) => findings.good(
-            check,
-            format!(
-                "{seen}; the longest of the newest {} took {}",
-                counted(of as u64, "snapshot"),
-                length(longest)
-            ),
-        ),
+        Some(longest) => findings.good(check, format!("{seen}; {longest}")),
         None => findings.note(check, format!("{seen}; no snapshot tells how long one takes"), ""),
     }
 }
@@ -270,7 +251,10 @@ mod tests {
     #[test]
     fn an_oplog_reaches_back_for_longer_than_a_snapshot_takes_and_a_day() {
         use Severity::{Danger, Good, Warning};
-        let hours = |hours: i64| Some((hours * i64::from(HOUR), 3));
+        let hours = |hours: i64| {
+            let seconds = hours * i64::from(HOUR);
+            Some(LongestRun { seconds, of: 3 })
+        };
         for (reaches, longest, expected) in [
             (2, hours(3), Danger),
             (30, hours(31), Danger),

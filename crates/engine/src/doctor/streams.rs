@@ -104,7 +104,10 @@ fn told(asked: &Asked, end: Option<&End>, findings: &mut Findings) {
 async fn open(asked: &Asked, end: Option<&End>, select: &Selector) -> Result<(), NotOpened> {
     let (deployment, from) = (&asked.deployment, &asked.from);
     let after: OpTime = match end {
-        Some(end) => end.footer.told_until.unwrap_or(end.span.end),
+        Some(end) => {
+            let told = end.footer.told_until.unwrap_or(end.span.end);
+            end.gap_until.unwrap_or(told)
+        }
         None => now(deployment, from).await.map_err(NotOpened::Other)?,
     };
     let (scope, start) = (Scope::of(select), Start::After(after));
