@@ -6,6 +6,7 @@ mod bundle;
 mod capture;
 mod command_line;
 mod copy;
+mod doctor;
 mod encrypted;
 mod failures;
 mod generated;

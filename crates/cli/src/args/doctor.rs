@@ -30,14 +30,14 @@ pub(crate) struct DoctorArgs {
     #[arg(long = "max-age", value_name = "DURATION", value_parser = days, help_heading = HEADING)]
     pub(crate) max_age: Option<Duration>,
 
+    #[command(flatten, next_help_heading = HEADING)]
+    pub(crate) flavor: FlavorArgs,
+
     #[command(
         flatten,
         next_help_heading = "What is kept, as for rdump prune: objects in a bucket should be locked for as long"
     )]
     pub(crate) policy: PolicyArgs,
-
-    #[command(flatten)]
-    pub(crate) flavor: FlavorArgs,
 
     #[command(flatten, next_help_heading = HEADING)]
     pub(crate) repository: RepositoryArgs,
