@@ -46,7 +46,7 @@ async fn what_is_as_it_should_be_is_said_to_be_good() {
 async fn a_place_where_nothing_is_yet_is_good_for_a_repository_and_one_with_something_else_is_not()
 {
     let store = Arc::new(MemoryStore::new("backups"));
-    let report = run(at(store.clone())).await;
+    let report = run(at(Arc::clone(&store) as _)).await;
     expect_no_danger(&report);
     expect(&report, Note, Check::Repository, "no repository yet");
     store
