@@ -7,6 +7,7 @@ mod audit;
 mod classes;
 mod connection;
 mod copy;
+mod doctor;
 mod drill;
 mod dump;
 mod general;
@@ -33,6 +34,7 @@ pub(crate) use audit::AuditArgs;
 pub(crate) use classes::{ThawArgs, TierArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use copy::CopyArgs;
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use drill::{CompareArgs, DrillArgs};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
@@ -143,6 +145,15 @@ const AFTER_HELP_COMPARE: &str = "\
 Neither deployment may be written to meanwhile. Users, roles, config and local are not compared.
 
 Exit codes: 0 nothing differs, 1 failed, 2 wrong usage, 4 something differs, 130 stopped by a signal.";
+const AFTER_HELP_DOCTOR: &str = "\
+What could not be looked at is told as unknown, with the reason. Nothing is written without --probe.
+
+Environment:
+  RDUMP_URI   connection string, where neither --uri, --host nor --port is given
+  RDUMP_REPO  repository, where --repo is not given
+
+Exit codes: 0 nothing is dangerous, 1 nothing could be looked at, 2 wrong usage, 3 something is dangerous,
+130 stopped by a signal.";
 
 const AFTER_HELP_PRUNE: &str = "\
 The newest snapshot of each deployment, the newest that was verified and found whole, and what restorable moments are restored from

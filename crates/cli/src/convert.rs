@@ -4,6 +4,7 @@ mod classes;
 mod config;
 mod connect;
 mod copy;
+mod doctor;
 mod drill;
 mod dump;
 mod json;
@@ -25,6 +26,7 @@ use rdump::Secret;
 
 pub(crate) use classes::{Moved, ThawingRequest, TierRequest};
 pub(crate) use copy::{Chosen, CopyRequest};
+pub(crate) use doctor::DoctorRequest;
 pub(crate) use drill::{CompareRequest, DrillChoice, DrillRequest, Scratch};
 pub(crate) use dump::DumpRequest;
 pub(crate) use keys::{identities, new_recipients, recipients};

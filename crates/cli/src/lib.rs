@@ -10,6 +10,7 @@
 //! | `session` | what a run has: console, cancel token, runtime, passwords |
 //! | `run_dump`, `run_restore`, `run_backup`, `run_verify` | one command each |
 //! | `run_audit` | who did what with a repository |
+//! | `run_doctor` | what is wrong, before it fails |
 //! | `run_bundle` | snapshots as one stream |
 //! | `run_drill` | restores for practice, and comparisons of deployments |
 //! | `run_transfer` | commands that take a dump from one medium to another |
@@ -39,6 +40,7 @@ mod run_bundle;
 mod run_capture;
 mod run_classes;
 mod run_copy;
+mod run_doctor;
 mod run_drill;
 mod run_dump;
 mod run_oplog_export;
@@ -58,16 +60,16 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use anyhow::anyhow;
 use args::{
-    BackupArgs, CaptureArgs, DrillArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed,
-    RestoreArgs, ToolArgs, VerbosityArgs,
+    BackupArgs, CaptureArgs, DoctorArgs, DrillArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs,
+    Parsed, RestoreArgs, ToolArgs, VerbosityArgs,
 };
 use clap::CommandFactory;
 use console::Console;
 use convert::{
     AuditRequest, BackupRequest, BundleRequest, CaptureRequest, CompareRequest, CopyRequest,
-    DrillRequest, DumpRequest, Environment, ExportRequest, ImportRequest, OplogExportRequest,
-    PruneRequest, Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest, StatusRequest,
-    ThawingRequest, TierRequest, UnbundleRequest, identities, repository, verified,
+    DoctorRequest, DrillRequest, DumpRequest, Environment, ExportRequest, ImportRequest,
+    OplogExportRequest, PruneRequest, Refusal, RekeyRequest, RestoreRequest, Scratch, ShowRequest,
+    StatusRequest, ThawingRequest, TierRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
 use prompt::Stdin;
@@ -189,6 +191,7 @@ fn subcommand(command: &DumpCommand) -> Exit {
         }
         DumpCommand::Backup(args) => backup(args),
         DumpCommand::Capture(args) => capture(args),
+        DumpCommand::Doctor(args) => doctor(args),
         DumpCommand::Status(args) => {
             let local = &args.local;
             on_repository("rdump status", local, async |session| {
@@ -379,6 +382,40 @@ fn backup(args: &BackupArgs) -> Exit {
             usage("rdump backup", &reason, Exit::Usage)
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
+    });
+    session.console.ended(exit)
+}
+
+fn doctor(args: &DoctorArgs) -> Exit {
+    let Some(session) = Session::new(&args.tool.verbosity, false, true, actor()) else {
+        return invalid_verbosity(Exit::Usage);
+    };
+    if args.tool.general.help {
+        let mut command = DumpArgs::command();
+        let help = command.find_subcommand_mut("doctor");
+        let help = help.map(|doctor| doctor.render_help().to_string());
+        session.console.stdout(&help.unwrap_or_default());
+        return session.console.ended(Exit::Done);
+    }
+    if let Some(text) = args.tool.general.to_print::<DumpArgs>() {
+        session.console.stdout(&text);
+        return session.console.ended(Exit::Done);
+    }
+    let json = args.repository.json;
+    let work = || {
+        let mut request = DoctorRequest::new(args, &environment()?)?;
+        warn(&session, &request.warnings);
+        if let Some(deployment) = &mut request.deployment {
+            session.ask_for_passwords(deployment, Stdin::Free)?;
+        }
+        let work = run_doctor::run(&session, request, json);
+        Ok(session.block_on(Some(&args.tool.general), work)?)
+    };
+    let exit = work().unwrap_or_else(|refusal| match refusal {
+        Refusal::Usage(reason) | Refusal::BadOption(reason) => {
+            usage("rdump doctor", &reason, Exit::Usage)
+        }
+        Refusal::Failed(error) => failed_with_document(&session, &error, json),
     });
     session.console.ended(exit)
 }

@@ -16,6 +16,7 @@ async fn help_lists_every_option_by_group() {
         "compare",
         "copy",
         "capture",
+        "doctor",
         "export-folder",
         "import-folder",
         "init",

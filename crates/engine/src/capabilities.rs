@@ -85,6 +85,21 @@ impl Capabilities {
     }
 }
 
+/// When the release of a server was last mended, if that is over: see [the vendor's list](https://www.mongodb.com/legal/support-policy/lifecycles).
+pub(crate) fn end_of_life([major, minor, _]: [u32; 3]) -> Option<&'static str> {
+    match (major, minor) {
+        (0..=3, _) | (4, 0 | 1) => Some("April 2022 or before"),
+        (4, 2 | 3) => Some("April 2023"),
+        (4, _) => Some("February 2024"),
+        (5, _) => Some("October 2024"),
+        (6, _) => Some("July 2025"),
+        _ => None,
+    }
+}
+
+/// The oldest release that anything here was tried with.
+pub(crate) const OLDEST_TRIED: [u32; 3] = [4, 2, 0];
+
 /// The numbers of a version; `None` if it is none.
 fn numbers(version: &str) -> Option<[u32; 3]> {
     let mut numbers = version.split(['.', '-']);

@@ -25,6 +25,8 @@ use crate::{
 };
 use session::Hold;
 
+pub(crate) use oplog::Oplog;
+
 pub use options::{CaptureOptions, CaptureSource};
 
 /// The longest pause before a capture that was interrupted goes on, and the shortest.

@@ -15,6 +15,7 @@
 //! | restore for practice | [`Drill`] | [`DrillReport`] |
 //! | compare deployments | [`Comparison`] | [`ComparisonReport`] |
 //! | see who did what with a repository | [`Repository::actor`], [`Repository::audit`] | [`AuditEntry`], [`AuditReport`] |
+//! | look before it fails | [`Doctor`] | [`DoctorReport`] |
 //! | copy a repository elsewhere | [`RepositoryCopy`] | [`CopyReport`] |
 //! | carry a snapshot as one stream | [`Repository::bundle`], [`Repository::unbundle`], [`BundleReader`] | [`BundleReport`], [`UnbundleReport`] |
 //! | copy a dump to another medium | a reader, a writer, [`Transfer::new`] | [`DumpReport`] |
@@ -104,6 +105,7 @@ mod comparison;
 mod concerns;
 mod connect;
 mod context;
+mod doctor;
 mod drill;
 mod dump;
 mod error;
@@ -127,6 +129,7 @@ pub use concerns::{Acknowledgement, ReadMode, ReadPreference, WriteConcern};
 pub use connect::{
     ConnectOptions, ConnectPlan, Flavor, Secret, ServerInfo, Source, Target, Topology,
 };
+pub use doctor::{Check, Doctor, DoctorReport, Finding, Severity};
 pub use drill::{Drill, DrillReport, Drilled, ScratchServer};
 pub use dump::{
     Consistency, Dump, DumpOptions, DumpPlan, DumpReport, DumpedNamespace, DumpedOplog,

@@ -204,14 +204,20 @@ impl Repository {
     ///
     /// As `open` has them.
     pub async fn open_in(store: Arc<dyn Store>) -> Result<Self> {
-        match Self::find(&store).await? {
-            Some(record) => Ok(Self::of(store, record)),
-            None => Err(Error::invalid(format!(
-                "{} is no repository: there is no {REPOSITORY_FILE}",
-                store.location()
+        let location = store.location();
+        let found = Self::open_if_there(store).await?;
+        found.ok_or_else(|| {
+            Error::invalid(format!(
+                "{location} is no repository: there is no {REPOSITORY_FILE}"
             ))
-            .with_hint("make one of an empty place by `rdump init`, or by the first backup")),
-        }
+            .with_hint("make one of an empty place by `rdump init`, or by the first backup")
+        })
+    }
+
+    /// As [`open_in`](Self::open_in); `None` where there is none.
+    pub(crate) async fn open_if_there(store: Arc<dyn Store>) -> Result<Option<Self>> {
+        let record = Self::find(&store).await?;
+        Ok(record.map(|record| Self::of(store, record)))
     }
 
     /// Whether there is a repository at a location, or was: then [`open`](Self::open) says what is wrong with it. There is none
@@ -438,6 +444,24 @@ impl Repository {
             folders.extend(names.map(|name| format!("{}{name}", id.folder())));
         }
         Ok(self.store.remove_leftovers(&folders).await?)
+    }
+
+    /// Every lease by its name, and who has it, if somebody does.
+    pub(crate) async fn leases(&self) -> Result<Vec<(String, Result<Option<LeaseRecord>>)>> {
+        let mut names = Vec::new();
+        let mut listed = self.store.list(LEASES);
+        while let Some(listed) = listed.try_next().await? {
+            let name = listed.path().strip_prefix(LEASES);
+            let name = name.and_then(|name| name.strip_suffix(".json"));
+            names.extend(name.map(str::to_owned));
+        }
+        drop(listed);
+        let mut leases = Vec::with_capacity(names.len());
+        for name in names {
+            let holder = lease::holder(&*self.store, &name).await;
+            leases.push((name, holder));
+        }
+        Ok(leases)
     }
 
     async fn ids(

@@ -139,6 +139,23 @@ impl RetentionPolicy {
         Ok(self)
     }
 
+    /// For how long it keeps what it keeps longest, as far as its rules are about time: a month has 31 days, a year 366.
+    pub(crate) fn longest(&self) -> Option<Duration> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let periods = [
+            (self.keep_hourly, HOUR),
+            (self.keep_daily, DAY),
+            (self.keep_weekly, DAY * 7),
+            (self.keep_monthly, DAY * 31),
+            (self.keep_yearly, DAY * 366),
+        ];
+        let periods = periods.into_iter().filter(|(number, _)| *number > 0);
+        let periods = periods.map(|(number, period)| period.saturating_mul(number));
+        let spans = self.keep_within.into_iter().chain(self.pitr_window);
+        periods.chain(spans).max()
+    }
+
     /// Whether it has no rule at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -27,6 +27,7 @@ mod conflicts;
 mod consistency;
 mod copy;
 mod damage;
+mod doctor;
 mod drill;
 mod encrypted;
 mod fixture;

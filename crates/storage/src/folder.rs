@@ -25,8 +25,8 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, PutIf, Result, StorageError, Store,
-    Upload, Version, store::check_path,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectInfo, Posture, PutIf, Result,
+    StorageError, Store, Told, UnfinishedUpload, Upload, Version, store::check_path,
 };
 
 /// How the name of a file starts that is being written, or was when its writer died.
@@ -95,6 +95,18 @@ impl FolderStore {
             },
             _ => StorageError::from_io("create", &self.root, error),
         })
+    }
+
+    /// How much more whoever is not root can write; of a folder that is yet to be made, where it will be.
+    fn free_bytes(&self) -> Result<u64> {
+        let there = self.root.ancestors().find(|folder| folder.exists());
+        let there = there.filter(|folder| !folder.as_os_str().is_empty());
+        let found = nix::sys::statvfs::statvfs(there.unwrap_or(Path::new(".")));
+        let found =
+            found.map_err(|error| StorageError::from_io("open", &self.root, error.into()))?;
+        Ok(found
+            .blocks_available()
+            .saturating_mul(found.fragment_size()))
     }
 
     /// Locks the folder itself, which leaves no file behind.
@@ -181,6 +193,33 @@ impl Store for FolderStore {
             ..Capabilities::default()
         };
         async move { Ok(capabilities) }.boxed()
+    }
+
+    fn posture(&self) -> BoxFuture<'_, Result<Posture>> {
+        let store = self.clone();
+        blocking("open", &self.root, move || {
+            let free_bytes = Told::from(store.free_bytes());
+            Ok(Posture {
+                free_bytes,
+                ..Posture::default()
+            })
+        })
+    }
+
+    fn unfinished_uploads(&self) -> BoxFuture<'_, Result<Vec<UnfinishedUpload>>> {
+        let store = self.clone();
+        blocking("list", &self.root, move || {
+            let listed = store.list_now("")?.into_iter();
+            let found = listed.filter_map(|listed| match listed {
+                Listed::Leftover(path) => {
+                    let info = fs::metadata(store.root.join(&path)).ok();
+                    let since = info.and_then(|info| info.modified().ok());
+                    Some(UnfinishedUpload { path, since })
+                }
+                Listed::Object(_) | Listed::Unreadable(_) => None,
+            });
+            Ok(found.collect())
+        })
     }
 
     fn lock(&self) -> BoxFuture<'_, Result<Lock>> {

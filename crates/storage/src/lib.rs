@@ -15,6 +15,7 @@ mod folder;
 mod location;
 mod memory;
 mod object;
+mod posture;
 mod read_ahead;
 mod s3;
 mod sink;
@@ -30,6 +31,7 @@ pub use memory::MemoryStore;
 pub use object::{
     Leftover, Listed, Listing, ObjectChecksum, ObjectInfo, PutIf, Retention, Unreadable, Version,
 };
+pub use posture::{Lifecycle, ObjectLock, Posture, Told, UnfinishedUpload};
 pub use read_ahead::{ObjectReader, ReadAhead, read_ahead};
 pub use s3::{S3Checksum, S3Credentials, S3Location, S3Options, S3Retention, S3Store};
 pub use sink::Sink;

@@ -18,6 +18,7 @@ mod headers;
 mod location;
 mod multipart;
 mod options;
+mod posture;
 mod retention;
 mod unsaid;
 mod upload;
@@ -41,8 +42,9 @@ use self::{
     upload::S3Upload,
 };
 use crate::{
-    Capabilities, Leftover, Listed, Location, Lock, ObjectChecksum, ObjectClass, ObjectInfo, PutIf,
-    ReadAhead, Result, Retention, Store, ThawRequest, Upload, Version,
+    Capabilities, Leftover, Listed, Location, Lock, ObjectChecksum, ObjectClass, ObjectInfo,
+    Posture, PutIf, ReadAhead, Result, Retention, Store, ThawRequest, UnfinishedUpload, Upload,
+    Version,
     store::{cannot, check_path},
 };
 
@@ -142,6 +144,14 @@ impl Store for S3Store {
             found.await.copied()
         }
         .boxed()
+    }
+
+    fn posture(&self) -> BoxFuture<'_, Result<Posture>> {
+        async move { Ok(self.bucket().await?.posture().await) }.boxed()
+    }
+
+    fn unfinished_uploads(&self) -> BoxFuture<'_, Result<Vec<UnfinishedUpload>>> {
+        async move { self.bucket().await?.unfinished_uploads().await }.boxed()
     }
 
     /// Nothing: a bucket has no locks for writers.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures::{FutureExt, future, future::BoxFuture, stream::BoxStream};
 
 use crate::{
-    Leftover, Listed, Location, ObjectChecksum, ObjectClass, ObjectInfo, ReadAhead, Result,
-    Retention, StorageError, ThawRequest,
+    Leftover, Listed, Location, ObjectChecksum, ObjectClass, ObjectInfo, Posture, ReadAhead,
+    Result, Retention, StorageError, ThawRequest, UnfinishedUpload,
     object::{PutIf, Version},
 };
 
@@ -25,6 +25,24 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// As the store has them.
     fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities>>;
+
+    /// How the place is set up: asks, and writes nothing. Default: there is nothing to be set.
+    ///
+    /// # Errors
+    ///
+    /// If nothing can be asked at all. What is not told is [`Told::Not`](crate::Told::Not).
+    fn posture(&self) -> BoxFuture<'_, Result<Posture>> {
+        future::ready(Ok(Posture::default())).boxed()
+    }
+
+    /// What somebody began to write and has not finished, in no order. Default: nothing, as where nothing is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Denied`] and as the store has them.
+    fn unfinished_uploads(&self) -> BoxFuture<'_, Result<Vec<UnfinishedUpload>>> {
+        future::ready(Ok(Vec::new())).boxed()
+    }
 
     /// Keeps other writers out, of this process and of others, until the lock is dropped or its process dies.
     ///

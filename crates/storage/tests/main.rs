@@ -7,5 +7,6 @@ mod conforming;
 mod faults;
 mod options;
 mod policies;
+mod posture;
 mod server_side;
 mod uploads;

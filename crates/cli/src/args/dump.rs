@@ -8,6 +8,7 @@ use super::{
     classes::{ThawArgs, TierArgs},
     connection::path,
     copy::CopyArgs,
+    doctor::DoctorArgs,
     drill::CompareArgs,
     general::{OwnArgs, ToolArgs},
     keys::RekeyArgs,
@@ -167,6 +168,9 @@ pub(crate) enum DumpCommand {
     Compare(CompareArgs),
     /// Copy a repository, or some of it, to another place
     Copy(Box<CopyArgs>),
+    /// Say what is wrong with a deployment and a repository, and what to do about it
+    #[command(mut_args(for_a_doctor))]
+    Doctor(Box<DoctorArgs>),
     /// Write a snapshot as a folder of mongodump
     ExportFolder(ExportArgs),
     /// Make a snapshot of a folder or an archive of mongodump
@@ -197,13 +201,14 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 19] = [
+    pub(crate) const NAMES: [&str; 20] = [
         "audit",
         "backup",
         "capture",
         "bundle",
         "compare",
         "copy",
+        "doctor",
         "export-folder",
         "import-folder",
         "init",
@@ -234,6 +239,15 @@ fn for_a_backup(option: Arg) -> Arg {
 fn for_a_capture(option: Arg) -> Arg {
     match option.get_id().as_str() {
         "json" => option.help("Print events and the report on stdout as JSON lines"),
+        _ => option,
+    }
+}
+
+/// What options of a dump mean for who looks.
+fn for_a_doctor(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        // The whole deployment is looked at.
+        "db" | "collection" => option.hide(true),
         _ => option,
     }
 }

@@ -99,9 +99,9 @@ enum Found {
 
 /// The oplog as far as a majority of the members has it.
 #[derive(Clone, Copy)]
-pub(super) struct Oplog<'a> {
-    pub(super) deployment: &'a Deployment,
-    pub(super) from: &'a SelectionCriteria,
+pub(crate) struct Oplog<'a> {
+    pub(crate) deployment: &'a Deployment,
+    pub(crate) from: &'a SelectionCriteria,
 }
 
 impl Oplog<'_> {
@@ -130,12 +130,12 @@ impl Oplog<'_> {
         Ok(None)
     }
 
-    async fn oldest(&self) -> Result<EntryMark> {
+    pub(crate) async fn oldest(&self) -> Result<EntryMark> {
         let oldest = self.one(RawDocumentBuf::new(), 1).await?;
         mark(oldest.as_deref())
     }
 
-    pub(super) async fn newest(&self) -> Result<EntryMark> {
+    pub(crate) async fn newest(&self) -> Result<EntryMark> {
         let newest = self.one(RawDocumentBuf::new(), -1).await?;
         mark(newest.as_deref())
     }

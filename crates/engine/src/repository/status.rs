@@ -7,7 +7,8 @@ use rdump_storage::Listed;
 use serde::Serialize;
 
 use super::{
-    Capturing, Repository, RestorableSpan, Snapshot, looks::Looked, point_in_time::moment,
+    Capturing, Repository, RestorableSpan, Snapshot, Snapshots, looks::Looked,
+    point_in_time::moment,
 };
 use crate::{Result, retention::Look};
 
@@ -92,8 +93,14 @@ impl Repository {
     ///
     /// Dropping the future has no effect.
     pub async fn status(&self) -> Result<RepositoryStatus> {
-        let (snapshots, timeline) = (self.snapshots().await?, self.timeline().await?);
-        let restorable = self.restorable(&snapshots, &timeline).await?;
+        let snapshots = self.snapshots().await?;
+        self.status_of(&snapshots).await
+    }
+
+    /// As [`status`](Self::status), by the snapshots that there are.
+    pub(crate) async fn status_of(&self, snapshots: &Snapshots) -> Result<RepositoryStatus> {
+        let timeline = self.timeline().await?;
+        let restorable = self.restorable(snapshots, &timeline).await?;
         let looks = self.looks(&snapshots.whole).await?;
         let status = |snapshot: &Snapshot| SnapshotStatus::of(snapshot, looks.get(snapshot.id()));
         let is = |snapshot: &&Snapshot, wanted: Look| {

@@ -208,3 +208,15 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn the_longest_of_all_rules_about_time_counts() {
+    let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
+    let policy = RetentionPolicy::default().keep_last(7).keep_tag("a");
+    assert_eq!(policy.longest(), None);
+    assert_eq!(policy.clone().keep_daily(30).longest(), days(30));
+    let policy = policy.keep_daily(30).keep_monthly(12);
+    assert_eq!(policy.clone().longest(), days(372));
+    let policy = policy.keep_within(Duration::from_secs(400 * 24 * 3600));
+    assert_eq!(policy.longest(), days(400));
+}

@@ -255,7 +255,7 @@ impl Bucket {
     }
 
     /// The uploads whose paths start so, that were begun and have not ended.
-    async fn uploads(&self, path: &str) -> Result<Vec<MultipartUpload>> {
+    pub(super) async fn uploads(&self, path: &str) -> Result<Vec<MultipartUpload>> {
         let mut uploads = Vec::new();
         let mut next = Some((None, None));
         while let Some((key, upload)) = next.take() {

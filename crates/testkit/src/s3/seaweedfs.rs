@@ -32,15 +32,24 @@ impl SeaweedFs {
 
     /// Starts one that others may ask too.
     pub async fn with(access: &Access) -> Self {
+        Self::start_with(access, "").await
+    }
+
+    /// Starts one whose bucket locks objects that say so, by which it keeps versions too.
+    pub async fn locking() -> Self {
+        Self::start_with(&Access::default(), " -withLock").await
+    }
+
+    async fn start_with(access: &Access, options: &str) -> Self {
         for _ in 0..START_ATTEMPTS {
-            if let Some(started) = Self::start_once(access).await {
+            if let Some(started) = Self::start_once(access, options).await {
                 return started;
             }
         }
         panic!("SeaweedFS did not start in {START_ATTEMPTS} attempts");
     }
 
-    async fn start_once(access: &Access) -> Option<Self> {
+    async fn start_once(access: &Access, options: &str) -> Option<Self> {
         let folder = Folder::create();
         configure(folder.path(), access);
         let [master, volume, filer, s3] = [(); 4].map(|()| port::free());
@@ -88,7 +97,7 @@ impl SeaweedFs {
             let listens = tokio::net::TcpStream::connect(&started.address)
                 .await
                 .is_ok();
-            (listens && makes_bucket(&master, started.folder.path())).then_some(true)
+            (listens && makes_bucket(&master, started.folder.path(), options)).then_some(true)
         });
         ready.await.then_some(started)
     }
@@ -119,7 +128,7 @@ fn configure(folder: &Path, access: &Access) {
 }
 
 /// Asks the store's own shell for a bucket.
-fn makes_bucket(master: &str, folder: &Path) -> bool {
+fn makes_bucket(master: &str, folder: &Path, options: &str) -> bool {
     let shell = Command::new(binaries::weed())
         .args(["shell", &format!("-master={master}")])
         .current_dir(folder)
@@ -130,7 +139,7 @@ fn makes_bucket(master: &str, folder: &Path) -> bool {
     let mut shell = shell.expect("weed can be run");
     if let Some(mut input) = shell.stdin.take() {
         // If it does not listen, it does not answer either.
-        drop(writeln!(input, "s3.bucket.create -name {BUCKET}"));
+        drop(writeln!(input, "s3.bucket.create -name {BUCKET}{options}"));
     }
     let output = shell.wait_with_output().expect("weed ends");
     String::from_utf8_lossy(&output.stdout).contains(&format!("created bucket {BUCKET}"))
