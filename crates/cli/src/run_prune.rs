@@ -1,11 +1,14 @@
 //! `rdump prune`: what a policy does not keep is deleted.
 
-use rdump::{Prune, Repository};
+use std::sync::Arc;
+
+use rdump::{Counters, Prune, Repository};
 use serde_json::json;
 
 use crate::{
     convert::PruneRequest,
     exit::Exit,
+    progress::{Progress, Verb},
     session::Session,
     units::{bytes, counted},
 };
@@ -17,10 +20,14 @@ pub(crate) async fn run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let console = &session.console;
+    let counters = Arc::new(Counters::default());
+    let progress = Arc::new(Progress::new(console, Verb::Prune, counters));
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities);
-        let mut prune = Prune::new(&repository, request.policy).cancel(session.cancel.clone());
+        let mut prune = Prune::new(&repository, request.policy)
+            .observer(Arc::clone(&progress) as _)
+            .cancel(session.cancel.clone());
         if let Some(grace) = request.grace {
             prune = prune.grace(grace);
         }
@@ -40,7 +47,11 @@ pub(crate) async fn run(
     let shown = json.then(|| json!(plan));
     let report = match request.dry_run {
         true => None,
-        false => Some(prune.run(plan).await?),
+        false => {
+            let report = prune.run(plan).await;
+            progress.finish();
+            Some(report?)
+        }
     };
     for retained in report.iter().flat_map(|report| &report.retained) {
         console.log(format_args!("kept {retained}"));

@@ -159,7 +159,11 @@ impl Verifying<'_> {
     /// All that was captured.
     async fn timeline(&self, repository: &Repository) -> anyhow::Result<TimelineVerifyReport> {
         let console = &self.session.console;
-        let report = repository.verify_timeline(&self.session.cancel).await;
+        let progress = progress(console);
+        let observer = Arc::clone(&progress);
+        let cancel = self.session.cancel.clone();
+        let report = repository.verify_timeline(observer, cancel).await;
+        progress.finish();
         let report = report.map_err(stopped)?;
         for damage in &report.damage {
             console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));

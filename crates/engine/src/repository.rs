@@ -28,6 +28,7 @@ mod lease;
 mod looks;
 mod object;
 mod point_in_time;
+mod progress;
 mod prune;
 mod reader;
 mod snapshot;

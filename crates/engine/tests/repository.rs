@@ -43,6 +43,7 @@ mod sample;
 mod selection;
 mod status;
 mod streams;
+mod told;
 mod transferred;
 mod verify;
 mod watched;

@@ -21,6 +21,7 @@ use crate::{
     repository::{
         Snapshot,
         carried::{self, Carried},
+        progress::SnapshotProgress,
         snapshot::Object,
     },
 };
@@ -99,7 +100,7 @@ impl Repository {
             Ok((snapshot, head, objects))
         };
         let (snapshot, head, objects) = cx.unless_cancelled(looked_at).await?;
-        let write = async |object| write(self, &snapshot, (head, objects), object).await;
+        let write = async |object| write((self, &cx), &snapshot, (head, objects), object).await;
         let mut report = single_object::write(to, &cx, write).await?;
         report.duration_seconds = clock.elapsed().as_secs_f64();
         Ok(report)
@@ -107,7 +108,7 @@ impl Repository {
 }
 
 async fn write(
-    repository: &Repository,
+    (repository, cx): (&Repository, &RunContext),
     snapshot: &Snapshot,
     ((of_repository, carried), objects): ((Bytes, Carried), Vec<Object>),
     output: NewObject,
@@ -140,11 +141,16 @@ async fn write(
         bundle_bytes: 0,
         duration_seconds: 0.0,
     };
+    let to_write = objects.iter().map(Object::stored_bytes).sum();
+    let mut progress = SnapshotProgress::start(cx, id, (report.objects, to_write));
     for object in objects {
-        report.stored_bytes += object.stored_bytes();
+        let stored_bytes = object.stored_bytes();
         let path = format!("{folder}{}", object.path);
         bundle.copy(&path, object).await?;
+        report.stored_bytes += stored_bytes;
+        progress.add(stored_bytes);
     }
+    progress.finish();
     bundle.put(&id.manifest(), carried.root).await?;
     bundle
         .write(Bytes::from_static(&[0; 2 * BLOCK_BYTES]))

@@ -10,7 +10,9 @@ use super::{CopyReport, RepositoryCopy};
 use crate::{
     Error, Result,
     repository::{
-        PARALLEL_READS, carried, encryption, put_same,
+        PARALLEL_READS, carried, encryption,
+        progress::TimelineProgress,
+        put_same,
         timeline::{CAPTURE, parse_slice},
     },
 };
@@ -72,6 +74,7 @@ impl RepositoryCopy {
             (span, read)
         });
         let reads: Vec<_> = reads.collect();
+        let mut progress = TimelineProgress::new(&self.cx, reads.len());
         let mut reads = stream::iter(reads).buffered(PARALLEL_READS);
         let copied = async {
             while let Some((span, read)) = reads.next().await {
@@ -81,9 +84,11 @@ impl RepositoryCopy {
                     put_same(&**store, &span.path(), bytes).await?;
                     report.slices += 1;
                     report.slice_bytes += stored_bytes;
-                    Ok(())
+                    Ok(stored_bytes)
                 };
                 let put = put.await;
+                progress.add(*put.as_ref().unwrap_or(&0));
+                let put = put.map(drop);
                 self.unless_its_own(put, &span.path(), report)?;
             }
             Ok(store.flush().await?)

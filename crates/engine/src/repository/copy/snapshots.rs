@@ -17,6 +17,7 @@ use crate::{
         carried::{self, Carried},
         differs, encryption, found,
         lease::Lease,
+        progress::SnapshotProgress,
         put_manifest, put_same, sizes,
         snapshot::Object,
     },
@@ -119,8 +120,11 @@ impl RepositoryCopy {
                 self.object(format!("{folder}{}", object.path), (object, kind), there)
             });
             let copies: Vec<_> = copies.collect();
+            let through = (copies.len() as u64, expected.values().sum());
+            let mut progress = SnapshotProgress::start(&self.cx, id, through);
             let mut copies = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE);
             while let Some((stored_bytes, was_there)) = copies.try_next().await? {
+                progress.add(stored_bytes);
                 match was_there {
                     true => report.kept_bytes += stored_bytes,
                     false => {
@@ -137,7 +141,9 @@ impl RepositoryCopy {
                 put_same(&**store, path, bytes.clone()).await?;
             }
             self.to.check_stored(id, &expected).await?;
-            Ok(store.flush().await?)
+            store.flush().await?;
+            progress.finish();
+            Ok(())
         };
         self.cx.unless_cancelled(stored).await?;
         if let Some(lease) = lease {
