@@ -10,6 +10,7 @@ mod general;
 mod go_flags;
 mod keys;
 mod medium;
+mod monitor;
 mod namespace;
 mod prune;
 mod rate;
@@ -31,6 +32,7 @@ pub(crate) use copy::CopyArgs;
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
+pub(crate) use monitor::MonitorArgs;
 pub(crate) use namespace::PatternArgs;
 pub(crate) use prune::{PolicyArgs, PruneArgs};
 pub(crate) use repository::{

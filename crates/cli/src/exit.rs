@@ -49,6 +49,19 @@ impl Exit {
         }
     }
 
+    /// Whether what was asked for is done, with problems or without.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::Done | Self::Problems)
+    }
+
+    /// The code where something beside the work went wrong, which is done all the same.
+    pub(crate) fn with_problem(self, strict: bool) -> Self {
+        match self {
+            Self::Done if strict => Self::Problems,
+            exit => exit,
+        }
+    }
+
     /// The code as a number.
     pub(crate) fn code(self) -> u8 {
         self as u8

@@ -14,6 +14,8 @@
 //! | `run_prune` | deleting what a policy does not keep |
 //! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
+//! | `outcome`, `monitor` | what a run has to say of itself at its end, and who is told |
+//! | `metrics` | metrics for Prometheus, in a file and over HTTP |
 //! | `progress` | log lines and bars from the engine's events |
 //! | `console` | everything that is printed |
 //! | `exit` | the exit codes |
@@ -26,6 +28,9 @@ mod exit;
 mod failure;
 mod generate;
 mod logging;
+mod metrics;
+mod monitor;
+mod outcome;
 mod progress;
 mod prompt;
 #[cfg(test)]
@@ -52,8 +57,8 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use anyhow::anyhow;
 use args::{
-    BackupArgs, CaptureArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, Parsed, RestoreArgs,
-    ToolArgs, VerbosityArgs,
+    BackupArgs, CaptureArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs, MonitorArgs, Parsed,
+    RestoreArgs, ToolArgs, VerbosityArgs,
 };
 use clap::CommandFactory;
 use console::Console;
@@ -117,7 +122,8 @@ fn dump(args: &DumpArgs) -> Exit {
         Refusal::BadOption(reason) => failed(&session, &anyhow!("bad option: {reason}")),
         Refusal::Failed(error) => failed(&session, &error),
     });
-    session.console.ended(exit)
+    let monitor = (!args.dry_run).then_some(&args.own.monitor);
+    end(&session, "dump", monitor, exit)
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
@@ -147,7 +153,8 @@ fn restore(args: &RestoreArgs) -> Exit {
         session.console.log(run_restore::totals(0, 0));
         exit
     });
-    session.console.ended(exit)
+    let monitor = (!args.target.dry_run).then_some(&args.own.monitor);
+    end(&session, "restore", monitor, exit)
 }
 
 fn subcommand(command: &DumpCommand) -> Exit {
@@ -156,7 +163,9 @@ fn subcommand(command: &DumpCommand) -> Exit {
         DumpCommand::Capture(args) => capture(args),
         DumpCommand::Status(args) => {
             let local = &args.local;
-            on_repository("rdump status", local, async |session| {
+            let monitor = Some(&args.monitor);
+            let said = (&local.verbosity, local.repository.json);
+            monitored("rdump status", said, monitor, async |session| {
                 let request = StatusRequest::new(args, &environment()?)?;
                 Ok(run_status::run(session, request, local.repository.json).await?)
             })
@@ -218,14 +227,17 @@ fn subcommand(command: &DumpCommand) -> Exit {
             })
         }
         DumpCommand::Copy(args) => {
-            without_server("rdump copy", &args.verbosity, args.json, async |session| {
+            let said = (&args.verbosity, args.json);
+            monitored("rdump copy", said, Some(&args.monitor), async |session| {
                 let request = CopyRequest::new(args, &environment()?)?;
                 Ok(run_copy::run(session, request, args.json).await?)
             })
         }
         DumpCommand::Prune(args) => {
             let local = &args.local;
-            on_repository("rdump prune", local, async |session| {
+            let monitor = (!args.dry_run).then_some(&args.monitor);
+            let said = (&local.verbosity, local.repository.json);
+            monitored("rdump prune", said, monitor, async |session| {
                 let request = PruneRequest::new(args, &environment()?)?;
                 Ok(run_prune::run(session, request, local.repository.json).await?)
             })
@@ -246,7 +258,9 @@ fn subcommand(command: &DumpCommand) -> Exit {
         }
         DumpCommand::Verify(args) => {
             let local = &args.local;
-            on_repository("rdump verify", local, async |session| {
+            let monitor = Some(&args.monitor);
+            let said = (&local.verbosity, local.repository.json);
+            monitored("rdump verify", said, monitor, async |session| {
                 let what = verified(args, &environment()?)?;
                 let identities = identities(&args.identity, &environment()?)?;
                 let json = local.repository.json;
@@ -265,11 +279,21 @@ fn on_repository(
     without_server(name, &local.verbosity, local.repository.json, work)
 }
 
-/// Runs a command that reaches no server.
+/// Runs a command that reaches no server, and tells nobody how it ended.
 fn without_server(
     name: &str,
     verbosity: &VerbosityArgs,
     json: bool,
+    work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
+) -> Exit {
+    monitored(name, (verbosity, json), None, work)
+}
+
+/// Runs a command that reaches no server, and tells those who watch how it ended.
+fn monitored(
+    name: &str,
+    (verbosity, json): (&VerbosityArgs, bool),
+    monitor: Option<&MonitorArgs>,
     work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
 ) -> Exit {
     let Some(session) = Session::new(verbosity, false, true) else {
@@ -286,11 +310,12 @@ fn without_server(
             }
         }
     });
-    if let Some(reason) = refused {
-        return usage(name, &reason, Exit::Usage);
-    }
-    let exit = exit.unwrap_or_else(|error| failed_with_document(&session, &error, json));
-    session.console.ended(exit)
+    let exit = match refused {
+        Some(reason) => usage(name, &reason, Exit::Usage),
+        None => exit.unwrap_or_else(|error| failed_with_document(&session, &error, json)),
+    };
+    let operation = name.strip_prefix("rdump ").unwrap_or(name);
+    end(&session, operation, monitor, exit)
 }
 
 fn backup(args: &BackupArgs) -> Exit {
@@ -322,7 +347,8 @@ fn backup(args: &BackupArgs) -> Exit {
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
     });
-    session.console.ended(exit)
+    let monitor = (!args.dry_run).then_some(&args.monitor);
+    end(&session, "backup", monitor, exit)
 }
 
 fn capture(args: &CaptureArgs) -> Exit {
@@ -353,7 +379,16 @@ fn capture(args: &CaptureArgs) -> Exit {
         }
         Refusal::Failed(error) => failed(&session, &error),
     });
-    session.console.ended(exit)
+    end(&session, "capture", Some(&args.monitor), exit)
+}
+
+/// Tells those who watch how a run ended, and gives its exit code.
+fn end(session: &Session, operation: &str, monitor: Option<&MonitorArgs>, exit: Exit) -> Exit {
+    let exit = session.console.ended(exit);
+    match monitor {
+        Some(monitor) => monitor::end(session, operation, monitor, exit),
+        None => exit,
+    }
 }
 
 /// Prints or writes what is asked for instead of the work; `None` if nothing is.
@@ -382,6 +417,7 @@ fn instead<A: CommandFactory, R>(
 }
 
 fn failed(session: &Session, error: &anyhow::Error) -> Exit {
+    session.outcome.failed(error);
     failure::tell(&session.console, error);
     Exit::of(error, session.strict)
 }

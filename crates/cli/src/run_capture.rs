@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use rdump::{Capture, Repository, Source};
+use anyhow::Context;
+use rdump::{CancellationToken, Capture, Counters, Repository, Source};
+use tokio::net::TcpListener;
 
 use crate::{
     convert::CaptureRequest,
     exit::Exit,
+    metrics::{self, CaptureMetrics, Registry},
     progress::capture_line,
     session::{Session, connected},
 };
@@ -14,6 +17,18 @@ use crate::{
 /// Captures.
 pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
+    session.outcome.about(&request.location);
+    let listener = match &request.metrics_listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener
+                .with_context(|| format!("cannot listen on {address}, as --metrics-listen says"))?;
+            let address = listener.local_addr()?;
+            console.log(format_args!("metrics are at http://{address}/metrics"));
+            Some(listener)
+        }
+        None => None,
+    };
     let begun = async {
         let source = Source::connect(&request.connect).await?;
         console.details(connected(source.server()));
@@ -25,9 +40,23 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
         return Ok(Exit::Done);
     };
     let (source, repository) = begun?;
+    let counters = Arc::new(Counters::default());
+    let registry = Arc::new(Registry::new());
+    let place = request.location.to_string();
+    let metrics = CaptureMetrics::new(&registry, place, Arc::clone(&counters));
+    if listener.is_some() {
+        let timeline = session
+            .unless_cancelled("looking at what is captured", repository.timeline())
+            .await?;
+        let until = timeline.stretches().iter().map(|it| it.end).max();
+        until
+            .into_iter()
+            .for_each(|until| metrics.captured_until(until));
+    }
     let told = console.clone();
     let observer = move |event: &rdump::Event| {
         told.json("event", event);
+        metrics.on_event(event);
         match capture_line(event) {
             Some((line, true)) => told.details(line),
             Some((line, false)) => told.log(line),
@@ -38,13 +67,38 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
         .options(request.options)
         .recipients(request.recipients)
         .observer(Arc::new(observer))
+        .counters(counters)
         .cancel(session.cancel.clone());
     let capture = match request.no_lock {
         true => capture.lease(None),
         false => capture,
     };
     console.log(format_args!("capturing into {repository}"));
-    let report = capture.run().await?;
+    let over = CancellationToken::new();
+    let serving = async {
+        if let Some(listener) = listener {
+            metrics::serve(listener, registry, over.clone()).await;
+        }
+    };
+    let capturing = async {
+        let _over = over.clone().drop_guard();
+        capture.run().await
+    };
+    let (report, ()) = tokio::join!(capturing, serving);
+    let report = report?;
+    session.outcome.figures([
+        (&metrics::SLICES, report.slices),
+        (&metrics::DOCUMENTS, report.entries),
+        (&metrics::UNCOMPRESSED_BYTES, report.uncompressed_bytes),
+        (&metrics::STORED_BYTES, report.stored_bytes),
+        (&metrics::GAPS_FOUND, report.gaps),
+        (&metrics::OPEN_GAPS, report.open_gaps),
+        (&metrics::PROBLEMS, report.gaps + report.open_gaps),
+    ]);
+    let until = report.captured_until.map(|until| u64::from(until.seconds));
+    session
+        .outcome
+        .figures(until.map(|until| (&metrics::CAPTURED_UNTIL, until)));
     console.log(format_args!("captured {report}"));
     console.json("report", &report);
     if let (false, Some(until)) = (console.wants_json(), report.captured_until) {

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     convert::PruneRequest,
     exit::Exit,
+    metrics,
     progress::{Progress, Verb},
     session::Session,
     units::{bytes, counted},
@@ -22,6 +23,7 @@ pub(crate) async fn run(
     let console = &session.console;
     let counters = Arc::new(Counters::default());
     let progress = Arc::new(Progress::new(console, Verb::Prune, counters));
+    session.outcome.about(&request.repository);
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities);
@@ -53,6 +55,16 @@ pub(crate) async fn run(
             Some(report?)
         }
     };
+    if let Some(report) = &report {
+        let problems = report.problems.len() as u64 + u64::from(is_damaged);
+        session.outcome.figures([
+            (&metrics::SNAPSHOTS_DONE, report.snapshots),
+            (&metrics::SLICES, report.slices),
+            (&metrics::OBJECTS, report.objects),
+            (&metrics::STORED_BYTES, report.stored_bytes),
+            (&metrics::PROBLEMS, problems),
+        ]);
+    }
     for retained in report.iter().flat_map(|report| &report.retained) {
         console.log(format_args!("kept {retained}"));
     }

@@ -10,6 +10,7 @@ use crate::{
     console::Console,
     exit::Exit,
     logging,
+    outcome::Outcome,
     prompt::{self, Stdin},
     signals::Signals,
 };
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) console: Console,
     pub(crate) cancel: CancellationToken,
     pub(crate) strict: bool,
+    /// What it has to say of itself at its end.
+    pub(crate) outcome: Outcome,
 }
 
 impl Session {
@@ -34,6 +37,7 @@ impl Session {
             console,
             cancel: CancellationToken::new(),
             strict,
+            outcome: Outcome::new(),
         })
     }
 

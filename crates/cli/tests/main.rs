@@ -13,6 +13,7 @@ mod help;
 mod interrupt;
 mod json;
 mod kill;
+mod metrics;
 mod moments;
 mod object_store;
 mod object_store_access;

@@ -49,6 +49,7 @@ pub use prune::{
 };
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
+pub(crate) use status::open_gaps;
 pub use status::{RepositoryStatus, SnapshotStatus};
 pub use timeline::Capturing;
 pub(crate) use timeline::{CaptureLease, make_keys, pack_slice, parse_slice};
