@@ -76,13 +76,13 @@ Environment:
   RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE  public keys, passphrase, where no flag gives any
 
 Exit codes: 0 stopped or caught up, 1 failed, 2 wrong usage, 3 there is a gap that no
-snapshot is after: take one.";
+snapshot is after: take one; or somebody could not be told of one.";
 
 const AFTER_HELP_STATUS: &str = "\
 Environment:
   RDUMP_REPO  repository, where --repo is not given
 
-Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag or older than --max-age, 130 stopped by a signal.";
+Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag or older than --max-age, or somebody could not be told, 130 stopped by a signal.";
 
 const AFTER_HELP_REPOSITORY: &str = "\
 Environment:
@@ -109,7 +109,10 @@ s3://bucket/prefix?region=eu-west-1&profile=vault.
 Environment:
   RDUMP_REPO  repository, where --from is not given
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied, 130 stopped by a signal.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied or somebody not be told, 130 stopped by a signal.";
+
+const AFTER_HELP_NOTIFY_TEST: &str = "\
+Exit codes: 0 all were told, 1 somebody was not, or the file makes no sense; 2 wrong usage, 130 stopped by a signal.";
 
 const AFTER_HELP_PRUNE: &str = "\
 The newest snapshot of each deployment, the newest that was verified and found whole, and what restorable moments are restored from
@@ -135,7 +138,7 @@ const AFTER_HELP_VERIFY: &str = "\
 Environment:
   RDUMP_REPO  repository, where neither --repo nor a folder is given
 
-Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 4 damaged,
+Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 3 whole, but somebody could not be told, 4 damaged,
 130 stopped by a signal.";
 
 /// What a command line asks for.

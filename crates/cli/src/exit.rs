@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line makes no sense (subcommands; else it is 1).
     Usage = 2,
-    /// It is done, but documents or collections had problems, all of them listed (`--strict`).
+    /// It is done, but documents or collections had problems, all of them listed, or somebody could not be told (`--strict`).
     Problems = 3,
     /// A dump was verified, and it is damaged.
     Damaged = 4,

@@ -16,6 +16,7 @@
 //! | `barrier` | waiting for a file before a dump |
 //! | `outcome`, `monitor` | what a run has to say of itself at its end, and who is told |
 //! | `metrics` | metrics for Prometheus, in a file and over HTTP |
+//! | `notify` | notices by webhook, Slack and Amazon SNS |
 //! | `progress` | log lines and bars from the engine's events |
 //! | `console` | everything that is printed |
 //! | `exit` | the exit codes |
@@ -30,6 +31,7 @@ mod generate;
 mod logging;
 mod metrics;
 mod monitor;
+mod notify;
 mod outcome;
 mod progress;
 mod prompt;
@@ -40,6 +42,7 @@ mod run_bundle;
 mod run_capture;
 mod run_copy;
 mod run_dump;
+mod run_notify_test;
 mod run_oplog_export;
 mod run_prune;
 mod run_rekey;
@@ -51,6 +54,7 @@ mod run_verify;
 mod session;
 mod signals;
 mod time;
+mod toml_file;
 mod units;
 
 use std::{env, ffi::OsString, process::ExitCode};
@@ -68,6 +72,7 @@ use convert::{
     RestoreRequest, ShowRequest, StatusRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
+use monitor::Monitor;
 use prompt::Stdin;
 use rdump::Secret;
 use session::Session;
@@ -111,6 +116,9 @@ fn dump(args: &DumpArgs) -> Exit {
         return session.console.ended(exit);
     }
     let work = || {
+        if !args.dry_run {
+            watch(&session, "dump", &args.own.monitor)?;
+        }
         let mut request = request()?;
         warn(&session, &request.warnings);
         session.ask_for_passwords(&mut request.connect, Stdin::Free)?;
@@ -122,8 +130,7 @@ fn dump(args: &DumpArgs) -> Exit {
         Refusal::BadOption(reason) => failed(&session, &anyhow!("bad option: {reason}")),
         Refusal::Failed(error) => failed(&session, &error),
     });
-    let monitor = (!args.dry_run).then_some(&args.own.monitor);
-    end(&session, "dump", monitor, exit)
+    end(&session, exit)
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
@@ -136,6 +143,9 @@ fn restore(args: &RestoreArgs) -> Exit {
         return session.console.ended(exit);
     }
     let work = || {
+        if !args.target.dry_run {
+            watch(&session, "restore", &args.own.monitor)?;
+        }
         let mut request = request()?;
         warn(&session, &request.warnings);
         session.ask_for_passwords(&mut request.connect, request.stdin)?;
@@ -153,8 +163,7 @@ fn restore(args: &RestoreArgs) -> Exit {
         session.console.log(run_restore::totals(0, 0));
         exit
     });
-    let monitor = (!args.target.dry_run).then_some(&args.own.monitor);
-    end(&session, "restore", monitor, exit)
+    end(&session, exit)
 }
 
 fn subcommand(command: &DumpCommand) -> Exit {
@@ -224,6 +233,12 @@ fn subcommand(command: &DumpCommand) -> Exit {
             on_repository("rdump show", local, async |session| {
                 let request = ShowRequest::new(args, &environment()?)?;
                 Ok(run_repository::show(session, request, local.repository.json).await?)
+            })
+        }
+        DumpCommand::NotifyTest(args) => {
+            let name = "rdump notify-test";
+            without_server(name, &args.verbosity, false, async |session| {
+                Ok(run_notify_test::run(session, &args.file, variable).await?)
             })
         }
         DumpCommand::Copy(args) => {
@@ -300,8 +315,15 @@ fn monitored(
         return invalid_verbosity(Exit::Usage);
     };
     let mut refused = None;
+    let work = async {
+        if let Some(monitor) = monitor {
+            let operation = name.strip_prefix("rdump ").unwrap_or(name);
+            watch(&session, operation, monitor)?;
+        }
+        work(&session).await
+    };
     let exit = session.block_on(None, async {
-        match work(&session).await {
+        match work.await {
             Ok(exit) => Ok(exit),
             Err(Refusal::Failed(error)) => Err(error),
             Err(Refusal::Usage(reason) | Refusal::BadOption(reason)) => {
@@ -314,8 +336,7 @@ fn monitored(
         Some(reason) => usage(name, &reason, Exit::Usage),
         None => exit.unwrap_or_else(|error| failed_with_document(&session, &error, json)),
     };
-    let operation = name.strip_prefix("rdump ").unwrap_or(name);
-    end(&session, operation, monitor, exit)
+    end(&session, exit)
 }
 
 fn backup(args: &BackupArgs) -> Exit {
@@ -335,6 +356,9 @@ fn backup(args: &BackupArgs) -> Exit {
         return session.console.ended(Exit::Done);
     }
     let work = || {
+        if !args.dry_run {
+            watch(&session, "backup", &args.monitor)?;
+        }
         let mut request = BackupRequest::new(args, &environment()?)?;
         warn(&session, &request.dump.warnings);
         session.ask_for_passwords(&mut request.dump.connect, Stdin::Free)?;
@@ -347,8 +371,7 @@ fn backup(args: &BackupArgs) -> Exit {
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
     });
-    let monitor = (!args.dry_run).then_some(&args.monitor);
-    end(&session, "backup", monitor, exit)
+    end(&session, exit)
 }
 
 fn capture(args: &CaptureArgs) -> Exit {
@@ -367,6 +390,7 @@ fn capture(args: &CaptureArgs) -> Exit {
         return session.console.ended(Exit::Done);
     }
     let work = || {
+        watch(&session, "capture", &args.monitor)?;
         let mut request = CaptureRequest::new(args, &environment()?)?;
         warn(&session, &request.warnings);
         session.ask_for_passwords(&mut request.connect, Stdin::Free)?;
@@ -379,14 +403,25 @@ fn capture(args: &CaptureArgs) -> Exit {
         }
         Refusal::Failed(error) => failed(&session, &error),
     });
-    end(&session, "capture", Some(&args.monitor), exit)
+    end(&session, exit)
+}
+
+/// From now on those whom the command line names are told how the run ends.
+fn watch(session: &Session, operation: &str, args: &MonitorArgs) -> Result<(), Refusal> {
+    let monitor = Monitor::new(operation, args, variable);
+    let monitor = monitor.map_err(|error| {
+        let why = failure::chain(&error);
+        Refusal::Usage(format!("--notify: {why}"))
+    })?;
+    session.watched_by(monitor);
+    Ok(())
 }
 
 /// Tells those who watch how a run ended, and gives its exit code.
-fn end(session: &Session, operation: &str, monitor: Option<&MonitorArgs>, exit: Exit) -> Exit {
+fn end(session: &Session, exit: Exit) -> Exit {
     let exit = session.console.ended(exit);
-    match monitor {
-        Some(monitor) => monitor::end(session, operation, monitor, exit),
+    match session.monitor() {
+        Some(monitor) => monitor.end(session, exit),
         None => exit,
     }
 }
@@ -455,7 +490,12 @@ fn usage(name: &str, reason: &str, exit: Exit) -> Exit {
     exit
 }
 
-/// The only look at the environment.
+/// A variable that a file names.
+fn variable(name: &str) -> Option<Secret> {
+    env::var(name).ok().map(Secret::from)
+}
+
+/// The only look at the environment, but for variables that a file names.
 fn environment() -> Result<Environment, Refusal> {
     let text = |name| match env::var(name) {
         Ok(value) => Ok(Some(value)),

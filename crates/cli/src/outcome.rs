@@ -2,17 +2,25 @@
 
 use std::{
     fmt::Display,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
-use crate::{exit::Exit, failure, metrics::Metric};
+use crate::{
+    exit::Exit,
+    failure,
+    metrics::{self, Metric},
+};
 
 /// Collects what is told.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     begun: Instant,
     told: Mutex<Told>,
+    untold: AtomicU64,
 }
 
 /// What is told.
@@ -38,6 +46,7 @@ impl Outcome {
         Self {
             begun: Instant::now(),
             told: Mutex::default(),
+            untold: AtomicU64::new(0),
         }
     }
 
@@ -67,6 +76,16 @@ impl Outcome {
         self.told().failure = Some((failure::kind_of(error), failure::chain(error)));
     }
 
+    /// So many could not be told of something while it ran.
+    pub(crate) fn not_told(&self, how_many: u64) {
+        self.untold.fetch_add(how_many, Ordering::Relaxed);
+    }
+
+    /// How many those were.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold.load(Ordering::Relaxed)
+    }
+
     /// All that was told until now.
     pub(crate) fn so_far(&self) -> Told {
         let mut told = self.told().clone();
@@ -80,6 +99,16 @@ impl Outcome {
 }
 
 impl Told {
+    /// Counts more problems.
+    pub(crate) fn problem(&mut self, more: u64) {
+        let mut figures = self.figures.iter_mut();
+        match figures.find(|(metric, _)| metric.name == metrics::PROBLEMS.name) {
+            Some((_, problems)) => *problems += more,
+            None if more > 0 => self.figures.push((&metrics::PROBLEMS, more)),
+            None => {}
+        }
+    }
+
     /// What kind of failure it was, if it was one.
     pub(crate) fn error_kind(&self, exit: Exit) -> Option<&'static str> {
         match (exit, &self.failure) {

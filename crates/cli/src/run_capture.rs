@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rdump::{CancellationToken, Capture, Counters, Repository, Source};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
     convert::CaptureRequest,
     exit::Exit,
     metrics::{self, CaptureMetrics, Registry},
+    monitor::tell_of_failures,
+    notify::Notice,
     progress::capture_line,
     session::{Session, connected},
 };
+
+/// How many gaps wait for being told.
+const MOST_GAPS: usize = 16;
 
 /// Captures.
 pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::Result<Exit> {
@@ -53,10 +58,16 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
             .into_iter()
             .for_each(|until| metrics.captured_until(until));
     }
+    let (gaps, mut to_tell) = mpsc::channel(MOST_GAPS);
     let told = console.clone();
     let observer = move |event: &rdump::Event| {
         told.json("event", event);
         metrics.on_event(event);
+        if let rdump::Event::Gap { message, .. } = event
+            && gaps.try_send(message.clone()).is_err()
+        {
+            told.always("WARNING: there are more gaps than can be told of");
+        }
         match capture_line(event) {
             Some((line, true)) => told.details(line),
             Some((line, false)) => told.log(line),
@@ -82,9 +93,17 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
     };
     let capturing = async {
         let _over = over.clone().drop_guard();
-        capture.run().await
+        let report = capture.run().await;
+        // With it goes who says that there are gaps.
+        drop(capture);
+        report
     };
-    let (report, ()) = tokio::join!(capturing, serving);
+    let telling = async {
+        while let Some(gap) = to_tell.recv().await {
+            tell_of_gap(session, &gap).await;
+        }
+    };
+    let (report, (), ()) = tokio::join!(capturing, serving, telling);
     let report = report?;
     session.outcome.figures([
         (&metrics::SLICES, report.slices),
@@ -111,4 +130,17 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
         0 => Exit::Done,
         _ => Exit::Problems,
     })
+}
+
+/// Tells those who want to know of a gap while the capture goes on.
+async fn tell_of_gap(session: &Session, message: &str) {
+    let Some(monitor) = session.monitor() else {
+        return;
+    };
+    let Some(notifier) = &monitor.notifier else {
+        return;
+    };
+    let notice = Notice::of_gap(&monitor.operation, session.outcome.so_far(), message);
+    let failed = tell_of_failures(&session.console, &notifier.send(&notice).await);
+    session.outcome.not_told(failed);
 }

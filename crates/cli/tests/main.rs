@@ -15,6 +15,7 @@ mod json;
 mod kill;
 mod metrics;
 mod moments;
+mod notify;
 mod object_store;
 mod object_store_access;
 mod oplog;

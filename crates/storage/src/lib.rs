@@ -17,6 +17,7 @@ mod object;
 mod read_ahead;
 mod s3;
 mod sink;
+mod sns;
 mod source;
 mod store;
 mod stream;
@@ -29,5 +30,6 @@ pub use object::{Leftover, Listed, Listing, ObjectInfo, PutIf, Retention, Unread
 pub use read_ahead::{ObjectReader, ReadAhead, read_ahead};
 pub use s3::{S3Checksum, S3Credentials, S3Location, S3Options, S3Retention, S3Store};
 pub use sink::Sink;
+pub use sns::{SnsError, SnsTopic};
 pub use store::{Capabilities, Lock, Store, Upload};
 pub use stream::StreamUpload;

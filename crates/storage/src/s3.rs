@@ -43,6 +43,7 @@ use crate::{
     Retention, Store, Upload, Version, store::check_path,
 };
 
+pub(crate) use self::client::http_client;
 pub use self::{
     credentials::S3Credentials,
     location::S3Location,

@@ -9,6 +9,7 @@ use super::{
     general::{OwnArgs, ToolArgs},
     keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
+    monitor::NotifyTestArgs,
     namespace::{ExcludeArgs, PatternArgs},
     prune::PruneArgs,
     rate::rate,
@@ -168,6 +169,8 @@ pub(crate) enum DumpCommand {
     Init(InitArgs),
     /// List the snapshots of a repository
     List(ListArgs),
+    /// Send a test to everybody whom a file of --notify names
+    NotifyTest(NotifyTestArgs),
     /// Write what was captured as an oplog.bson
     OplogExport(OplogExportArgs),
     /// Delete the snapshots that no rule keeps
@@ -186,7 +189,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 16] = [
         "backup",
         "capture",
         "bundle",
@@ -195,6 +198,7 @@ impl DumpCommand {
         "import-folder",
         "init",
         "list",
+        "notify-test",
         "oplog-export",
         "prune",
         "rekey",

@@ -17,6 +17,16 @@ pub(crate) enum Kind {
     Counter,
 }
 
+impl Metric {
+    /// What it is called beside others of the run, as a key of JSON.
+    pub(crate) fn key(&self) -> String {
+        let name = self.name.strip_prefix("rdump_").unwrap_or(self.name);
+        name.strip_prefix("last_run_")
+            .unwrap_or(name)
+            .replace('_', "-")
+    }
+}
+
 /// The labels of what is about a repository as it is.
 pub(crate) const OF_REPOSITORY: &[&str] = &["repository"];
 /// The labels of what is about the last run of an operation.
