@@ -14,6 +14,7 @@ mod general;
 mod go_flags;
 mod keys;
 mod medium;
+mod monitor;
 mod namespace;
 mod prune;
 mod rate;
@@ -39,6 +40,7 @@ pub(crate) use drill::{CompareArgs, DrillArgs};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
+pub(crate) use monitor::MonitorArgs;
 pub(crate) use namespace::PatternArgs;
 pub(crate) use prune::{PolicyArgs, PruneArgs};
 pub(crate) use repository::{
@@ -84,13 +86,13 @@ Environment:
   RDUMP_ENCRYPT_TO, RDUMP_PASSPHRASE  public keys, passphrase, where no flag gives any
 
 Exit codes: 0 stopped or caught up, 1 failed, 2 wrong usage, 3 there is a gap that no
-snapshot is after: take one; or it could not be recorded that this was captured.";
+snapshot is after: take one; or it could not be recorded that this was captured, or somebody not be told of a gap.";
 
 const AFTER_HELP_STATUS: &str = "\
 Environment:
   RDUMP_REPO  repository, where --repo is not given
 
-Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag or older than --max-age, 130 stopped by a signal.";
+Exit codes: 0 as it should be, 1 failed, 2 wrong usage, 3 further behind than --max-lag or older than --max-age, or somebody could not be told, 130 stopped by a signal.";
 
 const AFTER_HELP_REPOSITORY: &str = "\
 Environment:
@@ -127,7 +129,10 @@ s3://bucket/prefix?region=eu-west-1&profile=vault.
 Environment:
   RDUMP_REPO  repository, where --from is not given
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied, 130 stopped by a signal.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied or somebody not be told, 130 stopped by a signal.";
+
+const AFTER_HELP_NOTIFY_TEST: &str = "\
+Exit codes: 0 all were told, 1 somebody was not, or the file makes no sense; 2 wrong usage, 130 stopped by a signal.";
 
 const AFTER_HELP_DRILL: &str = "\
 A document of which the oplog tells no more than that a part of it changed is not compared, nor is one that a TTL index may
@@ -197,7 +202,7 @@ const AFTER_HELP_VERIFY: &str = "\
 Environment:
   RDUMP_REPO  repository, where neither --repo nor a folder is given
 
-Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 4 damaged,
+Exit codes: 0 whole, 1 nothing to verify against or not readable, 2 wrong usage, 3 whole, but somebody could not be told, 4 damaged,
 130 stopped by a signal.";
 
 /// What a command line asks for.

@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line makes no sense (subcommands; else it is 1).
     Usage = 2,
-    /// It is done, but documents or collections had problems, all of them listed (`--strict`).
+    /// It is done, but documents or collections had problems, all of them listed, or somebody could not be told (`--strict`).
     Problems = 3,
     /// A dump was verified, and it is damaged.
     Damaged = 4,
@@ -46,6 +46,19 @@ impl Exit {
             Self::Cancelled
         } else {
             Self::Failed
+        }
+    }
+
+    /// Whether what was asked for is done, with problems or without.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::Done | Self::Problems)
+    }
+
+    /// The code where something beside the work went wrong, which is done all the same.
+    pub(crate) fn with_problem(self, strict: bool) -> Self {
+        match self {
+            Self::Done if strict => Self::Problems,
+            exit => exit,
         }
     }
 

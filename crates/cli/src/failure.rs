@@ -31,13 +31,8 @@ impl ErrorLine {
     fn of(error: &anyhow::Error) -> Self {
         let ours = error.downcast_ref::<rdump::Error>();
         let hint = ours.and_then(|error| error.hint());
-        let kind = match ours {
-            Some(ours) => ours.kind().as_str(),
-            None if error.is::<Stopped>() => "cancelled",
-            None => "invalid",
-        };
         Self {
-            kind,
+            kind: kind_of(error),
             message: chain(error),
             hint: hint.map(str::to_owned),
         }
@@ -66,6 +61,15 @@ pub(crate) fn one_line(text: &str) -> String {
             .collect::<Vec<_>>()
             .join(" "),
         false => text.to_owned(),
+    }
+}
+
+/// What kind of error it is, in one word.
+pub(crate) fn kind_of(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref::<rdump::Error>() {
+        Some(ours) => ours.kind().as_str(),
+        None if error.is::<Stopped>() => "cancelled",
+        None => "invalid",
     }
 }
 

@@ -18,6 +18,9 @@
 //! | `run_classes` | data in other storage classes, and back |
 //! | `run_repository` | the commands that say what is in a repository |
 //! | `barrier` | waiting for a file before a dump |
+//! | `outcome`, `monitor` | what a run has to say of itself at its end, and who is told |
+//! | `metrics` | metrics for Prometheus, in a file and over HTTP |
+//! | `notify` | notices by webhook, Slack and Amazon SNS |
 //! | `progress` | log lines and bars from the engine's events |
 //! | `console` | everything that is printed |
 //! | `exit` | the exit codes |
@@ -30,6 +33,10 @@ mod exit;
 mod failure;
 mod generate;
 mod logging;
+mod metrics;
+mod monitor;
+mod notify;
+mod outcome;
 mod progress;
 mod prompt;
 #[cfg(test)]
@@ -43,6 +50,7 @@ mod run_copy;
 mod run_doctor;
 mod run_drill;
 mod run_dump;
+mod run_notify_test;
 mod run_oplog_export;
 mod run_prune;
 mod run_rekey;
@@ -54,6 +62,7 @@ mod run_verify;
 mod session;
 mod signals;
 mod time;
+mod toml_file;
 mod units;
 
 use std::{env, ffi::OsString, process::ExitCode};
@@ -61,7 +70,7 @@ use std::{env, ffi::OsString, process::ExitCode};
 use anyhow::anyhow;
 use args::{
     BackupArgs, CaptureArgs, DoctorArgs, DrillArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs,
-    Parsed, RestoreArgs, ToolArgs, VerbosityArgs,
+    MonitorArgs, Parsed, RestoreArgs, ToolArgs, VerbosityArgs,
 };
 use clap::CommandFactory;
 use console::Console;
@@ -72,6 +81,7 @@ use convert::{
     StatusRequest, ThawingRequest, TierRequest, UnbundleRequest, identities, repository, verified,
 };
 use exit::Exit;
+use monitor::Monitor;
 use prompt::Stdin;
 use rdump::{Actor, Secret};
 use session::Session;
@@ -131,6 +141,9 @@ fn dump(args: &DumpArgs) -> Exit {
         return session.console.ended(exit);
     }
     let work = || {
+        if !args.dry_run {
+            watch(&session, "dump", &args.own.monitor)?;
+        }
         let mut request = request()?;
         warn(&session, &request.warnings);
         session.ask_for_passwords(&mut request.connect, Stdin::Free)?;
@@ -142,7 +155,7 @@ fn dump(args: &DumpArgs) -> Exit {
         Refusal::BadOption(reason) => failed(&session, &anyhow!("bad option: {reason}")),
         Refusal::Failed(error) => failed(&session, &error),
     });
-    session.console.ended(exit)
+    end(&session, exit)
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
@@ -160,6 +173,9 @@ fn restore(args: &RestoreArgs) -> Exit {
         return session.console.ended(exit);
     }
     let work = || {
+        if !args.target.dry_run {
+            watch(&session, "restore", &args.own.monitor)?;
+        }
         let mut request = request()?;
         warn(&session, &request.warnings);
         session.ask_for_passwords(&mut request.connect, request.stdin)?;
@@ -177,7 +193,7 @@ fn restore(args: &RestoreArgs) -> Exit {
         session.console.log(run_restore::totals(0, 0));
         exit
     });
-    session.console.ended(exit)
+    end(&session, exit)
 }
 
 fn subcommand(command: &DumpCommand) -> Exit {
@@ -194,7 +210,9 @@ fn subcommand(command: &DumpCommand) -> Exit {
         DumpCommand::Doctor(args) => doctor(args),
         DumpCommand::Status(args) => {
             let local = &args.local;
-            on_repository("rdump status", local, async |session| {
+            let monitor = Some(&args.monitor);
+            let said = (&local.verbosity, local.repository.json);
+            monitored("rdump status", said, monitor, async |session| {
                 let request = StatusRequest::new(args, &environment()?)?;
                 Ok(run_status::run(session, request, local.repository.json).await?)
             })
@@ -264,15 +282,24 @@ fn subcommand(command: &DumpCommand) -> Exit {
                 Ok(run_drill::compare(session, request, args.json).await?)
             },
         ),
+        DumpCommand::NotifyTest(args) => {
+            let name = "rdump notify-test";
+            without_server(name, &args.verbosity, false, async |session| {
+                Ok(run_notify_test::run(session, &args.file, variable).await?)
+            })
+        }
         DumpCommand::Copy(args) => {
-            without_server("rdump copy", &args.verbosity, args.json, async |session| {
+            let said = (&args.verbosity, args.json);
+            monitored("rdump copy", said, Some(&args.monitor), async |session| {
                 let request = CopyRequest::new(args, &environment()?)?;
                 Ok(run_copy::run(session, request, args.json).await?)
             })
         }
         DumpCommand::Prune(args) => {
             let local = &args.local;
-            on_repository("rdump prune", local, async |session| {
+            let monitor = (!args.dry_run).then_some(&args.monitor);
+            let said = (&local.verbosity, local.repository.json);
+            monitored("rdump prune", said, monitor, async |session| {
                 let request = PruneRequest::new(args, &environment()?)?;
                 Ok(run_prune::run(session, request, local.repository.json).await?)
             })
@@ -307,7 +334,9 @@ fn subcommand(command: &DumpCommand) -> Exit {
         }
         DumpCommand::Verify(args) => {
             let local = &args.local;
-            on_repository("rdump verify", local, async |session| {
+            let monitor = Some(&args.monitor);
+            let said = (&local.verbosity, local.repository.json);
+            monitored("rdump verify", said, monitor, async |session| {
                 let what = verified(args, &environment()?)?;
                 let identities = identities(&args.identity, &environment()?)?;
                 let json = local.repository.json;
@@ -326,19 +355,36 @@ fn on_repository(
     without_server(name, &local.verbosity, local.repository.json, work)
 }
 
-/// Runs a command that reaches no server.
+/// Runs a command that reaches no server, and tells nobody how it ended.
 fn without_server(
     name: &str,
     verbosity: &VerbosityArgs,
     json: bool,
     work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
 ) -> Exit {
+    monitored(name, (verbosity, json), None, work)
+}
+
+/// Runs a command that reaches no server, and tells those who watch how it ended.
+fn monitored(
+    name: &str,
+    (verbosity, json): (&VerbosityArgs, bool),
+    monitor: Option<&MonitorArgs>,
+    work: impl AsyncFnOnce(&Session) -> Result<Exit, Refusal>,
+) -> Exit {
     let Some(session) = Session::new(verbosity, false, true, actor()) else {
         return invalid_verbosity(Exit::Usage);
     };
     let mut refused = None;
+    let work = async {
+        if let Some(monitor) = monitor {
+            let operation = name.strip_prefix("rdump ").unwrap_or(name);
+            watch(&session, operation, monitor)?;
+        }
+        work(&session).await
+    };
     let exit = session.block_on(None, async {
-        match work(&session).await {
+        match work.await {
             Ok(exit) => Ok(exit),
             Err(Refusal::Failed(error)) => Err(error),
             Err(Refusal::Usage(reason) | Refusal::BadOption(reason)) => {
@@ -347,11 +393,11 @@ fn without_server(
             }
         }
     });
-    if let Some(reason) = refused {
-        return usage(name, &reason, Exit::Usage);
-    }
-    let exit = exit.unwrap_or_else(|error| failed_with_document(&session, &error, json));
-    session.console.ended(exit)
+    let exit = match refused {
+        Some(reason) => usage(name, &reason, Exit::Usage),
+        None => exit.unwrap_or_else(|error| failed_with_document(&session, &error, json)),
+    };
+    end(&session, exit)
 }
 
 fn backup(args: &BackupArgs) -> Exit {
@@ -371,6 +417,9 @@ fn backup(args: &BackupArgs) -> Exit {
         return session.console.ended(Exit::Done);
     }
     let work = || {
+        if !args.dry_run {
+            watch(&session, "backup", &args.monitor)?;
+        }
         let mut request = BackupRequest::new(args, &environment()?)?;
         warn(&session, &request.dump.warnings);
         session.ask_for_passwords(&mut request.dump.connect, Stdin::Free)?;
@@ -383,7 +432,7 @@ fn backup(args: &BackupArgs) -> Exit {
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, args.repository.json),
     });
-    session.console.ended(exit)
+    end(&session, exit)
 }
 
 fn doctor(args: &DoctorArgs) -> Exit {
@@ -464,6 +513,7 @@ fn capture(args: &CaptureArgs) -> Exit {
         return session.console.ended(Exit::Done);
     }
     let work = || {
+        watch(&session, "capture", &args.monitor)?;
         let mut request = CaptureRequest::new(args, &environment()?)?;
         warn(&session, &request.warnings);
         session.ask_for_passwords(&mut request.connect, Stdin::Free)?;
@@ -476,7 +526,27 @@ fn capture(args: &CaptureArgs) -> Exit {
         }
         Refusal::Failed(error) => failed(&session, &error),
     });
-    session.console.ended(exit)
+    end(&session, exit)
+}
+
+/// From now on those whom the command line names are told how the run ends.
+fn watch(session: &Session, operation: &str, args: &MonitorArgs) -> Result<(), Refusal> {
+    let monitor = Monitor::new(operation, args, variable);
+    let monitor = monitor.map_err(|error| {
+        let why = failure::chain(&error);
+        Refusal::Usage(format!("--notify: {why}"))
+    })?;
+    session.watched_by(monitor);
+    Ok(())
+}
+
+/// Tells those who watch how a run ended, and gives its exit code.
+fn end(session: &Session, exit: Exit) -> Exit {
+    let exit = session.console.ended(exit);
+    match session.monitor() {
+        Some(monitor) => monitor.end(session, exit),
+        None => exit,
+    }
 }
 
 /// Prints or writes what is asked for instead of the work; `None` if nothing is.
@@ -505,6 +575,7 @@ fn instead<A: CommandFactory, R>(
 }
 
 fn failed(session: &Session, error: &anyhow::Error) -> Exit {
+    session.outcome.failed(error);
     failure::tell(&session.console, error);
     Exit::of(error, session.strict)
 }
@@ -551,7 +622,12 @@ fn actor() -> Actor {
     Actor::new(user).named(name.filter(|name| !name.is_empty()))
 }
 
-/// The only look at the environment but that.
+/// A variable that a file names.
+fn variable(name: &str) -> Option<Secret> {
+    env::var(name).ok().map(Secret::from)
+}
+
+/// The only look at the environment, but for variables that a file names.
 fn environment() -> Result<Environment, Refusal> {
     let text = |name| match env::var(name) {
         Ok(value) => Ok(Some(value)),

@@ -39,6 +39,8 @@ pub(crate) enum Verb {
     Restore,
     /// Files are read and compared with their manifest.
     Verify,
+    /// Objects are deleted.
+    Prune,
 }
 
 /// An observer for people, and for `--json`.
@@ -140,7 +142,7 @@ impl Progress {
                 Verb::Backup => "backing up captured oplog".to_owned(),
                 Verb::Copy => "copying captured oplog".to_owned(),
                 Verb::Restore => "replaying oplog".to_owned(),
-                Verb::Verify => return None,
+                Verb::Verify | Verb::Prune => return None,
             },
             Event::NamespaceFinished {
                 namespace,
@@ -150,7 +152,7 @@ impl Progress {
                 Verb::Dump(..) | Verb::Backup => format!("dumped {documents} oplog entries"),
                 Verb::Copy => format!("copied {documents} oplog entries"),
                 Verb::Restore => format!("applied {documents} oplog entries"),
-                Verb::Verify => return None,
+                Verb::Verify | Verb::Prune => return None,
             },
             Event::NamespaceStarted { namespace, .. } => match &self.verb {
                 Verb::Dump(Output::Folder(location), codec) => {
@@ -164,7 +166,7 @@ impl Progress {
                 Verb::Backup => format!("backing up {namespace}"),
                 Verb::Copy => format!("copying {namespace}"),
                 Verb::Restore => format!("restoring {namespace}"),
-                Verb::Verify => return None,
+                Verb::Verify | Verb::Prune => return None,
             },
             Event::NamespaceFinished {
                 namespace,
@@ -183,7 +185,7 @@ impl Progress {
                             counted(*failed_documents, "failure")
                         )
                     }
-                    Verb::Verify => return None,
+                    Verb::Verify | Verb::Prune => return None,
                 }
             }
             Event::IndexesStarted {

@@ -8,6 +8,7 @@ use crate::{
     convert::BackupRequest,
     exit::Exit,
     progress::{Progress, Verb},
+    run_dump::dumped,
     session::{Session, Stopped, connected},
     units::{bytes, counted, rate},
 };
@@ -19,6 +20,7 @@ pub(crate) async fn run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let (console, dump) = (&session.console, &request.dump);
+    session.outcome.about(&request.location);
     let source = session
         .unless_cancelled("connecting", Source::connect(&dump.connect))
         .await?;
@@ -57,7 +59,7 @@ pub(crate) async fn run(
     };
     let plan = backup.plan().await;
     let plan = plan.map_err(|error| Stopped::or(error, "stopped while planning the backup"))?;
-    let troubled = !plan.damaged.is_empty();
+    let plan_problems = plan.damaged.len() as u64;
     let damaged = plan.damaged.iter().map(ToString::to_string);
     for warning in damaged.chain(plan.warnings.iter().cloned()) {
         console.always(format_args!("WARNING: {warning}"));
@@ -78,6 +80,8 @@ pub(crate) async fn run(
         )
     })?;
     let report = &done.report;
+    session.outcome.snapshot(&done.snapshot);
+    session.outcome.figures(dumped(report, plan_problems));
     console.log(format_args!(
         "backed up {} of {}, {} ({} stored), to {repository} in {:.1} seconds ({})",
         counted(report.documents, "document"),
@@ -91,7 +95,7 @@ pub(crate) async fn run(
         true => console.document(&done),
         false => console.stdout(&format!("{}\n", done.snapshot)),
     }
-    Ok(match report.problems.is_empty() && !troubled {
+    Ok(match report.problems.is_empty() && plan_problems == 0 {
         true => Exit::Done,
         false => Exit::Problems,
     })

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     convert::{Chosen, CopyRequest},
     exit::Exit,
+    metrics,
     progress::{Progress, Verb},
     session::{Session, Stopped},
     units::{bytes, counted},
@@ -19,6 +20,7 @@ pub(crate) async fn run(
     request: CopyRequest,
     json: bool,
 ) -> anyhow::Result<Exit> {
+    session.outcome.about(&request.from);
     let opened = async {
         let from = Repository::open(&request.from).await?;
         let from = from.actor(session.actor.clone());
@@ -58,6 +60,16 @@ pub(crate) async fn run(
     );
     let report = report.map_err(|error| Stopped::or(error, stopped))?;
     let console = &session.console;
+    session.outcome.figures([
+        (&metrics::SNAPSHOTS_DONE, report.snapshots.len() as u64),
+        (&metrics::SLICES, report.slices),
+        (&metrics::OBJECTS, report.objects),
+        (
+            &metrics::STORED_BYTES,
+            report.stored_bytes + report.slice_bytes,
+        ),
+        (&metrics::PROBLEMS, report.problems.len() as u64),
+    ]);
     for problem in &report.problems {
         console.always(format_args!("PROBLEM: {problem}"));
     }

@@ -11,6 +11,7 @@ use crate::{
     barrier,
     convert::{DumpRequest, Output},
     exit::Exit,
+    metrics::{self, Metric},
     progress::{Progress, Verb},
     session::{Session, Stopped, connected},
     units::{bytes, counted, rate},
@@ -19,6 +20,7 @@ use crate::{
 /// Dumps.
 pub(crate) async fn run(session: &Session, request: DumpRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
+    session.outcome.about(&request.output);
     let source = session
         .unless_cancelled("connecting", Source::connect(&request.connect))
         .await?;
@@ -101,6 +103,21 @@ fn nothing_there(request: &DumpRequest) -> String {
     }
 }
 
+/// The numbers of a dump or a backup, with problems from before it began.
+pub(crate) fn dumped(
+    report: &DumpReport,
+    problems: u64,
+) -> impl Iterator<Item = (&'static Metric, u64)> {
+    let figures = [
+        (&metrics::DOCUMENTS, report.documents),
+        (&metrics::NAMESPACES, report.namespaces.len() as u64),
+        (&metrics::UNCOMPRESSED_BYTES, report.uncompressed_bytes),
+        (&metrics::STORED_BYTES, report.stored_bytes),
+        (&metrics::PROBLEMS, report.problems.len() as u64 + problems),
+    ];
+    figures.into_iter()
+}
+
 fn finish(session: &Session, request: &DumpRequest, report: &DumpReport) -> Exit {
     let console = &session.console;
     let stored = match report.stored_bytes == report.uncompressed_bytes {
@@ -117,6 +134,7 @@ fn finish(session: &Session, request: &DumpRequest, report: &DumpReport) -> Exit
         rate(report.uncompressed_bytes, report.duration_seconds)
     ));
     console.json("report", report);
+    session.outcome.figures(dumped(report, 0));
     match report.problems.is_empty() || !session.strict {
         true => Exit::Done,
         false => Exit::Problems,

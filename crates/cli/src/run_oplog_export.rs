@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use rdump::{Event, Repository};
+use rdump::{Counters, Repository};
 use serde_json::json;
 
 use crate::{
     convert::OplogExportRequest,
     exit::Exit,
+    progress::{Progress, Verb},
     run_bundle::output,
     session::{Session, Stopped},
     time::text,
@@ -31,15 +32,13 @@ pub(crate) async fn run(
         .unless_cancelled("looking for what was captured", found)
         .await?;
     let (to, place) = output(request.file.as_ref(), "an oplog")?;
-    let told = console.clone();
-    let observer = move |event: &Event| {
-        if let Event::Notice { message, .. } = event {
-            told.log(message);
-        }
-    };
-    let written = captured.write(to, Arc::new(observer), session.cancel.clone());
+    let counters = Arc::new(Counters::default());
+    let progress = Arc::new(Progress::new(console, Verb::Copy, counters));
+    let observer = Arc::clone(&progress);
+    let written = captured.write(to, observer, session.cancel.clone()).await;
+    progress.finish();
     let stopped = format!("stopped, {place} holds not all that was captured");
-    let written = written.await.map_err(|error| Stopped::or(error, stopped))?;
+    let written = written.map_err(|error| Stopped::or(error, stopped))?;
     let until = captured.until();
     console.log(format_args!(
         "exported what was written after {} and until {}: {}",

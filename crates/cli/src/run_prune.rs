@@ -1,11 +1,15 @@
 //! `rdump prune`: what a policy does not keep is deleted.
 
-use rdump::{Prune, Repository};
+use std::sync::Arc;
+
+use rdump::{Counters, Prune, Repository};
 use serde_json::json;
 
 use crate::{
     convert::PruneRequest,
     exit::Exit,
+    metrics,
+    progress::{Progress, Verb},
     session::Session,
     units::{bytes, counted},
 };
@@ -17,11 +21,16 @@ pub(crate) async fn run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let console = &session.console;
+    let counters = Arc::new(Counters::default());
+    let progress = Arc::new(Progress::new(console, Verb::Prune, counters));
+    session.outcome.about(&request.repository);
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities);
         let repository = repository.actor(session.actor.clone());
-        let mut prune = Prune::new(&repository, request.policy).cancel(session.cancel.clone());
+        let mut prune = Prune::new(&repository, request.policy)
+            .observer(Arc::clone(&progress) as _)
+            .cancel(session.cancel.clone());
         if let Some(grace) = request.grace {
             prune = prune.grace(grace);
         }
@@ -41,8 +50,22 @@ pub(crate) async fn run(
     let shown = json.then(|| json!(plan));
     let report = match request.dry_run {
         true => None,
-        false => Some(prune.run(plan).await?),
+        false => {
+            let report = prune.run(plan).await;
+            progress.finish();
+            Some(report?)
+        }
     };
+    if let Some(report) = &report {
+        let problems = report.problems.len() as u64 + u64::from(is_damaged);
+        session.outcome.figures([
+            (&metrics::SNAPSHOTS_DONE, report.snapshots),
+            (&metrics::SLICES, report.slices),
+            (&metrics::OBJECTS, report.objects),
+            (&metrics::STORED_BYTES, report.stored_bytes),
+            (&metrics::PROBLEMS, problems),
+        ]);
+    }
     for retained in report.iter().flat_map(|report| &report.retained) {
         console.log(format_args!("kept {retained}"));
     }

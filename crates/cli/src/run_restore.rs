@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     convert::{Input, RestoreRequest},
     exit::Exit,
+    metrics,
     progress::{Progress, Verb},
     session::{Session, Stopped, connected},
     time::text,
@@ -25,6 +26,7 @@ use crate::{
 /// Restores. An error means that no document was inserted.
 pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyhow::Result<Exit> {
     let console = &session.console;
+    session.outcome.about(&request.input);
     // The dump first: whether it can be read at all is known without the server.
     let Opened {
         reader,
@@ -35,6 +37,7 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
         bail!("--resume goes with a snapshot of a repository");
     }
     if let Some(snapshot) = &snapshot {
+        session.outcome.snapshot(snapshot.id());
         request.options.on_conflict = request.on_conflict.unwrap_or(OnConflict::Fail);
         console.log(format_args!(
             "snapshot {} in {} is of {}",
@@ -91,6 +94,7 @@ pub(crate) async fn run(session: &Session, mut request: RestoreRequest) -> anyho
         Ok(report) => Ok(finish(session, &request, &report)),
         Err(error) => {
             let error = Stopped::or(error, "restore stopped before its end");
+            session.outcome.failed(&error);
             crate::failure::tell(console, &error);
             let (written, failed) = (&counters.documents_written, &counters.documents_failed);
             console.log(last_line(&request, written.value(), failed.value()));
@@ -269,6 +273,12 @@ fn check_named(request: &RestoreRequest, reader: &dyn DumpReader) -> anyhow::Res
 fn finish(session: &Session, request: &RestoreRequest, report: &RestoreReport) -> Exit {
     let console = &session.console;
     console.json("report", report);
+    session.outcome.figures([
+        (&metrics::DOCUMENTS, report.documents),
+        (&metrics::FAILED_DOCUMENTS, report.failed_documents),
+        (&metrics::NAMESPACES, report.namespaces.len() as u64),
+        (&metrics::PROBLEMS, report.problems.len() as u64),
+    ]);
     console.log(last_line(
         request,
         report.documents,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     convert::StatusRequest,
     exit::Exit,
+    metrics::{self, Metric},
     run_repository::span,
     session::Session,
     time::text,
@@ -28,6 +29,7 @@ pub(crate) async fn run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let console = &session.console;
+    session.outcome.about(&request.repository);
     let read = async {
         let repository = Repository::open(&request.repository).await?;
         let status = repository.status().await?;
@@ -53,6 +55,9 @@ pub(crate) async fn run(
         is_old(request.max_age_seconds, good),
         is_old(request.max_lag_seconds, told.lag()),
     );
+    session.outcome.state(told.figures());
+    let problems = u64::from(late) + u64::from(behind);
+    session.outcome.figures([(&metrics::PROBLEMS, problems)]);
     if late {
         console.always("the newest snapshot that is known to be good is older than --max-age, or there is none");
     }
@@ -86,6 +91,60 @@ impl Told {
     fn lag(&self) -> Option<i64> {
         let age = |at: OpTime| self.now.saturating_sub(i64::from(at.seconds)).max(0);
         self.until().map(age)
+    }
+
+    /// All that is known, for metrics.
+    fn figures(&self) -> Vec<(&'static Metric, u64)> {
+        let status = &self.status;
+        let at = |snapshot: &SnapshotStatus| u64::try_from(snapshot.at_seconds).unwrap_or_default();
+        let second = |at: OpTime| u64::from(at.seconds);
+        let waiting = status.capturing.as_ref();
+        let waiting = waiting.and_then(|it| it.waiting.as_ref());
+        let verified = status.last_verified_at.as_ref();
+        let verified = verified.and_then(|at| at.parse::<Timestamp>().ok());
+        let verified = verified.and_then(|at| u64::try_from(at.as_second()).ok());
+        let restorable = status.restorable.iter().max_by_key(|span| span.until);
+        let known = [
+            (&metrics::SNAPSHOTS, status.snapshots),
+            (&metrics::DAMAGED_SNAPSHOTS, status.damaged.len() as u64),
+            (&metrics::UNFINISHED_SNAPSHOTS, status.unfinished),
+            (&metrics::RUNNING_SNAPSHOTS, status.running),
+            (&metrics::REPOSITORY_OBJECTS, status.objects),
+            (&metrics::REPOSITORY_BYTES, status.stored_bytes),
+            (&metrics::REPOSITORY_ADDED_BYTES, status.added_bytes),
+            (&metrics::GAPS, status.timeline.gaps().count() as u64),
+            (&metrics::OPEN_GAPS, status.open_gaps),
+            (&metrics::CAPTURING, u64::from(status.capturing.is_some())),
+            (
+                &metrics::STATUS_TIME,
+                u64::try_from(self.now).unwrap_or_default(),
+            ),
+        ];
+        let may_be = [
+            (&metrics::NEWEST_SNAPSHOT, status.newest.as_ref().map(at)),
+            (
+                &metrics::LAST_GOOD_SNAPSHOT,
+                status.last_good.as_ref().map(at),
+            ),
+            (&metrics::LAST_VERIFIED, verified),
+            (
+                &metrics::RESTORABLE_START,
+                restorable.map(|span| second(span.from)),
+            ),
+            (
+                &metrics::RESTORABLE_END,
+                restorable.map(|span| second(span.until)),
+            ),
+            (&metrics::CAPTURED_UNTIL, self.captured().map(second)),
+            (
+                &metrics::WAITING_BYTES,
+                waiting.map(|waiting| waiting.bytes),
+            ),
+        ];
+        let may_be = may_be
+            .into_iter()
+            .filter_map(|(metric, value)| Some((metric, value?)));
+        known.into_iter().chain(may_be).collect()
     }
 
     fn document(&self) -> Value {
@@ -128,6 +187,7 @@ impl Told {
             "lag-bytes-at": waiting.map(|waiting| &waiting.at),
             "spans": spans,
             "gaps": gaps,
+            "open-gaps": status.open_gaps,
             "prune": prune,
         })
     }

@@ -13,6 +13,7 @@ use crate::{
     console::Console,
     convert::Verified,
     exit::Exit,
+    metrics,
     progress::{Progress, Verb},
     session::{Session, Stopped},
     units::{bytes, counted},
@@ -33,6 +34,8 @@ pub(crate) async fn run(
         json,
         has_key: identities.is_some(),
     };
+    let (Verified::Snapshot(location, ..) | Verified::Place(location, ..)) = &what;
+    session.outcome.about(location);
     match what {
         Verified::Snapshot(location, snapshot, options) => {
             let repository = Repository::open(&location);
@@ -80,6 +83,12 @@ impl Verifying<'_> {
         let result = verify_folder(location, observer, self.session.cancel.clone()).await;
         progress.finish();
         let report = result.map_err(stopped)?;
+        self.session.outcome.figures([
+            (&metrics::OBJECTS, report.files),
+            (&metrics::DOCUMENTS, report.documents),
+            (&metrics::STORED_BYTES, report.stored_bytes),
+            (&metrics::DAMAGE, report.damage.len() as u64),
+        ]);
         Ok(tell_of_folder(&console, location, &report))
     }
 
@@ -138,6 +147,21 @@ impl Verifying<'_> {
             None => Some(self.timeline(repository).await?),
             Some(_) => None,
         };
+        let of_slices = timeline.iter().map(|it| it.damage.len());
+        let damage = reports.iter().map(|it| it.damage.len()).chain(of_slices);
+        let verified = reports.iter().map(|it| it.verified_bytes);
+        let verified = verified.chain(timeline.iter().map(|it| it.stored_bytes));
+        session.outcome.figures([
+            (&metrics::SNAPSHOTS_DONE, reports.len() as u64),
+            (&metrics::OBJECTS, reports.iter().map(|it| it.objects).sum()),
+            (&metrics::STORED_BYTES, verified.sum()),
+            (&metrics::DAMAGE, damage.sum::<usize>() as u64),
+            (&metrics::PROBLEMS, not_verified.len() as u64),
+        ]);
+        let slices = timeline.as_ref().map(|it| it.slices + it.gaps);
+        session
+            .outcome
+            .figures(slices.map(|it| (&metrics::SLICES, it)));
         if self.json {
             console.document(json!({
                 "repository": repository.record().id,
@@ -161,7 +185,11 @@ impl Verifying<'_> {
     /// All that was captured.
     async fn timeline(&self, repository: &Repository) -> anyhow::Result<TimelineVerifyReport> {
         let console = &self.session.console;
-        let report = repository.verify_timeline(&self.session.cancel).await;
+        let progress = progress(console);
+        let observer = Arc::clone(&progress);
+        let cancel = self.session.cancel.clone();
+        let report = repository.verify_timeline(observer, cancel).await;
+        progress.finish();
         let report = report.map_err(stopped)?;
         for damage in &report.damage {
             console.always(format_args!("DAMAGED {}: {}", damage.path, damage.message));

@@ -1,6 +1,6 @@
 //! What every command that runs has: a console, a token that signals cancel, passwords that were asked for.
 
-use std::{error, fmt, future::Future};
+use std::{error, fmt, future::Future, sync::OnceLock};
 
 use anyhow::Context;
 use rdump::{Actor, CancellationToken, ConnectOptions, Error, ErrorKind, ServerInfo};
@@ -10,6 +10,8 @@ use crate::{
     console::Console,
     exit::Exit,
     logging,
+    monitor::Monitor,
+    outcome::Outcome,
     prompt::{self, Stdin},
     signals::Signals,
 };
@@ -25,6 +27,9 @@ pub(crate) struct Session {
     pub(crate) strict: bool,
     /// Who does it, for the record of what is done with repositories.
     pub(crate) actor: Actor,
+    /// What it has to say of itself at its end.
+    pub(crate) outcome: Outcome,
+    monitor: OnceLock<Monitor>,
 }
 
 impl Session {
@@ -42,7 +47,19 @@ impl Session {
             cancel: CancellationToken::new(),
             strict,
             actor,
+            outcome: Outcome::new(),
+            monitor: OnceLock::new(),
         })
+    }
+
+    /// From now on these are told how the run ends.
+    pub(crate) fn watched_by(&self, monitor: Monitor) {
+        let _first = self.monitor.set(monitor);
+    }
+
+    /// Who is told how it ends.
+    pub(crate) fn monitor(&self) -> Option<&Monitor> {
+        self.monitor.get()
     }
 
     /// Runs `work` on as many threads as it can use, until it ends or signals end it.

@@ -21,6 +21,7 @@ async fn help_lists_every_option_by_group() {
         "import-folder",
         "init",
         "list",
+        "notify-test",
         "oplog-export",
         "prune",
         "rekey",

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use rdump_format::{Namespace, OpTime};
+use rdump_format::{Namespace, OpTime, repository::SnapshotId};
 use serde::Serialize;
 
 /// Receives the events of a run. Default: ignore them (`()`).
@@ -84,6 +84,54 @@ pub enum Event {
         reason: String,
         /// The attempt that comes now; the first retry is 2.
         attempt: u32,
+    },
+    /// A snapshot is about to be verified, copied, or put into a bundle or taken out of one.
+    #[non_exhaustive]
+    SnapshotStarted {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// How many of its objects go through: data objects, when it is verified those of which something is read.
+        objects: u64,
+        /// How many stored bytes of them go through.
+        stored_bytes: u64,
+    },
+    /// An object of a snapshot went through.
+    #[non_exhaustive]
+    SnapshotAdvanced {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// Objects so far.
+        objects: u64,
+        /// Stored bytes so far.
+        stored_bytes: u64,
+    },
+    /// All objects of a snapshot went through.
+    #[non_exhaustive]
+    SnapshotFinished {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// How many objects.
+        objects: u64,
+        /// How many stored bytes.
+        stored_bytes: u64,
+    },
+    /// A slice or a gap of what was captured was verified, copied or exported.
+    #[non_exhaustive]
+    TimelineAdvanced {
+        /// Slices and gaps so far.
+        slices: u64,
+        /// How many there are.
+        total_slices: u64,
+        /// Stored bytes of them so far.
+        stored_bytes: u64,
+    },
+    /// Objects of a repository were deleted: at most a thousand since the last of these events.
+    #[non_exhaustive]
+    ObjectsDeleted {
+        /// Objects so far.
+        objects: u64,
+        /// Bytes so far.
+        stored_bytes: u64,
     },
     /// A slice of the oplog is stored.
     #[non_exhaustive]

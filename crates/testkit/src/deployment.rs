@@ -19,7 +19,7 @@ use crate::{
     wait::{PATIENCE, wait_for},
 };
 use address::{Addresses, escape};
-use certificates::Certificates;
+pub(crate) use certificates::Certificates;
 use client::Clients;
 use security::Security;
 pub use setup::Setup;

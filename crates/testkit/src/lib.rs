@@ -36,6 +36,7 @@ pub mod mongod;
 mod process;
 pub mod proxy;
 pub mod raw;
+pub mod recorder;
 pub mod reference;
 pub mod replica_set;
 pub mod s3;
@@ -52,6 +53,7 @@ pub use crate::{
     fingerprint::{Fingerprint, FingerprintOptions},
     mongod::Mongod,
     proxy::Proxy,
+    recorder::Recorder,
     replica_set::ReplicaSet,
     s3::{Gateway, S3Server, SeaweedFs},
     server_version::{Feature, ServerVersion},

@@ -1,10 +1,19 @@
 //! Binaries are found, and their absence is explained.
 
-use rdump_testkit::binaries::{find_tool, mongod};
+use std::process::Command;
+
+use rdump_testkit::binaries::{find_tool, mongod, promtool};
 
 #[test]
 fn there_is_a_server() {
     assert!(mongod().is_file());
+}
+
+#[test]
+fn there_is_a_promtool() {
+    let shown = Command::new(promtool()).arg("--version").output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.starts_with("promtool, version "), "{shown}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{general::VerbosityArgs, repository::LeaseArgs};
+use super::{general::VerbosityArgs, monitor::MonitorArgs, repository::LeaseArgs};
 use crate::time::since;
 
 /// Copy snapshots, and what was captured, to another repository: what is missing there, each byte checked on the way.
@@ -46,6 +46,9 @@ pub(crate) struct CopyArgs {
     /// Print one JSON document on stdout
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
 
     #[command(flatten)]
     pub(crate) lease: LeaseArgs,

@@ -13,6 +13,7 @@ use super::{
     general::{OwnArgs, ToolArgs},
     keys::RekeyArgs,
     medium::{ArchiveArgs, ParallelArgs},
+    monitor::NotifyTestArgs,
     namespace::{ExcludeArgs, PatternArgs},
     prune::PruneArgs,
     rate::rate,
@@ -179,6 +180,8 @@ pub(crate) enum DumpCommand {
     Init(InitArgs),
     /// List the snapshots of a repository
     List(ListArgs),
+    /// Send a test to everybody whom a file of --notify names
+    NotifyTest(NotifyTestArgs),
     /// Write what was captured as an oplog.bson
     OplogExport(OplogExportArgs),
     /// Delete the snapshots that no rule keeps
@@ -201,7 +204,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 20] = [
+    pub(crate) const NAMES: [&str; 21] = [
         "audit",
         "backup",
         "capture",
@@ -213,6 +216,7 @@ impl DumpCommand {
         "import-folder",
         "init",
         "list",
+        "notify-test",
         "oplog-export",
         "prune",
         "rekey",

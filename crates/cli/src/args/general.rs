@@ -2,6 +2,7 @@ use clap::Args;
 
 use super::{
     connection::{ConnectionArgs, UriArgs, path, secret},
+    monitor::MonitorArgs,
     namespace::NamespaceArgs,
 };
 use rdump::{Flavor, Secret};
@@ -97,6 +98,9 @@ pub(crate) struct OwnArgs {
 
     #[command(flatten)]
     pub(crate) flavor: FlavorArgs,
+
+    #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
 
     #[command(flatten)]
     pub(crate) generate: GenerateArgs,

@@ -5,6 +5,7 @@ use rdump::Zone;
 
 use super::{
     keys::IdentityArgs,
+    monitor::MonitorArgs,
     repository::{LeaseArgs, LocalArgs},
 };
 use crate::time::days;
@@ -30,6 +31,9 @@ pub(crate) struct PruneArgs {
 
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
 
     #[command(flatten)]
     pub(crate) lease: LeaseArgs,

@@ -8,6 +8,7 @@ use super::{
     general::{FlavorArgs, ToolArgs, VerbosityArgs},
     keys::{IdentityArgs, PassphraseArgs, RecipientArgs},
     medium::ParallelArgs,
+    monitor::{MonitorArgs, address},
     namespace::{ExcludeArgs, PatternArgs},
     prune::PolicyArgs,
     rate::rate,
@@ -121,6 +122,9 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
 
     #[command(flatten)]
     pub(crate) local: LocalArgs,
@@ -268,6 +272,9 @@ pub(crate) struct BackupArgs {
     pub(crate) identity: IdentityArgs,
 
     #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
+
+    #[command(flatten)]
     pub(crate) lease: LeaseArgs,
 
     /// Dump the users and roles of --db too
@@ -369,6 +376,13 @@ pub(crate) struct CaptureArgs {
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 
+    /// Answer who asks for metrics over HTTP at this address, such as 127.0.0.1:9464, with /metrics and /healthz
+    #[arg(long = "metrics-listen", value_name = "HOST:PORT", value_parser = address)]
+    pub(crate) metrics_listen: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
+
     #[command(flatten)]
     pub(crate) lease: LeaseArgs,
 
@@ -411,6 +425,9 @@ pub(crate) struct StatusArgs {
     /// End with 3 if the newest snapshot that was verified and found whole is older, or there is none
     #[arg(long = "max-age", value_name = "DURATION", value_parser = days)]
     pub(crate) max_age: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) monitor: MonitorArgs,
 
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,

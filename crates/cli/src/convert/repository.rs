@@ -53,6 +53,8 @@ pub(crate) struct CaptureRequest {
     pub(crate) options: CaptureOptions,
     pub(crate) recipients: Option<Recipients>,
     pub(crate) no_lock: bool,
+    /// Where who asks for metrics is answered.
+    pub(crate) metrics_listen: Option<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -79,6 +81,7 @@ impl CaptureRequest {
             options,
             recipients: recipients(&args.recipients, &args.passphrase, environment)?,
             no_lock: args.lease.no_lock,
+            metrics_listen: args.metrics_listen.clone(),
             warnings: dump.warnings,
         })
     }

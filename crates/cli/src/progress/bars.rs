@@ -1,20 +1,30 @@
 use std::collections::HashMap;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use rdump::{Event, Namespace};
+use rdump::Event;
 
-/// A bar for each namespace under way, and a line with the total below them.
+/// What the bar of slices is called.
+const TIMELINE: &str = "captured";
+
+/// A bar for each namespace or snapshot under way, and a line with the total below them.
 #[derive(Debug)]
 pub(super) struct Bars {
     screen: MultiProgress,
     total: ProgressBar,
-    by_namespace: HashMap<Namespace, Bar>,
+    by_name: HashMap<String, Bar>,
 }
 
 #[derive(Debug)]
 struct Bar {
     bar: ProgressBar,
-    in_documents: bool,
+    unit: Unit,
+}
+
+/// What a bar counts.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Bytes,
+    Of(&'static str),
 }
 
 impl Bars {
@@ -23,7 +33,7 @@ impl Bars {
         Self {
             screen: screen.clone(),
             total,
-            by_namespace: HashMap::new(),
+            by_name: HashMap::new(),
         }
     }
 
@@ -35,50 +45,81 @@ impl Bars {
                 estimated_bytes,
                 ..
             } => {
-                let (bar, in_documents) = match (estimated_bytes, estimated_documents) {
-                    (Some(total), _) if *total > 0 => {
-                        (ProgressBar::new(*total).with_style(bar_style(false)), false)
-                    }
-                    (_, Some(total)) if *total > 0 => {
-                        (ProgressBar::new(*total).with_style(bar_style(true)), true)
-                    }
-                    _ => (
-                        ProgressBar::new_spinner()
-                            .with_style(style("{spinner} {prefix}  {pos} documents")),
-                        true,
-                    ),
+                let total = match (estimated_bytes, estimated_documents) {
+                    (Some(total), _) if *total > 0 => Some((*total, Unit::Bytes)),
+                    (_, Some(total)) if *total > 0 => Some((*total, Unit::Of("documents"))),
+                    _ => None,
                 };
-                let bar = self
-                    .screen
-                    .insert_before(&self.total, bar.with_prefix(namespace.to_string()));
-                if let Some(older) = self
-                    .by_namespace
-                    .insert(namespace.clone(), Bar { bar, in_documents })
-                {
-                    older.bar.finish_and_clear();
-                }
+                self.begin(namespace.to_string(), total);
             }
             Event::NamespaceAdvanced {
                 namespace,
                 documents,
                 uncompressed_bytes,
                 ..
+            } => self.advance(&namespace.to_string(), *documents, *uncompressed_bytes),
+            Event::NamespaceFinished { namespace, .. } => self.end(&namespace.to_string()),
+            Event::SnapshotStarted {
+                snapshot,
+                stored_bytes,
+                ..
+            } => self.begin(snapshot.to_string(), Some((*stored_bytes, Unit::Bytes))),
+            Event::SnapshotAdvanced {
+                snapshot,
+                objects,
+                stored_bytes,
+                ..
+            } => self.advance(snapshot.as_str(), *objects, *stored_bytes),
+            Event::SnapshotFinished { snapshot, .. } => self.end(snapshot.as_str()),
+            Event::TimelineAdvanced {
+                slices,
+                total_slices,
+                stored_bytes,
+                ..
             } => {
-                if let Some(Bar { bar, in_documents }) = self.by_namespace.get(namespace) {
-                    bar.set_position(if *in_documents {
-                        *documents
-                    } else {
-                        *uncompressed_bytes
-                    });
+                if !self.by_name.contains_key(TIMELINE) {
+                    let total = Some((*total_slices, Unit::Of("slices")));
+                    self.begin(TIMELINE.to_owned(), total);
                 }
-            }
-            Event::NamespaceFinished { namespace, .. } => {
-                if let Some(Bar { bar, .. }) = self.by_namespace.remove(namespace) {
-                    bar.finish_and_clear();
-                    self.screen.remove(&bar);
+                self.advance(TIMELINE, *slices, *stored_bytes);
+                if slices == total_slices {
+                    self.end(TIMELINE);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A bar for what is under way, with how much there is of it if that is known.
+    fn begin(&mut self, name: String, total: Option<(u64, Unit)>) {
+        let (bar, unit) = match total {
+            Some((total, unit)) => (ProgressBar::new(total).with_style(unit.style()), unit),
+            None => {
+                let style = style("{spinner} {prefix}  {pos} documents");
+                let bar = ProgressBar::new_spinner().with_style(style);
+                (bar, Unit::Of("documents"))
+            }
+        };
+        let bar = bar.with_prefix(name.clone());
+        let bar = self.screen.insert_before(&self.total, bar);
+        if let Some(older) = self.by_name.insert(name, Bar { bar, unit }) {
+            older.bar.finish_and_clear();
+        }
+    }
+
+    fn advance(&self, name: &str, count: u64, bytes: u64) {
+        if let Some(Bar { bar, unit }) = self.by_name.get(name) {
+            bar.set_position(match unit {
+                Unit::Of(_) => count,
+                Unit::Bytes => bytes,
+            });
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if let Some(Bar { bar, .. }) = self.by_name.remove(name) {
+            bar.finish_and_clear();
+            self.screen.remove(&bar);
         }
     }
 
@@ -89,20 +130,24 @@ impl Bars {
     }
 
     pub(super) fn clear(&self) {
-        for Bar { bar, .. } in self.by_namespace.values() {
+        for Bar { bar, .. } in self.by_name.values() {
             bar.finish_and_clear();
         }
         self.total.finish_and_clear();
     }
 }
 
-fn bar_style(in_documents: bool) -> ProgressStyle {
-    style(match in_documents {
-        true => "[{bar:24}]  {prefix}  {pos}/{len} documents  {per_sec}  {eta} left",
-        false => {
-            "[{bar:24}]  {prefix}  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
+impl Unit {
+    fn style(self) -> ProgressStyle {
+        match self {
+            Self::Of(things) => style(&format!(
+                "[{{bar:24}}]  {{prefix}}  {{pos}}/{{len}} {things}  {{per_sec}}  {{eta}} left"
+            )),
+            Self::Bytes => style(
+                "[{bar:24}]  {prefix}  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left",
+            ),
         }
-    })
+    }
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -11,7 +11,7 @@ use rdump_format::{
 use super::{Capture, session::Run};
 use crate::{
     Error, Event, OpTime, Repository, Result, Snapshot,
-    repository::{Outcome, parse_slice},
+    repository::{Outcome, open_gaps as open, parse_slice},
 };
 
 /// How many timelines are looked at to find the one that is gone on with: those that reach farthest.
@@ -242,8 +242,7 @@ pub(super) async fn open_gaps(repository: &Repository) -> Result<u64> {
     }
     let snapshots = repository.snapshots().await?;
     let restorable = repository.restorable(&snapshots, &timeline).await?;
-    let until = restorable.last().map(|span| span.until).unwrap_or_default();
-    Ok(timeline.gaps().filter(|gap| gap.end > until).count() as u64)
+    Ok(open(&timeline, &restorable))
 }
 
 /// The moments that snapshots of the deployment are of, the oldest first.

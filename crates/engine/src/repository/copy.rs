@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, Repository, Snapshot, lease::LEASE};
-use crate::{Error, ErrorKind, Observer, Result, context::RunContext};
+use crate::{Counters, Error, ErrorKind, Observer, Result, context::RunContext};
 
 /// Copies snapshots from one repository to another, and what was captured: only what is missing there, every byte compared with its digest on the way.
 ///
@@ -114,6 +114,13 @@ impl RepositoryCopy {
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.cx.set_observer(observer);
+        self
+    }
+
+    /// Sets the counters that the run adds to: bytes of data objects.
+    #[must_use]
+    pub fn counters(mut self, counters: Arc<Counters>) -> Self {
+        self.cx.counters = counters;
         self
     }
 

@@ -43,6 +43,8 @@ pub struct RepositoryStatus {
     pub capturing: Option<Capturing>,
     /// What can be restored, the oldest first.
     pub restorable: Vec<RestorableSpan>,
+    /// How many gaps no snapshot is after yet: what is captured after them leads nowhere.
+    pub open_gaps: u64,
     /// What is captured.
     pub timeline: Timeline,
 }
@@ -124,6 +126,7 @@ impl Repository {
             stored_bytes: 0,
             added_bytes: 0,
             capturing: self.capturing().await?,
+            open_gaps: open_gaps(&timeline, &restorable),
             restorable,
             timeline,
         };
@@ -152,4 +155,10 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// How many gaps end after all that can be restored.
+pub(crate) fn open_gaps(timeline: &Timeline, restorable: &[RestorableSpan]) -> u64 {
+    let until = restorable.last().map(|span| span.until).unwrap_or_default();
+    timeline.gaps().filter(|gap| gap.end > until).count() as u64
 }

@@ -21,7 +21,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Outcome, Repository, Snapshot, encryption, not_written, put_once, read_record, sizes,
+    Outcome, Repository, Snapshot, encryption, not_written,
+    progress::SnapshotProgress,
+    put_once, read_record, sizes,
     snapshot::{Object, StoredNamespace},
 };
 use crate::{
@@ -514,15 +516,24 @@ impl Verifying<'_> {
         }
         let wanted = reads.iter().map(|(object, _)| object.path.as_str());
         snapshot.check_readable(wanted).await?;
+        let bytes = |chosen: &[(usize, Range<u64>)]| {
+            let bytes = chosen.iter().map(|(_, range)| range.end - range.start);
+            bytes.sum::<u64>()
+        };
+        let to_read = reads.iter().map(|(_, chosen)| bytes(chosen)).sum();
+        let through = (reads.len() as u64, to_read);
+        let mut progress = SnapshotProgress::start(self.cx, snapshot.id(), through);
         let checks = stream::iter(reads)
             .map(|(object, chosen)| self.object(snapshot, opened, object, chosen));
         let mut checks = checks.buffered(default_parallelism().get());
         while let Some(checked) = checks.next().await {
             let checked = checked?;
+            progress.add(checked.bytes);
             report.verified_bytes += checked.bytes;
             report.documents += checked.documents;
             report.damage.extend(checked.damage);
         }
+        progress.finish();
         record.damaged = report.damage.len() as u64;
         record.deep = self.options.deep;
         record.verified_at = self.cx.now().to_string();

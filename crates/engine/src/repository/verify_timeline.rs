@@ -1,6 +1,9 @@
 //! Reading every slice and gap again.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use rdump_format::{
     Digest,
@@ -9,8 +12,11 @@ use rdump_format::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Repository, point_in_time::SliceReader, timeline::parse_slice};
-use crate::{Damage, DamageKind, Error, ErrorKind, Result};
+use super::{
+    Outcome, Repository, point_in_time::SliceReader, progress::TimelineProgress,
+    timeline::parse_slice,
+};
+use crate::{Damage, DamageKind, Error, ErrorKind, Observer, Result, context::RunContext};
 
 /// What was found of everything that was captured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -57,10 +63,14 @@ impl Repository {
     /// Dropping the future has no effect.
     pub async fn verify_timeline(
         &self,
-        cancel: &CancellationToken,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
     ) -> Result<TimelineVerifyReport> {
+        let mut cx = RunContext::default();
+        cx.set_observer(observer);
+        cx.cancel = cancel;
         let act = self.act(AuditVerb::VerifyTimeline);
-        let verified = self.look_at_timeline(cancel).await;
+        let verified = self.look_at_timeline(&cx).await;
         let outcome = |report: &TimelineVerifyReport| {
             Outcome::new(report.damage.len())
                 .figure("slices", report.slices)
@@ -73,7 +83,7 @@ impl Repository {
         verified
     }
 
-    async fn look_at_timeline(&self, cancel: &CancellationToken) -> Result<TimelineVerifyReport> {
+    async fn look_at_timeline(&self, cx: &RunContext) -> Result<TimelineVerifyReport> {
         let timeline = self.timeline().await?;
         let mut report = TimelineVerifyReport {
             unreferenced: self.strangers().await?,
@@ -86,22 +96,23 @@ impl Repository {
         let mut digests: HashMap<String, Digest> = HashMap::new();
         let mut links: Vec<(String, Previous)> = Vec::new();
         let gaps: Vec<SpanName> = timeline.gaps().copied().collect();
-        for span in timeline.slices().chain(gaps) {
-            let path = span.path();
-            let looked =
-                cancel.run_until_cancelled(self.look_at((&slices, &encrypted), &span, &mut report));
-            match looked.await {
-                None => return Err(Error::cancelled()),
-                Some(Ok((digest, previous))) => {
+        let spans: Vec<SpanName> = timeline.slices().chain(gaps).collect();
+        let mut progress = TimelineProgress::new(cx, spans.len());
+        for span in spans {
+            let (path, before) = (span.path(), report.stored_bytes);
+            let looked = self.look_at((&slices, &encrypted), &span, &mut report);
+            match cx.unless_cancelled(looked).await {
+                Ok((digest, previous)) => {
                     digests.insert(path.clone(), digest);
                     links.extend(previous.map(|previous| (path, previous)));
                 }
-                Some(Err(error)) if error.kind() == ErrorKind::Data => {
+                Err(error) if error.kind() == ErrorKind::Data => {
                     let damage = Damage::new(&path, DamageKind::Digest, error.to_string());
                     report.damage.push(damage);
                 }
-                Some(Err(error)) => return Err(error),
+                Err(error) => return Err(error),
             }
+            progress.add(report.stored_bytes - before);
         }
         let is_pruned = |path: &str| {
             let span = SpanName::parse_path(path);

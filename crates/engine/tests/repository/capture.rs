@@ -513,7 +513,9 @@ async fn a_slice_that_is_missing_damaged_or_strange_is_named_before_the_target_i
     };
     let verified = async |objects: &Objects| {
         let repository = Repository::open_in(store_of(objects).await).await.unwrap();
-        let report = repository.verify_timeline(&CancellationToken::new()).await;
+        let report = repository
+            .verify_timeline(Arc::new(()), CancellationToken::new())
+            .await;
         report.unwrap().damage
     };
     assert_eq!(verified(&good).await, []);

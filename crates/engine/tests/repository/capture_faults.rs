@@ -51,7 +51,9 @@ async fn watched() -> (Arc<Watched>, Repository) {
 
 /// What is wrong with what was captured.
 async fn damage(repository: &Repository) -> Vec<Damage> {
-    let verified = repository.verify_timeline(&CancellationToken::new()).await;
+    let verified = repository
+        .verify_timeline(Arc::new(()), CancellationToken::new())
+        .await;
     verified.unwrap().damage
 }
 

@@ -138,7 +138,9 @@ async fn check_restorable(years: &Years, there: &Repository, seed: u64) {
             .await;
         assert!(report.unwrap().is_whole(), "seed {seed}: {snapshot}");
     }
-    let report = there.verify_timeline(&CancellationToken::new()).await;
+    let report = there
+        .verify_timeline(Arc::new(()), CancellationToken::new())
+        .await;
     let damage = report.unwrap().damage;
     assert!(was_lost || damage.is_empty(), "seed {seed}: {damage:?}");
     let here = &years.repository;

@@ -41,7 +41,7 @@ fn digest(documents: &Documents) -> String {
 }
 
 /// A copy in memory, since what is verified is taken down.
-async fn copy_of(name: &str) -> Arc<dyn Store> {
+pub(super) async fn copy_of(name: &str) -> Arc<dyn Store> {
     let folder = Location::from(testdata().join(name).as_path());
     store_of(&super::objects(&*folder.open().unwrap()).await).await
 }
@@ -129,7 +129,9 @@ async fn timelines_of_version_1_1_are_read() {
     // A capture of the oplog, a gap, and a capture of a change stream, the last slice of which is encrypted.
     let store = copy_of("timeline-1.1").await;
     let repository = Repository::open_in(Arc::clone(&store)).await.unwrap();
-    let verified = repository.verify_timeline(&CancellationToken::new()).await;
+    let verified = repository
+        .verify_timeline(Arc::new(()), CancellationToken::new())
+        .await;
     let verified = verified.unwrap();
     assert_eq!(verified.damage, []);
     let timeline = repository.timeline().await.unwrap();

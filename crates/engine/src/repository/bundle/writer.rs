@@ -21,6 +21,7 @@ use crate::{
     repository::{
         Outcome, Snapshot,
         carried::{self, Carried},
+        progress::SnapshotProgress,
         sink,
         snapshot::Object,
     },
@@ -103,7 +104,7 @@ impl Repository {
         };
         let (snapshot, head, objects) = cx.unless_cancelled(looked_at).await?;
         let act = snapshot.act(AuditVerb::Bundle).map(|act| act.to(sink(&to)));
-        let write = async |object| write(self, &snapshot, (head, objects), object).await;
+        let write = async |object| write((self, &cx), &snapshot, (head, objects), object).await;
         let mut bundled = single_object::write(to, &cx, write).await;
         if let Ok(report) = &mut bundled {
             report.duration_seconds = clock.elapsed().as_secs_f64();
@@ -121,7 +122,7 @@ impl Repository {
 }
 
 async fn write(
-    repository: &Repository,
+    (repository, cx): (&Repository, &RunContext),
     snapshot: &Snapshot,
     ((of_repository, carried), objects): ((Bytes, Carried), Vec<Object>),
     output: NewObject,
@@ -154,11 +155,16 @@ async fn write(
         bundle_bytes: 0,
         duration_seconds: 0.0,
     };
+    let to_write = objects.iter().map(Object::stored_bytes).sum();
+    let mut progress = SnapshotProgress::start(cx, id, (report.objects, to_write));
     for object in objects {
-        report.stored_bytes += object.stored_bytes();
+        let stored_bytes = object.stored_bytes();
         let path = format!("{folder}{}", object.path);
         bundle.copy(&path, object).await?;
+        report.stored_bytes += stored_bytes;
+        progress.add(stored_bytes);
     }
+    progress.finish();
     bundle.put(&id.manifest(), carried.root).await?;
     bundle
         .write(Bytes::from_static(&[0; 2 * BLOCK_BYTES]))

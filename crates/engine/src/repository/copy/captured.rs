@@ -11,7 +11,9 @@ use super::{CopyReport, RepositoryCopy};
 use crate::{
     Error, Result,
     repository::{
-        PARALLEL_READS, carried, encryption, put_same,
+        PARALLEL_READS, carried, encryption,
+        progress::TimelineProgress,
+        put_same,
         timeline::{CAPTURE, parse_slice},
     },
 };
@@ -61,6 +63,7 @@ impl RepositoryCopy {
             (span, read)
         });
         let reads: Vec<_> = reads.collect();
+        let mut progress = TimelineProgress::new(&self.cx, reads.len());
         let mut reads = stream::iter(reads).buffered(PARALLEL_READS);
         let (mut recorded, mut lost) = (there.pruned_before(), None);
         let copied = async {
@@ -84,9 +87,11 @@ impl RepositoryCopy {
                     known.insert(span);
                     report.slices += 1;
                     report.slice_bytes += stored_bytes;
-                    Ok(())
+                    Ok(stored_bytes)
                 };
                 let put = put.await;
+                progress.add(*put.as_ref().unwrap_or(&0));
+                let put = put.map(drop);
                 self.unless_its_own(put, &span.path(), report)?;
             }
             Ok(store.flush().await?)

@@ -17,6 +17,7 @@ use crate::{
         carried::{self, Carried},
         differs, encryption, found,
         lease::Lease,
+        progress::SnapshotProgress,
         put_manifest, put_same, sizes,
         snapshot::Object,
     },
@@ -200,8 +201,11 @@ impl RepositoryCopy {
             self.object(format!("{folder}{}", object.path), (object, kind), there)
         });
         let copies: Vec<_> = copies.collect();
+        let through = (copies.len() as u64, expected.values().sum());
+        let mut progress = SnapshotProgress::start(&self.cx, id, through);
         let mut copies = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE);
         while let Some((stored_bytes, way)) = copies.try_next().await? {
+            progress.add(stored_bytes);
             match way {
                 Way::Kept => report.kept_bytes += stored_bytes,
                 Way::Copied | Way::ByStore => {
@@ -216,7 +220,9 @@ impl RepositoryCopy {
                 lease.check().await?;
             }
         }
-        self.to.check_stored(id, &expected).await
+        self.to.check_stored(id, &expected).await?;
+        progress.finish();
+        Ok(())
     }
 
     /// Copies one object, unless it is there; gives its size, and how it came there.

@@ -16,7 +16,7 @@ use crate::{
     Error, ErrorKind, Observer, Result,
     context::RunContext,
     media::single_object,
-    repository::{Outcome, Repository, sink, timeline::parse_slice},
+    repository::{Outcome, Repository, progress::TimelineProgress, sink, timeline::parse_slice},
 };
 
 /// What was captured after a moment and until another one.
@@ -102,10 +102,12 @@ impl CapturedSpan {
         let act = act.after(Some(self.after)).until(Some(self.until));
         let act = act.to(sink(&to));
         let written = single_object::write(to, &cx, async |mut object| {
-            let (mut entries, mut written) = (self.entries(), 0);
-            while let Some(some) = entries.try_next().await? {
+            let (mut entries, mut written) = (self.read(), 0);
+            let mut progress = TimelineProgress::new(&cx, self.way.len());
+            while let Some((stored_bytes, some)) = entries.try_next().await? {
                 written += some.len() as u64;
                 object.write(some.into()).await?;
+                progress.add(stored_bytes);
             }
             object.finish().await?;
             Ok(written)
@@ -119,13 +121,18 @@ impl CapturedSpan {
     /// Its entries, one after the other as in an `oplog.bson` of mongodump; slice by slice, each of which is checked, and that it follows the one before
     /// it. The stream ends after its first error.
     pub fn entries(&self) -> BoxStream<'_, Result<Vec<u8>>> {
+        self.read().map_ok(|(_, entries)| entries).boxed()
+    }
+
+    /// The same, with the size of each slice as it is stored.
+    fn read(&self) -> BoxStream<'_, Result<(u64, Vec<u8>)>> {
         let start = (self.way.iter(), None::<End>);
         let read = stream::try_unfold(start, move |(mut spans, before)| async move {
             let Some(span) = spans.next() else {
                 return Ok(None);
             };
             let bytes = self.slices.repository().read_span(span).await?;
-            let slice = parse_slice(span, &bytes)?;
+            let (slice, stored_bytes) = (parse_slice(span, &bytes)?, bytes.len() as u64);
             let path = || span.path();
             if let Some(before) = &before
                 && !self
@@ -140,7 +147,7 @@ impl CapturedSpan {
             let entries = self.slices.entries(span, bytes).await?;
             let kept = within(&entries, self.after, self.until);
             let kept = kept.map_err(|error| error.at(path()))?;
-            Ok(Some((kept, (spans, Some(end)))))
+            Ok(Some(((stored_bytes, kept), (spans, Some(end)))))
         });
         read.boxed()
     }

@@ -14,7 +14,7 @@ use rdump_storage::{Listed, StorageError};
 
 use super::{PlannedUnnamed, Prune, PrunePlan, PruneReport};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Event, Result,
     repository::{PARALLEL_READS, lease, lease::Lease, not_written, put_same},
 };
 
@@ -312,6 +312,10 @@ impl Sweeping<'_> {
                 }
                 Err(error) => return Err(error.into()),
             }
+            self.prune.cx.emit(Event::ObjectsDeleted {
+                objects: self.report.objects,
+                stored_bytes: self.report.stored_bytes,
+            });
         }
         Ok(all)
     }

@@ -282,7 +282,7 @@ async fn slices_in_the_clear_are_no_part_of_what_is_encrypted_whoever_put_them_t
     );
     assert!(names(&to).await.is_empty());
     let verified = forged
-        .verify_timeline(&CancellationToken::new())
+        .verify_timeline(Arc::new(()), CancellationToken::new())
         .await
         .unwrap();
     let damaged: Vec<_> = verified.damage.iter().map(|damage| &damage.path).collect();

@@ -439,7 +439,7 @@ impl Model {
         let verified = self
             .years
             .repository
-            .verify_timeline(&rdump::CancellationToken::new())
+            .verify_timeline(std::sync::Arc::new(()), rdump::CancellationToken::new())
             .await;
         let verified = verified.unwrap();
         assert!(verified.is_whole(), "seed {seed}: {verified:?}");

@@ -1,0 +1,89 @@
+//! Tells those who watch how a run ended.
+
+use rdump::Secret;
+
+use crate::{
+    args::MonitorArgs,
+    console::Console,
+    exit::Exit,
+    failure, metrics,
+    notify::{Notice, Notifier, Sent},
+    session::Session,
+};
+
+/// Those who watch a run.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    /// What the run does.
+    pub(crate) operation: String,
+    pub(crate) notifier: Option<Notifier>,
+    metrics_file: Option<std::path::PathBuf>,
+}
+
+impl Monitor {
+    /// Those whom a command line names; `variable` looks into the environment.
+    ///
+    /// # Errors
+    ///
+    /// If the file that says who is told cannot be read or makes no sense.
+    pub(crate) fn new(
+        operation: &str,
+        args: &MonitorArgs,
+        variable: fn(&str) -> Option<Secret>,
+    ) -> anyhow::Result<Self> {
+        let notify = args.notify.as_deref();
+        let notifier = notify.map(|file| Notifier::open(file, variable));
+        Ok(Self {
+            operation: operation.to_owned(),
+            notifier: notifier.transpose()?,
+            metrics_file: args.metrics_file.clone(),
+        })
+    }
+
+    /// Tells them, and gives how the run ends after that: what cannot be told is a problem, and changes nothing of what was done.
+    pub(crate) fn end(&self, session: &Session, exit: Exit) -> Exit {
+        let mut told = session.outcome.so_far();
+        let mut untold = session.outcome.untold();
+        if let Some(notifier) = &self.notifier {
+            let notice = Notice::of_run(&self.operation, exit, told.clone());
+            let mut failed = 0;
+            let send = async {
+                failed = tell_of_failures(&session.console, &notifier.send(&notice).await);
+                Ok(exit)
+            };
+            if let Err(error) = session.block_on(None, send) {
+                session.console.always(format_args!("WARNING: {error}"));
+                failed += 1;
+            }
+            untold += failed;
+        }
+        // Of what was refused before it was known what it is about there is nothing to say that anybody could find again.
+        if let (Some(file), Some(_)) = (&self.metrics_file, &told.repository) {
+            told.problem(untold);
+            let change = |registry: &_| metrics::record(registry, &self.operation, exit, &told);
+            if let Err(error) = metrics::update(file, change) {
+                let why = failure::chain(&error);
+                let console = &session.console;
+                console.always(format_args!("WARNING: metrics were not written: {why}"));
+                untold += 1;
+            }
+        }
+        match untold {
+            0 => exit,
+            _ => exit.with_problem(session.strict),
+        }
+    }
+}
+
+/// Says whom a notice did not reach, and why; gives how many.
+pub(crate) fn tell_of_failures(console: &Console, sent: &[Sent]) -> u64 {
+    let mut failed = 0;
+    for one in sent {
+        if let Err(why) = &one.sent {
+            let why = failure::one_line(why);
+            console.always(format_args!("WARNING: {} was not told: {why}", one.to));
+            failed += 1;
+        }
+    }
+    failed
+}
