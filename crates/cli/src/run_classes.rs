@@ -23,6 +23,7 @@ pub(crate) async fn tier(
     let progress = progress(session);
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
+        let repository = repository.actor(session.actor.clone());
         let choice = match request.moved {
             Moved::Before(before) => TierChoice::Before(before),
             Moved::Named(names) => TierChoice::Only(ids(&repository, &names).await?),
@@ -83,6 +84,7 @@ pub(crate) async fn thaw(
     let progress = progress(session);
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
+        let repository = repository.actor(session.actor.clone());
         let ids = ids(&repository, &request.snapshots).await?;
         Ok::<_, rdump::Error>((repository, ids))
     };

@@ -32,6 +32,7 @@ pub(crate) async fn run(
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities.clone());
+        let repository = repository.actor(session.actor.clone());
         let what = match &request.what {
             DrillChoice::Random => Drilled::Random,
             DrillChoice::Moment(point) => Drilled::Moment(*point),

@@ -40,7 +40,9 @@ async fn acts(repository: &Repository) -> Vec<String> {
 
 /// Does what costs nothing and is recorded.
 async fn look(repository: &Repository) {
-    let looked = repository.verify_timeline(&CancellationToken::new()).await;
+    let looked = repository
+        .verify_timeline(Arc::new(()), CancellationToken::new())
+        .await;
     assert!(looked.unwrap().is_whole());
 }
 

@@ -326,7 +326,9 @@ async fn what_was_pruned_before_it_was_copied_is_told_once_and_is_no_damage_ther
                 .iter()
                 .all(|it| it.contains("was pruned before"))
         );
-        let found = to.verify_timeline(&CancellationToken::new()).await;
+        let found = to
+            .verify_timeline(Arc::new(()), CancellationToken::new())
+            .await;
         assert_eq!(found.unwrap().damage, []);
     }
     // For whoever begins now nothing is lost.

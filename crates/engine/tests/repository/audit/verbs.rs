@@ -92,7 +92,10 @@ async fn everything_that_is_done_leaves_an_entry() {
         let (nobody, cancel) = (|| Arc::new(()), CancellationToken::new());
         let verified = snapshot.verify(&verify, nobody(), cancel.clone()).await;
         assert!(verified.unwrap().is_whole());
-        repository.verify_timeline(&cancel).await.unwrap();
+        repository
+            .verify_timeline(Arc::new(()), cancel.clone())
+            .await
+            .unwrap();
         let bundled = repository.bundle(snapshot.id(), stream(), nobody(), cancel.clone());
         bundled.await.unwrap();
         let first = repository.timeline().await.unwrap();
