@@ -86,12 +86,13 @@ async fn runs_tell_how_they_ended_and_what_they_did_does_not_depend_on_who_hears
         assert_eq!(recorder.requests().len(), before + 1, "{arguments:?}");
         assert_eq!(last()["operation"], arguments[0]);
     }
-    run(
-        on(repository),
-        ["status", "--max-lag=1s", "--max-age=0s", &notify],
-    )
-    .await
-    .expect(3);
+    let empty = folder.path().join("empty");
+    let empty = empty.to_str().unwrap();
+    run(rdump(), ["init", empty]).await.expect(0);
+    // It has no good one.
+    run(on(empty), ["status", "--max-age=1h", &notify])
+        .await
+        .expect(3);
     assert_eq!(last()["event"], "problems");
     let data = files(Path::new(repository)).into_iter();
     let mut data = data.filter(|path| path.to_string_lossy().contains("/data/"));
