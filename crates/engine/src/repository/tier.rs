@@ -245,6 +245,9 @@ impl Tier {
         }
         report.duration_seconds = clock.elapsed().as_secs_f64();
         let mut moved = moved.map(|()| report);
+        if matches!(&moved, Ok(report) if report.objects == 0 && report.problems.is_empty()) {
+            return moved;
+        }
         let act = self.repository.act(AuditVerb::Tier).since(clock);
         let outcome = |report: &TierReport| {
             Outcome::new(report.problems.len())
