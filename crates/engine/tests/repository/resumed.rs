@@ -104,7 +104,15 @@ async fn interrupted(
 
 /// Restores until a collection is filled, and goes no further.
 pub(super) async fn begun(snapshot: &Snapshot, to: &Deployment, options: RestoreOptions) {
-    let stop = |event: &Event| matches!(event, Event::NamespaceFinished { .. });
+    // Functions are restored whole, whatever is there.
+    let stop = |event: &Event| match event {
+        Event::NamespaceFinished {
+            namespace,
+            documents,
+            ..
+        } => namespace.collection != "system.js" && *documents > 0,
+        _ => false,
+    };
     let watching = Watching::start(snapshot, to.root_uri(), options, stop).await;
     let report = watching.run().await;
     assert_eq!(report.unwrap_err().kind(), ErrorKind::Cancelled);
