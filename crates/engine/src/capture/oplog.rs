@@ -204,13 +204,17 @@ impl Oplog<'_> {
         }
     }
 
-    /// The entry that a new timeline begins after: before the oldest snapshot that the oplog still leads on from, else the newest.
+    /// The entry that a new timeline begins after: some time before the oldest snapshot that the oplog still leads on from. If there is
+    /// none, some time before now, since one whose moment has passed may still be stored; after a gap now, since what the oplog forgets
+    /// next may be what is a little older.
     async fn beginning(&self, capture: &Capture, after: OpTime) -> Result<EntryMark> {
         let (oldest, newest) = (self.oldest().await?, self.newest().await?);
         let mut usable = moments(capture).await?.into_iter();
         let usable = usable.find(|at| *at > after && *at >= oldest.at && *at <= newest.at);
-        let Some(moment) = usable else {
-            return Ok(newest);
+        let moment = match usable {
+            Some(moment) => moment,
+            None if after == OpTime::default() => newest.at,
+            None => return Ok(newest),
         };
         let early = OpTime {
             seconds: moment.seconds.saturating_sub(BEFORE_SNAPSHOT_SECONDS),

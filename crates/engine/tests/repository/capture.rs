@@ -309,6 +309,20 @@ pub(super) async fn await_free(repository: &Repository) {
     wait_for("the lease to be free", PATIENCE, is_free).await;
 }
 
+/// As if the capture began while the snapshot was being stored: its moment has passed, and nobody sees it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_moment_shortly_before_a_capture_began_leads_on() {
+    let from = ReplicaSet::start().await;
+    let (_, repository) = in_memory().await;
+    let before = insert(&from, 0).await;
+    let last = insert(&from, 1).await;
+    let running = Running::start(&from, &repository, quick()).await;
+    running.await_captured(last).await;
+    running.stop().await;
+    let stretches = repository.timeline().await.unwrap().stretches();
+    assert!(stretches[0].start < before, "{stretches:?} {before}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_oplog_has_forgotten_is_a_gap_that_no_restore_crosses() {
     let from = ReplicaSet::builder()
