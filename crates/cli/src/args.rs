@@ -21,6 +21,7 @@ mod rate;
 mod repository;
 mod restore;
 mod s3;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod unquote;
@@ -40,7 +41,7 @@ pub(crate) use drill::{CompareArgs, DrillArgs};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use general::{FlavorArgs, GeneralArgs, GenerateArgs, ToolArgs, VerbosityArgs};
 pub(crate) use keys::{IdentityArgs, PassphraseArgs, RecipientArgs, RekeyArgs};
-pub(crate) use monitor::MonitorArgs;
+pub(crate) use monitor::{MonitorArgs, address};
 pub(crate) use namespace::PatternArgs;
 pub(crate) use prune::{PolicyArgs, PruneArgs};
 pub(crate) use repository::{
@@ -49,6 +50,7 @@ pub(crate) use repository::{
 };
 pub(crate) use restore::{PointArgs, RestoreArgs};
 pub(crate) use s3::{S3Option, S3WriteArgs};
+pub(crate) use schedule::ScheduleArgs;
 
 const AFTER_HELP_DUMP: &str = "\
 Environment:
@@ -133,6 +135,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something could not be copied or 
 
 const AFTER_HELP_NOTIFY_TEST: &str = "\
 Exit codes: 0 all were told, 1 somebody was not, or the file makes no sense; 2 wrong usage, 130 stopped by a signal.";
+
+const AFTER_HELP_SCHEDULE: &str = "\
+SIGHUP has the plan read again: one that makes no sense changes nothing. SIGTERM and SIGINT end what is under way, which is done another time, and
+then the process with 0.
+
+Exit codes: 0 stopped, 1 the plan makes no sense or what was done cannot be noted, 2 wrong usage.";
+
+const AFTER_HELP_PLAN: &str = "\
+Exit codes: 0 it makes sense, 1 it does not, 2 wrong usage.";
 
 const AFTER_HELP_DRILL: &str = "\
 A document of which the oplog tells no more than that a part of it changed is not compared, nor is one that a TTL index may

@@ -27,6 +27,8 @@ pub(crate) struct Console {
     level: i8,
     json: bool,
     bars: Option<MultiProgress>,
+    /// The job that log lines are of, if there are several.
+    job: Option<Arc<str>>,
     /// Nothing more goes to stdout.
     stdout_closed: Arc<AtomicBool>,
     /// Something did not reach stdout though it was wanted there.
@@ -56,7 +58,20 @@ impl Console {
             level,
             json,
             bars,
+            job: None,
             stdout_closed: Arc::default(),
+            stdout_failed: Arc::default(),
+        }
+    }
+
+    /// One for a job of this name: its log lines say so, and nobody reads what it prints.
+    pub(crate) fn of_job(&self, name: &str) -> Self {
+        Self {
+            level: self.level,
+            json: false,
+            bars: None,
+            job: Some(name.into()),
+            stdout_closed: Arc::new(AtomicBool::new(true)),
             stdout_failed: Arc::default(),
         }
     }
@@ -88,7 +103,10 @@ impl Console {
     /// Writes a log line in any case.
     pub(crate) fn always(&self, message: impl Display) {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3f+0000");
-        self.stderr(&format!("{now}\t{message}\n"));
+        match &self.job {
+            Some(job) => self.stderr(&format!("{now}\t{job}: {message}\n")),
+            None => self.stderr(&format!("{now}\t{message}\n")),
+        }
     }
 
     /// Writes to stderr as it is, above the bars.

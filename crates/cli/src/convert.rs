@@ -41,7 +41,7 @@ pub(crate) use repository::{
 pub(crate) use restore::RestoreRequest;
 
 /// What is read of the process's environment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Environment {
     /// `RDUMP_URI`.
     pub(crate) uri: Option<Secret>,

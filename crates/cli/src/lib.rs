@@ -59,6 +59,7 @@ mod run_restore;
 mod run_status;
 mod run_transfer;
 mod run_verify;
+mod schedule;
 mod session;
 mod signals;
 mod time;
@@ -70,7 +71,7 @@ use std::{env, ffi::OsString, process::ExitCode};
 use anyhow::anyhow;
 use args::{
     BackupArgs, CaptureArgs, DoctorArgs, DrillArgs, DumpArgs, DumpCommand, GenerateArgs, LocalArgs,
-    MonitorArgs, Parsed, RestoreArgs, ToolArgs, VerbosityArgs,
+    MonitorArgs, Parsed, RestoreArgs, ScheduleArgs, ToolArgs, VerbosityArgs,
 };
 use clap::CommandFactory;
 use console::Console;
@@ -84,6 +85,7 @@ use exit::Exit;
 use monitor::Monitor;
 use prompt::Stdin;
 use rdump::{Actor, Secret};
+use schedule::Plan;
 use session::Session;
 
 /// Runs `rdump` with the process's arguments.
@@ -295,6 +297,18 @@ fn subcommand(command: &DumpCommand) -> Exit {
                 Ok(run_copy::run(session, request, args.json).await?)
             })
         }
+        DumpCommand::Plan(args) => without_server(
+            "rdump plan check",
+            &args.verbosity,
+            false,
+            async |session| {
+                let plan = Plan::read(&args.plan, &|name| env::var(name).ok())?;
+                let text = schedule::explain(&plan, jiff::Timestamp::now());
+                session.console.stdout(&text);
+                Ok(Exit::Done)
+            },
+        ),
+        DumpCommand::Schedule(args) => follow(args),
         DumpCommand::Prune(args) => {
             let local = &args.local;
             let monitor = (!args.dry_run).then_some(&args.monitor);
@@ -479,6 +493,7 @@ fn drill(args: &DrillArgs) -> Exit {
     }
     let json = args.repository.json;
     let work = || {
+        watch(&session, "drill", &args.monitor)?;
         let mut request = DrillRequest::new(args, &environment()?)?;
         warn(&session, &request.warnings);
         if let Scratch::Deployment(connect) = &mut request.scratch {
@@ -493,6 +508,18 @@ fn drill(args: &DrillArgs) -> Exit {
         }
         Refusal::Failed(error) => failed_with_document(&session, &error, json),
     });
+    end(&session, exit)
+}
+
+fn follow(args: &ScheduleArgs) -> Exit {
+    let Some(session) = Session::new(&args.verbosity, false, true, actor()) else {
+        return invalid_verbosity(Exit::Usage);
+    };
+    let session = session.minding_hang_up();
+    let lookup = |name: &str| env::var(name).ok();
+    let work = schedule::run(&session, &args.plan, &lookup);
+    let exit = session.block_on(None, work);
+    let exit = exit.unwrap_or_else(|error| failed(&session, &error));
     session.console.ended(exit)
 }
 

@@ -34,7 +34,8 @@ type Refresher = Box<dyn Fn(&Registry) + Send + Sync>;
 pub(crate) struct Registry {
     inner: prometheus::Registry,
     families: BTreeMap<&'static str, Family>,
-    refreshers: Mutex<Vec<Refresher>>,
+    /// By the repository that each is of.
+    refreshers: Mutex<HashMap<String, Refresher>>,
 }
 
 #[derive(Clone)]
@@ -129,17 +130,22 @@ impl Registry {
         }
     }
 
-    /// Before each answer to who asks, `refresh` sets what changes by itself.
-    pub(crate) fn refresh_by(&self, refresh: impl Fn(&Self) + Send + Sync + 'static) {
+    /// Before each answer to who asks, `refresh` sets what changes by itself, instead of who did so for the repository before.
+    pub(crate) fn refresh_by(
+        &self,
+        repository: &str,
+        refresh: impl Fn(&Self) + Send + Sync + 'static,
+    ) {
         let refreshers = self.refreshers.lock();
         let mut refreshers = refreshers.unwrap_or_else(PoisonError::into_inner);
-        refreshers.push(Box::new(refresh));
+        refreshers.insert(repository.to_owned(), Box::new(refresh));
     }
 
     /// All of it in Prometheus' text format.
     pub(crate) fn text(&self) -> String {
         let refreshers = self.refreshers.lock();
-        for refresh in refreshers.unwrap_or_else(PoisonError::into_inner).iter() {
+        let refreshers = refreshers.unwrap_or_else(PoisonError::into_inner);
+        for refresh in refreshers.values() {
             refresh(self);
         }
         let text = TextEncoder::new().encode_to_string(&self.inner.gather());

@@ -1,12 +1,15 @@
 //! Tells those who watch how a run ended.
 
+use std::{path::PathBuf, sync::Arc};
+
 use rdump::Secret;
 
 use crate::{
     args::MonitorArgs,
     console::Console,
     exit::Exit,
-    failure, metrics,
+    failure,
+    metrics::{self, Registry},
     notify::{Notice, Notifier, Sent},
     session::Session,
 };
@@ -16,8 +19,10 @@ use crate::{
 pub(crate) struct Monitor {
     /// What the run does.
     pub(crate) operation: String,
-    pub(crate) notifier: Option<Notifier>,
-    metrics_file: Option<std::path::PathBuf>,
+    pub(crate) notifier: Option<Arc<Notifier>>,
+    /// What is served while the process goes on.
+    pub(crate) registry: Option<Arc<Registry>>,
+    metrics_file: Option<PathBuf>,
 }
 
 impl Monitor {
@@ -35,27 +40,49 @@ impl Monitor {
         let notifier = notify.map(|file| Notifier::open(file, variable));
         Ok(Self {
             operation: operation.to_owned(),
-            notifier: notifier.transpose()?,
+            notifier: notifier.transpose()?.map(Arc::new),
+            registry: None,
             metrics_file: args.metrics_file.clone(),
         })
     }
 
+    /// Those who watch a job of a process that goes on, beside those whom the job's own command line names.
+    pub(crate) fn of_job(
+        operation: &str,
+        notifier: Option<Arc<Notifier>>,
+        registry: Arc<Registry>,
+    ) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            notifier,
+            registry: Some(registry),
+            metrics_file: None,
+        }
+    }
+
     /// Tells them, and gives how the run ends after that: what cannot be told is a problem, and changes nothing of what was done.
     pub(crate) fn end(&self, session: &Session, exit: Exit) -> Exit {
+        let told = session.block_on(None, async { Ok(self.tell(session, exit).await) });
+        told.unwrap_or_else(|error| {
+            session.console.always(format_args!("WARNING: {error}"));
+            exit.with_problem(session.strict)
+        })
+    }
+
+    /// As [`end`](Self::end).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the sending; some may have been told.
+    pub(crate) async fn tell(&self, session: &Session, exit: Exit) -> Exit {
         let mut told = session.outcome.so_far();
         let mut untold = session.outcome.untold();
         if let Some(notifier) = &self.notifier {
             let notice = Notice::of_run(&self.operation, exit, told.clone());
-            let mut failed = 0;
-            let send = async {
-                failed = tell_of_failures(&session.console, &notifier.send(&notice).await);
-                Ok(exit)
-            };
-            if let Err(error) = session.block_on(None, send) {
-                session.console.always(format_args!("WARNING: {error}"));
-                failed += 1;
-            }
-            untold += failed;
+            untold += tell_of_failures(&session.console, &notifier.send(&notice).await);
+        }
+        if let Some(registry) = &self.registry {
+            metrics::record(registry, &self.operation, exit, &told);
         }
         // Of what was refused before it was known what it is about there is nothing to say that anybody could find again.
         if let (Some(file), Some(_)) = (&self.metrics_file, &told.repository) {

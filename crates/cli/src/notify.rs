@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 pub(crate) use config::Channel;
 use config::Kind;
+pub(crate) use config::check;
 pub(crate) use notice::{Event, Notice};
 use post::{Patience, post};
 

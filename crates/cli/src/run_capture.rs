@@ -47,10 +47,12 @@ pub(crate) async fn run(session: &Session, request: CaptureRequest) -> anyhow::R
     };
     let (source, repository) = begun?;
     let counters = Arc::new(Counters::default());
-    let registry = Arc::new(Registry::new());
+    let served = session.monitor().and_then(|it| it.registry.clone());
+    let is_watched = listener.is_some() || served.is_some();
+    let registry = served.unwrap_or_else(|| Arc::new(Registry::new()));
     let place = request.location.to_string();
     let metrics = CaptureMetrics::new(&registry, place, Arc::clone(&counters));
-    if listener.is_some() {
+    if is_watched {
         let timeline = session
             .unless_cancelled("looking at what is captured", repository.timeline())
             .await?;

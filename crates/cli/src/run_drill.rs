@@ -15,6 +15,7 @@ use crate::{
     console::Console,
     convert::{CompareRequest, DrillChoice, DrillRequest, Scratch},
     exit::Exit,
+    metrics::{self, Metric},
     progress::{Progress, Verb},
     session::{Session, Stopped},
 };
@@ -29,6 +30,7 @@ pub(crate) async fn run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let console = &session.console;
+    session.outcome.about(&request.repository);
     let opened = async {
         let repository = Repository::open(&request.repository).await?;
         let repository = repository.identities(request.identities.clone());
@@ -85,11 +87,31 @@ pub(crate) async fn run(
         console.log(format_args!("the report is in {file}.json and {file}.html"));
     }
     tell(console, &report);
+    session.outcome.snapshot(&report.snapshot);
+    session.outcome.figures(figures(&report));
     match json {
         true => console.document(json!({ "good": report.is_good(), "report": report })),
         false => console.stdout(&format!("{report}\n")),
     }
     Ok(judged(console, &request, &report))
+}
+
+fn figures(report: &DrillReport) -> Vec<(&'static Metric, u64)> {
+    let compared = report.comparison.iter().flat_map(|it| &it.namespaces);
+    let differing = compared.clone().filter(|it| !it.differences.is_empty());
+    let damage = differing.count() + usize::from(report.failure.is_some());
+    let restored = Duration::try_from_secs_f64(report.restore_seconds);
+    let restored = restored.unwrap_or_default().as_secs();
+    let lost = report.lost_seconds.map(|it| it.max(0).unsigned_abs());
+    let mut figures = vec![
+        (&metrics::DOCUMENTS, report.documents),
+        (&metrics::NAMESPACES, compared.count() as u64),
+        (&metrics::DAMAGE, damage as u64),
+        (&metrics::PROBLEMS, report.problems.len() as u64),
+        (&metrics::RESTORE_SECONDS, restored),
+    ];
+    figures.extend(lost.map(|it| (&metrics::LOST_SECONDS, it)));
+    figures
 }
 
 fn tell(console: &Console, report: &DrillReport) {

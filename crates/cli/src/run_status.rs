@@ -1,7 +1,7 @@
 //! `rdump status`: what is there, what can be restored now, and how far the capture is.
 
 use jiff::Timestamp;
-use rdump::{OpTime, Prune, PrunePlan, Repository, RepositoryStatus, SnapshotStatus};
+use rdump::{DrillStatus, OpTime, Prune, PrunePlan, Repository, RepositoryStatus, SnapshotStatus};
 use serde_json::{Value, json};
 
 use crate::{
@@ -170,6 +170,7 @@ impl Told {
             "newest-snapshot": status.newest.as_ref().map(snapshot),
             "last-good-snapshot": status.last_good.as_ref().map(snapshot),
             "last-verified-at": status.last_verified_at,
+            "last-drill": status.last_drill,
             "snapshots": status.snapshots,
             "damaged-snapshots": status.damaged.len(),
             "damaged": status.damaged,
@@ -203,6 +204,13 @@ impl Told {
             let (id, age) = (&snapshot.id, self.age(snapshot));
             format!("{id}, {} old, {verified}", length(age))
         };
+        let drill = |drill: &DrillStatus| {
+            let good = match drill.is_good {
+                true => "good",
+                false => "NOT good",
+            };
+            format!("{}, {good}", drill.at)
+        };
         let waiting = status.capturing.as_ref();
         let waiting = waiting.and_then(|it| it.waiting.as_ref());
         let noted = waiting.map(|waiting| format!("{} at {}", bytes(waiting.bytes), waiting.at));
@@ -231,6 +239,10 @@ impl Told {
             (
                 "last verified",
                 status.last_verified_at.clone().unwrap_or_else(none),
+            ),
+            (
+                "last drill",
+                status.last_drill.as_ref().map_or_else(none, drill),
             ),
             ("there are", held),
             ("size", size),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use futures::FutureExt;
 use rdump::{
     Counters, ErrorKind, Identities, Location, Repository, SnapshotId, SnapshotVerifyOptions,
     SnapshotVerifyReport, TimelineVerifyReport, VerifyReport, verify_folder,
@@ -43,7 +44,10 @@ pub(crate) async fn run(
             let repository = session.unless_cancelled(doing, repository).await?;
             let repository = repository.identities(identities);
             let repository = repository.actor(session.actor.clone());
-            verifying.snapshots(&repository, snapshot, &options).await
+            verifying
+                .snapshots(&repository, snapshot, &options)
+                .boxed()
+                .await
         }
         Verified::Place(location, all, options) => {
             let is_repository = Repository::is_at(&location);
@@ -55,7 +59,10 @@ pub(crate) async fn run(
                     let repository = repository.identities(identities);
                     let repository = repository.actor(session.actor.clone());
                     let snapshot = (!all).then(|| "latest".to_owned());
-                    verifying.snapshots(&repository, snapshot, &options).await
+                    verifying
+                        .snapshots(&repository, snapshot, &options)
+                        .boxed()
+                        .await
                 }
                 false if all || options.sample.is_some() => {
                     bail!("{location} is no repository: --all and --sample go with one")

@@ -30,6 +30,8 @@ pub(crate) struct Session {
     /// What it has to say of itself at its end.
     pub(crate) outcome: Outcome,
     monitor: OnceLock<Monitor>,
+    /// Whether SIGHUP does not stop it.
+    minds_hang_up: bool,
 }
 
 impl Session {
@@ -49,6 +51,7 @@ impl Session {
             actor,
             outcome: Outcome::new(),
             monitor: OnceLock::new(),
+            minds_hang_up: false,
         })
     }
 
@@ -60,6 +63,25 @@ impl Session {
     /// Who is told how it ends.
     pub(crate) fn monitor(&self) -> Option<&Monitor> {
         self.monitor.get()
+    }
+
+    /// One that SIGHUP does not stop, since it is used for something else.
+    pub(crate) fn minding_hang_up(mut self) -> Self {
+        self.minds_hang_up = true;
+        self
+    }
+
+    /// One for a job of this name, which is stopped by itself and watched by others.
+    pub(crate) fn of_job(&self, name: &str, cancel: CancellationToken, monitor: Monitor) -> Self {
+        Self {
+            console: self.console.of_job(name),
+            cancel,
+            strict: true,
+            actor: self.actor.clone(),
+            outcome: Outcome::new(),
+            monitor: OnceLock::from(monitor),
+            minds_hang_up: false,
+        }
     }
 
     /// Runs `work` on as many threads as it can use, until it ends or signals end it.
@@ -84,7 +106,11 @@ impl Session {
             .build()
             .context("cannot start the runtime")?;
         let result = runtime.block_on(async {
-            let mut signals = Signals::new().context("cannot listen for signals")?;
+            let signals = Signals::new().context("cannot listen for signals")?;
+            let mut signals = match self.minds_hang_up {
+                true => signals.without_hang_up(),
+                false => signals,
+            };
             let exit = Exit::cancelled(self.strict);
             signals
                 .watch(&self.console, &self.cancel, exit, Box::pin(work))

@@ -33,6 +33,12 @@ impl Signals {
         })
     }
 
+    /// Leaves SIGHUP to somebody else.
+    pub(crate) fn without_hang_up(mut self) -> Self {
+        self.hang_up = None;
+        self
+    }
+
     /// Runs `work` to its end. The first signal cancels `cancel`; the second ends the process with `exit`.
     pub(crate) async fn watch<T>(
         &mut self,

@@ -55,8 +55,20 @@ async fn a_drill_with_a_server_of_its_own_reports_what_it_found() {
             .collect();
         run(rrestore(), line)
     };
-    let ran = drill(&["--report", &report, "--max-rto", "1h", "--max-rpo", "1h"]).await;
-    let ran = ran.expect(0);
+    let status = async || run(on(&repository), ["status"]).await.expect(0).stdout;
+    let before = status().await;
+    assert!(before.contains("last drill          none"), "{before}");
+    let metrics = path("rdump.prom");
+    let objectives = ["--max-rto", "1h", "--max-rpo", "1h"];
+    let written: [&str; 4] = ["--report", &report, "--metrics-file", &metrics];
+    let ran = drill(&[objectives, written].concat()).await.expect(0);
+    let after = status().await;
+    assert!(after.contains("Z, good\n"), "{after}");
+    let metrics = fs::read_to_string(&metrics).unwrap();
+    assert!(
+        metrics.contains("rdump_last_run_restore_seconds{"),
+        "{metrics}"
+    );
     assert!(
         ran.stdout.starts_with("good: 501 documents restored in "),
         "{}",

@@ -28,5 +28,6 @@ mod program;
 mod prune;
 mod repository;
 mod round_trip;
+mod schedule;
 mod standard_streams;
 mod verify;

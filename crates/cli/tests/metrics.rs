@@ -47,7 +47,7 @@ async fn check(text: &str) {
 }
 
 /// The value of a metric, of the operation if that is not empty.
-fn value(text: &str, name: &str, operation: &str) -> Option<f64> {
+pub(crate) fn value(text: &str, name: &str, operation: &str) -> Option<f64> {
     let mut lines = text.lines().filter(|line| {
         let is_it = line.split(['{', ' ']).next() == Some(name);
         is_it && (operation.is_empty() || line.contains(&format!("operation=\"{operation}\"")))
@@ -227,7 +227,7 @@ async fn metrics_that_cannot_be_written_are_a_problem_of_what_is_done() {
 }
 
 /// What is answered to who asks for a path.
-async fn asked(address: &str, path: &str) -> Option<String> {
+pub(crate) async fn asked(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;

@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use futures::FutureExt;
 use jiff::SignedDuration;
 use rdump_format::{Namespace, OpTimeLimit, Selector, ext_json};
 use tokio_util::sync::CancellationToken;
@@ -136,7 +137,7 @@ impl Comparison {
     ///
     /// Dropping the future has no effect.
     pub async fn run(&self) -> Result<ComparisonReport> {
-        let compared = self.cx.unless_cancelled(Box::pin(self.compare()));
+        let compared = self.cx.unless_cancelled(self.compare().boxed());
         compared.await
     }
 

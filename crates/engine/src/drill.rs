@@ -5,6 +5,7 @@ mod scratch;
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
+use futures::FutureExt;
 use rdump_format::{
     Namespace, Pattern, RESTORES_DATABASE, Selector,
     repository::{AuditVerb, SnapshotId},
@@ -139,7 +140,7 @@ impl Drill {
     /// Dropping the future leaves what was restored until then; cancelling does not.
     pub async fn run(&self) -> Result<DrillReport> {
         let clock = Instant::now();
-        let drilled = Box::pin(self.run_now(clock)).await;
+        let drilled = self.run_now(clock).boxed().await;
         self.record(&drilled, clock).await;
         drilled
     }
@@ -151,7 +152,7 @@ impl Drill {
             self.look_at_repository(&mut report).await?;
             self.drill(&mut report, clock).await
         };
-        let drilled = self.cx.unless_cancelled(Box::pin(drilled)).await;
+        let drilled = self.cx.unless_cancelled(drilled.boxed()).await;
         let made = std::mem::take(&mut report.made);
         match self.keep {
             true => report.kept_databases = made.into_iter().collect(),
@@ -215,7 +216,7 @@ impl Drill {
         let reader = self.open(&options, report).await?;
         let restore = Restore::new(&self.target, Arc::clone(&reader)).options(options);
         let restore = restore.context(self.cx.clone());
-        let plan = restore.plan().await?;
+        let plan = restore.plan().boxed().await?;
         let mut databases: BTreeSet<String> = plan
             .namespaces
             .iter()
@@ -231,7 +232,7 @@ impl Drill {
             None => format!("restoring snapshot {}", report.snapshot),
         };
         self.cx.notice(None, message);
-        let restored = Box::pin(restore.run(plan)).await?;
+        let restored = restore.run(plan).boxed().await?;
         report.restore_seconds = clock.elapsed().as_secs_f64();
         report.documents = restored.documents;
         self.cx
@@ -239,7 +240,7 @@ impl Drill {
         let comparison = Comparison::of_dump(reader, &self.target)
             .select(select)
             .context(self.cx.clone());
-        report.comparison = Some(Box::pin(comparison.run()).await?);
+        report.comparison = Some(comparison.run().boxed().await?);
         Ok(())
     }
 

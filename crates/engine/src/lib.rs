@@ -142,12 +142,12 @@ pub use media::{
 pub use observer::{Counter, Counters, Event, Observer, Problem, RecordingObserver};
 pub use repository::{
     Act, Actor, AuditHead, AuditReport, BundleReader, BundleReport, CapturedSpan, Capturing,
-    CopyReport, Identities, PlannedSlices, PlannedSnapshot, PlannedTier, PlannedUnfinished,
-    PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport, Recipients, RekeyReport,
-    Repository, RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint, Sample, Snapshot,
-    SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus, SnapshotVerifyOptions,
-    SnapshotVerifyReport, SnapshotWriter, Snapshots, Thaw, ThawReport, Tier, TierChoice, TierPlan,
-    TierReport, TimelineVerifyReport, UnbundleReport,
+    CopyReport, DrillStatus, Identities, PlannedSlices, PlannedSnapshot, PlannedTier,
+    PlannedUnfinished, PlannedUnnamed, PointInTime, Prune, PrunePlan, PruneReport, Recipients,
+    RekeyReport, Repository, RepositoryCopy, RepositoryStatus, RestorableSpan, RestorePoint,
+    Sample, Snapshot, SnapshotChoice, SnapshotNamespace, SnapshotReader, SnapshotStatus,
+    SnapshotVerifyOptions, SnapshotVerifyReport, SnapshotWriter, Snapshots, Thaw, ThawReport, Tier,
+    TierChoice, TierPlan, TierReport, TimelineVerifyReport, UnbundleReport,
 };
 pub use restore::{
     NamespaceKind, OnConflict, PlannedNamespace, ReplayedOplog, Restore, RestoreOptions,

@@ -56,7 +56,7 @@ pub use prune::{
 pub use reader::SnapshotReader;
 pub use snapshot::{Snapshot, SnapshotNamespace};
 pub(crate) use status::open_gaps;
-pub use status::{RepositoryStatus, SnapshotStatus};
+pub use status::{DrillStatus, RepositoryStatus, SnapshotStatus};
 pub use thaw::{Thaw, ThawReport};
 pub use tier::{PlannedTier, Tier, TierChoice, TierPlan, TierReport};
 pub use timeline::Capturing;

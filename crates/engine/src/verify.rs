@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
+use futures::FutureExt;
 use rdump_storage::Location;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,7 @@ pub async fn verify_folder(
         opened => opened?,
     };
     let mut report = cx
-        .unless_cancelled(folder::verify(&store, &cx))
+        .unless_cancelled(folder::verify(&store, &cx).boxed())
         .await?
         .ok_or_else(|| {
             Error::new(

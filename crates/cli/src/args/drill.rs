@@ -7,6 +7,7 @@ use super::{
     connection::secret,
     general::{FlavorArgs, ToolArgs, VerbosityArgs},
     keys::IdentityArgs,
+    monitor::MonitorArgs,
     namespace::PatternArgs,
     repository::RepositoryArgs,
     restore::PointArgs,
@@ -74,6 +75,9 @@ pub(crate) struct DrillArgs {
 
     #[command(flatten, next_help_heading = OWN)]
     pub(crate) repository: RepositoryArgs,
+
+    #[command(flatten, next_help_heading = OWN)]
+    pub(crate) monitor: MonitorArgs,
 }
 
 const OWN: &str = "Drill options";

@@ -22,6 +22,7 @@ use super::{
         OplogExportArgs, ShowArgs, StatusArgs, UnbundleArgs, VerifyArgs,
     },
     s3::{S3Args, S3WriteArgs},
+    schedule::{PlanArgs, ScheduleArgs},
 };
 
 /// Dump a MongoDB deployment, or a part of it.
@@ -184,10 +185,14 @@ pub(crate) enum DumpCommand {
     NotifyTest(NotifyTestArgs),
     /// Write what was captured as an oplog.bson
     OplogExport(OplogExportArgs),
+    /// Say what a plan does, and what could be lost at worst
+    Plan(PlanArgs),
     /// Delete the snapshots that no rule keeps
     Prune(Box<PruneArgs>),
     /// Wrap the keys of encrypted snapshots for others than before
     Rekey(RekeyArgs),
+    /// Do what a plan says, when it says so
+    Schedule(ScheduleArgs),
     /// Show one snapshot with its namespaces
     Show(ShowArgs),
     /// Tell what can be restored, and how far the capture is
@@ -204,7 +209,7 @@ pub(crate) enum DumpCommand {
 
 impl DumpCommand {
     /// What each is called.
-    pub(crate) const NAMES: [&str; 21] = [
+    pub(crate) const NAMES: [&str; 23] = [
         "audit",
         "backup",
         "capture",
@@ -218,8 +223,10 @@ impl DumpCommand {
         "list",
         "notify-test",
         "oplog-export",
+        "plan",
         "prune",
         "rekey",
+        "schedule",
         "show",
         "status",
         "thaw",

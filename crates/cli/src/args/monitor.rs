@@ -37,7 +37,7 @@ pub(crate) struct NotifyTestArgs {
 }
 
 /// A host and a port; IPv6 in brackets.
-pub(super) fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let has_port = text
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());

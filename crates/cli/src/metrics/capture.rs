@@ -42,7 +42,7 @@ impl CaptureMetrics {
             registry.add(counter, &labels, 0.0);
         }
         let (repository, until) = (metrics.repository.clone(), Arc::clone(&metrics.until));
-        registry.refresh_by(move |registry| {
+        registry.refresh_by(&metrics.repository, move |registry| {
             let labels = [repository.as_str()];
             let waiting = number(counters.waiting_bytes.value());
             registry.set(&WAITING_BYTES, &labels, waiting);

@@ -67,6 +67,8 @@ metrics! {
     OBJECTS "rdump_last_run_objects" Gauge OF_OPERATION, "Objects that the last run copied, verified or deleted.";
     SNAPSHOTS_DONE "rdump_last_run_snapshots" Gauge OF_OPERATION, "Snapshots that the last run copied, verified or deleted.";
     SLICES "rdump_last_run_slices" Gauge OF_OPERATION, "Slices and gaps that the last run captured, copied, verified or deleted.";
+    RESTORE_SECONDS "rdump_last_run_restore_seconds" Gauge OF_OPERATION, "How long the last drill restored: the recovery time.";
+    LOST_SECONDS "rdump_last_run_lost_seconds" Gauge OF_OPERATION, "What would have been lost, had the source been when the last drill began: the recovery point.";
     GAPS_FOUND "rdump_last_run_gaps" Gauge OF_OPERATION, "Gaps that the last run found.";
 
     SNAPSHOTS "rdump_snapshots" Gauge OF_REPOSITORY, "Snapshots that can be read.";

@@ -94,6 +94,14 @@ impl Notice {
         }
     }
 
+    /// That something was not done at its time.
+    pub(crate) fn of_missed(operation: &str, message: &str) -> Self {
+        Self {
+            event: Some(Event::Problems),
+            ..Self::new(operation, Told::default(), message)
+        }
+    }
+
     /// That this is how notices come.
     pub(crate) fn test() -> Self {
         Self::new("notify-test", Told::default(), "this is how notices come")

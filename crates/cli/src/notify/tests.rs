@@ -359,7 +359,7 @@ fn channels_may_be_a_part_of_another_file() {
     let text = "name = \"night\"\n[[notify]]\ntype = \"sns\"\ntopic = \"arn:aws:sns:eu-west-1:123456789012:a\"\n";
     let plan: Plan = toml_file::parse(text).unwrap();
     assert_eq!(plan.name, "night");
-    config::check(&plan.notify).unwrap();
+    check(&plan.notify).unwrap();
     let by_default = [Event::Problems, Event::Failure, Event::Damage, Event::Gap];
     assert_eq!(plan.notify[0].on, by_default.into());
 }

@@ -7,15 +7,17 @@ mod act;
 mod check;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, future};
 use rdump_format::{
     Digest,
-    repository::{AUDIT, AuditActor, AuditEntry, MAX_AUDIT_BYTES, audit_path},
+    repository::{
+        AUDIT, AuditActor, AuditEntry, AuditResult, AuditVerb, MAX_AUDIT_BYTES, audit_path,
+    },
 };
 use rdump_storage::{Listed, PutIf, StorageError, Store};
 
 use super::{Repository, lease, not_written, read_bytes};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 pub use act::Act;
 pub(crate) use act::{Outcome, deployment, sink};
@@ -23,6 +25,10 @@ pub use check::{AuditHead, AuditReport};
 
 /// How often the next number is tried that somebody else took just then. Each time somebody got on.
 const MOST_TRIES: usize = 1000;
+/// How many entries are looked at for the last of a verb.
+const LOOKED_AT: usize = 500;
+/// How many of them are read at once.
+const AT_ONCE: usize = 16;
 /// The most characters of a text that somebody else chose.
 const MOST_CHARACTERS: usize = 300;
 
@@ -96,6 +102,40 @@ impl Repository {
         Err(Error::conflict(format!(
             "others were first {MOST_TRIES} times to put an entry into {AUDIT}"
         )))
+    }
+}
+
+impl Repository {
+    /// The newest of the last entries that is of this verb and of an operation that came to its end. What is damaged is passed over.
+    pub(super) async fn last_of(&self, verb: AuditVerb) -> Result<Option<AuditEntry>> {
+        let store = &**self.store();
+        let numbers = store.list(AUDIT).try_filter_map(|listed| {
+            future::ready(Ok(match listed {
+                Listed::Object(object) => AuditEntry::parse_path(&object.path),
+                _ => None,
+            }))
+        });
+        let read = |number| async move {
+            match stored(store, number).await {
+                Ok(bytes) => Ok(AuditEntry::from_bytes(&bytes).ok()),
+                Err(error) if error.kind() == ErrorKind::Data => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let entries = numbers.take(LOOKED_AT).map_err(Error::from);
+        let mut entries = entries.map_ok(read).try_buffered(AT_ONCE);
+        while let Some(entry) = entries.try_next().await? {
+            let is_over = |it: &AuditEntry| {
+                matches!(
+                    it.result,
+                    AuditResult::Done | AuditResult::Problems | AuditResult::Failed
+                )
+            };
+            if let Some(entry) = entry.filter(|it| it.verb == verb && is_over(it)) {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
-use rdump_format::repository::{SnapshotId, SpanName, Timeline};
+use rdump_format::repository::{AuditResult, AuditVerb, SnapshotId, SpanName, Timeline};
 use rdump_storage::Listed;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct RepositoryStatus {
     pub last_good: Option<SnapshotStatus>,
     /// When a snapshot was verified last: RFC 3339, UTC.
     pub last_verified_at: Option<String>,
+    /// The last drill among the last five hundred entries of the record of what was done.
+    pub last_drill: Option<DrillStatus>,
     /// How many snapshots can be read.
     pub snapshots: u64,
     /// Those that were found damaged when they were verified, or whose manifest is lost or damaged.
@@ -66,6 +68,19 @@ pub struct SnapshotStatus {
     pub stored_bytes: u64,
     /// The second since 1970 that it is of, or was begun at if it is of none.
     pub at_seconds: i64,
+}
+
+/// How a drill ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct DrillStatus {
+    /// When it was over: RFC 3339, UTC.
+    pub at: String,
+    /// Whether everything was restored, and nothing differed.
+    pub is_good: bool,
+    /// The snapshot that was restored, if it came to that.
+    pub snapshot: Option<SnapshotId>,
 }
 
 impl SnapshotStatus {
@@ -118,6 +133,14 @@ impl Repository {
             newest: snapshots.whole.last().map(status),
             last_good: good.map(status).max_by_key(|it| it.at_seconds),
             last_verified_at: last_verified.map(|at| at.to_string()),
+            last_drill: self
+                .last_of(AuditVerb::Drill)
+                .await?
+                .map(|entry| DrillStatus {
+                    at: entry.at,
+                    is_good: entry.result == AuditResult::Done,
+                    snapshot: entry.subject.snapshot,
+                }),
             snapshots: snapshots.whole.len() as u64,
             damaged: damaged.chain(lost).collect(),
             unfinished: snapshots.unfinished.len() as u64,

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use rdump_format::{
     Digester, Namespace, SegmentRecord,
     repository::{
@@ -202,7 +202,7 @@ impl Repository {
             options,
             cx: &cx,
         };
-        let mut verified = cx.unless_cancelled(verifying.run(id)).await;
+        let mut verified = cx.unless_cancelled(verifying.run(id).boxed()).await;
         if let Ok(report) = &mut verified {
             report.duration_seconds = clock.elapsed().as_secs_f64();
         }

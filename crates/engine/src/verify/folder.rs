@@ -61,11 +61,12 @@ pub(super) async fn verify(
     report.files = manifest.files.len() as u64;
     unexpected(&manifest, &present, &leftovers, &mut report);
     let at_once = crate::default_parallelism().get().max(2);
-    let checks = manifest.files.iter().map(|record| {
+    let checks = manifest.files.into_iter().map(|record| {
         let present_bytes = present.get(&record.path).copied();
         let special = specials.iter().find(|special| special.hides(&record.path));
         let instead = || special.map_or("it is missing".to_owned(), Unreadable::reason);
-        check(store, record, present_bytes.ok_or_else(instead), cx)
+        let present_bytes = present_bytes.ok_or_else(instead);
+        async move { check(store, &record, present_bytes, cx).await }
     });
     let mut checks = stream::iter(checks).buffer_unordered(at_once);
     while let Some(checked) = checks.try_next().await? {

@@ -1,0 +1,164 @@
+//! A plan in words, and what it can lose at worst.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    job::{Job, Kind},
+    plan::Plan,
+    timetable::{Missed, Timing},
+};
+
+/// How long a capture waits at most before it stores what was written, unless it is told otherwise.
+const SLICE_AGE: &str = "10s";
+
+/// Says what is done when, what could be lost at worst, and what is missing.
+pub(crate) fn explain(plan: &Plan, now: Timestamp) -> String {
+    let mut text = format!(
+        "Times are those of {}. At most {} jobs are under way at once, beside captures. What was done is noted in {}.\n",
+        plan.zone,
+        plan.at_once,
+        plan.state.display()
+    );
+    for job in &plan.jobs {
+        // Writing to a string does not fail.
+        let _written = write!(text, "\n{}\n", of_job(job, now));
+    }
+    text.push_str("\nAt worst is lost\n");
+    let backups = plan.jobs.iter().filter(|job| job.kind == Kind::Backup);
+    for job in backups.clone() {
+        let _written = writeln!(text, "  {}", at_worst(plan, job, now));
+    }
+    if backups.clone().next().is_none() {
+        text.push_str("  everything: there is no backup\n");
+    }
+    let missing = missing(plan);
+    if !missing.is_empty() {
+        text.push_str("\nTo think about\n");
+        for line in missing {
+            let _written = writeln!(text, "  {line}");
+        }
+    }
+    text
+}
+
+fn of_job(job: &Job, now: Timestamp) -> String {
+    let mut text = format!("{}: ", job.name);
+    match &job.timing {
+        None => text.push_str("all the time; begun again when it fails"),
+        Some(timing) => {
+            let next = timing.occurrences.after(now);
+            let next = next.map_or_else(|| "never".to_owned(), |next| next.to_string());
+            let missed = match timing.missed {
+                Missed::Run => "done as soon as it can be",
+                Missed::Skip => "left out",
+            };
+            let _written = write!(
+                text,
+                "{}, the next time at {next}; what cannot begin within {} is {missed}; tried {} more times if it fails",
+                timing.occurrences.described(),
+                shown(timing.start_window),
+                timing.retries
+            );
+        }
+    }
+    let _written = write!(text, "\n  {}", job.shown());
+    text
+}
+
+fn shown(duration: SignedDuration) -> String {
+    format!("{duration:#}")
+}
+
+/// The longest time between two of a job, and how late the second may begin.
+fn pause(timing: &Timing, now: Timestamp) -> Option<SignedDuration> {
+    let longest = timing.occurrences.longest_pause(now)?;
+    longest.checked_add(timing.start_window)
+}
+
+fn at_worst(plan: &Plan, backup: &Job, now: Timestamp) -> String {
+    let is_captured = |it: &&Arc<Job>| {
+        it.kind == Kind::Capture
+            && it.repository == backup.repository
+            && it.deployment == backup.deployment
+    };
+    let deployment = backup.deployment.as_deref().unwrap_or_default();
+    let mut text = match plan.jobs.iter().find(is_captured) {
+        Some(capture) => {
+            let age = value_of(capture, "--slice-age").unwrap_or(SLICE_AGE);
+            format!(
+                "of {deployment}: what was written in the last {age}, and what the capture is behind by, as long as it is up (RPO {age})"
+            )
+        }
+        None => {
+            let longest = backup.timing.as_ref().and_then(|timing| pause(timing, now));
+            let longest = longest.map_or_else(|| "for ever".to_owned(), shown);
+            format!(
+                "of {deployment}: what was written since the last snapshot: {longest}, and as long as a backup takes (RPO {longest}); a capture would make that seconds"
+            )
+        }
+    };
+    let copies = plan.jobs.iter();
+    let copies = copies.filter(|it| it.kind == Kind::Copy && it.repository == backup.repository);
+    for copy in copies {
+        let longest = copy.timing.as_ref().and_then(|timing| pause(timing, now));
+        let longest = longest.map_or_else(|| "for ever".to_owned(), shown);
+        let _written = write!(
+            text,
+            "; if {} is lost too, {longest} more, by {:?}",
+            backup.repository, copy.name
+        );
+    }
+    text
+}
+
+/// The value of an option of a job.
+fn value_of<'a>(job: &'a Job, name: &str) -> Option<&'a str> {
+    let mut words = job.line.iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix(name) {
+            Some("") => return words.next().map(String::as_str),
+            Some(rest) if rest.starts_with('=') => return rest.strip_prefix('='),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a plan should have, and has not.
+fn missing(plan: &Plan) -> Vec<String> {
+    let mut missing = Vec::new();
+    let has = |kind: Kind, repository: &str| {
+        let mut jobs = plan.jobs.iter();
+        jobs.any(|it| it.kind == kind && it.repository == repository)
+    };
+    let mut repositories: Vec<&str> = plan
+        .jobs
+        .iter()
+        .filter(|it| it.kind == Kind::Backup)
+        .map(|it| it.repository.as_str())
+        .collect();
+    repositories.dedup();
+    for name in repositories {
+        if !has(Kind::Verify, name) {
+            missing.push(format!(
+                "nobody verifies {name}: `status` calls no snapshot good that was not"
+            ));
+        }
+        if !has(Kind::Drill, name) {
+            missing.push(format!(
+                "nobody restores from {name} for practice: a drill shows whether it can be done"
+            ));
+        }
+        if !has(Kind::Prune, name) {
+            missing.push(format!("{name} grows for ever: nothing is pruned"));
+        }
+        if !has(Kind::Copy, name) {
+            missing.push(format!(
+                "{name} is in one place: a copy elsewhere survives the loss of it"
+            ));
+        }
+    }
+    missing
+}
