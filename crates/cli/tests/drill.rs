@@ -192,8 +192,14 @@ async fn a_drill_that_is_killed_leaves_no_server() {
     drill.args(["--mongod-folder", &scratch, "--keep"]);
     let mut drill = drill.kill_on_drop(true).spawn().unwrap();
     let folders = || fs::read_dir(&scratch).unwrap().count();
-    let is_there = async || (folders() == 1).then_some(());
-    wait_for("the server's folder", PATIENCE, is_there).await;
+    // Not only the folder, which is there before who guards it.
+    let logs = || {
+        let entries = fs::read_dir(&scratch).unwrap();
+        let mut folders = entries.map(|it| it.unwrap().path());
+        folders.any(|folder| folder.join("mongod.log").exists())
+    };
+    let is_there = async || logs().then_some(());
+    wait_for("the server", PATIENCE, is_there).await;
     drill.kill().await.unwrap();
     let is_gone = async || (folders() == 0).then_some(());
     wait_for("the server's folder to be gone", PATIENCE, is_gone).await;

@@ -396,6 +396,8 @@ impl Repository {
                     ErrorKind::Data | ErrorKind::Unsupported => {
                         snapshots.damaged.push((id, error));
                     }
+                    // It was deleted since it was listed.
+                    ErrorKind::Invalid => {}
                     _ => return Err(error),
                 },
             }

@@ -180,8 +180,8 @@ impl Repository {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if there is no such snapshot, [`ErrorKind::Unsupported`] if it is of a newer format,
-    /// [`ErrorKind::Frozen`] if data has to be thawed before, [`ErrorKind::Cancelled`], and as the place has them. Damage is no
-    /// error: it is in the report.
+    /// [`ErrorKind::Frozen`] if data has to be thawed before, [`ErrorKind::Conflict`] if it was deleted meanwhile,
+    /// [`ErrorKind::Cancelled`], and as the place has them. Damage is no error: it is in the report.
     ///
     /// # Cancel safety
     ///
@@ -205,11 +205,23 @@ impl Repository {
         let mut verified = cx.unless_cancelled(verifying.run(id).boxed()).await;
         if let Ok(report) = &mut verified {
             report.duration_seconds = clock.elapsed().as_secs_f64();
+            if !report.is_whole() && self.is_deleted(id).await? {
+                let message = format!("snapshot {id} was deleted while it was verified");
+                verified = Err(Error::conflict(message));
+            }
         }
         let act = self.act(AuditVerb::Verify).snapshot(Some(id)).since(clock);
         let missing = act.end(&verified, SnapshotVerifyReport::outcome).await;
         cx.unrecorded(missing, None);
         verified
+    }
+
+    /// Whether a snapshot that was there is not any more. What is damaged has its manifest or the copy of it, which are
+    /// deleted before all else.
+    async fn is_deleted(&self, id: &SnapshotId) -> Result<bool> {
+        let (manifest, copy) = (id.manifest(), id.manifest_copy());
+        Ok(self.store().head(&manifest).await?.is_none()
+            && self.store().head(&copy).await?.is_none())
     }
 }
 

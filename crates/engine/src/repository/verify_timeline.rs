@@ -114,10 +114,18 @@ impl Repository {
             }
             progress.add(report.stored_bytes - before);
         }
+        // Some may have been pruned meanwhile.
+        let pruned_before = self.timeline().await?.pruned_before();
         let is_pruned = |path: &str| {
             let span = SpanName::parse_path(path);
-            span.is_some_and(|span| Some(span.end) < timeline.pruned_before())
+            span.is_some_and(|span| Some(span.end) < pruned_before)
         };
+        for damage in std::mem::take(&mut report.damage) {
+            let may_be_gone = is_pruned(&damage.path);
+            if !may_be_gone || self.store().head(&damage.path).await?.is_some() {
+                report.damage.push(damage);
+            }
+        }
         for (path, previous) in links {
             let damage = match digests.get(&previous.path) {
                 Some(digest) if *digest == previous.sha256 => continue,

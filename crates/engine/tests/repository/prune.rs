@@ -1,4 +1,5 @@
 //! What is deleted, and what never is.
 
 mod faults;
+mod meanwhile;
 mod model;
