@@ -8,6 +8,7 @@ mod capture;
 mod classes;
 mod command_line;
 mod copy;
+mod deploy;
 mod doctor;
 mod drill;
 mod encrypted;

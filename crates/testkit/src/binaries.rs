@@ -84,6 +84,17 @@ pub fn promtool() -> PathBuf {
     found.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
+/// Path of `kubernetes-validate`: `RDUMP_KUBERNETES_VALIDATE`, then `PATH`, then the cache folder, fetched if need be.
+pub fn kubernetes_validate() -> PathBuf {
+    static FOUND: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
+    let fetched = || {
+        let (name, variable) = ("kubernetes-validate", "RDUMP_KUBERNETES_VALIDATE");
+        find_or_fetch(name, variable, name, fetch::kubernetes_validate)
+    };
+    let found = FOUND.get_or_init(fetched).clone();
+    found.unwrap_or_else(|missing| panic!("{missing}"))
+}
+
 /// Path of the reference tool `mongodump`: `MONGODUMP`, then `PATH`.
 pub fn mongodump() -> PathBuf {
     find_tool("mongodump", "MONGODUMP").unwrap_or_else(|missing| panic!("{missing}"))

@@ -133,12 +133,24 @@ fn missing(plan: &Plan) -> Vec<String> {
         let mut jobs = plan.jobs.iter();
         jobs.any(|it| it.kind == kind && it.repository == repository)
     };
+    // A drill with a copy shows the same, and that the copy is of use.
+    let has_drill = |repository: &str| {
+        let copies = plan.jobs.iter();
+        let copies = copies.filter(|it| it.kind == Kind::Copy && it.repository == repository);
+        let places: Vec<_> = copies.filter_map(|it| value_of(it, "--to")).collect();
+        let mut drills = plan.jobs.iter().filter(|it| it.kind == Kind::Drill);
+        drills.any(|it| {
+            let place = value_of(it, "--repo");
+            it.repository == repository || place.is_some_and(|place| places.contains(&place))
+        })
+    };
     let mut repositories: Vec<&str> = plan
         .jobs
         .iter()
         .filter(|it| it.kind == Kind::Backup)
         .map(|it| it.repository.as_str())
         .collect();
+    repositories.sort_unstable();
     repositories.dedup();
     for name in repositories {
         if !has(Kind::Verify, name) {
@@ -146,7 +158,7 @@ fn missing(plan: &Plan) -> Vec<String> {
                 "nobody verifies {name}: `status` calls no snapshot good that was not"
             ));
         }
-        if !has(Kind::Drill, name) {
+        if !has_drill(name) {
             missing.push(format!(
                 "nobody restores from {name} for practice: a drill shows whether it can be done"
             ));

