@@ -4,7 +4,11 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use std::{fs, path::PathBuf, process::Command, process::Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use rdump_testkit::{
     ReplicaSet,
@@ -13,6 +17,8 @@ use rdump_testkit::{
     wait::{PATIENCE, wait_for},
 };
 use serde_json::Value;
+
+mod chart;
 
 use crate::{
     metrics::asked,
@@ -38,18 +44,22 @@ fn file(path: &str) -> PathBuf {
 
 /// The documents of a file of YAML.
 fn documents(path: &str) -> Vec<Value> {
+    documents_of(&file(path))
+}
+
+fn documents_of(path: &Path) -> Vec<Value> {
     let program = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
     let mut python = Command::new("python3");
     python
         .args(["-c", program])
-        .stdin(fs::File::open(file(path)).unwrap());
+        .stdin(fs::File::open(path).unwrap());
     python.env("PYTHONPATH", kubernetes_validate().parent().unwrap());
     let read = python.stderr(Stdio::inherit()).output().unwrap();
     serde_json::from_slice(&read.stdout).unwrap()
 }
 
 /// What is wrong with a file, if something is.
-fn validate(path: &std::path::Path) -> Result<(), String> {
+fn validate(path: &Path) -> Result<(), String> {
     let mut validate = Command::new(kubernetes_validate());
     validate.args(["--strict", "--quiet", "--kubernetes-version", "1.37.0"]);
     let validated = validate.arg(path).output().unwrap();
@@ -91,13 +101,13 @@ fn the_files_for_kubernetes_are_valid_and_fit_each_other() {
     let said = validate(&path).unwrap_err();
     assert!(said.contains("backofLimit"), "{said}");
 
-    let documents_of = documents("kubernetes/rdump.yaml");
-    let service = the(&documents_of, "Service", "rdump-capture");
-    let capture = &the(&documents_of, "Deployment", "rdump-capture")["spec"];
+    let documents_of_all = documents("kubernetes/rdump.yaml");
+    let service = the(&documents_of_all, "Service", "rdump-capture");
+    let capture = &the(&documents_of_all, "Deployment", "rdump-capture")["spec"];
     let labels = &capture["template"]["metadata"]["labels"];
     assert!(selects(&capture["selector"]["matchLabels"], labels));
     assert!(selects(&service["spec"]["selector"], labels));
-    let backup = &the(&documents_of, "CronJob", "rdump-backup")["spec"]["jobTemplate"]["spec"];
+    let backup = &the(&documents_of_all, "CronJob", "rdump-backup")["spec"]["jobTemplate"]["spec"];
     let of_backup = &backup["template"]["metadata"]["labels"];
     assert!(!selects(&service["spec"]["selector"], of_backup));
     let container = &capture["template"]["spec"]["containers"][0];
@@ -192,7 +202,7 @@ async fn what_the_files_start_backs_up_and_captures() {
 }
 
 /// `deploy/plan.toml` with folders for what it names.
-fn plan_in(folder: &std::path::Path) -> PathBuf {
+fn plan_in(folder: &Path) -> PathBuf {
     let here = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let mut plan = text("plan.toml");
     for (there, name) in [
