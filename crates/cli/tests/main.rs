@@ -18,6 +18,7 @@ mod help;
 mod interrupt;
 mod json;
 mod kill;
+mod least_roles;
 mod metrics;
 mod moments;
 mod notify;
