@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Monitor {
     /// What the run does.
     pub(crate) operation: String,
+    /// The job of a plan that it is.
+    pub(crate) job: Option<String>,
     pub(crate) notifier: Option<Arc<Notifier>>,
     /// What is served while the process goes on.
     pub(crate) registry: Option<Arc<Registry>>,
@@ -40,6 +42,7 @@ impl Monitor {
         let notifier = notify.map(|file| Notifier::open(file, variable));
         Ok(Self {
             operation: operation.to_owned(),
+            job: None,
             notifier: notifier.transpose()?.map(Arc::new),
             registry: None,
             metrics_file: args.metrics_file.clone(),
@@ -49,11 +52,13 @@ impl Monitor {
     /// Those who watch a job of a process that goes on, beside those whom the job's own command line names.
     pub(crate) fn of_job(
         operation: &str,
+        job: &str,
         notifier: Option<Arc<Notifier>>,
         registry: Arc<Registry>,
     ) -> Self {
         Self {
             operation: operation.to_owned(),
+            job: Some(job.to_owned()),
             notifier,
             registry: Some(registry),
             metrics_file: None,
@@ -69,21 +74,37 @@ impl Monitor {
         })
     }
 
+    /// Has it in what is served.
+    pub(crate) fn record(&self, session: &Session, exit: Exit) {
+        if let Some(registry) = &self.registry {
+            metrics::record(registry, &self.operation, exit, &session.outcome.so_far());
+        }
+    }
+
+    /// Tells people; gives how many could not be told.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the sending; some may have been told.
+    pub(crate) async fn notify(&self, session: &Session, exit: Exit) -> u64 {
+        let Some(notifier) = &self.notifier else {
+            return 0;
+        };
+        let notice = Notice::of_run(&self.operation, exit, session.outcome.so_far());
+        let notice = notice.of_job(self.job.as_deref());
+        tell_of_failures(&session.console, &notifier.send(&notice).await)
+    }
+
     /// As [`end`](Self::end).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future stops the sending; some may have been told.
     pub(crate) async fn tell(&self, session: &Session, exit: Exit) -> Exit {
+        self.record(session, exit);
         let mut told = session.outcome.so_far();
-        let mut untold = session.outcome.untold();
-        if let Some(notifier) = &self.notifier {
-            let notice = Notice::of_run(&self.operation, exit, told.clone());
-            untold += tell_of_failures(&session.console, &notifier.send(&notice).await);
-        }
-        if let Some(registry) = &self.registry {
-            metrics::record(registry, &self.operation, exit, &told);
-        }
+        let untold = session.outcome.untold();
+        let mut untold = untold + self.notify(session, exit).await;
         // Of what was refused before it was known what it is about there is nothing to say that anybody could find again.
         if let (Some(file), Some(_)) = (&self.metrics_file, &told.repository) {
             told.problem(untold);

@@ -144,6 +144,7 @@ async fn tell_of_gap(session: &Session, message: &str) {
         return;
     };
     let notice = Notice::of_gap(&monitor.operation, session.outcome.so_far(), message);
+    let notice = notice.of_job(monitor.job.as_deref());
     let failed = tell_of_failures(&session.console, &notifier.send(&notice).await);
     session.outcome.not_told(failed);
 }

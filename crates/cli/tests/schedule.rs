@@ -257,6 +257,9 @@ async fn what_is_overdue_is_done_once_and_the_state_survives_a_restart() {
     assert_eq!(said.matches("backup main: begins").count(), 1, "{said}");
     assert_eq!(said.matches("capture main: begins").count(), 1, "{said}");
 
+    let told = recorder.requests();
+    let told = told.iter().map(|it| it.body.as_str()).collect::<String>();
+    assert!(told.contains("\"job\":\"backup main\""), "{told}");
     let state = place.state();
     assert_eq!(state["jobs"]["backup main"]["exit-code"], 0, "{state}");
     let mut again = Following::start(&plan, &source.uri());
@@ -287,11 +290,49 @@ async fn what_fails_is_tried_again_and_kept_so_over_a_restart() {
         .await;
     following.stop().await;
     let state = place.state();
-    assert_eq!(state["jobs"]["backup main"]["failures"], 1, "{state}");
+    assert_eq!(state["jobs"]["backup main"]["attempts"], 1, "{state}");
     let mut again = Following::start(&plan, nobody);
     again.says(&["following "]).await;
     let said = again.stop().await;
     assert!(!said.contains("backup main: begins"), "{said}");
+}
+
+#[tokio::test]
+async fn a_damaged_note_of_what_was_done_is_put_aside_and_said() {
+    let place = Place::new();
+    let plan = place.plan(JOBS);
+    place.overdue(&["prune main"]);
+    fs::write(place.path("state/schedule.json"), "{ \"version\": 1, \"jo").unwrap();
+    let nobody = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100&connectTimeoutMS=100";
+    let mut following = Following::start(&plan, nobody);
+    following
+        .says(&[
+            "schedule.json cannot be understood",
+            "capture main: ended with 1",
+        ])
+        .await;
+    let said = following.stop().await;
+    assert!(!said.contains("prune main"), "{said}");
+    assert!(place.path("state/schedule.json.damaged").exists());
+    assert!(place.state()["jobs"]["prune main"].is_object());
+}
+
+#[tokio::test]
+async fn what_would_encrypt_a_command_and_not_a_plan_is_refused() {
+    let place = Place::new();
+    let plan = place.plan(JOBS);
+    for (variable, reason) in [
+        ("RDUMP_PASSPHRASE", "say `passphrase-env`"),
+        ("RDUMP_ENCRYPT_TO", "say `encrypt-to`"),
+    ] {
+        let mut command = rdump();
+        command
+            .env("SHOP_URI", "mongodb://127.0.0.1:1/")
+            .env(variable, "secret");
+        let words = ["plan".as_ref(), "check".as_ref(), plan.as_os_str()];
+        let ran = run(command, words).await.expect(1);
+        assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+    }
 }
 
 #[tokio::test]
@@ -303,7 +344,10 @@ async fn a_plan_is_explained_with_what_could_be_lost_at_worst() {
         "RPO 10s",
         "nobody restores from main for practice",
         "if main is lost too",
-        "rdump backup --repo",
+        "RDUMP_URI=… rdump backup --repo",
+        "nobody verifies far",
+        "far grows for ever",
+        "02:00:00 CE",
     ] {
         // The slice age of the plan is what counts.
         let text = text.replace("10s", "200ms");
@@ -360,6 +404,20 @@ async fn a_plan_that_makes_no_sense_is_refused_with_the_place_of_it() {
         (
             format!("{whole}arguments = [\"--repo=elsewhere\"]"),
             "--repo is not for `arguments`",
+        ),
+        (
+            format!("{whole}arguments = [\"--dryRun\"]"),
+            "--dryRun is not for `arguments`",
+        ),
+        (
+            format!("{whole}arguments = [\"--sample\", \"mongodb://u:secret@h/\"]"),
+            "`arguments` name a connection string",
+        ),
+        (
+            format!(
+                "{whole}\n[deployments.open]\nuri = \"mongodb://h/?tlsCertificateKeyFilePassword=secret\""
+            ),
+            "`uri` has a password",
         ),
         (format!("{whole}start-window = \"soon\""), "`start-window`"),
         (

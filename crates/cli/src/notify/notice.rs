@@ -40,6 +40,8 @@ pub(crate) struct Notice {
     /// None of a test.
     pub(super) event: Option<Event>,
     operation: String,
+    /// The job of a plan that it was.
+    job: Option<String>,
     told: Told,
     message: String,
     exit_code: Option<u8>,
@@ -94,12 +96,18 @@ impl Notice {
         }
     }
 
-    /// That something was not done at its time.
-    pub(crate) fn of_missed(operation: &str, message: &str) -> Self {
+    /// What became of a job that there is no run of.
+    pub(crate) fn of_no_run(operation: &str, event: Event, message: &str) -> Self {
         Self {
-            event: Some(Event::Problems),
+            event: Some(event),
             ..Self::new(operation, Told::default(), message)
         }
+    }
+
+    /// The same, with the name of the job.
+    pub(crate) fn of_job(self, job: Option<&str>) -> Self {
+        let job = job.map(str::to_owned);
+        Self { job, ..self }
     }
 
     /// That this is how notices come.
@@ -113,6 +121,7 @@ impl Notice {
         Self {
             event: None,
             operation: operation.to_owned(),
+            job: None,
             told,
             message: message.chars().take(MOST_MESSAGE).collect(),
             exit_code: None,
@@ -152,6 +161,7 @@ impl Notice {
             "version": VERSION,
             "event": self.event_name(),
             "operation": self.operation,
+            "job": self.job,
             "repository": self.told.repository,
             "snapshot": self.told.snapshot,
             "message": self.message,
@@ -179,6 +189,7 @@ impl Notice {
             escaped(&self.message)
         );
         let mut facts = Vec::new();
+        facts.extend(self.job.as_ref().map(|job| format!("job {job:?}")));
         facts.extend(
             self.told
                 .snapshot

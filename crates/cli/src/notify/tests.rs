@@ -104,6 +104,7 @@ async fn a_webhook_gets_a_document_and_the_headers_that_are_kept_elsewhere() {
         "version": 1,
         "event": "failure",
         "operation": "backup",
+        "job": null,
         "repository": "s3://backups/<shop>",
         "snapshot": "2026",
         "message": "nobody is there",

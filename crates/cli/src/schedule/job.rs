@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::{anyhow, bail, ensure};
 use futures::FutureExt;
+use jiff::Timestamp;
 use rdump::Secret;
 use serde::Deserialize;
 
@@ -64,6 +65,8 @@ pub(super) struct Job {
     pub(super) kind: Kind,
     /// What the plan calls its repository.
     pub(super) repository: String,
+    /// What the plan calls the repository that it copies to.
+    pub(super) to: Option<String>,
     /// What the plan calls its deployment.
     pub(super) deployment: Option<String>,
     /// `None` for what never ends.
@@ -86,7 +89,7 @@ impl Job {
         kind: Kind,
         (reached, repository): (Reached, String),
         (uri, deployment): (Option<Secret>, Option<String>),
-        to: Option<Reached>,
+        to: Option<(Reached, String)>,
         timing: Option<Timing>,
         arguments: Vec<String>,
     ) -> anyhow::Result<Self> {
@@ -97,28 +100,8 @@ impl Job {
             }
             _ => {}
         }
-        let refused = [
-            "--json",
-            "--uri",
-            "--config",
-            "--repo",
-            "--from",
-            "--to",
-            "--metrics-listen",
-            "--metrics-file",
-            "--notify",
-        ];
-        let is_refused = |given: &&String| {
-            let given = given
-                .split_once('=')
-                .map_or(given.as_str(), |(name, _)| name);
-            refused.contains(&given) && !(kind == Kind::Drill && given == "--to")
-        };
-        if let Some(given) = arguments.iter().find(is_refused) {
-            let given = given
-                .split_once('=')
-                .map_or(given.as_str(), |(name, _)| name);
-            bail!("{given} is not for `arguments`: the plan says it elsewhere, or nobody reads it");
+        for given in &arguments {
+            check_argument(kind, given)?;
         }
         let program = if kind == Kind::Drill {
             "rrestore"
@@ -128,7 +111,7 @@ impl Job {
         let mut line = vec![program.to_owned(), kind.as_str().to_owned()];
         let mut option = |name: &str, value: String| line.extend([name.to_owned(), value]);
         match (kind, &to) {
-            (Kind::Copy, Some(to)) => {
+            (Kind::Copy, Some((to, _))) => {
                 option("--from", reached.location.clone());
                 option("--to", to.location.clone());
             }
@@ -163,6 +146,7 @@ impl Job {
             name: name.to_owned(),
             kind,
             repository,
+            to: to.map(|(_, name)| name),
             deployment,
             timing,
             line,
@@ -274,6 +258,28 @@ impl Job {
         }
     }
 
+    /// The variables that its command has to find in its environment; their values are not shown.
+    pub(super) fn variables(&self) -> String {
+        let environment = &self.environment;
+        let of = |name: &str, is_there: bool| match is_there {
+            true => format!("{name}=… "),
+            false => String::new(),
+        };
+        [
+            of("RDUMP_URI", environment.uri.is_some()),
+            of("RDUMP_SCRATCH_URI", environment.scratch_uri.is_some()),
+            of("RDUMP_IDENTITY", environment.identity.is_some()),
+            of("RDUMP_PASSPHRASE", environment.passphrase.is_some()),
+        ]
+        .concat()
+    }
+
+    /// A moment by the clock of the plan.
+    pub(super) fn shown_time(&self, moment: Timestamp) -> String {
+        let timing = self.timing.as_ref();
+        timing.map_or_else(|| moment.to_string(), |it| it.occurrences.shown(moment))
+    }
+
     /// The command line, as a shell takes it.
     pub(super) fn shown(&self) -> String {
         let words = self.line.iter().map(|word| {
@@ -285,6 +291,63 @@ impl Job {
         });
         words.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Refuses what a plan says elsewhere, what would end the job without doing it, and what nobody would read or heed.
+fn check_argument(kind: Kind, given: &str) -> anyhow::Result<()> {
+    const ELSEWHERE: &[&str] = &[
+        "--uri",
+        "--host",
+        "--port",
+        "-h",
+        "--username",
+        "-u",
+        "--password",
+        "-p",
+        "--config",
+        "--repo",
+        "--from",
+        "--to",
+        "--encrypt-to",
+        "--identity",
+        "--passphrase-file",
+        "--metrics-listen",
+        "--metrics-file",
+        "--notify",
+    ];
+    const USELESS: &[&str] = &[
+        "--json",
+        "--dry-run",
+        "--dryRun",
+        "--help",
+        "--version",
+        "--quiet",
+        "--verbose",
+        "-v",
+        "--numThreads",
+    ];
+    let name = given.split_once('=').map_or(given, |(name, _)| name);
+    if kind == Kind::Drill && name == "--to" {
+        return Ok(());
+    }
+    let of_short = |short: &&&str| {
+        !short.starts_with("--") && !name.starts_with("--") && name.starts_with(**short)
+    };
+    let is_in = |names: &[&str]| names.contains(&name) || names.iter().any(|it| of_short(&it));
+    ensure!(
+        !is_in(ELSEWHERE),
+        "{name} is not for `arguments`: the plan says it elsewhere"
+    );
+    ensure!(
+        !is_in(USELESS),
+        "{name} is not for `arguments`: the job would not be done, or nobody would see it"
+    );
+    let is_uri = given.contains("mongodb://") || given.contains("mongodb+srv://");
+    ensure!(
+        !is_uri,
+        "`arguments` name a connection string: it belongs into [deployments]"
+    );
+    Ok(())
 }
 
 /// Nobody is there to be asked for a password.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::timetable::Past;
@@ -20,6 +20,8 @@ const VERSION: u32 = 1;
 pub(super) struct Memory {
     file: PathBuf,
     jobs: BTreeMap<String, Past>,
+    /// Whether something is not in the file yet.
+    is_new: bool,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -32,8 +34,9 @@ struct Kept {
 }
 
 impl Memory {
-    /// Opens the folder, which is made if need be.
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
+    /// Opens the folder, which is made if need be. A file that cannot be understood is put aside: nothing counts as done before then,
+    /// and the message says so.
+    pub(super) fn open(folder: &Path) -> anyhow::Result<(Self, Option<String>)> {
         let shown = folder.display();
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
         let lock = folder.join("schedule.lock");
@@ -49,47 +52,55 @@ impl Memory {
             }
         }
         let file = folder.join("schedule.json");
-        let jobs = match fs::read(&file) {
-            Ok(bytes) => {
-                let kept: Kept = serde_json::from_slice(&bytes).with_context(|| {
-                    format!(
-                        "{} is damaged: remove it, and nothing counts as done before",
-                        file.display()
-                    )
-                })?;
-                if kept.version != VERSION {
-                    bail!(
-                        "{} is of version {}, and this release reads {VERSION}",
+        let (mut jobs, mut damage) = (BTreeMap::new(), None);
+        match fs::read(&file) {
+            Ok(bytes) => match read(&bytes) {
+                Ok(kept) => jobs = kept,
+                Err(error) => {
+                    let aside = file.with_extension("json.damaged");
+                    fs::rename(&file, &aside)
+                        .with_context(|| format!("cannot rename {}", file.display()))?;
+                    damage = Some(format!(
+                        "{} cannot be understood ({error:#}): it is {} now, and nothing counts as done before",
                         file.display(),
-                        kept.version
-                    );
+                        aside.display()
+                    ));
                 }
-                kept.jobs
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", file.display()));
             }
-        };
-        Ok(Self {
+        }
+        let memory = Self {
             file,
             jobs,
+            is_new: false,
             _lock: lock,
-        })
+        };
+        Ok((memory, damage))
     }
 
     pub(super) fn past(&self, job: &str) -> Past {
         self.jobs.get(job).cloned().unwrap_or_default()
     }
 
-    /// Notes what is known of a job; written if that is something new.
-    pub(super) fn note(&mut self, job: &str, past: &Past) -> anyhow::Result<()> {
-        if self.jobs.get(job) == Some(past) {
-            return Ok(());
+    /// Notes what is known of a job, to be kept.
+    pub(super) fn note(&mut self, job: &str, past: &Past) {
+        if self.jobs.get(job) != Some(past) {
+            self.jobs.insert(job.to_owned(), past.clone());
+            self.is_new = true;
         }
-        self.jobs.insert(job.to_owned(), past.clone());
-        self.write()
-            .with_context(|| format!("cannot write {}", self.file.display()))
+    }
+
+    /// Writes what is new; what could not be written is, the next time.
+    pub(super) fn keep(&mut self) -> anyhow::Result<()> {
+        if self.is_new {
+            let written = self.write();
+            written.with_context(|| format!("cannot write {}", self.file.display()))?;
+            self.is_new = false;
+        }
+        Ok(())
     }
 
     /// Whole or not at all, and there even if the power fails.
@@ -109,4 +120,14 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+fn read(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, Past>> {
+    let kept: Kept = serde_json::from_slice(bytes)?;
+    let version = kept.version;
+    ensure!(
+        version == VERSION,
+        "it is of version {version}, and this release reads {VERSION}"
+    );
+    Ok(kept.jobs)
 }

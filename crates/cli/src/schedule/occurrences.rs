@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, Zoned, tz::TimeZone};
 /// What is due at an hour that summer time leaves out is due right after it; what is due at one that comes twice is due the first time.
 #[derive(Clone, Debug)]
 pub(super) struct Occurrences {
+    text: String,
     cron: Cron,
     zone: TimeZone,
 }
@@ -26,6 +27,7 @@ impl Occurrences {
             format!("{text:?} is no cron expression such as \"0 2 * * *\": {error}")
         })?;
         let this = Self {
+            text: text.to_owned(),
             cron,
             zone: zone.clone(),
         };
@@ -49,22 +51,41 @@ impl Occurrences {
 
     /// The longest time between two in the year that begins then.
     pub(super) fn longest_pause(&self, from: Timestamp) -> Option<SignedDuration> {
-        /// Every minute of some days are as good as those of a year.
-        const MOST: usize = 10_000;
-        let end = from
-            .saturating_add(SignedDuration::from_hours(366 * 24))
-            .ok()?;
+        // Minutes are those of every hour: pauses within one are all in the first day.
+        let (hour, day) = (1, 24);
+        let end = |hours| from.saturating_add(SignedDuration::from_hours(hours)).ok();
+        let (first_day, year) = (end(day)?, end(366 * day)?);
         let mut at = self.after(from)?;
-        let mut longest = None;
-        for _ in 0..MOST {
+        let mut longest = self.after(at)?.duration_since(at);
+        while at < first_day {
             let next = self.after(at)?;
-            longest = longest.max(Some(next.duration_since(at)));
-            if next > end {
-                break;
-            }
+            longest = longest.max(next.duration_since(at));
             at = next;
         }
-        longest
+        while at < year {
+            // All pauses of a stretch are shorter than it is.
+            let stretch = longest.max(SignedDuration::from_hours(hour));
+            let last = self.until(at.saturating_add(stretch).ok()?)?;
+            if last > at {
+                at = last;
+            } else {
+                let next = self.after(at)?;
+                longest = next.duration_since(at);
+                at = next;
+            }
+        }
+        Some(longest)
+    }
+
+    /// What tells it from others: the expression, and whose clock it is of.
+    pub(super) fn text(&self) -> String {
+        let zone = self.zone.iana_name().unwrap_or("UTC");
+        format!("{} {zone}", self.text)
+    }
+
+    /// A moment by the same clock.
+    pub(super) fn shown(&self, moment: Timestamp) -> String {
+        self.at(moment).strftime("%F %T %Z").to_string()
     }
 
     /// In words.
@@ -165,5 +186,13 @@ mod tests {
         assert_eq!(hours("0 3 * * *"), 25);
         assert_eq!(hours("0 * * * *"), 1);
         assert_eq!(hours("0 3 * * MON-FRI"), 73);
+        assert_eq!(hours("* * * 6 *"), 335 * 24);
+        assert_eq!(hours("0 3 29 2 *"), 1461 * 24);
+        let minutes = |text| {
+            let from = "2026-01-01T00:00:00Z".parse().unwrap();
+            of(text).longest_pause(from).unwrap().as_mins()
+        };
+        assert_eq!(minutes("* * * * *"), 1);
+        assert_eq!(minutes("0,20 * * * *"), 40);
     }
 }

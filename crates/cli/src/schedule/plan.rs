@@ -148,10 +148,15 @@ impl Plan {
                 .with_context(|| format!("repositories.{name}"))?;
             repositories.insert(name.as_str(), reached);
         }
+        unheeded(plan.repositories.values(), lookup)?;
         let mut jobs = Vec::new();
         let mut names = BTreeSet::new();
         for entry in &plan.jobs {
             let name = entry.name();
+            ensure!(
+                !name.is_empty() && !name.chars().any(char::is_control),
+                "job {name:?}: its name is empty, or has characters that cannot be printed"
+            );
             let job = entry
                 .job(&name, &time_zone, &deployments, &repositories)
                 .with_context(|| format!("job {name:?}"))?;
@@ -240,7 +245,8 @@ impl JobEntry {
             }
             None => None,
         };
-        let to = self.to.as_deref().map(repository).transpose()?;
+        let named = |name: &String| Ok::<_, anyhow::Error>((repository(name)?, name.clone()));
+        let to = self.to.as_ref().map(named).transpose()?;
         let timing = self.timing(zone)?;
         Job::new(
             name,
@@ -280,6 +286,24 @@ impl JobEntry {
     }
 }
 
+/// Refuses what the commands would heed by themselves, and a plan does not: who set it relies on it.
+fn unheeded<'a>(
+    mut repositories: impl Iterator<Item = &'a Repository> + Clone,
+    lookup: Lookup<'_>,
+) -> anyhow::Result<()> {
+    let is_set = |name: &str| lookup(name).is_some_and(|value| !value.is_empty());
+    let names_it = |it: &Repository| it.passphrase_env.as_deref() == Some("RDUMP_PASSPHRASE");
+    ensure!(
+        !is_set("RDUMP_PASSPHRASE") || repositories.clone().any(names_it),
+        "the environment has RDUMP_PASSPHRASE, which no repository names: say `passphrase-env`, or unset it"
+    );
+    ensure!(
+        !is_set("RDUMP_ENCRYPT_TO") || repositories.any(|it| !it.encrypt_to.is_empty()),
+        "the environment has RDUMP_ENCRYPT_TO, which plans do not heed: say `encrypt-to` of each repository, or unset it"
+    );
+    Ok(())
+}
+
 /// The one line of a file.
 fn secret_of(file: &Path) -> anyhow::Result<Secret> {
     let text =
@@ -295,11 +319,15 @@ fn variable(name: &str, lookup: Lookup<'_>) -> anyhow::Result<Secret> {
     Ok(Secret::from(value))
 }
 
-/// Whether there is something between a colon and the `@` of the part with the user.
+/// Whether there is something between a colon and the `@` of the part with the user, or among the options.
 fn has_password(uri: &str) -> bool {
     let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    authority
+    let (before, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = before.split('/').next().unwrap_or_default();
+    let is_after_user = authority
         .rsplit_once('@')
-        .is_some_and(|(user, _)| user.contains(':'))
+        .is_some_and(|(user, _)| user.contains(':'));
+    let options = options.to_ascii_lowercase();
+    let secrets = ["aws_session_token", "password"];
+    is_after_user || secrets.iter().any(|secret| options.contains(secret))
 }

@@ -14,6 +14,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::{Id, JoinError, JoinSet},
+    time::timeout,
 };
 
 use super::{
@@ -27,7 +28,7 @@ use crate::{
     failure,
     metrics::{self, Registry},
     monitor::{Monitor, tell_of_failures},
-    notify::{Notice, Notifier},
+    notify::{Event, Notice, Notifier},
     session::Session,
 };
 
@@ -37,6 +38,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// How long it has to be up for the pauses to begin from the first again, and for its next failure to be told.
 const STEADY: Duration = Duration::from_secs(600);
+/// How often people are told of what never ends and fails again and again.
+const REMINDER: Duration = Duration::from_secs(3600);
+/// How long it waits at its end for people to be told.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Follows a plan until a signal ends it; SIGHUP has the plan read again.
 pub(crate) async fn run(
@@ -45,7 +50,10 @@ pub(crate) async fn run(
     lookup: Lookup<'_>,
 ) -> anyhow::Result<Exit> {
     let plan = Plan::read(file, lookup)?;
-    let memory = Memory::open(&plan.state)?;
+    let (memory, damage) = Memory::open(&plan.state)?;
+    if let Some(damage) = damage {
+        session.console.always(format_args!("WARNING: {damage}"));
+    }
     let mut hang_ups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let listener = match &plan.metrics_listen {
         Some(address) => {
@@ -72,13 +80,13 @@ pub(crate) async fn run(
         .console
         .log(format_args!("following {}", file.display()));
     loop {
-        following.step()?;
+        following.step();
         let sleep = following.sleep();
         tokio::select! {
             () = session.cancel.cancelled() => break,
-            Some(over) = following.tasks.join_next_with_id() => following.over(over)?,
+            Some(over) = following.tasks.join_next_with_id() => following.over(over),
             _ = hang_ups.recv() => match Plan::read(file, lookup) {
-                Ok(plan) => following.reload(plan)?,
+                Ok(plan) => following.reload(plan),
                 Err(error) => session.console.always(format_args!(
                     "the plan stays what it was: {}",
                     failure::chain(&error)
@@ -90,9 +98,14 @@ pub(crate) async fn run(
     session.console.log("waiting for what is under way to stop");
     following.cancel.cancel();
     while let Some(over) = following.tasks.join_next_with_id().await {
-        following.over(over)?;
+        following.over(over);
     }
-    while following.aside.join_next().await.is_some() {}
+    let last_words = async { while following.aside.join_next().await.is_some() {} };
+    if timeout(LAST_WORDS, last_words).await.is_err() {
+        session
+            .console
+            .always("WARNING: somebody could not be told in time");
+    }
     Ok(Exit::Done)
 }
 
@@ -102,13 +115,22 @@ struct Running {
     /// When it was due; `None` for what never ends.
     due: Option<Timestamp>,
     since: Instant,
+    /// Whether nobody is told if it fails soon.
+    is_quiet: bool,
     cancel: CancellationToken,
 }
+
+/// What a task leaves behind: how it ended, and what there is to tell.
+type Left = (Exit, Session);
 
 /// When something is begun again that should not have ended.
 struct Again {
     at: Instant,
     pause: Duration,
+    /// When people were told of it last.
+    told: Instant,
+    /// What it is about, as metrics name it.
+    repository: Option<String>,
 }
 
 /// A plan that is followed.
@@ -119,13 +141,15 @@ struct Following<'a> {
     memory: Memory,
     /// Stops everything that is under way.
     cancel: CancellationToken,
-    tasks: JoinSet<Exit>,
+    tasks: JoinSet<Left>,
     /// What goes on beside them: metrics are served, and people told.
     aside: JoinSet<()>,
     registry: Arc<Registry>,
     notifier: Option<Arc<Notifier>>,
     running: HashMap<Id, Running>,
     again: HashMap<String, Again>,
+    /// Whether it was said that what was done cannot be noted.
+    is_unnoted: bool,
 }
 
 impl<'a> Following<'a> {
@@ -143,58 +167,84 @@ impl<'a> Following<'a> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             again: HashMap::new(),
+            is_unnoted: false,
         }
     }
 
     /// Begins what is due, and what never ends.
-    fn step(&mut self) -> anyhow::Result<()> {
+    fn step(&mut self) {
+        while self.aside.try_join_next().is_some() {}
         for step in self.table.steps(Timestamp::now()) {
             match step {
-                Step::Begin { job, due, attempt } => {
+                Step::Begin {
+                    job,
+                    due,
+                    attempt,
+                    is_quiet,
+                } => {
                     let Some(job) = self.timed(job) else { continue };
                     let again = match attempt {
                         1 => String::new(),
                         attempt => format!(", attempt {attempt}"),
                     };
+                    let due_at = job.shown_time(due);
                     self.session
                         .console
-                        .log(format_args!("{}: begins, due at {due}{again}", job.name));
-                    let is_last = job.timing.as_ref().is_none_or(|it| attempt > it.retries);
-                    self.begin(job, Some(due), !is_last);
+                        .log(format_args!("{}: begins, due at {due_at}{again}", job.name));
+                    self.begin(job, Some(due), is_quiet);
                 }
-                Step::Skip { job, due } => {
-                    let Some(job) = self.timed(job) else { continue };
-                    self.missed(&job, due);
+                Step::Skip { job, due } => self.announce(
+                    job,
+                    due,
+                    Event::Problems,
+                    "left out, since it could not begin within its start window",
+                ),
+                Step::Late { job, due } => self.announce(
+                    job,
+                    due,
+                    Event::Problems,
+                    "late, since others or the one before it are still under way; it begins when it can",
+                ),
+                Step::GiveUp { job, due } => self.announce(
+                    job,
+                    due,
+                    Event::Failure,
+                    "given up, since the process was killed each time that it was under way",
+                ),
+            }
+        }
+        // What was begun is noted before the process can be killed by it.
+        self.note();
+        let endless = self.plan.jobs.iter().filter(|job| job.timing.is_none());
+        for job in endless.cloned().collect::<Vec<_>>() {
+            let again = self.again.get(&job.name);
+            let waits = again.is_some_and(|again| again.at > Instant::now());
+            match self.running.values().find(|it| it.job.name == job.name) {
+                Some(running) => {
+                    if running.since.elapsed() >= STEADY {
+                        self.recovered(&job);
+                    }
+                }
+                None if waits => {}
+                None => {
+                    let is_quiet = again.is_some_and(|again| again.told.elapsed() < REMINDER);
+                    self.session
+                        .console
+                        .log(format_args!("{}: begins", job.name));
+                    self.begin(job, None, is_quiet);
                 }
             }
         }
-        let endless: Vec<_> = self
-            .plan
-            .jobs
-            .iter()
-            .filter(|job| job.timing.is_none())
-            .cloned()
-            .collect();
-        for job in endless {
-            let waits = self
-                .again
-                .get(&job.name)
-                .is_some_and(|again| again.at > Instant::now());
-            if !waits && !self.is_running(&job.name) {
-                self.session
-                    .console
-                    .log(format_args!("{}: begins", job.name));
-                let has_failed = self.again.contains_key(&job.name);
-                self.begin(job, None, has_failed);
-            }
-        }
-        self.note()
     }
 
-    fn is_running(&self, name: &str) -> bool {
-        self.running
-            .values()
-            .any(|running| running.job.name == name)
+    /// That what failed before is up for long enough.
+    fn recovered(&mut self, job: &Job) {
+        let again = self.again.remove(&job.name);
+        if let Some(repository) = again.and_then(|again| again.repository) {
+            let labels = [repository.as_str(), job.kind.as_str()];
+            self.registry.forget(&metrics::LAST_RUN_SUCCESS, &labels);
+            self.registry.forget(&metrics::LAST_RUN_ERROR, &labels);
+        }
     }
 
     /// The job at this place of the timetable.
@@ -209,50 +259,47 @@ impl<'a> Following<'a> {
         timed.position(|job| job.name == name)
     }
 
-    /// Tells that a job was left out.
-    fn missed(&mut self, job: &Job, due: Timestamp) {
-        let message = format!(
-            "{}: left out, since it could not begin within its start window; it was due at {due}",
-            job.name
-        );
+    /// Tells what became of a job that was due.
+    fn announce(&mut self, place: usize, due: Timestamp, event: Event, what: &str) {
+        let Some(job) = self.timed(place) else { return };
+        let due = job.shown_time(due);
+        self.announce_of(&job, event, &format!("{what}; it was due at {due}"));
+    }
+
+    /// Tells of a job what no run of it tells.
+    fn announce_of(&mut self, job: &Job, event: Event, what: &str) {
+        let message = format!("{}: {what}", job.name);
         let console = self.session.console.clone();
         console.always(&message);
         if let Some(notifier) = self.notifier.clone() {
-            let notice = Notice::of_missed(job.kind.as_str(), &message);
+            let notice = Notice::of_no_run(job.kind.as_str(), event, &message);
+            let notice = notice.of_job(Some(&job.name));
             self.aside.spawn(async move {
                 tell_of_failures(&console, &notifier.send(&notice).await);
             });
         }
-        while self.aside.try_join_next().is_some() {}
     }
 
-    /// Begins a job. `is_quiet` if nobody is told when it fails soon, since it will be tried again.
+    /// Begins a job.
     fn begin(&mut self, job: Arc<Job>, due: Option<Timestamp>, is_quiet: bool) {
         let cancel = self.cancel.child_token();
-        let (operation, registry) = (job.kind.as_str(), Arc::clone(&self.registry));
-        let monitor = Monitor::of_job(operation, self.notifier.clone(), Arc::clone(&registry));
-        let quiet = is_quiet.then(|| Monitor::of_job(operation, None, registry));
+        let (notifier, registry) = (self.notifier.clone(), Arc::clone(&self.registry));
+        let monitor = Monitor::of_job(job.kind.as_str(), &job.name, notifier, registry);
         let session = self.session.of_job(&job.name, cancel.clone(), monitor);
         let running = Running {
             job: Arc::clone(&job),
             due,
             since: Instant::now(),
+            is_quiet,
             cancel,
         };
-        let begun = running.since;
         let task = self.tasks.spawn(async move {
             let exit = job.run(&session).await.unwrap_or_else(|error| {
                 session.outcome.failed(&error);
                 failure::tell(&session.console, &error);
                 Exit::of(&error, session.strict)
             });
-            let is_soon = exit == Exit::Failed && begun.elapsed() < STEADY;
-            match quiet.as_ref().filter(|_| is_soon).or(session.monitor()) {
-                Some(monitor) if !session.cancel.is_cancelled() => {
-                    monitor.tell(&session, exit).await
-                }
-                _ => exit,
-            }
+            (exit, session)
         });
         self.running.insert(task.id(), running);
     }
@@ -263,37 +310,59 @@ impl<'a> Following<'a> {
         let next = self.table.next(now);
         let next = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         let again = self.again.values();
-        let again = again.map(|again| again.at.saturating_duration_since(Instant::now()));
+        let again = again.filter_map(|again| again.at.checked_duration_since(Instant::now()));
         let soonest = again.chain(next).min().unwrap_or(LONGEST_SLEEP);
         soonest.clamp(Duration::from_millis(10), LONGEST_SLEEP)
     }
 
-    /// Takes note of what ended.
-    fn over(&mut self, over: Result<(Id, Exit), JoinError>) -> anyhow::Result<()> {
-        let console = &self.session.console;
-        let (id, exit) = match over {
-            Ok(over) => over,
-            Err(error) => {
-                console.always(format_args!("a bug ended a job: {error}"));
-                (error.id(), Exit::Failed)
-            }
+    /// Takes note of what ended, and tells of it.
+    fn over(&mut self, over: Result<(Id, Left), JoinError>) {
+        let id = match &over {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
         };
         let Some(running) = self.running.remove(&id) else {
-            return Ok(());
+            return;
         };
+        let is_cancelled = running.cancel.is_cancelled();
+        let is_soon = running.since.elapsed() < STEADY;
+        let (mut is_told, mut repository) = (false, None);
+        let exit = match over {
+            Ok((_, (exit, session))) => {
+                repository = session.outcome.so_far().repository;
+                let is_quiet = running.is_quiet && is_soon && exit == Exit::Failed;
+                is_told = !(is_cancelled || is_quiet);
+                if let Some(monitor) = session.monitor().filter(|_| !is_cancelled) {
+                    monitor.record(&session, exit);
+                }
+                if is_told {
+                    self.aside.spawn(async move {
+                        if let Some(monitor) = session.monitor() {
+                            monitor.notify(&session, exit).await;
+                        }
+                    });
+                }
+                exit
+            }
+            Err(error) => {
+                let what = format!("a bug of rdump ended it: {error}");
+                self.announce_of(&running.job, Event::Failure, &what);
+                Exit::Failed
+            }
+        };
+        let console = &self.session.console;
         let name = &running.job.name;
         let seconds = running.since.elapsed().as_secs();
         console.log(format_args!(
             "{name}: ended with {} after {seconds} seconds",
             exit.code()
         ));
-        let is_cancelled = running.cancel.is_cancelled();
         if running.due.is_none() {
-            self.endless_ended(&running, is_cancelled);
-            return Ok(());
+            self.endless_ended(&running, is_cancelled, is_told, repository);
+            return;
         }
         let Some(place) = self.place(name) else {
-            return Ok(());
+            return;
         };
         let how = match exit {
             Exit::Done | Exit::Problems => Ended::Done,
@@ -305,32 +374,46 @@ impl<'a> Following<'a> {
         } else if self.table.ended(place, Timestamp::now(), exit.code(), how) {
             console.log(format_args!("{name}: will be tried again"));
         }
-        self.note()
+        self.note();
     }
 
-    fn endless_ended(&mut self, running: &Running, is_cancelled: bool) {
+    fn endless_ended(
+        &mut self,
+        running: &Running,
+        is_cancelled: bool,
+        is_told: bool,
+        repository: Option<String>,
+    ) {
         let name = running.job.name.clone();
         if is_cancelled {
             self.again.remove(&name);
             return;
         }
-        let before = self.again.get(&name).map(|again| again.pause);
+        let now = Instant::now();
+        let before = self.again.get(&name);
         let pause = match before {
-            Some(pause) if running.since.elapsed() < STEADY => (pause * 2).min(AGAIN.1),
+            Some(before) if running.since.elapsed() < STEADY => (before.pause * 2).min(AGAIN.1),
             _ => AGAIN.0,
         };
-        let at = Instant::now() + pause;
-        self.again.insert(name, Again { at, pause });
+        let again = Again {
+            at: now + pause,
+            pause,
+            told: before
+                .filter(|_| !is_told)
+                .map_or(now, |before| before.told),
+            repository,
+        };
+        self.again.insert(name, again);
     }
 
     /// Follows another plan from now on. What is under way goes on, but what never ends and is not in it as it was.
-    fn reload(&mut self, plan: Plan) -> anyhow::Result<()> {
+    fn reload(&mut self, plan: Plan) {
         let is_moved = plan.metrics_listen != self.plan.metrics_listen;
         if is_moved || plan.state != self.plan.state {
             self.session.console.always(
                 "the plan stays what it was: to change `state` or `metrics-listen`, end this process and begin another",
             );
-            return Ok(());
+            return;
         }
         self.plan = plan;
         self.notifier = notifier(&self.plan);
@@ -350,22 +433,36 @@ impl<'a> Following<'a> {
                 (Some(_), None) => {}
             }
         }
+        // What failed may be mended now.
+        for again in self.again.values_mut() {
+            again.at = Instant::now();
+        }
         let jobs = &self.plan.jobs;
         self.again
             .retain(|name, _| jobs.iter().any(|job| job.name == *name));
         self.session.console.log("the plan was read again");
-        self.note()
+        self.note();
     }
 
-    /// Keeps what is known of each job.
-    fn note(&mut self) -> anyhow::Result<()> {
+    /// Keeps what is known of each job. If that cannot be, it goes on: jobs that are done matter more than notes of them.
+    fn note(&mut self) {
         let timed = self.plan.jobs.iter().filter(|job| job.timing.is_some());
         for (place, job) in timed.enumerate() {
             if let Some(past) = self.table.past(place) {
-                self.memory.note(&job.name, past)?;
+                self.memory.note(&job.name, past);
             }
         }
-        Ok(())
+        match self.memory.keep() {
+            Ok(()) => self.is_unnoted = false,
+            Err(error) if !self.is_unnoted => {
+                self.is_unnoted = true;
+                self.session.console.always(format_args!(
+                    "WARNING: what was done cannot be noted, so that a restart may do it again: {}",
+                    failure::chain(&error)
+                ));
+            }
+            Err(_) => {}
+        }
     }
 }
 

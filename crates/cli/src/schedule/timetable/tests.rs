@@ -36,7 +36,7 @@ fn only(cron: &str, missed: Missed) -> Timetable {
 fn begins(steps: &[Step]) -> Vec<(String, u32)> {
     let begun = steps.iter().filter_map(|step| match step {
         Step::Begin { due, attempt, .. } => Some((due.to_string(), *attempt)),
-        Step::Skip { .. } => None,
+        _ => None,
     });
     begun.collect()
 }
@@ -63,7 +63,7 @@ fn what_fails_is_tried_again_later_each_time_and_not_for_ever() {
     assert_eq!(begins(&table.steps(at(next))), [(next.to_owned(), 1)]);
     assert!(!table.ended(0, at("2026-11-02T01:40:00Z"), 0, Ended::Done));
     let past = table.past(0).unwrap();
-    assert_eq!((past.exit_code, past.failures), (Some(0), 0));
+    assert_eq!((past.exit_code, past.attempts), (Some(0), 0));
 }
 
 #[test]
@@ -95,6 +95,117 @@ fn what_is_due_while_it_is_under_way_begins_when_that_is_over() {
     table.stopped(0);
     let steps = table.steps(at("2026-11-01T00:36:00Z"));
     assert_eq!(begins(&steps), [("2026-11-01T00:30:00Z".to_owned(), 1)]);
+}
+
+#[test]
+fn what_waits_beyond_its_window_is_said_to_be_late_and_begins_before_others() {
+    let start = at("2026-11-01T00:00:00Z");
+    let jobs = [
+        (timing("0 * * * *", Missed::Run, 0), Past::default()),
+        (timing("5 2 * * *", Missed::Run, 9), Past::default()),
+    ];
+    let mut table = Timetable::new(jobs, 1, start);
+    let one = at("2026-11-01T01:00:00Z");
+    assert_eq!(begins(&table.steps(one)), [(one.to_string(), 1)]);
+    let waiting = at("2026-11-01T01:05:00Z");
+    assert_eq!(table.steps(waiting), [], "it may still wait");
+    let two = at("2026-11-01T02:00:00Z");
+    table.ended(0, two, 0, Ended::Done);
+    assert_eq!(begins(&table.steps(two)), [(two.to_string(), 1)]);
+    let late = at("2026-11-01T02:05:01Z");
+    let due = waiting;
+    assert_eq!(table.steps(late), [Step::Late { job: 1, due }]);
+    assert_eq!(table.steps(late), [], "it is said once");
+    let three = at("2026-11-01T03:00:01Z");
+    table.ended(0, three, 0, Ended::Done);
+    assert_eq!(begins(&table.steps(three)), [(due.to_string(), 1)]);
+}
+
+#[test]
+fn one_that_hangs_is_told_by_the_next_that_cannot_begin() {
+    for missed in [Missed::Run, Missed::Skip] {
+        let mut table = only("0 2 * * *", missed);
+        let first = at("2026-11-01T01:00:00Z");
+        assert_eq!(table.steps(first).len(), 1);
+        let due = at("2026-11-02T01:00:00Z");
+        assert_eq!(table.steps(at("2026-11-02T02:00:00Z")), []);
+        let late = at("2026-11-02T02:00:01Z");
+        assert_eq!(table.steps(late), [Step::Late { job: 0, due }]);
+        assert_eq!(table.steps(late), []);
+    }
+}
+
+#[test]
+fn what_always_fails_is_told_though_each_is_overtaken_before_its_last_attempt() {
+    let mut table = only("*/10 * * * *", Missed::Run);
+    let mut now = at("2026-11-01T00:10:00Z");
+    let mut told = 0;
+    for _ in 0..12 {
+        for step in table.steps(now) {
+            let Step::Begin { is_quiet, .. } = step else {
+                panic!("{step:?}")
+            };
+            told += u32::from(!is_quiet);
+            table.ended(0, now, 1, Ended::Failed);
+        }
+        now = now.checked_add(seconds(600)).unwrap();
+    }
+    assert_eq!(told, 4);
+}
+
+#[test]
+fn what_kills_the_process_each_time_is_given_up() {
+    let timing = timing("0 2 * * *", Missed::Run, 0);
+    let now = at("2026-11-01T01:00:00Z");
+    let due = now;
+    let mut past = Past {
+        settled_until: Some(at("2026-11-01T00:00:00Z")),
+        ..Past::default()
+    };
+    for attempt in 1..=3 {
+        let mut table = Timetable::new([(timing.clone(), past)], 2, now);
+        assert_eq!(begins(&table.steps(now)), [(due.to_string(), attempt)]);
+        past = table.past(0).unwrap().clone();
+    }
+    let mut table = Timetable::new([(timing.clone(), past)], 2, now);
+    assert_eq!(table.steps(now), [Step::GiveUp { job: 0, due }]);
+    assert_eq!(table.steps(now), []);
+    let next = at("2026-11-02T01:00:00Z");
+    assert_eq!(begins(&table.steps(next)), [(next.to_string(), 1)]);
+}
+
+#[test]
+fn notes_of_the_future_count_for_nothing() {
+    let past = Past {
+        settled_until: Some(at("2031-01-01T01:00:00Z")),
+        due: Some(at("2031-01-02T01:00:00Z")),
+        attempts: 2,
+        retry_at: Some(at("2031-01-02T01:10:00Z")),
+        ..Past::default()
+    };
+    let now = at("2026-11-01T00:00:00Z");
+    let jobs = [(timing("0 2 * * *", Missed::Run, 0), past)];
+    let mut table = Timetable::new(jobs, 2, now);
+    assert_eq!(table.steps(now), []);
+    let due = at("2026-11-01T01:00:00Z");
+    assert_eq!(begins(&table.steps(due)), [(due.to_string(), 1)]);
+}
+
+#[test]
+fn what_another_expression_would_have_had_is_not_overdue() {
+    let now = at("2026-11-01T12:00:00Z");
+    let before = Timetable::new(
+        [(timing("0 2 * * *", Missed::Run, 0), Past::default())],
+        2,
+        now,
+    );
+    let past = before.past(0).unwrap().clone();
+    let later = at("2026-11-03T12:00:00Z");
+    let changed = timing("0 11 * * *", Missed::Run, 0);
+    let mut table = Timetable::new([(changed, past)], 2, later);
+    assert_eq!(table.steps(later), []);
+    let next = at("2026-11-04T10:00:00Z");
+    assert_eq!(begins(&table.steps(next)), [(next.to_string(), 1)]);
 }
 
 /// Numbers that look like chance.
@@ -160,7 +271,15 @@ fn year(seed: u64) {
                         assert!(now.duration_since(due) > jobs[job].1.start_window);
                         fates[job].entry(due).or_default().skipped += 1;
                     }
-                    Step::Begin { job, due, attempt } => {
+                    Step::Late { job, due } => {
+                        assert!(now.duration_since(due) > jobs[job].1.start_window);
+                    }
+                    Step::GiveUp { job, due } => {
+                        fates[job].entry(due).or_default().given_up += 1;
+                    }
+                    Step::Begin {
+                        job, due, attempt, ..
+                    } => {
                         assert!(
                             !running.contains_key(&job),
                             "two of {} at once",
@@ -170,6 +289,7 @@ fn year(seed: u64) {
                         let fate = fates[job].entry(due).or_default();
                         assert_eq!(fate.done, 0, "{} of {due} twice", jobs[job].0);
                         fate.begun.push(now);
+                        assert!(fate.begun.len() <= 3, "{} of {due}", jobs[job].0);
                         let takes = seconds(chance.below(jobs[job].2) + 1);
                         running.insert(job, (now.checked_add(takes).unwrap(), due));
                         assert!(running.len() <= 2);
