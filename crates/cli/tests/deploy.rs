@@ -265,3 +265,37 @@ async fn the_plan_makes_sense_and_whoever_follows_it_is_told_to() {
     let timer = text("systemd/rdump-backup.timer");
     assert!(timer.contains("\nOnCalendar=") && timer.contains("\nWantedBy=timers.target\n"));
 }
+
+/// The policies of the page are those that other tests take actions out of; the files are for who does not want to copy them from a page.
+#[test]
+fn the_policies_for_amazon_are_those_of_the_page() {
+    let page = text("../docs/s3.md");
+    let files = [
+        ("writer", "backup"),
+        ("reader", "restore"),
+        ("pruner", "prune-repository"),
+        ("doctor", "doctor"),
+        ("tier", "tier"),
+        ("thaw", "thaw"),
+        ("lock", "lock"),
+    ];
+    for (name, policy) in files {
+        let begin = format!("<!-- policy: {policy} -->\n```json\n");
+        let in_page = page.split(&begin).nth(1).unwrap();
+        let in_page = in_page.split("```").next().unwrap();
+        assert_eq!(text(&format!("aws/{name}.json")), in_page, "{name}");
+        assert!(page.contains(&format!("`{name}.json`")), "{name}");
+        let policy: Value = serde_json::from_str(in_page).unwrap();
+        let statements = policy["Statement"].as_array().unwrap();
+        let actions: Vec<String> = statements
+            .iter()
+            .flat_map(|it| words(&it["Action"]))
+            .collect();
+        assert!(!actions.is_empty(), "{name}");
+        assert!(actions.iter().all(|it| !it.contains('*')), "{actions:?}");
+        let deletes = actions.iter().any(|it| it == "s3:DeleteObject");
+        assert_eq!(deletes, name == "pruner", "{name}: {actions:?}");
+    }
+    let count = fs::read_dir(file("aws")).unwrap().count();
+    assert_eq!(count, files.len());
+}
