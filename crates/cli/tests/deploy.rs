@@ -273,6 +273,7 @@ fn the_policies_for_amazon_are_those_of_the_page() {
     let files = [
         ("writer", "backup"),
         ("reader", "restore"),
+        ("verifier", "note"),
         ("pruner", "prune-repository"),
         ("doctor", "doctor"),
         ("tier", "tier"),

@@ -102,10 +102,11 @@ async fn the_policies_of_the_documentation_are_enough() {
 
 #[tokio::test]
 async fn who_backs_up_need_not_be_able_to_delete() {
-    let policy = |name| Policy::in_page(PAGE, name, "backups");
+    let policy = |name| Policy::in_page(PAGE, name, "backups/shop");
     let access = Access::default()
         .user("keeper", policy("backup"))
-        .user("restorer", policy("restore"));
+        .user("restorer", policy("restore"))
+        .user("verifier", policy("restore").and(policy("note")));
     let (source, server) = (ReplicaSet::start().await, SeaweedFs::with(&access).await);
     dataset::orders(1_000).seed(&source.client()).await;
     let (uri, place) = (source.uri(), server.location("backups/shop"));
@@ -122,9 +123,17 @@ async fn who_backs_up_need_not_be_able_to_delete() {
     let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(listed["snapshots"].as_array().map(Vec::len), Some(2));
     assert_eq!(listed["running"].as_array().map(Vec::len), Some(0));
-    run(on("restorer"), ["verify", "--all", "--deep"])
-        .await
-        .expect(0);
+    let status = async || {
+        let ran = run(on("restorer"), ["status", "--json"]).await.expect(0);
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()
+    };
+    let verify = ["verify", "--all", "--deep"];
+    let ran = run(on("restorer"), verify).await.expect(0);
+    ran.says("that it was verified could not be recorded: it does not count as good");
+    assert!(status().await["last-good-snapshot"].is_null());
+    let ran = run(on("verifier"), verify).await.expect(0);
+    assert!(!ran.stderr.contains("could not be"), "{}", ran.stderr);
+    assert!(status().await["last-good-snapshot"].is_object());
     let target = ReplicaSet::start().await;
     let command = asked_by("restorer", rrestore());
     run(command, [&target.uri(), &place]).await.expect(0);

@@ -553,7 +553,7 @@ impl Verifying<'_> {
         let store = &**self.repository.store();
         if let Err(error) = put_once(store, &record.path(), bytes).await {
             let message = format!(
-                "that it was verified could not be recorded, so that the next sample may be the same: {error}"
+                "that it was verified could not be recorded: it does not count as good, and the next sample may be the same: {error}"
             );
             self.cx.notice(None, message);
         }
