@@ -24,6 +24,7 @@ mod moments;
 mod notify;
 mod object_store;
 mod object_store_access;
+mod operations;
 mod oplog;
 mod passwords;
 mod program;
