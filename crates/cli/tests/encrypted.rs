@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::program::{Ran, rdump, rrestore, run};
 
 /// Made by `age-keygen` for these tests: a public key and its secret one, twice.
-const ALICE: [&str; 2] = [
+pub(crate) const ALICE: [&str; 2] = [
     "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa",
     "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33",
 ];

@@ -12,13 +12,16 @@ use std::{
 
 use bson::{Document, doc};
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, dataset,
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset,
     fingerprint::assert_same,
+    s3::{ACCESS_KEY, SECRET_KEY},
     wait::{PATIENCE, wait_for},
 };
 use tokio::process::Command;
 
 use crate::{
+    encrypted,
+    object_store_access::asked_by,
     program::{Ran, rdump, run},
     repository::{backup, json, on},
 };
@@ -28,6 +31,9 @@ const PAGES: &[(&str, usize)] = &[
     ("README.md", 0),
     ("restore-all.md", 6),
     ("restore-collection.md", 3),
+    ("lost-region.md", 7),
+    ("lost-key.md", 6),
+    ("gap.md", 6),
 ];
 
 fn folder() -> PathBuf {
@@ -119,6 +125,25 @@ fn each_page_is_followed_and_found() {
     for (name, _) in &PAGES[1..] {
         assert!(index.contains(&format!("[{name}]({name})")), "{name}");
     }
+}
+
+#[test]
+fn alerts_that_pages_name_are_those_of_the_rules() {
+    let rules = fs::read_to_string(folder().join("../../deploy/prometheus/rules.yml")).unwrap();
+    let mut named = 0;
+    for (name, _) in PAGES {
+        let text = fs::read_to_string(folder().join(name)).unwrap();
+        let words = text.split(|it: char| !it.is_alphanumeric());
+        let is_alert = |it: &&str| it.strip_prefix("Rdump").is_some_and(|it| !it.is_empty());
+        for alert in words.filter(is_alert) {
+            assert!(
+                rules.contains(&format!("alert: {alert}\n")),
+                "{name}: {alert}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 0);
 }
 
 /// Captures what was written until now.
@@ -237,5 +262,141 @@ async fn one_collection_is_restored_to_a_minute_ago() {
     assert_eq!(orders.count_documents(doc! {}).await.unwrap(), count);
     let lost = orders.find_one(doc! { "_id": "new since" }).await.unwrap();
     assert!(lost.is_none());
+    page.end();
+}
+
+#[tokio::test]
+async fn the_copy_takes_the_place_of_a_repository_that_is_gone() {
+    let (source, new) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    let (first, second) = tokio::join!(SeaweedFs::start(), SeaweedFs::start());
+    dataset::orders(500).seed(&source.client()).await;
+    let mut page = Page::open("lost-region.md");
+    page.set("AWS_ACCESS_KEY_ID", ACCESS_KEY);
+    page.set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    page.set("RDUMP_URI", source.uri());
+    page.set("NEW_URI", new.uri());
+    let repository = page.set("RDUMP_REPO", first.location("shop"));
+    let copy = page.set("COPY", second.location("shop"));
+    let root = |place: &str| asked_by(ACCESS_KEY, on(place));
+    let uri = source.uri();
+    let orders = source.client().database("shop").collection("late");
+    run(root(&repository), ["backup", &uri]).await.expect(0);
+    orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let capture = ["capture", &uri, "--until-caught-up"];
+    run(root(&repository), capture).await.expect(0);
+    let line = ["copy", "--to", &copy, "--all", "--timeline"];
+    run(root(&repository), line).await.expect(0);
+    let copied = all_of(&source).await;
+    drop(first);
+    orders.insert_one(doc! { "_id": 2 }).await.unwrap();
+
+    page.follow("rdump status").await;
+    page.follow("rdump verify").await;
+    page.follow("rrestore").await;
+    assert_same(&copied, &all_of(&new).await);
+    page.follow("rdump backup").await;
+    page.follow("rdump capture").await;
+    let again = SeaweedFs::start().await;
+    let place = page.set("NEW_REPO", again.location("shop"));
+    page.follow("rdump copy").await;
+    page.follow("rdump verify").await;
+    let status = async |place: &str| json(&run(root(place), ["status", "--json"]).await.expect(0));
+    let (here, there) = (status(&copy).await, status(&place).await);
+    assert!(here["restorable-until"].is_object() || here["restorable-until"].is_string());
+    assert_eq!(here["restorable-until"], there["restorable-until"]);
+    page.end();
+}
+
+async fn ssh_key(file: &str) {
+    let mut keygen = Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", file]);
+    assert!(keygen.status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_lost_key_is_replaced_by_who_has_another() {
+    let source = ReplicaSet::start().await;
+    dataset::orders(500).seed(&source.client()).await;
+    let mut page = Page::open("lost-key.md");
+    page.set("RDUMP_URI", source.uri());
+    let repository = page.set("RDUMP_REPO", page.path("repository"));
+    let [other, secret] = encrypted::ALICE;
+    let lost = page.path("lost.key");
+    ssh_key(&lost).await;
+    let lost = format!("{lost}.pub");
+    let other_key = page.set("OTHER_KEY", page.path("other.key"));
+    fs::write(&other_key, secret).unwrap();
+    let both = ["--encrypt-to", &lost, "--encrypt-to", other];
+    backup(&source, &repository, &both).await.expect(0);
+    let new_key = page.set("NEW_KEY", page.path("new.key"));
+    ssh_key(&new_key).await;
+    page.set("NEW_KEYS", format!("{new_key}.pub"));
+
+    page.follow("rdump show").await;
+    page.follow("rdump verify latest").await;
+    page.follow("--identity \"$OTHER_KEY\"").await;
+    page.follow("rdump rekey").await;
+    // What was encrypted to both is open to neither.
+    let verify = ["verify", "latest", "--deep", "--identity", &other_key];
+    let ran = run(on(&repository), verify).await.expect(1);
+    assert!(ran.stderr.contains("key"), "{}", ran.stderr);
+    page.follow("rdump backup").await;
+    page.follow("--identity \"$NEW_KEY\"").await;
+    page.end();
+}
+
+#[tokio::test]
+async fn a_gap_is_closed_by_a_snapshot() {
+    let builder = ReplicaSet::builder().oplog_mebibytes(1);
+    // Only what is in a checkpoint is forgotten.
+    let source = builder.argument("--syncdelay=1").start().await;
+    let new = ReplicaSet::start().await;
+    let log = source
+        .client()
+        .database("shop")
+        .collection::<Document>("log");
+    let mut page = Page::open("gap.md");
+    page.set("RDUMP_URI", source.uri());
+    page.set("NEW_URI", new.uri());
+    let repository = page.set("RDUMP_REPO", page.path("repository"));
+    backup(&source, &repository, &[]).await.expect(0);
+    log.insert_one(doc! { "_id": 0 }).await.unwrap();
+    capture(&source, &repository).await;
+    let local = source.client().database("local");
+    let oplog = local.collection::<Document>("oplog.rs");
+    let oldest = async || {
+        let oldest = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 });
+        oldest.await.unwrap().unwrap().get_timestamp("ts").unwrap()
+    };
+    let newest = oplog.find_one(doc! {}).sort(doc! { "$natural": -1 });
+    let captured = newest.await.unwrap().unwrap();
+    let captured = captured.get_timestamp("ts").unwrap();
+    page.set("MOMENT", moment(&source).await);
+    let text = "x".repeat(1 << 20);
+    for number in 1.. {
+        let large = doc! { "_id": number, "text": &text };
+        log.insert_one(large).await.unwrap();
+        if oldest().await > captured {
+            break;
+        }
+    }
+    let line = ["capture", &source.uri(), "--until-caught-up"];
+    run(on(&repository), line).await.expect(3);
+
+    let ran = page.follow("rdump status").await;
+    assert!(ran.stdout.contains("gap"), "{}", ran.stdout);
+    let ran = page.follow("rdump list").await;
+    assert!(ran.stdout.contains("gap"), "{}", ran.stdout);
+    page.follow("rdump backup").await;
+    page.follow("rdump capture").await;
+    page.follow("rdump status --max-lag").await;
+    let ran = page.follow("rrestore").await;
+    assert!(
+        ran.stderr.contains("gap") || ran.stderr.contains("nearest"),
+        "{}",
+        ran.stderr
+    );
+    let shop = new.client().database("shop");
+    assert!(shop.list_collection_names().await.unwrap().is_empty());
     page.end();
 }
