@@ -202,7 +202,7 @@ async fn what_the_files_start_backs_up_and_captures() {
 }
 
 /// `deploy/plan.toml` with folders for what it names.
-fn plan_in(folder: &Path) -> PathBuf {
+pub(crate) fn plan_in(folder: &Path) -> PathBuf {
     let here = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let mut plan = text("plan.toml");
     for (there, name) in [

@@ -7,12 +7,16 @@
 use std::{
     collections::BTreeSet,
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
+use age::secrecy::ExposeSecret as _;
 use bson::{Document, doc};
 use rdump_testkit::{
-    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs, dataset,
+    Fingerprint, FingerprintOptions, ReplicaSet, SeaweedFs,
+    damage::SmallDisk,
+    dataset,
     fingerprint::assert_same,
     s3::{ACCESS_KEY, SECRET_KEY},
     wait::{PATIENCE, wait_for},
@@ -20,9 +24,9 @@ use rdump_testkit::{
 use tokio::process::Command;
 
 use crate::{
-    encrypted,
+    deploy,
     object_store_access::asked_by,
-    program::{Ran, rdump, run},
+    program::{Ran, run},
     repository::{backup, json, on},
 };
 
@@ -34,6 +38,8 @@ const PAGES: &[(&str, usize)] = &[
     ("lost-region.md", 7),
     ("lost-key.md", 6),
     ("gap.md", 6),
+    ("disk-full.md", 5),
+    ("policy.md", 5),
 ];
 
 fn folder() -> PathBuf {
@@ -103,7 +109,6 @@ impl Page {
         bash.env("PATH", path).kill_on_drop(true);
         bash.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let ran = run(bash, [""; 0]).await;
-        println!("$ {line}\n{}{}", ran.stdout, ran.stderr);
         ran.expect(code.trim().parse().unwrap())
     }
 
@@ -307,10 +312,11 @@ async fn the_copy_takes_the_place_of_a_repository_that_is_gone() {
     page.end();
 }
 
-async fn ssh_key(file: &str) {
-    let mut keygen = Command::new("ssh-keygen");
-    keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", file]);
-    assert!(keygen.status().await.unwrap().success());
+/// Writes a secret key into a file, and gives the public one.
+fn new_key(file: &str) -> String {
+    let key = age::x25519::Identity::generate();
+    fs::write(file, key.to_string().expose_secret()).unwrap();
+    key.to_public().to_string()
 }
 
 #[tokio::test]
@@ -320,17 +326,14 @@ async fn a_lost_key_is_replaced_by_who_has_another() {
     let mut page = Page::open("lost-key.md");
     page.set("RDUMP_URI", source.uri());
     let repository = page.set("RDUMP_REPO", page.path("repository"));
-    let [other, secret] = encrypted::ALICE;
-    let lost = page.path("lost.key");
-    ssh_key(&lost).await;
-    let lost = format!("{lost}.pub");
+    let lost = new_key(&page.path("lost.key"));
     let other_key = page.set("OTHER_KEY", page.path("other.key"));
-    fs::write(&other_key, secret).unwrap();
-    let both = ["--encrypt-to", &lost, "--encrypt-to", other];
+    let other = new_key(&other_key);
+    let both = ["--encrypt-to", &lost, "--encrypt-to", &other];
     backup(&source, &repository, &both).await.expect(0);
-    let new_key = page.set("NEW_KEY", page.path("new.key"));
-    ssh_key(&new_key).await;
-    page.set("NEW_KEYS", format!("{new_key}.pub"));
+    let public = new_key(&page.set("NEW_KEY", page.path("new.key")));
+    let public_keys = page.set("NEW_KEYS", page.path("keys.pub"));
+    fs::write(public_keys, public).unwrap();
 
     page.follow("rdump show").await;
     page.follow("rdump verify latest").await;
@@ -398,5 +401,63 @@ async fn a_gap_is_closed_by_a_snapshot() {
     );
     let shop = new.client().database("shop");
     assert!(shop.list_collection_names().await.unwrap().is_empty());
+    page.end();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_pruned_and_the_backup_goes_on() {
+    let source = ReplicaSet::start().await;
+    let disk = SmallDisk::mount(16 << 20);
+    let mut page = Page::open("disk-full.md");
+    let uri = page.set("RDUMP_URI", source.uri());
+    let repository = disk.path().join("repository");
+    let repository = page.set("RDUMP_REPO", repository.to_str().unwrap());
+    dataset::seed_bulk(&source.client(), "shop.a", dataset::Shape::Medium, 2_000, 1).await;
+    let line = ["backup", &uri, "--compress", "none"];
+    let mut snapshots = 0;
+    let ran = loop {
+        let ran = run(on(&repository), line).await;
+        if ran.code != Some(0) {
+            break ran.expect(1);
+        }
+        run(on(&repository), ["verify", "latest"]).await.expect(0);
+        snapshots += 1;
+    };
+    assert!(ran.stderr.contains("no space left"), "{}", ran.stderr);
+    assert!(snapshots > 1, "{snapshots}");
+    // Not a byte is left.
+    let filler = disk.path().join("of somebody else");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    let ran = run(on(&repository), ["prune", "--keep-last=1"]).await;
+    ran.expect(1).says("Failed: no space left");
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    let listed = json(&run(on(&repository), ["list", "--json"]).await.expect(0));
+    assert_eq!(listed["snapshots"].as_array().unwrap().len(), snapshots);
+
+    page.follow("rdump status").await;
+    page.follow("--dry-run").await;
+    page.follow("rdump prune").await;
+    page.follow("rdump backup --resume").await;
+    page.follow("rdump verify").await;
+    page.end();
+}
+
+#[tokio::test]
+async fn the_policy_is_set_up() {
+    let (source, scratch) = tokio::join!(ReplicaSet::start(), ReplicaSet::start());
+    dataset::orders(500).seed(&source.client()).await;
+    let mut page = Page::open("policy.md");
+    deploy::plan_in(page.folder.path());
+    page.set("RDUMP_URI", source.uri());
+    page.set("RDUMP_SCRATCH_URI", scratch.uri());
+    page.set("RDUMP_REPO", page.path("repository"));
+    page.follow("rdump plan check").await;
+    page.follow("rdump backup").await;
+    page.follow("rdump verify").await;
+    page.follow("rrestore drill").await;
+    assert!(fs::exists(page.path("drill.html")).unwrap());
+    page.follow("rdump status").await;
     page.end();
 }

@@ -219,7 +219,9 @@ impl From<StorageError> for Error {
             StorageError::NoSuchBucket { .. } => (ErrorKind::Invalid, None),
             StorageError::NoSpace { .. } => (
                 ErrorKind::Unavailable,
-                Some("free some space; what was written so far is no complete dump"),
+                Some(
+                    "free some space and run it again; what was written so far is no complete dump",
+                ),
             ),
             StorageError::Symlink { .. } => (
                 ErrorKind::Conflict,
