@@ -65,7 +65,7 @@ pub(crate) async fn run(
     let target = Target::connect(connect);
     let target = session.unless_cancelled("connecting", target).await?;
     let counters = Arc::new(Counters::default());
-    let progress = Arc::new(Progress::new(console, Verb::Restore, Arc::clone(&counters)));
+    let progress = Arc::new(Progress::new(console, Verb::Verify, Arc::clone(&counters)));
     let drill = Drill::new(&repository, &target)
         .what(what)
         .select(request.select.clone())

@@ -90,7 +90,8 @@ impl Occurrences {
 
     /// In words.
     pub(super) fn described(&self) -> String {
-        self.cron.describe()
+        let text = self.cron.describe();
+        text.trim_end_matches('.').to_owned()
     }
 
     fn at(&self, moment: Timestamp) -> Zoned {
