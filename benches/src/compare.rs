@@ -6,8 +6,10 @@
 
 mod bench;
 mod discard;
+mod drain;
 mod oplog;
 mod options;
+mod plot;
 mod report;
 mod rows;
 mod servers;
@@ -29,7 +31,7 @@ use crate::{
 
 /// Runs the comparison; the exit code is 0 if every program did its work, whatever the ratios.
 pub fn main() -> ExitCode {
-    if let Some(code) = discard::maybe_run() {
+    if let Some(code) = discard::maybe_run().or_else(drain::maybe_run) {
         return code;
     }
     let options = Options::parse_from(arguments());
@@ -81,6 +83,9 @@ fn save(report: &Report, options: &Options) -> Result<()> {
     if let Some(file) = &options.markdown {
         let old = fs::read_to_string(file).unwrap_or_default();
         write(file, &table::placed(&old, &table::markdown(report)))?;
+        if let Some(plot) = plot::svg(report)? {
+            write(&file.with_extension("svg"), &plot)?;
+        }
     }
     Ok(())
 }

@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::{
-    discard, oplog,
+    discard, drain, oplog,
     report::{DataReport, RowReport, Sample, SideReport},
     rows::{INPUTS, Kind, Program, Row, Side},
-    servers::Servers,
+    servers::{self, Servers},
 };
 use crate::{
     folder::Contents,
@@ -111,6 +111,9 @@ impl Bench {
         if side.mentions("endpoint") {
             self.store.get_or_init(SeaweedFs::start).await;
         }
+        if side.mentions("many") || side.mentions("rdump-many") || side.mentions("mongodump-many") {
+            self.servers.seed_many().await?;
+        }
         for input in INPUTS.iter().filter(|input| side.mentions(input.name)) {
             let folder = self.input(input.name);
             if !folder.exists() {
@@ -133,10 +136,13 @@ impl Bench {
         let out = self.folder().join("out");
         self.servers.settle().await?;
         let context = || format!("row {}: {}", row.name, side.program.name());
-        let sample = self.run(side, &out).await.with_context(context)?;
+        let before = self.servers.processor_seconds()?;
+        let mut sample = self.run(side, &out).await.with_context(context)?;
+        sample.server_seconds = self.servers.processor_seconds()? - before;
         match row.kind {
             Kind::Dump => {}
             Kind::Restore => self.servers.check_target().await.with_context(context)?,
+            Kind::RestoreMany => self.servers.check_many().await.with_context(context)?,
             Kind::Replay => self.servers.check_replayed().await.with_context(context)?,
         }
         self.servers.empty_target().await?;
@@ -154,6 +160,8 @@ impl Bench {
             (Program::Rdump, _) => (Command::new(&self.programs.rdump), None),
             (Program::Rrestore, _) => (Command::new(&self.programs.rrestore), None),
             (Program::Discard, _) => (Command::new(env::current_exe()?), Some(discard::FLAG)),
+            (Program::Drain, _) => (Command::new(env::current_exe()?), Some(drain::FLAG)),
+            (Program::OurPipeline, _) => (Command::new("bash"), Some("-c")),
             (Program::Mongodump, Some(tools)) => (Command::new(&tools.mongodump), None),
             (Program::Mongorestore, Some(tools)) => (Command::new(&tools.mongorestore), None),
             (Program::Pipeline, Some(_)) => (Command::new("bash"), Some("-c")),
@@ -189,6 +197,7 @@ impl Bench {
             cpu_seconds: measured.cpu().as_secs_f64(),
             memory_bytes: measured.peak_bytes,
             size_bytes,
+            server_seconds: 0.0,
         })
     }
 
@@ -197,6 +206,10 @@ impl Bench {
         let mut values = vec![
             ("source", self.servers.source_uri()),
             ("target", self.servers.target_uri()),
+            ("host", self.servers.source_host()),
+            ("many", servers::MANY.to_owned()),
+            ("rdump", text(&self.programs.rdump)),
+            ("rrestore", text(&self.programs.rrestore)),
             ("documents", self.servers.data().documents.to_string()),
             ("out", text(out)),
             (oplog::NAME, text(&self.input(oplog::NAME))),

@@ -16,7 +16,7 @@ pub(super) const DB: &str = "replay";
 /// The collections, which start empty.
 pub(super) const COLLECTIONS: u64 = 10;
 /// Operations at scale 1: as many updates as inserts.
-const OPERATIONS: f64 = 200_000.0;
+const OPERATIONS: f64 = 1_000_000.0;
 /// When the first second of the oplog was.
 const START: u32 = 1_700_000_000;
 /// Operations in each second of the oplog.

@@ -39,7 +39,7 @@ pub(super) struct Options {
     /// Write everything that was measured as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Write the table as Markdown: in place of the one in the file, or at its end
+    /// Write the table as Markdown, in place of the one in the file, or at its end; and a plot beside it, with the same name and .svg
     #[arg(long, value_name = "FILE")]
     pub(super) markdown: Option<PathBuf>,
 }

@@ -60,6 +60,8 @@ pub(super) struct Sample {
     pub(super) cpu_seconds: f64,
     pub(super) memory_bytes: u64,
     pub(super) size_bytes: Option<u64>,
+    /// Processor time of the servers meanwhile.
+    pub(super) server_seconds: f64,
 }
 
 /// Medians of several runs.
@@ -69,6 +71,7 @@ pub(super) struct Medians {
     pub(super) cpu_seconds: f64,
     pub(super) memory_bytes: f64,
     pub(super) size_bytes: Option<f64>,
+    pub(super) server_seconds: f64,
 }
 
 /// What is measured.
@@ -79,6 +82,7 @@ pub(super) enum Metric {
     Cpu,
     Memory,
     Size,
+    Server,
 }
 
 /// Our median divided by the reference's.
@@ -150,6 +154,7 @@ impl SideReport {
             cpu_seconds: of(|sample| sample.cpu_seconds),
             memory_bytes: of(|sample| sample.memory_bytes as f64),
             size_bytes: median(sizes.map(|bytes| bytes as f64)),
+            server_seconds: of(|sample| sample.server_seconds),
         };
         Self {
             program: side.program.name(),
@@ -167,12 +172,19 @@ impl Medians {
             Metric::Cpu => Some(self.cpu_seconds),
             Metric::Memory => Some(self.memory_bytes),
             Metric::Size => self.size_bytes,
+            Metric::Server => Some(self.server_seconds),
         }
     }
 }
 
 impl Metric {
-    pub(super) const ALL: [Self; 4] = [Self::Wall, Self::Cpu, Self::Memory, Self::Size];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Wall,
+        Self::Cpu,
+        Self::Memory,
+        Self::Size,
+        Self::Server,
+    ];
 
     /// What a table calls it.
     pub(super) fn name(self) -> &'static str {
@@ -181,13 +193,14 @@ impl Metric {
             Self::Cpu => "CPU",
             Self::Memory => "memory",
             Self::Size => "size",
+            Self::Server => "CPU of mongod",
         }
     }
 
     /// A value of it, with its unit.
     pub(super) fn show(self, value: f64) -> String {
         match self {
-            Self::Wall | Self::Cpu => format!("{value:.2} s"),
+            Self::Wall | Self::Cpu | Self::Server => format!("{value:.2} s"),
             Self::Memory | Self::Size => format!("{:.1} MB", value / 1e6),
         }
     }
@@ -198,6 +211,7 @@ impl Metric {
             Self::Cpu => targets.cpu,
             Self::Memory => targets.memory,
             Self::Size => targets.size,
+            Self::Server => targets.server,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What is compared, as data.
 //!
-//! In arguments, `{source}` and `{target}` are the connection strings, `{documents}` is the number of documents of
-//! the source, `{out}` a new folder for the run, `{oplog}` the folder of an oplog, `{endpoint}` an object store with a bucket
-//! `{bucket}`, `{mongodump}`, `{mongorestore}` and `{aws}` programs, and the name of an [`Input`] in braces the folder or object
-//! of that dump.
+//! In arguments, `{source}` and `{target}` are the connection strings, `{host}` is the address of the source, `{documents}` the
+//! number of its documents, `{many}` a database of many small collections in it, `{out}` a new folder for the run, `{oplog}` the
+//! folder of an oplog, `{endpoint}` an object store with a bucket `{bucket}`, `{rdump}`, `{rrestore}`, `{mongodump}`,
+//! `{mongorestore}` and `{aws}` programs, and the name of an [`Input`] in braces the folder or object of that dump.
 
 /// A program that a side of a row runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub(super) enum Program {
     Rrestore,
     /// The library, in this program, dumping to a writer that forgets everything.
     Discard,
+    /// This program, reading all documents from sockets and doing nothing with them.
+    Drain,
+    /// Ours, put together.
+    OurPipeline,
     /// The reference tool.
     Mongodump,
     /// The reference tool.
@@ -45,6 +49,8 @@ pub(super) enum Kind {
     Dump,
     /// The data in the target.
     Restore,
+    /// The database of many collections in the target.
+    RestoreMany,
     /// What an oplog says, in the target.
     Replay,
 }
@@ -63,6 +69,8 @@ pub(super) struct Targets {
     pub(super) cpu: Option<f64>,
     pub(super) memory: Option<f64>,
     pub(super) size: Option<f64>,
+    /// Processor time of the servers.
+    pub(super) server: Option<f64>,
 }
 
 /// A dump that restores read, made once.
@@ -126,6 +134,26 @@ const BACKUP_ENCRYPTED: Side = Side {
     ],
 };
 
+const BACKUP_S3: Side = Side {
+    program: Program::Rdump,
+    arguments: &[
+        "backup",
+        "--uri={source}",
+        "--quiet",
+        "--db=bench",
+        "--compress=zstd:1",
+        "--repo=s3://{bucket}/backup-s3?endpoint={endpoint}",
+    ],
+};
+const ARCHIVE_GZIP: &[&str] = &[
+    "--uri={source}",
+    "--quiet",
+    "--db=bench",
+    "--archive",
+    "--gzip",
+];
+const MANY: &[&str] = &["--uri={source}", "--quiet", "--db={many}", "--out={out}"];
+
 const RDUMP_S3: Side = Side {
     program: Program::Rdump,
     arguments: &[
@@ -171,6 +199,20 @@ pub(super) const INPUTS: &[Input] = &[
         name: "mongodump-s3",
         dump: MONGODUMP_S3,
     },
+    Input {
+        name: "rdump-many",
+        dump: Side {
+            program: Program::Rdump,
+            arguments: MANY,
+        },
+    },
+    Input {
+        name: "mongodump-many",
+        dump: Side {
+            program: Program::Mongodump,
+            arguments: MANY,
+        },
+    },
 ];
 
 const NO_TARGETS: Targets = Targets {
@@ -178,7 +220,15 @@ const NO_TARGETS: Targets = Targets {
     cpu: None,
     memory: None,
     size: None,
+    server: None,
 };
+
+/// What is not slower to start.
+const START: Targets = Targets {
+    wall: Some(1.0),
+    ..NO_TARGETS
+};
+const EMPTY: &[&str] = &["--uri={target}", "--quiet", "--db=bench", "--out={out}"];
 
 /// The rows, in the order in which they run.
 pub(super) const ROWS: &[Row] = &[
@@ -198,7 +248,8 @@ pub(super) const ROWS: &[Row] = &[
             wall: Some(0.60),
             cpu: Some(0.30),
             memory: Some(0.10),
-            size: None,
+            server: Some(1.0),
+            ..NO_TARGETS
         },
     },
     Row {
@@ -208,8 +259,10 @@ pub(super) const ROWS: &[Row] = &[
         ours: RDUMP_PLAIN,
         theirs: MONGODUMP_PLAIN,
         targets: Targets {
-            wall: Some(1.05),
-            memory: Some(0.20),
+            wall: Some(0.95),
+            cpu: Some(0.85),
+            memory: Some(0.15),
+            server: Some(1.0),
             ..NO_TARGETS
         },
     },
@@ -220,10 +273,45 @@ pub(super) const ROWS: &[Row] = &[
         ours: RDUMP_ZSTD,
         theirs: MONGODUMP_GZIP,
         targets: Targets {
-            wall: Some(0.45),
-            cpu: Some(0.40),
-            memory: Some(0.35),
-            size: Some(0.96),
+            wall: Some(0.38),
+            cpu: Some(0.33),
+            memory: Some(0.30),
+            size: Some(0.95),
+            server: Some(1.0),
+        },
+    },
+    Row {
+        name: "dump-archive-gzip",
+        title: "dump to an archive, gzip that mongorestore reads, against mongodump --archive --gzip",
+        kind: Kind::Dump,
+        ours: Side {
+            program: Program::Rdump,
+            arguments: ARCHIVE_GZIP,
+        },
+        theirs: Side {
+            program: Program::Mongodump,
+            arguments: ARCHIVE_GZIP,
+        },
+        targets: Targets {
+            wall: Some(0.60),
+            ..NO_TARGETS
+        },
+    },
+    Row {
+        name: "dump-drain",
+        title: "dump into nothing, against a client that only empties the sockets",
+        kind: Kind::Dump,
+        ours: Side {
+            program: Program::Discard,
+            arguments: &["{source}", "{documents}"],
+        },
+        theirs: Side {
+            program: Program::Drain,
+            arguments: &["{host}", "{documents}"],
+        },
+        targets: Targets {
+            cpu: Some(2.5),
+            ..NO_TARGETS
         },
     },
     Row {
@@ -233,7 +321,7 @@ pub(super) const ROWS: &[Row] = &[
         ours: BACKUP,
         theirs: RDUMP_ZSTD,
         targets: Targets {
-            wall: Some(1.10),
+            wall: Some(1.05),
             ..NO_TARGETS
         },
     },
@@ -244,6 +332,17 @@ pub(super) const ROWS: &[Row] = &[
         ours: BACKUP_ENCRYPTED,
         theirs: RDUMP_ZSTD,
         targets: NO_TARGETS,
+    },
+    Row {
+        name: "backup-s3",
+        title: "backup to a repository in an object store, zstd level 1, against rdump to a folder",
+        kind: Kind::Dump,
+        ours: BACKUP_S3,
+        theirs: RDUMP_ZSTD,
+        targets: Targets {
+            wall: Some(1.05),
+            ..NO_TARGETS
+        },
     },
     Row {
         name: "dump-s3",
@@ -269,10 +368,10 @@ pub(super) const ROWS: &[Row] = &[
             arguments: &["--uri={target}", "--quiet", "{mongodump-plain}"],
         },
         targets: Targets {
-            wall: Some(0.75),
-            cpu: Some(0.25),
-            memory: Some(0.20),
-            size: None,
+            wall: Some(0.62),
+            cpu: Some(0.18),
+            memory: Some(0.12),
+            ..NO_TARGETS
         },
     },
     Row {
@@ -317,7 +416,7 @@ pub(super) const ROWS: &[Row] = &[
             ],
         },
         targets: Targets {
-            wall: Some(0.75),
+            wall: Some(0.72),
             ..NO_TARGETS
         },
     },
@@ -351,9 +450,94 @@ pub(super) const ROWS: &[Row] = &[
             arguments: &["--uri={target}", "--quiet", "--oplogReplay", "{oplog}"],
         },
         targets: Targets {
-            wall: Some(0.20),
+            wall: Some(0.15),
             ..NO_TARGETS
         },
+    },
+    Row {
+        name: "pipe",
+        title: "rdump --archive piped to rrestore --archive, against the pair of the originals",
+        kind: Kind::Restore,
+        ours: Side {
+            program: Program::OurPipeline,
+            arguments: &[
+                "set -o pipefail; '{rdump}' --uri='{source}' --quiet --db=bench --archive | \
+                 '{rrestore}' --uri='{target}' --quiet --archive",
+            ],
+        },
+        theirs: Side {
+            program: Program::Pipeline,
+            arguments: &[
+                "set -o pipefail; '{mongodump}' --uri='{source}' --quiet --db=bench --archive | \
+                 '{mongorestore}' --uri='{target}' --quiet --archive",
+            ],
+        },
+        targets: Targets {
+            wall: Some(0.65),
+            ..NO_TARGETS
+        },
+    },
+    Row {
+        name: "dump-many",
+        title: "dump of 20,000 collections of 20 documents",
+        kind: Kind::Dump,
+        ours: Side {
+            program: Program::Rdump,
+            arguments: MANY,
+        },
+        theirs: Side {
+            program: Program::Mongodump,
+            arguments: MANY,
+        },
+        targets: Targets {
+            wall: Some(0.5),
+            ..NO_TARGETS
+        },
+    },
+    Row {
+        name: "restore-many",
+        title: "restore of 20,000 collections of 20 documents",
+        kind: Kind::RestoreMany,
+        ours: Side {
+            program: Program::Rrestore,
+            arguments: &["--uri={target}", "--quiet", "{rdump-many}"],
+        },
+        theirs: Side {
+            program: Program::Mongorestore,
+            arguments: &["--uri={target}", "--quiet", "{mongodump-many}"],
+        },
+        targets: Targets {
+            wall: Some(0.5),
+            ..NO_TARGETS
+        },
+    },
+    Row {
+        name: "start-help",
+        title: "start-up: --help",
+        kind: Kind::Dump,
+        ours: Side {
+            program: Program::Rdump,
+            arguments: &["--help"],
+        },
+        theirs: Side {
+            program: Program::Mongodump,
+            arguments: &["--help"],
+        },
+        targets: START,
+    },
+    Row {
+        name: "start-empty",
+        title: "start-up: a database with nothing in it",
+        kind: Kind::Dump,
+        ours: Side {
+            program: Program::Rdump,
+            arguments: EMPTY,
+        },
+        theirs: Side {
+            program: Program::Mongodump,
+            arguments: EMPTY,
+        },
+        targets: START,
     },
 ];
 
@@ -364,6 +548,8 @@ impl Program {
             Self::Rdump => "rdump",
             Self::Rrestore => "rrestore",
             Self::Discard => "rdump (library)",
+            Self::Drain => "draining client",
+            Self::OurPipeline => "our pipe",
             Self::Mongodump => "mongodump",
             Self::Mongorestore => "mongorestore",
             Self::Pipeline => "the pipe",
@@ -402,6 +588,10 @@ mod tests {
         let known = [
             "source",
             "target",
+            "host",
+            "many",
+            "rdump",
+            "rrestore",
             "documents",
             "out",
             "endpoint",

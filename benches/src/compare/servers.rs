@@ -9,6 +9,8 @@ use rdump_testkit::{
     dataset::{Seeder, Shape, seed_bulk},
 };
 
+use tokio::{sync::OnceCell, task::JoinSet};
+
 use super::oplog;
 use crate::{
     process::processor_seconds,
@@ -18,6 +20,13 @@ use crate::{
 
 /// The database of all data.
 pub(super) const DB: &str = "bench";
+/// The database of many collections.
+pub(super) const MANY: &str = "many";
+/// How many it has at scale 1, and how many documents each.
+const MANY_COLLECTIONS: f64 = 20_000.0;
+const MANY_DOCUMENTS: u64 = 20;
+/// How many of them are made at once.
+const SEEDERS: u32 = 4;
 
 /// A deployment is at rest when it uses less than this part of one core.
 const REST: f64 = 0.15;
@@ -66,6 +75,8 @@ pub(super) struct Servers {
     target: ReplicaSet,
     scale: f64,
     data: Data,
+    /// Made for the first row that reads it.
+    many: OnceCell<u64>,
 }
 
 impl Servers {
@@ -98,7 +109,54 @@ impl Servers {
             target,
             scale,
             data,
+            many: OnceCell::new(),
         })
+    }
+
+    /// Makes the database of many collections, once.
+    pub(super) async fn seed_many(&self) -> Result<()> {
+        let collections = whole(MANY_COLLECTIONS * self.scale).max(u64::from(SEEDERS));
+        let seeded = self.many.get_or_try_init(async || {
+            screen::note(format!("seeding {} collections", count(collections)));
+            let mut seeders = JoinSet::new();
+            for seeder in 0..SEEDERS {
+                let db = self.source.client().database(MANY);
+                seeders.spawn(async move {
+                    for number in (0..collections).filter(|number| number % u64::from(SEEDERS) == u64::from(seeder)) {
+                        let document = |id| doc! { "_id": id as i64, "collection": number as i64, "text": "as in many small ones" };
+                        let collection = db.collection::<Document>(&format!("c{number}"));
+                        collection.insert_many((0..MANY_DOCUMENTS).map(document)).await?;
+                    }
+                    Ok::<_, anyhow::Error>(())
+                });
+            }
+            while let Some(seeded) = seeders.join_next().await {
+                seeded??;
+            }
+            Ok::<_, anyhow::Error>(collections)
+        });
+        seeded.await.map(|_| ())
+    }
+
+    /// Fails unless the target has all of the many collections.
+    pub(super) async fn check_many(&self) -> Result<()> {
+        let db = self.target.client().database(MANY);
+        let stats = db.run_command(doc! { "dbStats": 1 }).await?;
+        let of = |name: &str| {
+            let found = stats.get(name);
+            found.and_then(|it| it.as_i64().or(it.as_i32().map(i64::from)))
+        };
+        let expected = i64::try_from(*self.many.get().context("it was seeded")?)?;
+        let documents = expected * i64::try_from(MANY_DOCUMENTS)?;
+        ensure!(
+            (of("collections"), of("objects")) == (Some(expected), Some(documents)),
+            "the target has {stats} after a restore of {expected} collections"
+        );
+        Ok(())
+    }
+
+    pub(super) fn source_host(&self) -> String {
+        self.source.hosts().into_iter().next().unwrap_or_default()
     }
 
     pub(super) fn data(&self) -> &Data {
@@ -155,7 +213,7 @@ impl Servers {
 
     /// Empties the target.
     pub(super) async fn empty_target(&self) -> Result<()> {
-        for db in [DB, oplog::DB] {
+        for db in [DB, MANY, oplog::DB] {
             let db = self.target.client().database(db);
             let emptied = db.run_command(doc! { "dropDatabase": 1 }).await;
             emptied.context("emptying the target")?;
@@ -184,7 +242,7 @@ impl Servers {
     }
 
     /// Processor time of both servers so far.
-    fn processor_seconds(&self) -> Result<f64> {
+    pub(super) fn processor_seconds(&self) -> Result<f64> {
         let members = [&self.source, &self.target]
             .into_iter()
             .flat_map(|server| server.members());
