@@ -39,7 +39,7 @@ const PAGES: &[(&str, usize)] = &[
     ("lost-key.md", 6),
     ("gap.md", 6),
     ("disk-full.md", 5),
-    ("policy.md", 5),
+    ("policy.md", 6),
 ];
 
 fn folder() -> PathBuf {
@@ -456,6 +456,7 @@ async fn the_policy_is_set_up() {
     page.follow("rdump plan check").await;
     page.follow("rdump backup").await;
     page.follow("rdump verify").await;
+    page.follow("rdump doctor").await;
     page.follow("rrestore drill").await;
     assert!(fs::exists(page.path("drill.html")).unwrap());
     page.follow("rdump status").await;
