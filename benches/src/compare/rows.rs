@@ -620,12 +620,9 @@ mod tests {
                         .all(|argument| !argument.contains(['{', '}'])),
                     "{arguments:?}"
                 );
-                assert_eq!(
-                    row.kind != Kind::Dump,
-                    side.mentions("target"),
-                    "{}",
-                    row.name
-                );
+                // A dump may read it, since there is nothing in it.
+                let is_target = side.mentions("target");
+                assert!(row.kind == Kind::Dump || is_target, "{}", row.name);
             }
         }
     }
