@@ -15,11 +15,11 @@ pub(super) fn text(report: &Report) -> String {
     for row in &report.rows {
         let theirs = row.theirs.as_ref().map_or("", |theirs| theirs.program);
         let _ = write!(text, "\n{}: {}\n", row.name, row.title);
-        let header = format!("  {:<8}{:>16}{theirs:>16}", "", row.ours.program);
+        let header = format!("  {:<14}{:>16}{theirs:>16}", "", row.ours.program);
         let _ = writeln!(text, "{}", header.trim_end());
         for line in lines(row) {
             let line = format!(
-                "  {:<8}{:>16}{:>16}{:>8}  {}",
+                "  {:<14}{:>16}{:>16}{:>8}  {}",
                 line[0], line[1], line[2], line[3], line[4]
             );
             let _ = writeln!(text, "{}", line.trim_end());
